@@ -1,0 +1,126 @@
+"""The columns of a run, and windows of them reduced to a width without losing what the eye would see.
+
+Only one place appends to a history; everything on the screen reads from it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+
+import numpy as np
+
+from tui_elbo.records import Batch, Column, Floats, Layout, StepRecord, record_of
+
+
+class History:
+    """Every number of every step so far, by column. Steps are 1-based."""
+
+    def __init__(self) -> None:
+        self.last = 0
+        """The newest step; 0 when there is none."""
+        self.layout: Layout | None = None
+        """The layout of the newest step."""
+        self._columns: dict[Column, Floats] = {}
+        self._starts: list[int] = []
+        self._layouts: list[Layout] = []
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """Every column that any step has had."""
+        return tuple(self._columns)
+
+    def append(self, batch: Batch) -> None:
+        """Take in the steps that come next.
+
+        Raises:
+            ValueError: if the batch does not begin where the history ends.
+        """
+        if batch.first != self.last + 1:
+            raise ValueError(f"steps from {batch.first} on after step {self.last}")
+        end = self.last + batch.steps
+        for row, column in enumerate(batch.layout.columns):
+            self._room(column, end)[self.last : end] = batch.values[row]
+        if self.layout is not batch.layout:
+            self._starts.append(batch.first)
+            self._layouts.append(batch.layout)
+            self.layout = batch.layout
+        self.last = end
+
+    def values(self, column: Column) -> Floats:
+        """The column's numbers, index `step - 1`; NaN where a step lacks it. Not to be written."""
+        stored = self._columns.get(column)
+        if stored is None or len(stored) < self.last:
+            return np.array(self._room(column, self.last)[: self.last])
+        return stored[: self.last]
+
+    def layout_at(self, step: int) -> Layout | None:
+        """The layout of that step; None if there is no such step."""
+        if not 1 <= step <= self.last:
+            return None
+        return self._layouts[bisect_right(self._starts, step) - 1]
+
+    def record(self, step: int) -> StepRecord | None:
+        """Everything about that step; None if there is no such step."""
+        layout = self.layout_at(step)
+        if layout is None:
+            return None
+        numbers = np.array([self._columns[column][step - 1] for column in layout.columns])
+        return record_of(layout, step, numbers)
+
+    def _room(self, column: Column, size: int) -> Floats:
+        stored = self._columns.get(column)
+        if stored is None or len(stored) < size:
+            grown = np.full(max(1024, size + size // 2), np.nan)
+            if stored is not None:
+                grown[: len(stored)] = stored
+            self._columns[column] = stored = grown
+        return stored
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """A stretch of a column, reduced to so many buckets of consecutive steps.
+
+    Every array has one entry a bucket. A bucket without a finite number has NaN in `low`, `high`
+    and `mean`.
+    """
+
+    step: Floats
+    """The bucket's first step."""
+    low: Floats
+    high: Floats
+    mean: Floats
+    broken: Floats
+    """How many of the bucket's numbers are not finite."""
+
+
+def window(values: Floats, first: int, last: int, width: int) -> Window:
+    """Reduce the steps `first` to `last` (1-based, both in) to at most `width` buckets.
+
+    Each bucket keeps the minimum and the maximum of its finite numbers, so a spike of one step is
+    never lost. With no more steps than buckets, each step is a bucket.
+    """
+    part = values[first - 1 : last]
+    count = min(width, len(part))
+    if count == 0:
+        empty = np.empty(0)
+        return Window(empty, empty, empty, empty, empty)
+    edges = (np.arange(count) * len(part)) // count
+    finite = np.isfinite(part)
+    total = np.add.reduceat(finite, edges, dtype=np.float64)
+    some = total > 0
+    low = np.minimum.reduceat(np.where(finite, part, np.inf), edges)
+    high = np.maximum.reduceat(np.where(finite, part, -np.inf), edges)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        # Weighted term by term, so that numbers near the largest float do not overflow their sum.
+        share = np.repeat(total, np.diff(np.append(edges, len(part))))
+        mean = np.add.reduceat(np.where(finite, part, 0.0) / share, edges)
+    sizes = np.diff(np.append(edges, len(part)))
+    return Window(
+        step=edges + float(first),
+        low=np.where(some, low, np.nan),
+        high=np.where(some, high, np.nan),
+        mean=np.where(some, mean, np.nan),
+        broken=sizes - total,
+    )

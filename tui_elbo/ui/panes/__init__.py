@@ -1,0 +1,1 @@
+"""The panes of the explorer; none knows another, and none knows a screen."""
