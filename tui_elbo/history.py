@@ -1,4 +1,4 @@
-"""The columns of a run, and windows of them reduced to a width without losing what the eye would see.
+"""The columns of a run, and windows of them reduced to a width; no spike is ever lost.
 
 Only one place appends to a history; everything on the screen reads from it.
 """
@@ -118,7 +118,7 @@ def window(values: Floats, first: int, last: int, width: int) -> Window:
         mean = np.add.reduceat(np.where(finite, part, 0.0) / share, edges)
     sizes = np.diff(np.append(edges, len(part)))
     return Window(
-        step=edges + float(first),
+        step=np.asarray(edges + first, dtype=np.float64),
         low=np.where(some, low, np.nan),
         high=np.where(some, high, np.nan),
         mean=np.where(some, mean, np.nan),

@@ -96,7 +96,8 @@ class Batch(msgspec.Struct, frozen=True, eq=False):
 
     def records(self) -> list[StepRecord]:
         """Each of its steps, in the shape in which it is printed."""
-        return [record_of(self.layout, self.first + i, self.values[:, i]) for i in range(self.steps)]
+        columns = range(self.steps)
+        return [record_of(self.layout, self.first + i, self.values[:, i]) for i in columns]
 
 
 class SiteRecord(msgspec.Struct, frozen=True):
@@ -170,6 +171,10 @@ def record_of(layout: Layout, step: int, numbers: Floats) -> StepRecord:
         row = layout.index.get(Column(kind, name, field))
         return None if row is None else floats[row]
 
+    def site(info: SiteInfo) -> SiteRecord:
+        log_p, log_q = get("site", info.name, "log_p"), get("site", info.name, "log_q")
+        return SiteRecord(log_p, log_q, info.observed)
+
     parts = tuple(
         floats[row]
         for column, row in layout.index.items()
@@ -182,10 +187,7 @@ def record_of(layout: Layout, step: int, numbers: Floats) -> StepRecord:
         log_p=get("step", "", "log_p"),
         log_q=get("step", "", "log_q"),
         seconds=get("step", "", "seconds") or 0.0,
-        sites={
-            s.name: SiteRecord(get("site", s.name, "log_p"), get("site", s.name, "log_q"), s.observed)
-            for s in layout.sites
-        },
+        sites={info.name: site(info) for info in layout.sites},
         params={p.name: _param_record(p, layout, floats) for p in layout.params},
         loss_parts=parts or None,
     )

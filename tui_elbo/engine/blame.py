@@ -1,0 +1,38 @@
+"""Where in a person's own code something went wrong, and the traceback without our frames."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+
+_OURS = str(Path(__file__).resolve().parents[1])
+
+
+def _own_frames(error: BaseException) -> list[traceback.FrameSummary]:
+    frames = traceback.extract_tb(error.__traceback__)
+    return [frame for frame in frames if not _is_ours(frame.filename)]
+
+
+def _is_ours(filename: str) -> bool:
+    in_package = filename.startswith((_OURS, "<frozen importlib"))
+    return in_package and not filename.startswith(str(Path(_OURS) / "scenarios"))
+
+
+def place(error: BaseException, own: Path) -> str:
+    """`file:line` of the innermost frame in the person's own files; empty if none is."""
+    for frame in reversed(_own_frames(error)):
+        path = Path(frame.filename)
+        if path.is_relative_to(own) and "site-packages" not in path.parts:
+            return f"{frame.filename}:{frame.lineno}"
+    return ""
+
+
+def trimmed(error: BaseException) -> str:
+    """The traceback as text, without the frames of elbo-tui itself."""
+    told = traceback.TracebackException.from_exception(error)
+    link: traceback.TracebackException | None = told
+    while link is not None:
+        kept = [frame for frame in link.stack if not _is_ours(frame.filename)]
+        link.stack = traceback.StackSummary.from_list(kept)
+        link = link.__cause__ or link.__context__
+    return "".join(told.format()).rstrip()

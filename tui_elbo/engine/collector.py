@@ -1,0 +1,89 @@
+"""From what was read off each step to batches of columns."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+
+from tui_elbo.engine.numbers import table
+from tui_elbo.engine.params import ParamWatch, StepParams
+from tui_elbo.engine.terms import StepTerms, TermWatch
+from tui_elbo.records import Batch, Column, Floats, Layout
+
+
+@dataclass(eq=False)
+class Observation:
+    """One step as it was seen: still tensors, without their graph."""
+
+    step: int
+    loss: float
+    """NaN where the estimator reports none."""
+    parts: tuple[float, ...]
+    """Of a loss that is a sum; empty otherwise."""
+    seconds: float
+    terms: StepTerms
+    params: StepParams
+
+    @property
+    def key(self) -> Hashable:
+        """Steps of equal keys have the same columns."""
+        return (self.terms.key, self.params.key, len(self.parts))
+
+
+class Collector:
+    """Keeps observations until they are asked for, then turns them into numbers together.
+
+    Args:
+        terms: knows how a step's terms become columns.
+        params: knows it of a step's parameters.
+        first_layout: the number of the first layout that this collector makes.
+    """
+
+    def __init__(self, terms: TermWatch, params: ParamWatch, first_layout: int = 0) -> None:
+        self._terms, self._params = terms, params
+        self._pending: list[Observation] = []
+        self._layouts: dict[Hashable, Layout] = {}
+        self._next_layout = first_layout
+
+    @property
+    def next_layout(self) -> int:
+        """A number that no layout of this collector has."""
+        return self._next_layout
+
+    def add(self, observation: Observation) -> None:
+        """Keep one more step."""
+        self._pending.append(observation)
+
+    def flush(self) -> list[Batch]:
+        """All that was kept, as batches of consecutive steps; nothing is kept any more."""
+        pending, self._pending = self._pending, []
+        return [
+            self._batch(key, list(group)) for key, group in groupby(pending, lambda seen: seen.key)
+        ]
+
+    def _batch(self, key: Hashable, seen: list[Observation]) -> Batch:
+        columns = self._columns(seen)
+        layout = self._layouts.get(key)
+        if layout is None:
+            terms = self._terms.plan(seen[0].terms.key)
+            params = self._params.plan(seen[0].params.key)
+            layout = Layout(
+                self._next_layout, terms.sites, params.infos, tuple(columns), terms.note
+            )
+            self._layouts[key] = layout
+            self._next_layout += 1
+        return Batch(layout, seen[0].step, np.stack(list(columns.values())))
+
+    def _columns(self, seen: list[Observation]) -> dict[Column, Floats]:
+        loss = np.array([one.loss for one in seen])
+        own = {"loss": loss, "seconds": np.array([one.seconds for one in seen])}
+        for index in range(len(seen[0].parts)):
+            own[f"loss[{index}]"] = np.array([one.parts[index] for one in seen])
+        columns = {Column("step", "", name): values for name, values in own.items()}
+        rows = table([one.terms.tensors for one in seen])
+        columns |= self._terms.plan(seen[0].terms.key).columns(rows, loss)
+        steps = [one.params for one in seen]
+        return columns | self._params.plan(steps[0].key).columns(steps)

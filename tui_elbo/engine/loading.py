@@ -1,0 +1,188 @@
+"""Executing a scenario's file, afresh each time, and checking it against the contract."""
+
+from __future__ import annotations
+
+import importlib
+import linecache
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pyro
+import torch
+from pyro.infer import ELBO, Trace_ELBO
+from pyro.optim import Adam, PyroOptim
+
+from tui_elbo.engine.blame import place, trimmed
+from tui_elbo.errors import ScenarioError
+from tui_elbo.scenario import Source, split_docstring
+
+_OUTSIDE = {"site-packages", "dist-packages"}
+_BEFORE = frozenset(sys.modules)
+"""What is imported before any scenario is: never executed again, wherever it lies."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scenario:
+    """A scenario that has been executed: what its file sets, and the defaults for the rest."""
+
+    source: Source
+    title: str
+    notes: str
+    """Markdown: the docstring without its first line."""
+    model: Callable[..., Any]
+    guide: Callable[..., Any]
+    optimizer: PyroOptim
+    """Default: Adam with learning rate 0.01."""
+    loss: ELBO
+    """Default: `Trace_ELBO()`."""
+    batch: Callable[[int], Any]
+    """The positional arguments of a step, by its 1-based number. Default: none."""
+    full_batch: Callable[[], Any] | None
+    """All the data, where `batch` is random or partial."""
+    seed: int
+    """Default: 0."""
+    steps: int
+    """What "finish" runs to. Default: 1000."""
+    scheduler_every: int
+    """A `PyroLRScheduler` is stepped after every so many steps. Default: 1."""
+    reference: dict[str, Any]
+    """Known answers: `log_evidence`, `elbo`, `params`, `posterior`, each optional."""
+
+
+def load(source: Source) -> Scenario:
+    """Execute the file, and afresh every module that it imports from its own folder or package.
+
+    Clears the param store first. The random state while the file runs is always the same.
+
+    Raises:
+        ScenarioError: if the file cannot be executed or breaks the contract.
+    """
+    _forget(source.own)
+    if str(source.root) not in sys.path:
+        sys.path.insert(0, str(source.root))
+    pyro.clear_param_store()
+    pyro.set_rng_seed(0)
+    try:
+        module = _execute(source)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise _told(error, source) from error
+    title, notes = split_docstring(module.__doc__)
+    return Scenario(source, title, notes, **_attributes(vars(module), str(source.path)))
+
+
+def _execute(source: Source) -> ModuleType:
+    importlib.invalidate_caches()
+    linecache.checkcache()
+    if source.module is not None:
+        return importlib.import_module(source.module)
+    # Compiled here and not imported: an import may take bytecode of the same second for fresh.
+    code = compile(source.path.read_bytes(), str(source.path), "exec")
+    module = ModuleType(f"_scenario_{source.path.stem}")
+    module.__file__ = str(source.path)
+    sys.modules[module.__name__] = module
+    exec(code, module.__dict__)
+    return module
+
+
+def _forget(own: Path) -> None:
+    """Drop the modules that lie below `own`, so that they are executed again when imported."""
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if not file or name in _BEFORE or name.split(".")[0] == "tui_elbo":
+            continue
+        path = Path(file)
+        if path.is_relative_to(own) and not _OUTSIDE & set(path.relative_to(own).parts):
+            del sys.modules[name]
+
+
+def _told(error: BaseException, source: Source) -> ScenarioError:
+    path = str(source.path)
+    if isinstance(error, SyntaxError) and error.filename == path:
+        where = f"{path}:{error.lineno}"
+        return ScenarioError(f"does not parse: {error.msg}", where=where, trace=trimmed(error))
+    where, trace = place(error, source.own) or path, trimmed(error)
+    if isinstance(error, SystemExit):
+        what = f"the file called sys.exit({error.code!r}) while it was loaded"
+        todo = 'put what runs on its own under `if __name__ == "__main__":`'
+        return ScenarioError(what, where=where, todo=todo, trace=trace)
+    what, todo = f"{type(error).__name__}: {error}", ""
+    if isinstance(error, ModuleNotFoundError):
+        todo = f"install it beside elbo-tui, in {sys.prefix}"
+    if isinstance(error, ImportError) and "relative import" in str(error):
+        todo = "a file inside a package is named as a module: elbo-tui package.file"
+    return ScenarioError(what, where=where, todo=todo, trace=trace)
+
+
+def _attributes(names: dict[str, Any], path: str) -> dict[str, Any]:
+    """The contract's attributes, checked, with defaults for those that the file does not set."""
+    for name in ("model", "guide"):
+        if name not in names:
+            todo = f"define `def {name}(...)`" + (" or an AutoGuide" if name == "guide" else "")
+            raise ScenarioError(f"has no `{name}`", where=path, todo=todo)
+        _check_callable(names[name], name, path)
+    found: dict[str, Any] = {
+        "model": names["model"],
+        "guide": names["guide"],
+        "optimizer": _optimizer(names.get("optimizer"), path),
+        "loss": _loss(names.get("loss"), path),
+        "batch": names.get("batch", lambda step: ()),
+        "full_batch": names.get("full_batch"),
+        "reference": names.get("reference", {}),
+    }
+    _check_callable(found["batch"], "batch", path)
+    if found["full_batch"] is not None:
+        _check_callable(found["full_batch"], "full_batch", path)
+    if not isinstance(found["reference"], dict):
+        raise _wrong("reference", found["reference"], "a dict", path)
+    for name, default, least in (("seed", 0, 0), ("steps", 1000, 1), ("scheduler_every", 1, 1)):
+        value = names.get(name, default)
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise _wrong(name, value, f"a whole number, at least {least}", path)
+        found[name] = value
+    return found
+
+
+def _check_callable(value: Any, name: str, path: str) -> None:
+    if not callable(value):
+        raise _wrong(name, value, "a function", path)
+
+
+def _optimizer(value: Any, path: str) -> PyroOptim:
+    if value is None:
+        return Adam({"lr": 0.01})
+    if isinstance(value, PyroOptim):
+        return value
+    todo = 'use one of pyro.optim, such as pyro.optim.Adam({"lr": 0.01})'
+    if isinstance(value, torch.optim.Optimizer):
+        todo = f'use pyro.optim.{type(value).__name__}({{"lr": ...}}), which takes no parameters'
+    raise _wrong("optimizer", value, "a PyroOptim", path, todo)
+
+
+def _loss(value: Any, path: str) -> ELBO:
+    if value is None:
+        return Trace_ELBO()
+    if isinstance(value, ELBO):
+        return value
+    todo = "use one of pyro.infer, such as pyro.infer.Trace_ELBO()"
+    if isinstance(value, type) and issubclass(value, ELBO):
+        todo = f"call it: loss = {value.__name__}()"
+    raise _wrong("loss", value, "a pyro.infer.ELBO", path, todo)
+
+
+def _wrong(name: str, value: Any, wanted: str, path: str, todo: str = "") -> ScenarioError:
+    what = f"`{name}` must be {wanted}, and is {_short(value)}"
+    return ScenarioError(what, where=path, todo=todo)
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    if isinstance(value, str | int | float | bool | None):
+        return repr(value)
+    return f"a {type(value).__name__}"

@@ -1,0 +1,226 @@
+"""log p and log q of each step, read off the traces that the ELBO builds anyway.
+
+Every trace-based estimator of Pyro makes its traces in `_get_trace` (`pyro/infer/elbo.py`). The
+watch replaces that method on the instance by one that calls it and keeps the detached sums; it
+runs no model, draws no random number and keeps no graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from pyro.infer import ELBO, TraceEnum_ELBO, TraceTMC_ELBO
+from pyro.poutine import Trace
+from torch import Tensor
+
+from tui_elbo.engine.enumeration import enumerated_terms
+from tui_elbo.records import Column, Floats, SiteInfo
+
+
+@dataclass(eq=False)
+class StepTerms:
+    """What was read off one step's traces."""
+
+    key: Hashable
+    """Equal keys mean the same sites in the same order."""
+    tensors: list[Tensor]
+    """0-dim log probabilities, in the order that the key's `TermPlan` knows."""
+
+
+@dataclass(eq=False)
+class TermPlan:
+    """How the tensors of one key become columns."""
+
+    sites: tuple[SiteInfo, ...]
+    note: str
+    particles: int
+    terms: dict[Column, list[int]] = field(default_factory=dict)
+    """For each site's column, which tensors add up to it."""
+    log_p_by_loss: bool = False
+    """log p is `log_q - loss`, since sums over sites would count enumerated branches."""
+
+    def columns(self, rows: Floats, loss: Floats) -> dict[Column, Floats]:
+        """The columns of consecutive steps.
+
+        Args:
+            rows: shape (steps, tensors).
+            loss: shape (steps,).
+
+        Returns:
+            Each of shape (steps,): nats, mean over particles.
+        """
+        sums = {c: rows[:, i].sum(axis=1) / self.particles for c, i in self.terms.items()}
+        if self.note:
+            return sums
+        zero = np.zeros(len(rows))
+        log_q = sum((v for c, v in sums.items() if c.field == "log_q"), zero)
+        if self.log_p_by_loss:
+            log_p = log_q - loss
+        else:
+            log_p = sum((v for c, v in sums.items() if c.field == "log_p"), zero)
+        with np.errstate(invalid="ignore"):
+            elbo = -loss if self.log_p_by_loss else log_p - log_q
+        own = {"elbo": elbo, "log_p": log_p, "log_q": log_q}
+        return {Column("step", "", name): values for name, values in own.items()} | sums
+
+
+class TermWatch:
+    """Reads the terms of each step off the traces of one estimator.
+
+    Args:
+        loss: the estimator; its `_get_trace` is replaced on the instance.
+        warn: is told, once a site, of a latent site that only one side has.
+    """
+
+    def __init__(self, loss: ELBO, warn: Callable[[str], object]) -> None:
+        self.model_params: set[str] = set()
+        """Parameters read by the model."""
+        self.guide_params: set[str] = set()
+        """Parameters read by the guide."""
+        self._loss, self._warn = loss, warn
+        self._enumerates = isinstance(loss, TraceEnum_ELBO)
+        self._infos: dict[str, SiteInfo] = {}
+        self._guide: dict[str, tuple[str, bool]] = {}
+        self._summed_out: set[str] = set()
+        self._plans: dict[Hashable, TermPlan] = {}
+        self._told: set[str] = set()
+        self._note = _why_no_terms(loss)
+        self.begin()
+        take, original = self._take, loss._get_trace
+
+        def _get_trace(model: Any, guide: Any, args: Any, kwargs: Any) -> tuple[Trace, Trace]:
+            traces: tuple[Trace, Trace] = original(model, guide, args, kwargs)
+            take(*traces)
+            return traces
+
+        loss._get_trace = _get_trace
+
+    def begin(self) -> None:
+        """Forget what an earlier, perhaps failed, step has left."""
+        self._names: list[tuple[str, str]] = []
+        self._tensors: list[Tensor] = []
+        self._traces = 0
+
+    def finish(self) -> StepTerms:
+        """What this step's traces said."""
+        key = (self._loss.num_particles, self._traces > 0, *self._names)
+        if key not in self._plans:
+            self._plans[key] = self._plan()
+        terms = StepTerms(key, self._tensors)
+        self.begin()
+        return terms
+
+    def plan(self, key: Hashable) -> TermPlan:
+        """How the steps of this key become columns."""
+        return self._plans[key]
+
+    def _take(self, model_trace: Trace, guide_trace: Trace) -> None:
+        self._traces += 1
+        _note_params(model_trace, self.model_params)
+        _note_params(guide_trace, self.guide_params)
+        for name, node in guide_trace.nodes.items():
+            if node["type"] == "sample" and name not in self._guide:
+                self._describe_guide_site(name, node, guide_trace)
+        for name, node in model_trace.nodes.items():
+            if node["type"] == "sample" and name not in self._told:
+                self._describe_model_site(name, node, guide_trace)
+        if self._note:
+            return
+        if self._enumerates:
+            found = enumerated_terms(model_trace, guide_trace)
+        else:
+            found = [
+                (term, name, node["log_prob_sum"])
+                for term, trace in (("log_p", model_trace), ("log_q", guide_trace))
+                for name, node in trace.nodes.items()
+                if node["type"] == "sample"
+            ]
+        for term, name, value in found:
+            self._names.append((term, name))
+            self._tensors.append(
+                value.detach() if isinstance(value, Tensor) else torch.tensor(float(value))
+            )
+
+    def _describe_guide_site(self, name: str, node: Any, trace: Trace) -> None:
+        auxiliary = bool(node["infer"].get("is_auxiliary"))
+        base = name.removesuffix("_unconstrained")
+        shown = base if auxiliary and base in trace.nodes else name
+        self._guide[name] = (shown, auxiliary)
+        self._infos.setdefault(shown, _info(shown, node))
+
+    def _describe_model_site(self, name: str, node: Any, guide_trace: Trace) -> None:
+        self._told.add(name)
+        self._infos[name] = info = _info(name, node)
+        enumerated = node["infer"].get("_enumerate_dim") is not None
+        if enumerated and name not in guide_trace.nodes:
+            self._summed_out.add(name)
+        elif not info.observed and name not in guide_trace.nodes:
+            self._warn(
+                f'site "{name}" is drawn in the model and not in the guide: each step draws it '
+                "from its prior, and log q has no term for it"
+            )
+
+    def _plan(self) -> TermPlan:
+        model = {name for name, told in self._infos.items() if name in self._told}
+        for name, (_, auxiliary) in self._guide.items():
+            if not auxiliary and name not in model and name not in self._told and model:
+                self._told.add(name)
+                self._warn(
+                    f'site "{name}" is drawn in the guide and not in the model: log p has no term '
+                    "for it"
+                )
+        plan = TermPlan((), self._note, self._loss.num_particles)
+        plan.log_p_by_loss = self._enumerates
+        if not self._note and not self._traces:
+            plan.note = "this step built no traces of model and guide, so it has no terms"
+        for index, (term, name) in enumerate(self._names):
+            shown = self._guide[name][0] if term == "log_q" else name
+            plan.terms.setdefault(Column("site", shown, term), []).append(index)
+        present = {column.name for column in plan.terms} or set(self._infos)
+        present |= self._summed_out
+        order = sorted(self._infos, key=lambda name: name not in self._told)
+        plan.sites = tuple(self._noted(self._infos[name]) for name in order if name in present)
+        return plan
+
+    def _noted(self, info: SiteInfo) -> SiteInfo:
+        if info.name not in self._summed_out:
+            return info
+        note = "enumerated in the model: summed out, so it has no term of its own"
+        return SiteInfo(
+            info.name, info.observed, info.dist, info.batch_shape, info.event_shape, note
+        )
+
+
+def _note_params(trace: Trace, names: set[str]) -> None:
+    for name, node in trace.nodes.items():
+        if node["type"] == "param" and name not in names:
+            names.add(name)
+
+
+def _info(name: str, node: Any) -> SiteInfo:
+    fn = node["fn"]
+    while hasattr(fn, "base_dist") and type(fn).__name__ in ("Independent", "ExpandedDistribution"):
+        fn = fn.base_dist
+    return SiteInfo(
+        name=name,
+        observed=bool(node["is_observed"]),
+        dist=type(fn).__name__,
+        batch_shape=tuple(node["fn"].batch_shape),
+        event_shape=tuple(node["fn"].event_shape),
+    )
+
+
+def _why_no_terms(loss: ELBO) -> str:
+    name = type(loss).__name__
+    if name.startswith("Jit"):
+        return (
+            f"{name} runs compiled code: it builds no traces after its first step, so log p and "
+            f"log q cannot be read; {name.removeprefix('Jit')} shows them"
+        )
+    if isinstance(loss, TraceTMC_ELBO):
+        return f"{name} draws several values a site at once and reports one bound, without terms"
+    return ""

@@ -1,0 +1,146 @@
+"""Naming and listing scenarios: plain Pyro files with a `model` and a `guide`.
+
+A scenario is named by a gallery name (`no_theta`), a path (`my/model.py`) or a module
+(`pkg.model`). Here the files are found and read, and nothing is imported; the engine executes
+them (`tui_elbo.engine.loading`, which also says what a file may set).
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import os
+import sys
+from dataclasses import dataclass
+from importlib.machinery import PathFinder
+from pathlib import Path
+
+from tui_elbo.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A scenario of the gallery, as its file tells without being executed."""
+
+    name: str
+    title: str
+    """The docstring's first line."""
+    summary: str
+    """The first paragraph of the notes, on one line."""
+    path: Path
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a scenario's code is."""
+
+    name: str
+    """As a person would name it: the gallery name, the file's name or the module."""
+    path: Path
+    module: str | None
+    """The dotted name when it was named as a module."""
+    root: Path
+    """The folder to import from; what lies in `own` below it is executed afresh with the file."""
+    own: Path
+    """The file's own folder, or the folder of its top package."""
+
+
+def gallery_folder() -> Path:
+    """Where the gallery's files are: in the installed package, or beside it in a checkout."""
+    installed = Path(__file__).parent / "scenarios"
+    return installed if installed.is_dir() else Path(__file__).parent.parent / "scenarios"
+
+
+def gallery() -> list[Entry]:
+    """Every scenario of the gallery, by name. Reads the files, imports nothing."""
+    entries = []
+    for path in sorted(gallery_folder().glob("*.py")):
+        title, notes = describe(path)
+        summary = " ".join(notes.split("\n\n", 1)[0].split())
+        entries.append(Entry(path.stem, title, summary, path))
+    return entries
+
+
+def describe(path: Path) -> tuple[str, str]:
+    """The title and the notes (Markdown) of a file, from its docstring; empty where it has none."""
+    try:
+        docstring = ast.get_docstring(ast.parse(path.read_bytes()))
+    except (SyntaxError, ValueError, OSError):
+        return f"({path.name} does not parse)", ""
+    return split_docstring(docstring)
+
+
+def split_docstring(docstring: str | None) -> tuple[str, str]:
+    """A docstring's first line, and the rest."""
+    title, _, notes = (docstring or "").strip().partition("\n")
+    return title.strip(), notes.strip()
+
+
+def find(target: str) -> Source:
+    """Where the code of the scenario named `target` is. Imports nothing.
+
+    Raises:
+        UsageError: if there is no such scenario, path or module.
+    """
+    target = target.strip()
+    if os.sep not in target and not target.endswith(".py"):
+        path = gallery_folder() / f"{target}.py"
+        if target.isidentifier() and path.is_file():
+            return Source(target, path, None, path.parent, path.parent)
+        source = _find_module(target)
+        if source is not None:
+            return source
+    return _find_file(target)
+
+
+def _find_file(target: str) -> Source:
+    path = Path(target).expanduser()
+    if path.is_dir():
+        files = ", ".join(sorted(file.name for file in path.glob("*.py"))[:5])
+        todo = f"name a file in it, such as {files}" if files else "name a Python file"
+        raise UsageError("this is a directory, not a scenario", where=target, todo=todo)
+    if path.is_file():
+        path = path.resolve()
+        return Source(path.name, path, None, path.parent, path.parent)
+    raise UsageError(
+        "there is no such file" if _is_path(target) else "there is no scenario of this name",
+        where=target or "(an empty name)",
+        todo=_nearest(target),
+    )
+
+
+def _is_path(target: str) -> bool:
+    return os.sep in target or target.endswith(".py")
+
+
+def _nearest(target: str) -> str:
+    names = [entry.name for entry in gallery()]
+    names += [str(path) for path in Path(target).expanduser().parent.glob("*.py")]
+    close = difflib.get_close_matches(target, names, n=3, cutoff=0.5)
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    return "`elbo-tui list` shows the gallery; a path or a module name will do as well"
+
+
+def _find_module(name: str) -> Source | None:
+    """The module's file, found the way `import` would, without importing its packages."""
+    parts = name.split(".")
+    if not all(part.isidentifier() for part in parts):
+        return None
+    search: list[str] | None = [str(Path.cwd()), *sys.path]
+    spec, top = None, None
+    for end in range(1, len(parts) + 1):
+        if search is None:
+            return None
+        spec = PathFinder.find_spec(".".join(parts[:end]), search)
+        if spec is None:
+            return None
+        top = top or spec
+        locations = spec.submodule_search_locations
+        search = None if locations is None else list(locations)
+    if spec is None or top is None or spec.origin is None or not spec.origin.endswith(".py"):
+        return None
+    first = Path(top.origin) if top.origin else Path(spec.origin).parents[len(parts) - 1]
+    own = first.parent if top.submodule_search_locations is None or top.origin else first
+    root = own if top.submodule_search_locations is None else own.parent
+    return Source(name, Path(spec.origin), name, root, own)
