@@ -131,7 +131,7 @@ def _attributes(names: dict[str, Any], path: str) -> dict[str, Any]:
         "guide": names["guide"],
         "optimizer": _optimizer(names.get("optimizer"), path),
         "loss": _loss(names.get("loss"), path),
-        "batch": names.get("batch", lambda step: ()),
+        "batch": names.get("batch", _no_arguments),
         "full_batch": names.get("full_batch"),
         "reference": names.get("reference", {}),
     }
@@ -146,6 +146,10 @@ def _attributes(names: dict[str, Any], path: str) -> dict[str, Any]:
             raise _wrong(name, value, f"a whole number, at least {least}", path)
         found[name] = value
     return found
+
+
+def _no_arguments(step: int) -> tuple[()]:  # noqa: ARG001
+    return ()
 
 
 def _check_callable(value: Any, name: str, path: str) -> None:

@@ -81,6 +81,7 @@ class Session:
         """True while the person's own code may be running."""
         self.non_finite: NonFinite | None = None
         """Set when the newest step's loss is not finite; the run goes on if told to."""
+        self._ready: list[Batch] = []
         self._asked_seed, self._warn, self._busy, self._layouts = seed, warn, busy, 0
         self.restart()
 
@@ -133,14 +134,19 @@ class Session:
 
     def flush(self) -> list[Batch]:
         """The steps that were taken and have not been returned yet."""
-        batches = self._collector.flush()
-        for batch in batches:
-            self._suspects.look(batch)
+        self._collect()
+        ready, self._ready = self._ready, []
         if self.non_finite is not None:
             self.non_finite = replace(self.non_finite, suspect=self._suspects.first)
         elif self._judged_by_terms and self._suspects.step is not None:
             self.non_finite = NonFinite(self._suspects.step, math.nan, self._suspects.first)
-        return batches
+        return ready
+
+    def _collect(self) -> None:
+        batches = self._collector.flush()
+        for batch in batches:
+            self._suspects.look(batch)
+        self._ready += batches
 
     def _load(self) -> None:
         self.stepping = True
@@ -167,6 +173,7 @@ class Session:
         self._collector = Collector(self._terms, self._params, self._layouts)
         self._judged_by_terms = isinstance(scenario.loss, TraceTailAdaptive_ELBO)
         self._suspects = Suspects()
+        self._ready = []
         self.non_finite = None
         self._taken, self._last_loss = 0, math.nan
 
@@ -226,7 +233,7 @@ class Session:
         what = f"step {step} raised {type(error).__name__}: {error}".removesuffix(": ")
         if isinstance(error, SystemExit):
             what = f"step {step} called sys.exit({error.code!r})"
-        self.flush()
+        self._collect()
         if self._suspects.first:
             what += f" ({self._suspects.first})"
         where = place(error, self.source.own) or str(self.source.path)

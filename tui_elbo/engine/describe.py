@@ -1,0 +1,40 @@
+"""A scenario's parts in words and plain numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyro.infer import ELBO
+from pyro.optim import PyroLRScheduler, PyroOptim
+from torch import Tensor
+
+
+def estimator(loss: ELBO) -> str:
+    """Such as `Trace_ELBO, 4 particles vectorised`."""
+    text = type(loss).__name__
+    if loss.num_particles > 1:
+        text += f", {loss.num_particles} particles"
+        text += " vectorised" if loss.vectorize_particles else ""
+    return text
+
+
+def optimizer(optim: PyroOptim) -> str:
+    """Such as `Adam, lr 0.02`, or `ExponentialLR of Adam, lr 0.02`."""
+    text = getattr(optim.pt_optim_constructor, "__name__", "optimizer")
+    if isinstance(optim, PyroLRScheduler):
+        text = f"{getattr(optim.pt_scheduler_constructor, '__name__', 'scheduler')} of {text}"
+    args = optim.pt_optim_args
+    return f"{text}, lr {args['lr']:g}" if isinstance(args, dict) and "lr" in args else text
+
+
+def plain(value: Any) -> Any:
+    """The same in numbers, strings, lists and dicts; what is none of these becomes its `str`."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [plain(item) for item in value]
+    if isinstance(value, Tensor):
+        return value.tolist()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return float(value) if hasattr(value, "__float__") else str(value)

@@ -1,0 +1,214 @@
+"""Carries out the terminal's commands on a session, and tells what happened."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, TextIO
+
+from tui_elbo import protocol
+from tui_elbo.engine.blame import place, trimmed
+from tui_elbo.engine.describe import estimator, optimizer, plain
+from tui_elbo.engine.due import Always, Budget
+from tui_elbo.engine.session import Session
+from tui_elbo.errors import ElboError
+from tui_elbo.protocol import (
+    AnyCommand,
+    Event,
+    Fault,
+    Level,
+    Load,
+    Loaded,
+    NewLayout,
+    Pause,
+    Phase,
+    Remark,
+    Restart,
+    Run,
+)
+from tui_elbo.records import Batch
+from tui_elbo.scenario import find
+
+BURST_STEPS, BURST_SECONDS = 2000, 0.05
+"""What has been seen is sent after so many steps or so many seconds, whichever comes first."""
+
+MAX_REMARKS = 500
+"""A model that warns in other words at each step is cut short."""
+
+
+class Driver:
+    """Stands between the terminal's commands and a session.
+
+    Args:
+        send: takes the events, in order.
+    """
+
+    def __init__(self, send: Callable[[Event], None]) -> None:
+        self.running = False
+        """Whether `burst` has steps to take."""
+        self._send = send
+        self._session: Session | None = None
+        self._load: Load | None = None
+        self._loading = False
+        self._target: int | None = None
+        self._rate, self._seq, self._remarks = 0.0, 0, 0
+        self._layouts: set[int] = set()
+
+    def carry_out(self, command: AnyCommand) -> None:
+        """Do what the terminal asks, as far as it can be done at once."""
+        self._seq = command.seq
+        self._guarded(self._obey, command)
+
+    def burst(self) -> None:
+        """Take the next steps, for as long as the terminal can wait for them."""
+        self._guarded(self._burst)
+
+    def interrupt(self, *_: object) -> None:
+        """SIGINT: break off the person's own code; our own goes on to the next command."""
+        self.running = False
+        if self._loading or (self._session is not None and self._session.stepping):
+            raise KeyboardInterrupt
+
+    def warned(  # noqa: PLR0917 - the signature is that of `warnings.showwarning`
+        self,
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,  # noqa: ARG002
+        line: str | None = None,  # noqa: ARG002
+    ) -> None:
+        """Pass a warning on to the terminal."""
+        self._remark(f"{message} ({filename}:{lineno})", category.__name__)
+
+    def _guarded(self, act: Callable[..., None], *args: Any) -> None:
+        """Do something that may run the person's code, and tell what goes wrong."""
+        try:
+            act(*args)
+        except KeyboardInterrupt as error:
+            self._failed("interrupted", self._told_interrupt(error))
+        except ElboError as error:
+            self._failed("load" if self._session is None else "step", error)
+        except Exception as error:
+            what = f"elbo-tui itself failed: {type(error).__name__}: {error}"
+            todo = "R starts a fresh engine; the traceback is worth a report"
+            self._failed("step", ElboError(what, todo=todo, trace=trimmed(error)))
+
+    def _obey(self, command: AnyCommand) -> None:
+        if isinstance(command, Load):
+            self._load, self._session = command, None
+            self._open(command)
+        elif isinstance(command, Restart):
+            if self._load is not None:
+                self._open(self._load)
+        elif isinstance(command, Pause):
+            self.running = False
+        elif self._session is not None:
+            if isinstance(command, Run):
+                self._target, self._session.due = command.until, Budget()
+                self.running = self._target is None or self._target > self._session.steps_taken
+            else:
+                self._add_steps(self._session, max(command.count, 1))
+        self._level()
+
+    def _add_steps(self, session: Session, count: int) -> None:
+        stepping = self.running and self._target is not None and isinstance(session.due, Always)
+        base = self._target if stepping and self._target is not None else session.steps_taken
+        self._target, self.running, session.due = base + count, True, Always()
+
+    def _open(self, load: Load) -> None:
+        """Load a scenario, or execute it afresh; torch stays imported."""
+        self.running, self._rate, self._remarks = False, 0.0, 0
+        self._level("loading")
+        self._send(Phase(f"loading {load.target}"))
+        session, self._session = self._session, None
+        self._loading = True
+        try:
+            if session is not None:
+                session.restart()
+            else:
+                session = Session(
+                    load.target,
+                    seed=load.seed,
+                    threads=load.threads,
+                    device=load.device,
+                    warn=lambda text: self._remark(text, "elbo-tui"),
+                    busy=lambda text: self._send(Phase(text)),
+                )
+        finally:
+            self._loading = False
+        self._session = session
+        self._layouts.clear()
+        self._send(_loaded(session))
+
+    def _burst(self) -> None:
+        session = self._session
+        if session is None:
+            self.running = False
+            return
+        begin, before = time.perf_counter(), session.steps_taken
+        left = BURST_STEPS if self._target is None else self._target - before
+        self._tell(session.advance(min(left, BURST_STEPS), BURST_SECONDS))
+        rate = (session.steps_taken - before) / (time.perf_counter() - begin)
+        self._rate = rate if self._rate == 0 else 0.8 * self._rate + 0.2 * rate
+        if self._target is not None and session.steps_taken >= self._target:
+            self.running = False
+        if session.non_finite is not None:
+            todo = "n takes the next step all the same, r restarts"
+            self._failed("nonfinite", ElboError(str(session.non_finite), todo=todo))
+        else:
+            self._level()
+
+    def _tell(self, batches: list[Batch]) -> None:
+        for batch in batches:
+            if batch.layout.id not in self._layouts:
+                self._layouts.add(batch.layout.id)
+                self._send(NewLayout(batch.layout))
+            self._send(protocol.rows(batch))
+
+    def _failed(self, kind: str, error: ElboError) -> None:
+        self.running, step = False, 0
+        if self._session is not None:
+            self._tell(self._session.flush())
+            step = self._session.steps_taken
+        self._send(Fault(error.what, error.where, error.todo, error.trace, step, kind))
+        self._level()
+
+    def _told_interrupt(self, error: KeyboardInterrupt) -> ElboError:
+        session, what, todo = self._session, "loading was interrupted", "R loads it again"
+        if session is not None:
+            what = f"step {session.steps_taken + 1} was interrupted"
+            todo = f"the run stays at step {session.steps_taken}; e shows where it was"
+        where = "" if self._load is None else place(error, find(self._load.target).own)
+        return ElboError(what, where=where, todo=todo, trace=trimmed(error))
+
+    def _level(self, state: str = "") -> None:
+        if not state:
+            state = "failed" if self._session is None and self._load is not None else "paused"
+            state = "running" if self.running else state
+        step = 0 if self._session is None else self._session.steps_taken
+        rate = self._rate if self.running else 0.0
+        target = self._target if self.running else None
+        self._send(Level(state, step, target, rate, self._seq))
+
+    def _remark(self, text: str, source: str) -> None:
+        self._remarks += 1
+        if self._remarks < MAX_REMARKS:
+            self._send(Remark(text, source))
+        elif self._remarks == MAX_REMARKS:
+            self._send(Remark("further warnings are left out", "elbo-tui"))
+
+
+def _loaded(session: Session) -> Loaded:
+    scenario = session.scenario
+    return Loaded(
+        name=scenario.source.name,
+        path=str(scenario.source.path),
+        title=scenario.title,
+        notes=scenario.notes,
+        seed=session.seed,
+        steps=scenario.steps,
+        estimator=estimator(scenario.loss),
+        optimizer=optimizer(scenario.optimizer),
+        reference=plain(scenario.reference),
+    )
