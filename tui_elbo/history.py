@@ -9,6 +9,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from tui_elbo.records import Batch, Column, Floats, Layout, StepRecord, record_of
 
@@ -91,36 +92,61 @@ class Window:
     low: Floats
     high: Floats
     mean: Floats
+    finite: Floats
+    """How many of the bucket's numbers are finite."""
     broken: Floats
     """How many of the bucket's numbers are not finite."""
 
 
-def window(values: Floats, first: int, last: int, width: int) -> Window:
+def window(values: Floats, first: int, last: int, width: int, span: int | None = None) -> Window:
     """Reduce the steps `first` to `last` (1-based, both in) to at most `width` buckets.
 
     Each bucket keeps the minimum and the maximum of its finite numbers, so a spike of one step is
     never lost. With no more steps than buckets, each step is a bucket.
+
+    Args:
+        values: the column, index `step - 1`.
+        first: the first step of the window.
+        last: the last step; the column may end before it.
+        width: how many buckets.
+        span: how many steps the buckets together stand for, those to come included; as many as
+            there are if None or fewer. While it holds, a bucket keeps its place and its steps.
     """
     part = values[first - 1 : last]
-    count = min(width, len(part))
-    if count == 0:
+    span = max(span or 0, len(part))
+    count = min(width, span)
+    if count <= 0 or len(part) == 0:
         empty = np.empty(0)
-        return Window(empty, empty, empty, empty, empty)
-    edges = (np.arange(count) * len(part)) // count
-    finite = np.isfinite(part)
-    total = np.add.reduceat(finite, edges, dtype=np.float64)
-    some = total > 0
-    low = np.minimum.reduceat(np.where(finite, part, np.inf), edges)
-    high = np.maximum.reduceat(np.where(finite, part, -np.inf), edges)
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        # Weighted term by term, so that numbers near the largest float do not overflow their sum.
-        share = np.repeat(total, np.diff(np.append(edges, len(part))))
-        mean = np.add.reduceat(np.where(finite, part, 0.0) / share, edges)
-    sizes = np.diff(np.append(edges, len(part)))
+        return Window(empty, empty, empty, empty, empty, empty)
+    edges = (np.arange(count) * span) // count
+    edges = edges[edges < len(part)]
+    step = np.asarray(edges + first, dtype=np.float64)
+    sizes = np.diff(np.append(edges, len(part))).astype(np.float64)
+    good = np.isfinite(part)
+    if good.all():
+        low, high = np.minimum.reduceat(part, edges), np.maximum.reduceat(part, edges)
+        return Window(step, low, high, _means(part, edges, sizes), sizes, np.zeros(len(edges)))
+    finite = np.add.reduceat(good, edges, dtype=np.float64)
+    some = finite > 0
+    low = np.minimum.reduceat(np.where(good, part, np.inf), edges)
+    high = np.maximum.reduceat(np.where(good, part, -np.inf), edges)
+    mean = _means(np.where(good, part, 0.0), edges, finite)
     return Window(
-        step=np.asarray(edges + first, dtype=np.float64),
+        step=step,
         low=np.where(some, low, np.nan),
         high=np.where(some, high, np.nan),
         mean=np.where(some, mean, np.nan),
-        broken=sizes - total,
+        finite=finite,
+        broken=sizes - finite,
     )
+
+
+def _means(part: Floats, edges: npt.NDArray[np.int64], counts: Floats) -> Floats:
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        means: Floats = np.add.reduceat(part, edges) / counts
+        if np.isfinite(means[counts > 0]).all():
+            return means
+        # Divided term by term, numbers near the largest float do not overflow their sum.
+        shares = np.repeat(counts, np.diff(np.append(edges, len(part))))
+        careful: Floats = np.add.reduceat(part / shares, edges)
+        return careful

@@ -1,0 +1,237 @@
+"""Curves as cells of characters: a pure function of data and size.
+
+Only this module touches plotext. It is given finite numbers within the canvas, in units of dots,
+a few a column; what it gives back is taken apart into characters and inks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from math import isnan
+from typing import Any
+
+import numpy as np
+
+from tui_elbo.records import Floats
+from tui_elbo.ui.drawing.axes import Axes
+from tui_elbo.ui.drawing.curve import Columns, Curve, Ints, columns, scaled
+from tui_elbo.ui.drawing.sheet import BAND, BLANK, MEAN, REFERENCE, Canvas, Look, Sheet
+
+__all__ = ["Axes", "Curve", "Drawing", "Look", "plot"]
+
+_SEQUENCE = re.compile(r"\x1b\[(?:38;5;(\d+)|0)m")
+_COLOURS = {REFERENCE: 1, BAND: 2, MEAN: 3}
+_INKS = {str(colour): ink for ink, colour in _COLOURS.items()}
+_MARKERS = {REFERENCE: "-", BAND: ".", MEAN: "*"}
+
+Cells = tuple[tuple[str, ...], tuple[str, ...]]
+"""Rows of characters and rows of inks, of equal lengths."""
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """A curve as rows of characters, each with a row of inks of the same length."""
+
+    rows: tuple[str, ...]
+    inks: tuple[str, ...]
+    source: _Source | None = None
+    """What it was made from, so that the next one can take over what stays."""
+
+    @property
+    def text(self) -> str:
+        """The characters alone, a line a row."""
+        return "\n".join(row.rstrip() for row in self.rows)
+
+
+@dataclass(frozen=True, eq=False)
+class _Source:
+    cells: Cells
+    """The curve without what is laid over it and set beside it."""
+    data: Columns
+    key: tuple[Canvas, Axes, tuple[tuple[str, float], ...]]
+    """What has to be the same for cells to stay."""
+
+
+def plot(
+    curve: Curve,
+    axes: Axes,
+    width: int,
+    height: int,
+    *,
+    look: Look | None = None,
+    before: Drawing | None = None,
+) -> Drawing:
+    """Draw a curve.
+
+    Args:
+        curve: what to draw.
+        axes: the part of the plane to show.
+        width: columns of characters; less than one draws nothing.
+        height: rows of characters; less than one draws nothing.
+        look: the kind of marks, and whether steps are labelled.
+        before: an earlier drawing. The result is the same without it; with it, only the columns
+            that differ are drawn again.
+    """
+    if width <= 0 or height <= 0:
+        return Drawing(("",) * max(0, height), ("",) * max(0, height))
+    look = look or Look()
+    canvas = Canvas.of(width, height, look)
+    data = columns(curve, axes.span, canvas.columns, axes.sign)
+    key = (canvas, axes, curve.references)
+    old = before.source if before is not None else None
+    cells = _cells(data, key, old if old is not None and old.key == key else None)
+    sheet = Sheet(*cells, canvas)
+    sheet.mark(data, axes)
+    if curve.cursor is not None:
+        sheet.cursor(curve.cursor, axes)
+    sheet.y_axis(axes)
+    if canvas.height < height:
+        sheet.x_axis(axes)
+    return Drawing(sheet.rows, sheet.inks, _Source(cells, data, key))
+
+
+def _cells(
+    data: Columns,
+    key: tuple[Canvas, Axes, tuple[tuple[str, float], ...]],
+    old: _Source | None,
+) -> Cells:
+    """The cells of the curve; those left of the first change are the old ones."""
+    canvas = key[0]
+    if old is None:
+        return _part(data, key, 0, canvas.width)
+    same = data.same(old.data)
+    if same == len(data.x) == len(old.data.x):
+        return old.cells
+    # The line to the first bucket that changed begins at the last that has not.
+    start = int(data.x[same - 1]) // canvas.per_column if same else 0
+    ends = [int(c.x[-1]) // canvas.per_column + 1 for c in (data, old.data) if len(c.x)]
+    end = max(ends, default=0)
+    new = _part(data, key, start, end)
+    spliced = [
+        tuple(was[:start] + now + was[end:] for was, now in zip(a, b, strict=True))
+        for a, b in zip(old.cells, new, strict=True)
+    ]
+    return spliced[0], spliced[1]
+
+
+def _part(
+    data: Columns, key: tuple[Canvas, Axes, tuple[tuple[str, float], ...]], start: int, end: int
+) -> Cells:
+    """The curve's columns of cells from `start` to `end`, drawn by plotext."""
+    canvas, axes, references = key
+    per = canvas.per_column
+    # One bucket before the part, for the line that comes from it: plotext rounds towards zero,
+    # so its columns are counted from there.
+    first = max(0, int(np.searchsorted(data.x, start * per)) - 1)
+    origin = min(start, int(data.x[first]) // per) if first < len(data.x) else start
+    stop = int(np.searchsorted(data.x, end * per))
+    x = data.x[first:stop] - origin * per
+    low, high, mean = (canvas.dots(y[first:stop], axes) for y in (data.low, data.high, data.mean))
+    pen = _Pen(end - origin, canvas)
+    for _, value in references:
+        y = float(canvas.dots(scaled(np.array([value]), axes.sign), axes)[0])
+        if 0 <= y <= canvas.top:
+            dashes = np.arange(origin * per, end * per)
+            pen.dots(dashes[dashes // per % 2 == 0] - origin * per, y)
+    for xs, ys in _runs(x, np.clip(low, 0, canvas.top), np.clip(high, 0, canvas.top)):
+        pen.line(xs, ys, BAND)
+    inside = np.where((mean >= 0) & (mean <= canvas.top), mean, np.nan)
+    for xs, ys in _runs(x, inside, inside):
+        pen.line(xs, ys, MEAN)
+    rows, inks = pen.cells()
+    cut = start - origin
+    return tuple(row[cut:] for row in rows), tuple(ink[cut:] for ink in inks)
+
+
+def _runs(x: Ints, low: Floats, high: Floats) -> Iterator[tuple[list[int], list[float]]]:
+    """Lines through the extremes of neighbouring columns, one for each stretch without a gap.
+
+    Where two columns do not overlap, their nearest ends are joined.
+    """
+    xs: list[int] = []
+    ys: list[float] = []
+    for column, a, b in zip(x.tolist(), low.tolist(), high.tolist(), strict=True):
+        if isnan(a):
+            if xs:
+                yield xs, ys
+            xs, ys = [], []
+            continue
+        if xs:
+            was_low, was_high = min(ys[-2:]), max(ys[-2:])
+            leave, enter = max(was_low, min(a, was_high)), min(b, max(a, was_low))
+            xs += [xs[-1], column]
+            ys += [leave, enter]
+        xs += [column, column]
+        ys += [a, b]
+    if xs:
+        yield xs, ys
+
+
+class _Pen:
+    """A plotext figure of bare marks.
+
+    plotext keeps one figure for the whole process, so a pen is used up before the next is made,
+    on one thread.
+    """
+
+    def __init__(self, width: int, canvas: Canvas) -> None:
+        self._size = (width, canvas.height)
+        self._ascii = canvas.ascii
+        self._blank = True
+        plt = self._plt = _plotext()
+        plt.clear_figure()
+        plt.limit_size(False, False)
+        plt.plot_size(width, canvas.height)
+        plt.frame(False)
+        plt.xfrequency(0)
+        plt.yfrequency(0)
+        for paint in (plt.canvas_color, plt.axes_color, plt.ticks_color):
+            paint("default")
+        plt.xlim(0, max(1, width * canvas.per_column - 1))
+        plt.ylim(0, max(1, canvas.top))
+
+    def dots(self, xs: Ints, y: float) -> None:
+        """Single marks at one height."""
+        if len(xs):
+            self._blank = False
+            self._plt.scatter(xs.tolist(), [y] * len(xs), **self._style(REFERENCE))
+
+    def line(self, xs: list[int], ys: list[float], ink: str) -> None:
+        """A line through points."""
+        self._blank = False
+        self._plt.plot(xs, ys, **self._style(ink))
+
+    def cells(self) -> Cells:
+        """What has been drawn."""
+        width, height = self._size
+        if self._blank or width <= 0:
+            return (" " * width,) * height, (BLANK * width,) * height
+        lines = self._plt.build().split("\n")[:height]
+        pairs = [_inked(line) for line in lines]
+        return tuple(text for text, _ in pairs), tuple(ink for _, ink in pairs)
+
+    def _style(self, ink: str) -> dict[str, Any]:
+        marker = _MARKERS[ink] if self._ascii else "braille"
+        return {"marker": marker, "color": _COLOURS[ink]}
+
+
+def _inked(line: str) -> tuple[str, str]:
+    """A line of plotext's as characters and inks."""
+    text, inks, ink = "", "", BLANK
+    pieces = _SEQUENCE.split(line)
+    for piece, colour in zip(pieces[::2], [*pieces[1::2], None], strict=True):
+        text += piece
+        inks += ink * len(piece)
+        ink = BLANK if colour is None else _INKS[colour]
+    return text, inks
+
+
+@cache
+def _plotext() -> Any:
+    # Imported when first needed: it takes a good part of the time that a first frame may take.
+    import plotext  # noqa: PLC0415
+
+    return plotext
