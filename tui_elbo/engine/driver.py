@@ -10,7 +10,7 @@ from tui_elbo import protocol
 from tui_elbo.engine.blame import place, trimmed
 from tui_elbo.engine.describe import estimator, optimizer, plain
 from tui_elbo.engine.due import Always, Budget
-from tui_elbo.engine.session import Session
+from tui_elbo.engine.session import Session, warm_up
 from tui_elbo.errors import ElboError
 from tui_elbo.protocol import (
     AnyCommand,
@@ -44,6 +44,7 @@ class Driver:
     """
 
     def __init__(self, send: Callable[[Event], None]) -> None:
+        warm_up()
         self.running = False
         """Whether `burst` has steps to take."""
         self._send = send

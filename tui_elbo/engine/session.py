@@ -71,6 +71,7 @@ class Session:
         warn: Tell = id,
         busy: Tell = id,
     ) -> None:
+        warm_up()
         torch.set_num_threads(threads)
         if device is not None:
             set_device(device)
@@ -269,6 +270,11 @@ class _Failed:
     """The last good step."""
     loss: float
     """Its loss."""
+
+
+def warm_up() -> None:
+    """Import what torch imports at the first optimiser: most of a second, better spent early."""
+    torch.optim.Adam([torch.zeros(1, requires_grad=True)])
 
 
 def _same(a: float, b: float) -> bool:

@@ -1,0 +1,49 @@
+"""The command `elbo-tui`: the only place that knows both the screen and the engine.
+
+stdout is data, stderr is narration. Exit codes: 0; 1 the scenario failed; 2 usage; 3 a loss that
+is not finite; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from tui_elbo.errors import ElboError
+
+COMMANDS = {"run": "tui_elbo.cli.run", "list": "tui_elbo.cli.listing"}
+"""Each command's module; without a command, the words belong to the explorer."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    module = COMMANDS.get(words[0]) if words else None
+    try:
+        if module is not None:
+            code: int = importlib.import_module(module).main(words[1:])
+        else:
+            from tui_elbo.cli import explore  # noqa: PLC0415 - only what a command needs
+
+            code = explore.main(words)
+    except ElboError as error:
+        _complain(error, "--traceback" in words)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whatever read our output has seen enough, as in `| head`.
+        sys.stderr.close()
+        return 141
+    return code
+
+
+def _complain(error: ElboError, traceback: bool) -> None:
+    from tui_elbo.ui.text import safe  # noqa: PLC0415
+
+    print(f"elbo-tui: {safe(str(error), lines=True)}", file=sys.stderr)
+    if error.trace and traceback:
+        print(safe(error.trace, lines=True), file=sys.stderr)
+    elif error.trace:
+        print("  --traceback shows where it comes from", file=sys.stderr)

@@ -1,0 +1,55 @@
+"""`elbo-tui [SCENARIO]`: the explorer."""
+
+from __future__ import annotations
+
+import sys
+
+from tui_elbo import __version__
+from tui_elbo.cli.options import add_engine_options, parser
+from tui_elbo.errors import UsageError
+from tui_elbo.scenario import find
+
+DESCRIPTION = """\
+A debugger for stochastic variational inference in Pyro: step the optimiser,
+watch log q(z), log p(x, z), the ELBO and the param store.
+
+  elbo-tui                     choose a scenario from the gallery
+  elbo-tui no_theta            open a scenario of the gallery
+  elbo-tui my/model.py         open a file with a `model` and a `guide`
+  elbo-tui package.model       open a module
+  elbo-tui run SCENARIO        the same numbers without a screen (run --help)
+  elbo-tui list                what the gallery has (list --help)
+"""
+
+ENGINE = (sys.executable, "-P", "-m", "tui_elbo.engine")
+"""`-P`: nothing in the folder that one happens to be in takes the place of a library."""
+
+
+def main(words: list[str]) -> int:
+    """Open the explorer; returns the exit code.
+
+    Raises:
+        UsageError: if there is no such scenario, or no terminal.
+    """
+    options = parser("elbo-tui", DESCRIPTION)
+    options.add_argument(
+        "scenario", nargs="?", help="a gallery name, a path or a module; default: the gallery"
+    )
+    add_engine_options(options)
+    options.add_argument("--ascii", action="store_true", help="draw without Unicode")
+    options.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
+    options.add_argument("--version", action="version", version=f"elbo-tui {__version__}")
+    chosen = options.parse_args(words)
+    if chosen.scenario is not None:
+        find(chosen.scenario)
+    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
+        raise UsageError(
+            "the explorer needs a terminal, and this is none",
+            todo=f"elbo-tui run {chosen.scenario or 'SCENARIO'} prints the same numbers",
+        )
+    from tui_elbo.ui.process import spawn  # noqa: PLC0415 - the engine starts before the screen
+
+    engine = spawn(ENGINE)
+    from tui_elbo.ui.app import run  # noqa: PLC0415
+
+    return run(engine, ENGINE, chosen)

@@ -1,0 +1,41 @@
+"""What the commands' options have in common."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+
+def parser(prog: str, description: str) -> argparse.ArgumentParser:
+    """A parser whose help keeps the description's lines."""
+    return argparse.ArgumentParser(
+        prog=prog,
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def whole(least: int) -> Callable[[str], int]:
+    """The type of a whole number of at least `least`, for argparse."""
+
+    def number(text: str) -> int:
+        value = int(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(f"must be at least {least}, and is {value}")
+        return value
+
+    number.__name__ = "whole number"
+    return number
+
+
+def add_engine_options(to: argparse.ArgumentParser) -> None:
+    """Add what both the explorer and `run` pass on to the engine."""
+    to.add_argument(
+        "--seed", type=whole(0), metavar="S", help="of the run; default: the scenario's own, else 0"
+    )
+    to.add_argument(
+        "--threads", type=whole(1), default=1, metavar="N", help="torch's threads; default: 1"
+    )
+    to.add_argument("--device", help="torch's default device, such as cuda; default: torch's own")
+    to.add_argument("--traceback", action="store_true", help="print the traceback of an error")
