@@ -1,0 +1,290 @@
+"""An engine without torch: speaks the protocol over the descriptor it is given, by a script.
+
+    fake_engine.py BEHAVIOUR FD
+
+Its numbers are a pure function of the step, so the screen they make can be compared.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import select
+import signal
+import socket
+import sys
+import time
+
+import numpy as np
+
+from tui_elbo import protocol
+from tui_elbo.protocol import (
+    Fault,
+    Hello,
+    Level,
+    Load,
+    Loaded,
+    NewLayout,
+    Pause,
+    Phase,
+    Remark,
+    Restart,
+    Run,
+    Step,
+)
+from tui_elbo.records import Batch, Column, Layout, ParamInfo, SiteInfo
+
+STEPS = 200
+
+
+def layout(names=("phi",), sites=("z",), note="") -> Layout:
+    params = tuple(ParamInfo(name, "guide", (), "positive") for name in names)
+    infos = tuple(SiteInfo(name, False, "Normal", (), ()) for name in sites)
+    infos += (SiteInfo("x", True, "Normal", (4,), ()),)
+    columns = [Column("step", "", field) for field in ("loss", "seconds")]
+    if not note:
+        columns += [Column("step", "", field) for field in ("elbo", "log_p", "log_q")]
+        for info in infos:
+            columns.append(Column("site", info.name, "log_p"))
+            if not info.observed:
+                columns.append(Column("site", info.name, "log_q"))
+    for param in params:
+        columns += [
+            Column("param", param.name, f) for f in ("value[0]", "grad_norm", "update_norm")
+        ]
+    return Layout(1, infos, params, tuple(columns), note)
+
+
+def numbers(shape: Layout, step: int) -> list[float]:
+    wave = math.sin(step * 12.9898) * 0.5
+    log_q = -1.4 - math.exp(-step / 30) + 0.3 * wave
+    log_p = -6.0 - 8 * math.exp(-step / 25) + wave
+    table = {"loss": log_q - log_p, "elbo": log_p - log_q, "log_p": log_p, "log_q": log_q}
+    table |= {"value[0]": 1 - 0.8 * math.exp(-step / 40), "grad_norm": math.exp(-step / 40)}
+    table |= {"update_norm": 0.02 * math.exp(-step / 40), "seconds": 0.001}
+    out = []
+    for column in shape.columns:
+        value = table[column.field]
+        if column.kind == "site":
+            value = value / 2 if column.field == "log_p" else value
+        out.append(value)
+    return out
+
+
+class Engine:
+    """The scripted engine; the base class behaves well."""
+
+    title = "A fake of the forum question"
+    notes = "Press `n`, then `space`.\n\n- *log p* rises\n- and **why**\n"
+    name = "fake"
+
+    def __init__(self, fd: int) -> None:
+        self.line = socket.socket(fileno=fd)
+        self.decoder = protocol.Decoder(protocol.AnyCommand)
+        self.step = self.seq = 0
+        self.target: int | None = 0
+        self.layout = layout()
+        self.told = False
+
+    def say(self, event) -> None:
+        self.line.sendall(protocol.frame(event))
+
+    def level(self) -> None:
+        running = self.target is None or self.target > self.step
+        target = self.target if running else None
+        state = "running" if running else "paused"
+        self.say(Level(state, self.step, target, 830.0 if running else 0.0, self.seq))
+
+    def hello(self) -> None:
+        self.say(Hello(protocol.VERSION, os.getpid()))
+        self.say(Phase("importing torch"))
+
+    def load(self, command: Load) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        self.step, self.target, self.told = 0, 0, False
+        self.say(
+            Loaded(self.name, "fake.py", self.title, self.notes, 0, STEPS, "Trace_ELBO", "Adam",
+                   {"log_evidence": -4.5, "elbo": -4.5})
+        )  # fmt: skip
+
+    def rows(self, count: int) -> None:
+        first = self.step + 1
+        values = np.array([numbers(self.layout, first + i) for i in range(count)]).T
+        if not self.told:
+            self.say(NewLayout(self.layout))
+            self.told = True
+        self.say(protocol.rows(Batch(self.layout, first, values)))
+        self.step += count
+
+    def obey(self, command) -> None:
+        match command:
+            case Load():
+                self.load(command)
+            case Restart():
+                self.restart()
+            case Step():
+                now = self.step if self.target is None else max(self.step, self.target)
+                self.target = now + command.count
+            case Run():
+                self.target = command.until
+            case Pause():
+                self.target = self.step
+        self.seq = command.seq
+        self.level()
+
+    def work(self) -> None:
+        """What is done between two looks at the queue."""
+        room = 10 if self.target is None else min(10, self.target - self.step)
+        self.rows(room)
+        self.level()
+
+    def main(self) -> None:
+        self.hello()
+        while True:
+            busy = self.target is None or self.target > self.step
+            ready, _, _ = select.select([self.line], [], [], 0.01 if busy else None)
+            if ready:
+                data = self.line.recv(1 << 16)
+                if not data:
+                    return
+                for command in self.decoder.feed(data):
+                    self.obey(command)
+            elif busy:
+                self.work()
+
+
+class Hangs(Engine):
+    """The model hangs in step 3, and lets go when interrupted."""
+
+    stubborn = False
+
+    def work(self) -> None:
+        if self.step < 2:
+            self.rows(1)
+            return
+        if self.stubborn:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        try:
+            while True:
+                time.sleep(60)
+        except KeyboardInterrupt:
+            self.target = self.step
+            trace = 'File "model.py", line 3, in model\n    while True: pass\nKeyboardInterrupt'
+            self.say(Fault("interrupted", "model.py:3", "look where it hangs", trace, 2,
+                           "interrupted"))  # fmt: skip
+            self.level()
+
+
+class Stubborn(Hangs):
+    """…or not."""
+
+    stubborn = True
+
+
+class Dies(Engine):
+    """Killed in step 3."""
+
+    def work(self) -> None:
+        if self.step >= 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.rows(1)
+
+
+class Prints(Engine):
+    """Prints 10 MB when it steps, escape sequences included."""
+
+    def rows(self, count: int) -> None:
+        line = "\x1b[31mred\x1b[0m " + "x" * 90 + "\n"
+        os.write(1, b"begin\n")
+        for _ in range(1000):
+            os.write(1, (line * 100).encode())
+        os.write(1, b"\x1b]0;owned\x07the end\n")
+        super().rows(count)
+        self.say(Remark("a warning of [bold]Pyro[/]", "UserWarning"))
+
+
+class BadFrame(Engine):
+    """Sends something that does not decode."""
+
+    def rows(self, count: int) -> None:
+        self.line.sendall(b"\x03\x00\x00\x00\xc1\xc1\xc1")
+
+
+class WrongVersion(Engine):
+    """Speaks another version."""
+
+    def hello(self) -> None:
+        self.say(Hello(protocol.VERSION + 1, os.getpid()))
+
+
+class Names(Engine):
+    """Names as nobody should give them."""
+
+    name = "[red]name\x1b[2J"
+    title = "[bold]title[/bold]\x1b[2J"
+
+    def __init__(self, fd: int) -> None:
+        super().__init__(fd)
+        names = (
+            "[red]a",
+            "b\nc",
+            "d\x1b[31me",
+            "AutoNormal.scales.theta",
+            "漢字の名前",
+            "f\u202eg",
+        )
+        self.layout = layout(names, ("[red]z", "new\nline\x1b]0;t\x07"))
+
+
+class Fails(Engine):
+    """Step 7 raises."""
+
+    def work(self) -> None:
+        if self.step < 6:
+            self.rows(1)
+        else:
+            self.target = self.step
+            trace = 'Traceback:\n  File "model.py", line 12\nValueError: bad \x1b[31m[red]'
+            self.say(Fault("step 7 failed: ValueError: bad \x1b[31m[red]", "model.py:12",
+                           "correct the file and press R", trace, 6, "step"))  # fmt: skip
+        self.level()
+
+
+class LoadFails(Engine):
+    """The file does not parse."""
+
+    def load(self, command: Load) -> None:
+        self.say(Fault("the file does not parse", "model.py:3", "correct it and press R", "",
+                       0, "load"))  # fmt: skip
+
+    def level(self) -> None:
+        self.say(Level("failed", 0, None, 0.0, self.seq))
+
+
+class Jit(Engine):
+    """An estimator that tells its loss alone."""
+
+    def __init__(self, fd: int) -> None:
+        super().__init__(fd)
+        self.layout = layout(note="JitTrace_ELBO is compiled: it tells its loss alone")
+
+
+BEHAVIOURS = {
+    "normal": Engine,
+    "hangs": Hangs,
+    "stubborn": Stubborn,
+    "dies": Dies,
+    "prints": Prints,
+    "bad_frame": BadFrame,
+    "wrong_version": WrongVersion,
+    "names": Names,
+    "fails": Fails,
+    "load_fails": LoadFails,
+    "jit": Jit,
+}
+
+if __name__ == "__main__":
+    BEHAVIOURS[sys.argv[1]](int(sys.argv[2])).main()

@@ -1,0 +1,18 @@
+"""What Textual reads from the environment when it is imported."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+
+OVER_SSH = {"TEXTUAL_FPS": "15", "TEXTUAL_ANIMATIONS": "none", "TEXTUAL_SMOOTH_SCROLL": "0"}
+"""Fewer frames, and nothing that is sent only to look smooth."""
+
+
+def prepare(environ: MutableMapping[str, str]) -> None:
+    """Settings for a line that may be slow; what a person has set themselves is left alone.
+
+    To be called before Textual is imported.
+    """
+    if environ.get("SSH_CONNECTION"):
+        for name, value in OVER_SSH.items():
+            environ.setdefault(name, value)

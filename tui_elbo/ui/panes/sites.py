@@ -1,0 +1,124 @@
+"""The sample sites: distribution, shape, log p and log q of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tui_elbo.history import History
+from tui_elbo.records import Column, Layout, SiteInfo
+from tui_elbo.ui.canvas import Line, Piece
+from tui_elbo.ui.table import Table
+from tui_elbo.ui.text import left, number, safe, tail
+from tui_elbo.ui.theme import BAD, DIM, LATENT, OBSERVED, WARN
+
+MARK, TERM = 2, 10
+LEAST = (6, 6, 5)
+"""The least widths of name, distribution and shape."""
+
+
+class SitesPane(Table):
+    """The table of sample sites."""
+
+    def __init__(self, *, id: str = "sites", ascii: bool = False) -> None:
+        super().__init__("sites", id=id, ascii=ascii)
+        self._layout: Layout | None = None
+        self._history = History()
+        self._step = 0
+        self._plan = LEAST
+
+    def show(self, history: History, step: int) -> None:
+        """Show the sites of `step`; nothing if there is no such step."""
+        layout = history.layout_at(step)
+        if layout is not self._layout:
+            self._layout = layout
+            self.detail = self._kinds(layout.sites) if layout else ""
+        self._history, self._step = history, step
+        self.paint()
+
+    def _kinds(self, sites: Sequence[SiteInfo]) -> str:
+        observed = sum(site.observed for site in sites)
+        return (
+            f"{self.glyphs.latent} latent {len(sites) - observed} {self.glyphs.dot} "
+            f"{self.glyphs.observed} observed {observed}"
+        )
+
+    @property
+    def _sites(self) -> tuple[SiteInfo, ...]:
+        return self._layout.sites if self._layout else ()
+
+    def count(self) -> int:
+        """How many sites there are."""
+        return len(self._sites)
+
+    def widths(self, width: int) -> Sequence[int]:
+        """Mark, name, distribution, shape, log p, log q."""
+        room = max(0, width - MARK - 2 * TERM)
+        want = [
+            max((len(text) for text in texts), default=0) + 1
+            for texts in (
+                ["site", *(safe(s.name) for s in self._sites)],
+                ["dist", *(safe(s.dist) for s in self._sites)],
+                ["shape", *(shape_text(s) for s in self._sites)],
+            )
+        ]
+        while sum(want) > room and any(w > least for w, least in zip(want, LEAST, strict=True)):
+            widest = max(range(3), key=lambda i: want[i] - LEAST[i])
+            want[widest] -= 1
+        name, dist, shape = want if sum(want) <= room else (room, 0, 0)
+        spare = room - name - dist - shape
+        name += min(spare, 4)
+        dist += min(max(0, spare - 4), 6)
+        self._plan = (name, dist, shape)
+        return (MARK, name, dist, shape, TERM, TERM, room - name - dist - shape)
+
+    def header(self) -> Line:
+        """The names of the columns."""
+        name, dist, shape = self._plan
+        words = ("distribution" if dist > 12 else "dist", "shape")
+        text = (
+            f"{'':{MARK}}{'site':{name}.{name}}{words[0]:{dist}.{dist}}{words[1]:{shape}.{shape}}"
+        )
+        return [(f"{text}{'log p':>{TERM}}{'log q':>{TERM}}", DIM)]
+
+    def height_of(self, row: int) -> int:
+        """One line, and one more for a note."""
+        return 2 if self._sites[row].note else 1
+
+    def lines_of(self, row: int, whole: bool) -> Sequence[Line]:
+        """The site in one line, and why it lacks a term below it."""
+        site, (name, dist, shape), more = self._sites[row], self._plan, self.glyphs.more
+        mark = self.glyphs.observed if site.observed else self.glyphs.latent
+        first: list[Piece] = [
+            (left(mark, MARK), OBSERVED if site.observed else LATENT),
+            (_cell(tail, safe(site.name), name, more), ""),
+            (_cell(left, safe(site.dist), dist, more), DIM),
+            (_cell(left, shape_text(site), shape, more), DIM),
+            self._term(site, "log_p"),
+            self._term(site, "log_q"),
+        ]
+        if not (whole and site.note):
+            return [first]
+        note = left(safe(site.note), self.size.width - MARK, more)
+        return [first, [(" " * MARK, ""), (note, WARN)]]
+
+    def _term(self, site: SiteInfo, field: str) -> Piece:
+        column = Column("site", site.name, field)
+        if self._layout is None or column not in self._layout.index:
+            return number(None, TERM), DIM
+        value = float(self._history.values(column)[self._step - 1])
+        return " " + number(value, TERM - 1), "" if np.isfinite(value) else BAD
+
+
+def _cell(cut: object, text: str, width: int, more: str) -> str:
+    if width <= 0:
+        return ""
+    assert callable(cut)
+    return f"{cut(text, width - 1, more)} "
+
+
+def shape_text(site: SiteInfo) -> str:
+    """Batch and event shape as Pyro's `format_shapes` has them: `8 3 | 2`; `()` for a number."""
+    batch, event = (" ".join(map(str, shape)) for shape in (site.batch_shape, site.event_shape))
+    return f"{batch}|{event}" if event else batch or "()"

@@ -1,0 +1,114 @@
+"""What the terminal knows of a run: applied from the engine's events, read by everything drawn.
+
+Only `Run.apply` appends to a history.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tui_elbo.errors import ProtocolError
+from tui_elbo.history import History
+from tui_elbo.protocol import (
+    AnyEvent,
+    Fault,
+    Level,
+    Loaded,
+    NewLayout,
+    Phase,
+    Remark,
+    Rows,
+    batch,
+)
+from tui_elbo.records import Batch, Column, Layout
+from tui_elbo.ui.output import Output
+
+_STEP = {field: Column("step", "", field) for field in ("loss", "elbo", "log_p", "log_q")}
+
+
+class Run:
+    """A run as far as the engine has told of it."""
+
+    def __init__(self) -> None:
+        self.history = History()
+        self.loaded: Loaded | None = None
+        """The scenario that the history is of."""
+        self.level: Level | None = None
+        self.phase = ""
+        """What keeps the engine from stepping, in words; empty when nothing does."""
+        self.fault: Fault | None = None
+        """What went wrong last, until a step or a new start goes well."""
+        self.dead = ""
+        """How the engine ended, in words; empty while it lives."""
+        self.loss_apart = False
+        """Whether some step's loss was not −ELBO, beyond what float32 rounds away."""
+        self.output = Output()
+        self._layouts: dict[int, Layout] = {}
+
+    @property
+    def step(self) -> int:
+        """The newest step that the history holds."""
+        return self.history.last
+
+    def apply(self, event: AnyEvent) -> None:
+        """Take in what the engine told.
+
+        Raises:
+            ProtocolError: if it does not fit what was told before.
+        """
+        match event:
+            case Rows():
+                self._rows(batch(event, self._layouts))
+            case NewLayout():
+                self._layouts[event.layout.id] = event.layout
+            case Level():
+                self._level(event)
+            case Loaded():
+                self._loaded(event)
+            case Phase():
+                self.phase = event.text
+            case Fault():
+                self.fault, self.phase = event, ""
+            case Remark():
+                self.output.warn(event.source, event.text)
+            case _:
+                pass
+
+    def lost(self, text: str) -> None:
+        """The engine is gone; the history stays."""
+        self.dead, self.phase, self.level = text, "", None
+
+    def reconnected(self) -> None:
+        """A fresh engine is starting; the history stays until it has loaded."""
+        self.dead, self.fault, self.level = "", None, None
+        self._layouts = {}
+
+    def _rows(self, rows: Batch) -> None:
+        try:
+            self.history.append(rows)
+        except ValueError as error:
+            raise ProtocolError(str(error)) from error
+        self.fault = None
+        if not self.loss_apart:
+            self.loss_apart = _apart(rows)
+
+    def _level(self, level: Level) -> None:
+        self.level = level
+        if level.state != "loading":
+            self.phase = ""
+
+    def _loaded(self, loaded: Loaded) -> None:
+        self.history = History()
+        self.loaded, self.fault, self.phase, self.loss_apart = loaded, None, "", False
+
+
+def _apart(rows: Batch) -> bool:
+    """Whether `loss` is not −`elbo` at some step."""
+    index = rows.layout.index
+    if not all(column in index for column in _STEP.values()):
+        return False
+    part = {field: rows.values[index[column]] for field, column in _STEP.items()}
+    with np.errstate(invalid="ignore", over="ignore"):
+        # The loss is a float32 sum of terms as large as log p and log q, however small it is.
+        scale = np.maximum(np.maximum(np.abs(part["log_p"]), np.abs(part["log_q"])), 1.0)
+        return bool(np.any(np.abs(part["loss"] + part["elbo"]) > 1e-4 * scale))

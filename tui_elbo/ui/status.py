@@ -1,0 +1,188 @@
+"""The lines at the bottom: where the run stands, what went wrong, which keys there are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from rich.cells import cell_len
+from textual.events import Resize
+
+from tui_elbo.protocol import Fault
+from tui_elbo.ui.canvas import Canvas, Line, Piece
+from tui_elbo.ui.glyphs import ASCII, UNICODE, Glyphs
+from tui_elbo.ui.keys import key_line
+from tui_elbo.ui.text import left, number, right, safe
+from tui_elbo.ui.theme import BAD, DIM, GOOD, KEY, WARN
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the status line tells."""
+
+    step: int = 0
+    terms: tuple[tuple[str, float | None], ...] = ()
+    """Names and values: `elbo`, `log q`, `log p`, in nats."""
+    phase: str = ""
+    """What keeps the engine from stepping."""
+    running: bool = False
+    rate: float = 0.0
+    count: str = ""
+    """The count being typed."""
+    dead: bool = False
+    about: tuple[str, ...] = ()
+    """The scenario, the estimator, the optimiser: shown as far as there is room."""
+
+
+class _Bottom(Canvas):
+    def __init__(self, *, id: str, ascii: bool) -> None:
+        super().__init__(id=id)
+        self.glyphs = ASCII if ascii else UNICODE
+
+    def paint(self) -> None:
+        """Bring the screen up to date."""
+        width = self.size.width
+        if self.is_mounted and width > 0:
+            lines = self.lines(width)
+            self.cut([cell_len(text) for text, _ in lines[0]])
+            self.put(lines)
+
+    def lines(self, width: int) -> Sequence[Line]:
+        """What to show in `width` cells; the pieces of the first line are what is sent alone."""
+        raise NotImplementedError
+
+    def on_resize(self, _event: Resize) -> None:
+        """Lay the line out anew."""
+        self.paint()
+
+
+class StatusLine(_Bottom):
+    """`step N · elbo E · log q Q · log p P`, and at the right whether it runs."""
+
+    def __init__(self, *, id: str = "status", ascii: bool = False) -> None:
+        super().__init__(id=id, ascii=ascii)
+        self._standing = Standing()
+
+    def show(self, standing: Standing) -> None:
+        """Show this."""
+        if standing != self._standing:
+            self._standing = standing
+            self.paint()
+
+    def lines(self, width: int) -> Sequence[Line]:
+        """One line."""
+        return [status_line(self._standing, width, self.glyphs)]
+
+
+def status_line(standing: Standing, width: int, glyphs: Glyphs) -> Line:
+    """The pieces of the status line, `width` cells together; each keeps its width as it changes."""
+    room = max(6, len(str(standing.step)))
+    pieces: list[Piece] = [(" step ", DIM), (f"{standing.step:<{room}}", "")]
+    if standing.terms:
+        labels = [f"{glyphs.dot} {name} " for name, _ in standing.terms]
+        space = width - 6 - room - sum(map(len, labels))
+        digits = max(6, min(10, space // len(labels)))
+        for label, (_, value) in zip(labels, standing.terms, strict=True):
+            bad = value is not None and not np.isfinite(value)
+            text = number(value, digits, none=glyphs.none).lstrip().ljust(digits)
+            pieces += [(label, DIM), (text, BAD if bad else "")]
+    used = sum(cell_len(text) for text, _ in pieces)
+    return [*pieces, _state(standing, max(0, width - used), glyphs)]
+
+
+def _state(standing: Standing, room: int, glyphs: Glyphs) -> Piece:
+    if standing.count:
+        return right(f"{standing.count} then n ", room), KEY
+    if standing.dead:
+        return right("engine ended ", room), BAD
+    if standing.phase:
+        return _filled(safe(standing.phase) + glyphs.more, (), room, glyphs), WARN
+    if standing.running:
+        rate = f"{glyphs.run} {_rate(standing.rate)} " if standing.rate else f"{glyphs.run} "
+        return right(rate if len(rate) <= room else f"{glyphs.run} ", room), GOOD
+    return _filled("paused", standing.about, room, glyphs), DIM
+
+
+def _filled(text: str, about: Sequence[str], room: int, glyphs: Glyphs) -> str:
+    """At the right, with as many of the words about it before it as there is room for."""
+    for part in about:
+        longer = f"{safe(part)} {glyphs.dot} {text}"
+        if cell_len(longer) + 2 > room:
+            break
+        text = longer
+    return right(text + " ", room, glyphs.more)
+
+
+def _rate(rate: float) -> str:
+    return f"{rate:.0f}/s" if rate >= 10 else f"{rate:.1f}/s"
+
+
+class FaultLine(_Bottom):
+    """What went wrong, where, and what to do, in two lines; none when all is well."""
+
+    def __init__(self, *, id: str = "fault", ascii: bool = False) -> None:
+        super().__init__(id=id, ascii=ascii)
+        self._texts = ("", "")
+        self.display = False
+
+    def show(self, fault: Fault | None, dead: str) -> None:
+        """Show the fault, or how the engine ended."""
+        texts = fault_texts(fault, dead, self.glyphs)
+        if texts != self._texts:
+            self._texts = texts
+            self.display = bool(texts[0])
+            self.paint()
+
+    def lines(self, width: int) -> Sequence[Line]:
+        """Two lines."""
+        what, todo = (left(f" {text}", width, self.glyphs.more) for text in self._texts)
+        return [[(what, BAD)], [(todo, WARN)]]
+
+
+def fault_texts(fault: Fault | None, dead: str, glyphs: Glyphs) -> tuple[str, str]:
+    """What and where; and what to do."""
+    if dead:
+        return safe(dead), "the history is kept: R reloads in a fresh engine, o shows its output"
+    if fault is None:
+        return "", ""
+    where = f"{safe(fault.where)}: " if fault.where else ""
+    todo = [safe(fault.todo)] if fault.todo else []
+    todo += ["e shows the traceback" if fault.trace else "e shows all of it"]
+    return f"{where}{safe(fault.what)}", f" {glyphs.dot} ".join(todo)
+
+
+class KeyLine(_Bottom):
+    """The keys, or for a moment a word in answer to one."""
+
+    def __init__(self, *, id: str = "keys", ascii: bool = False) -> None:
+        super().__init__(id=id, ascii=ascii)
+        self._notice = ""
+        self._running = False
+        self._fault = False
+        self._news = False
+
+    def show(self, *, notice: str, running: bool, fault: bool, news: bool) -> None:
+        """Show the keys.
+
+        Args:
+            notice: shown instead of them, if any.
+            running: `space` pauses.
+            fault: there is an error to look at.
+            news: there is output that nobody has looked at.
+        """
+        new = (notice, running, fault, news)
+        if new != (self._notice, self._running, self._fault, self._news):
+            self._notice, self._running, self._fault, self._news = new
+            self.paint()
+
+    def lines(self, width: int) -> Sequence[Line]:
+        """One line."""
+        if self._notice:
+            return [[(left(f" {safe(self._notice)}", width, self.glyphs.more), WARN)]]
+        pieces: list[Piece] = [(" ", "")]
+        for key in key_line(width - 2, without=() if self._fault else ("show_error",)):
+            label = "pause" if self._running and key.action == "run_pause" else key.label
+            style = WARN if self._news and key.action == "show_output" else DIM
+            pieces += [(key.show, KEY), (f" {label:<{len(key.label)}}  ", style)]
+        return [[*pieces, (" " * max(0, width - sum(len(text) for text, _ in pieces)), "")]]

@@ -1,0 +1,126 @@
+"""A table whose rows stay where they are: one header, one block of lines a row, a cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.events import Blur, Focus, Resize
+
+from tui_elbo.ui.canvas import Canvas, Line
+from tui_elbo.ui.glyphs import ASCII, UNICODE
+
+
+class Table(Canvas, can_focus=True):
+    """Base of the tables: a subclass gives widths, header and rows, this one the window on them.
+
+    Only the rows on the screen are ever built. Rows of several lines are shown whole when all of
+    them fit; otherwise each takes one line, but for the one under the cursor.
+
+    Args:
+        name: what the table shows; the first part of its title.
+        id: the widget's id.
+        ascii: draw with ASCII characters alone.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "move(-1)", show=False),
+        Binding("down", "move(1)", show=False),
+        Binding("pageup", "page(-1)", show=False),
+        Binding("pagedown", "page(1)", show=False),
+    ]
+
+    def __init__(self, name: str, *, id: str, ascii: bool = False) -> None:
+        super().__init__(id=id)
+        self.glyphs = ASCII if ascii else UNICODE
+        self.cursor = 0
+        """The row that the arrows move."""
+        self.top = 0
+        """The first row shown."""
+        self.detail = ""
+        """The second part of the title."""
+        self._heading = name
+
+    # What a subclass gives.
+
+    def count(self) -> int:
+        """How many rows there are."""
+        raise NotImplementedError
+
+    def widths(self, width: int) -> Sequence[int]:
+        """The widths of the columns; they add up to `width`."""
+        raise NotImplementedError
+
+    def header(self) -> Line:
+        """The line that names the columns."""
+        raise NotImplementedError
+
+    def height_of(self, row: int) -> int:
+        """How many lines the row takes when it is shown whole."""
+        raise NotImplementedError
+
+    def lines_of(self, row: int, whole: bool) -> Sequence[Line]:
+        """The row: `height_of` lines if `whole`, else one."""
+        raise NotImplementedError
+
+    # The window on it.
+
+    def paint(self) -> None:
+        """Bring the screen up to date."""
+        if not self.is_mounted or self.size.width <= 0 or self.size.height <= 0:
+            return
+        self.cut(self.widths(self.size.width))
+        lines, shown = self._window(self.size.height - 1)
+        self.put([self.header(), *lines])
+        title = f"{self._heading} ── {self.detail}" if self.detail else self._heading
+        if shown < self.count():
+            title += f" ── {self.top + 1}-{self.top + shown} of {self.count()}"
+        title = title if self.glyphs is UNICODE else title.replace("──", "--")
+        if self.border_title != title:
+            self.border_title = title
+
+    def _window(self, room: int) -> tuple[list[Line], int]:
+        """The lines of the rows from `top` on, and how many rows that are."""
+        count = self.count()
+        self.cursor = max(0, min(self.cursor, count - 1))
+        everything = count <= room and sum(self.height_of(row) for row in range(count)) <= room
+        if everything:
+            self.top = 0
+        else:
+            extra = self.height_of(self.cursor) if self.has_focus and count else 1
+            self.top = max(self.cursor + extra - room, min(self.top, self.cursor), 0)
+            self.top = max(0, min(self.top, count + extra - 1 - room))
+        lines: list[Line] = []
+        shown = 0
+        for row in range(self.top, count):
+            here = self.has_focus and row == self.cursor
+            block = list(self.lines_of(row, everything or here))
+            if len(lines) + len(block) > room and lines:
+                break
+            if here:
+                block[0] = [(text, f"{style} reverse".strip()) for text, style in block[0]]
+            lines += block[:room]
+            shown += 1
+        return lines, shown
+
+    def action_move(self, by: int) -> None:
+        """Move the cursor by so many rows."""
+        self.cursor += by
+        self.paint()
+
+    def action_page(self, by: int) -> None:
+        """Move the cursor by so many screenfuls."""
+        self.action_move(by * max(1, self.size.height - 2))
+
+    def on_resize(self, _event: Resize) -> None:
+        """Lay the columns out anew."""
+        self.paint()
+
+    def on_focus(self, _event: Focus) -> None:
+        """Show the cursor."""
+        self.paint()
+
+    def on_blur(self, _event: Blur) -> None:
+        """Hide the cursor."""
+        self.paint()
