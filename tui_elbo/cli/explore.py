@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import os
 import sys
 
 from tui_elbo import __version__
@@ -47,9 +49,23 @@ def main(words: list[str]) -> int:
             "the explorer needs a terminal, and this is none",
             todo=f"elbo-tui run {chosen.scenario or 'SCENARIO'} prints the same numbers",
         )
-    from tui_elbo.ui.process import spawn  # noqa: PLC0415 - the engine starts before the screen
+    return _open(chosen)
+
+
+def _open(chosen: argparse.Namespace) -> int:
+    # Imported here, in this order: the engine imports torch while the screen is imported.
+    from tui_elbo.ui import environment  # noqa: PLC0415
+    from tui_elbo.ui.process import spawn  # noqa: PLC0415
 
     engine = spawn(ENGINE)
-    from tui_elbo.ui.app import run  # noqa: PLC0415
+    environment.prepare(os.environ)
+    from tui_elbo.ui.app import Options, run  # noqa: PLC0415
 
-    return run(engine, ENGINE, chosen)
+    asked = Options(
+        argv=ENGINE,
+        seed=chosen.seed,
+        threads=chosen.threads,
+        device=chosen.device,
+        ascii=chosen.ascii,
+    )
+    return run(chosen.scenario, asked, engine, mouse=not chosen.no_mouse)
