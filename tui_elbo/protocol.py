@@ -165,8 +165,24 @@ T = TypeVar("T")
 
 def frame(message: Command | Event) -> bytes:
     """The message with its length before it."""
-    body = msgspec.msgpack.encode(message)
+    try:
+        body = msgspec.msgpack.encode(message)
+    except UnicodeEncodeError:
+        body = msgspec.msgpack.encode(encodable(message))
     return len(body).to_bytes(4, "little") + body
+
+
+def encodable(value: Any) -> Any:
+    """The same in plain containers, with those characters spelled out that UTF-8 does not have."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {encodable(key): encodable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [encodable(item) for item in value]
+    if isinstance(value, msgspec.Struct):
+        return encodable(msgspec.to_builtins(value, builtin_types=(bytes,)))
+    return value
 
 
 def rows(batch: Batch) -> Rows:
@@ -219,5 +235,5 @@ class Decoder(Generic[T]):
             del self._buffer[: 4 + size]
             try:
                 yield self._decoder.decode(body)
-            except msgspec.MsgspecError as error:
+            except (msgspec.MsgspecError, RecursionError) as error:
                 raise ProtocolError(f"a message that does not decode: {error}") from error

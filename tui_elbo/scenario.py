@@ -17,6 +17,11 @@ from pathlib import Path
 
 from tui_elbo.errors import UsageError
 
+MAX_SEED = 2**32 - 1
+"""NumPy takes no larger seed."""
+
+_LIST = "`elbo-tui list` shows the gallery; a path or a module name will do as well"
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -51,10 +56,15 @@ def gallery_folder() -> Path:
     return installed if installed.is_dir() else Path(__file__).parent.parent / "scenarios"
 
 
+def gallery_files() -> list[Path]:
+    """The gallery's files, by name."""
+    return sorted(gallery_folder().glob("*.py"))
+
+
 def gallery() -> list[Entry]:
     """Every scenario of the gallery, by name. Reads the files, imports nothing."""
     entries = []
-    for path in sorted(gallery_folder().glob("*.py")):
+    for path in gallery_files():
         title, notes = describe(path)
         summary = " ".join(notes.split("\n\n", 1)[0].split())
         entries.append(Entry(path.stem, title, summary, path))
@@ -83,10 +93,21 @@ def find(target: str) -> Source:
         UsageError: if there is no such scenario, path or module.
     """
     target = target.strip()
-    if os.sep not in target and not target.endswith(".py"):
-        path = gallery_folder() / f"{target}.py"
-        if target.isidentifier() and path.is_file():
-            return Source(target, path, None, path.parent, path.parent)
+    if not target:
+        raise UsageError("a scenario needs a name", todo=_LIST)
+    try:
+        return _find(target)
+    except (OSError, RuntimeError, ValueError) as error:
+        # No permission, a name too long, a `~user` that is nobody, a folder that is gone.
+        what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise UsageError(what, where=target, todo=_LIST) from error
+
+
+def _find(target: str) -> Source:
+    if not _is_path(target):
+        for path in gallery_files():
+            if path.stem == target:
+                return Source(target, path, None, path.parent, path.parent)
         source = _find_module(target)
         if source is not None:
             return source
@@ -104,7 +125,7 @@ def _find_file(target: str) -> Source:
         return Source(path.name, path, None, path.parent, path.parent)
     raise UsageError(
         "there is no such file" if _is_path(target) else "there is no scenario of this name",
-        where=target or "(an empty name)",
+        where=target,
         todo=_nearest(target),
     )
 
@@ -119,7 +140,7 @@ def _nearest(target: str) -> str:
     close = difflib.get_close_matches(target, names, n=3, cutoff=0.5)
     if close:
         return f"did you mean {' or '.join(close)}?"
-    return "`elbo-tui list` shows the gallery; a path or a module name will do as well"
+    return _LIST
 
 
 def _find_module(name: str) -> Source | None:

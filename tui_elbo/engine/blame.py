@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from pathlib import Path
 
-_OURS = str(Path(__file__).resolve().parents[1])
+_OURS = str(Path(__file__).parents[1]) + os.sep
+
+MAX_MESSAGE, MAX_TRACE = 500, 100_000
+"""Characters of an error's message and of its traceback that are kept."""
 
 
 def _own_frames(error: BaseException) -> list[traceback.FrameSummary]:
@@ -15,7 +19,7 @@ def _own_frames(error: BaseException) -> list[traceback.FrameSummary]:
 
 def _is_ours(filename: str) -> bool:
     in_package = filename.startswith((_OURS, "<frozen importlib"))
-    return in_package and not filename.startswith(str(Path(_OURS) / "scenarios"))
+    return in_package and not filename.startswith(_OURS + "scenarios")
 
 
 def place(error: BaseException, own: Path) -> str:
@@ -35,4 +39,17 @@ def trimmed(error: BaseException) -> str:
         kept = [frame for frame in link.stack if not _is_ours(frame.filename)]
         link.stack = traceback.StackSummary.from_list(kept)
         link = link.__cause__ or link.__context__
-    return "".join(told.format()).rstrip()
+    text = "".join(told.format()).rstrip()
+    if len(text) <= MAX_TRACE:
+        return text
+    half = MAX_TRACE // 2
+    return f"{text[:half]}\n… {len(text) - 2 * half} characters …\n{text[-half:]}"
+
+
+def said(error: BaseException) -> str:
+    """The error in one line: its class, and the first line of its message if it has one."""
+    try:
+        lines = str(error).strip().splitlines()
+    except Exception:
+        lines = ["(its message cannot be shown)"]
+    return f"{type(error).__name__}: {lines[0][:MAX_MESSAGE]}" if lines else type(error).__name__

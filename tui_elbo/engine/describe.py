@@ -6,7 +6,6 @@ from typing import Any
 
 from pyro.infer import ELBO
 from pyro.optim import PyroLRScheduler, PyroOptim
-from torch import Tensor
 
 
 def estimator(loss: ELBO) -> str:
@@ -24,7 +23,8 @@ def optimizer(optim: PyroOptim) -> str:
     if isinstance(optim, PyroLRScheduler):
         text = f"{getattr(optim.pt_scheduler_constructor, '__name__', 'scheduler')} of {text}"
     args = optim.pt_optim_args
-    return f"{text}, lr {args['lr']:g}" if isinstance(args, dict) and "lr" in args else text
+    lr = args.get("lr") if isinstance(args, dict) else None
+    return f"{text}, lr {lr:g}" if isinstance(lr, int | float) else text
 
 
 def plain(value: Any) -> Any:
@@ -33,8 +33,10 @@ def plain(value: Any) -> Any:
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
         return [plain(item) for item in value]
-    if isinstance(value, Tensor):
-        return value.tolist()
-    if value is None or isinstance(value, bool | int | float | str):
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())  # a tensor, or of NumPy
+    if value is None or isinstance(value, bool | float | str):
         return value
+    if isinstance(value, int):
+        return value if abs(value) < 2**63 else str(value)
     return float(value) if hasattr(value, "__float__") else str(value)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TextIO
 
 from tui_elbo import protocol
-from tui_elbo.engine.blame import place, trimmed
+from tui_elbo.engine.blame import place, said, trimmed
 from tui_elbo.engine.describe import estimator, optimizer, plain
 from tui_elbo.engine.due import Always, Budget
 from tui_elbo.engine.session import Session, warm_up
@@ -35,6 +36,9 @@ BURST_STEPS, BURST_SECONDS = 2000, 0.05
 MAX_REMARKS = 500
 """A model that warns in other words at each step is cut short."""
 
+MAX_TEXT = 10_000
+"""Characters of a message that are sent."""
+
 
 class Driver:
     """Stands between the terminal's commands and a session.
@@ -50,6 +54,7 @@ class Driver:
         self._send = send
         self._session: Session | None = None
         self._load: Load | None = None
+        self._own: Path | None = None
         self._loading = False
         self._target: int | None = None
         self._rate, self._seq, self._remarks = 0.0, 0, 0
@@ -91,7 +96,7 @@ class Driver:
         except ElboError as error:
             self._failed("load" if self._session is None else "step", error)
         except Exception as error:
-            what = f"elbo-tui itself failed: {type(error).__name__}: {error}"
+            what = f"elbo-tui itself failed: {said(error)}"
             todo = "R starts a fresh engine; the traceback is worth a report"
             self._failed("step", ElboError(what, todo=todo, trace=trimmed(error)))
 
@@ -125,6 +130,7 @@ class Driver:
         session, self._session = self._session, None
         self._loading = True
         try:
+            self._own = find(load.target).own if session is None else self._own
             if session is not None:
                 session.restart()
             else:
@@ -172,7 +178,8 @@ class Driver:
         if self._session is not None:
             self._tell(self._session.flush())
             step = self._session.steps_taken
-        self._send(Fault(error.what, error.where, error.todo, error.trace, step, kind))
+        what = error.what[:MAX_TEXT]
+        self._send(Fault(what, error.where, error.todo, error.trace, step, kind))
         self._level()
 
     def _told_interrupt(self, error: KeyboardInterrupt) -> ElboError:
@@ -180,7 +187,7 @@ class Driver:
         if session is not None:
             what = f"step {session.steps_taken + 1} was interrupted"
             todo = f"the run stays at step {session.steps_taken}; e shows where it was"
-        where = "" if self._load is None else place(error, find(self._load.target).own)
+        where = "" if self._own is None else place(error, self._own)
         return ElboError(what, where=where, todo=todo, trace=trimmed(error))
 
     def _level(self, state: str = "") -> None:
@@ -195,7 +202,7 @@ class Driver:
     def _remark(self, text: str, source: str) -> None:
         self._remarks += 1
         if self._remarks < MAX_REMARKS:
-            self._send(Remark(text, source))
+            self._send(Remark(text[:MAX_TEXT], source))
         elif self._remarks == MAX_REMARKS:
             self._send(Remark("further warnings are left out", "elbo-tui"))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import linecache
 import sys
+import sysconfig
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +17,17 @@ import torch
 from pyro.infer import ELBO, Trace_ELBO
 from pyro.optim import Adam, PyroOptim
 
-from tui_elbo.engine.blame import place, trimmed
+from tui_elbo.engine.blame import place, said, trimmed
+from tui_elbo.engine.shared import put_back
 from tui_elbo.errors import ScenarioError
-from tui_elbo.scenario import Source, split_docstring
+from tui_elbo.scenario import MAX_SEED, Source, split_docstring
 
 _OUTSIDE = {"site-packages", "dist-packages"}
 _BEFORE = frozenset(sys.modules)
 """What is imported before any scenario is: never executed again, wherever it lies."""
+_LIBRARY = [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")]
+_loaded: list[tuple[str, Path]] = []
+"""The folder to import from and the own folder of the scenario that was loaded last."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,10 +66,8 @@ def load(source: Source) -> Scenario:
     Raises:
         ScenarioError: if the file cannot be executed or breaks the contract.
     """
-    _forget(source.own)
-    if str(source.root) not in sys.path:
-        sys.path.insert(0, str(source.root))
-    pyro.clear_param_store()
+    _make_way(source)
+    put_back()
     pyro.set_rng_seed(0)
     try:
         module = _execute(source)
@@ -81,8 +84,7 @@ def _execute(source: Source) -> ModuleType:
     linecache.checkcache()
     if source.module is not None:
         return importlib.import_module(source.module)
-    # Compiled here and not imported: an import may take bytecode of the same second for fresh.
-    code = compile(source.path.read_bytes(), str(source.path), "exec")
+    code = compile(source.path.read_bytes(), str(source.path), "exec", dont_inherit=True)
     module = ModuleType(f"_scenario_{source.path.stem}")
     module.__file__ = str(source.path)
     sys.modules[module.__name__] = module
@@ -90,15 +92,35 @@ def _execute(source: Source) -> ModuleType:
     return module
 
 
+def _make_way(source: Source) -> None:
+    """Let imports find this scenario's own files before any other, and execute them afresh."""
+    for root, own in _loaded:
+        _forget(own)
+        if root in sys.path:
+            sys.path.remove(root)
+    _loaded[:] = [(str(source.root), source.own)]
+    _forget(source.own)
+    sys.path.insert(0, str(source.root))
+    # An import takes bytecode of the same second and size for that of the file as it is now.
+    sys.dont_write_bytecode = True
+
+
 def _forget(own: Path) -> None:
     """Drop the modules that lie below `own`, so that they are executed again when imported."""
     for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None)
-        if not file or name in _BEFORE or name.split(".")[0] == "tui_elbo":
+        if name in _BEFORE or name.split(".")[0] == "tui_elbo":
             continue
-        path = Path(file)
-        if path.is_relative_to(own) and not _OUTSIDE & set(path.relative_to(own).parts):
+        file = getattr(module, "__file__", None)
+        # A folder without an `__init__.py` is a package too, and keeps hold of what is in it.
+        places = [file] if file else list(getattr(module, "__path__", ()))
+        if places and all(_lies_below(own, Path(place)) for place in places):
             del sys.modules[name]
+
+
+def _lies_below(own: Path, path: Path) -> bool:
+    if not path.is_relative_to(own) or any(map(path.is_relative_to, _LIBRARY)):
+        return False
+    return not _OUTSIDE & set(path.relative_to(own).parts)
 
 
 def _told(error: BaseException, source: Source) -> ScenarioError:
@@ -111,7 +133,7 @@ def _told(error: BaseException, source: Source) -> ScenarioError:
         what = f"the file called sys.exit({error.code!r}) while it was loaded"
         todo = 'put what runs on its own under `if __name__ == "__main__":`'
         return ScenarioError(what, where=where, todo=todo, trace=trace)
-    what, todo = f"{type(error).__name__}: {error}", ""
+    what, todo = said(error), ""
     if isinstance(error, ModuleNotFoundError):
         todo = f"install it beside elbo-tui, in {sys.prefix}"
     if isinstance(error, ImportError) and "relative import" in str(error):
@@ -144,6 +166,8 @@ def _attributes(names: dict[str, Any], path: str) -> dict[str, Any]:
         value = names.get(name, default)
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise _wrong(name, value, f"a whole number, at least {least}", path)
+        if name == "seed" and value > MAX_SEED:
+            raise _wrong(name, value, f"at most {MAX_SEED}", path)
         found[name] = value
     return found
 

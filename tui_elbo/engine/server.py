@@ -12,6 +12,8 @@ import socket
 import sys
 import threading
 import warnings
+from collections.abc import Callable
+from contextlib import suppress
 from queue import SimpleQueue
 
 from tui_elbo import protocol
@@ -22,7 +24,8 @@ from tui_elbo.protocol import AnyCommand, Event, Hello, Phase
 def serve(fd: int) -> None:
     """Serve the terminal at the other end of the socket `fd`, for as long as it is there."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for stream in (sys.stdout, sys.stderr):
+    streams = (sys.stdout, sys.stderr)
+    for stream in streams:
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     connection = Connection(socket.socket(fileno=fd))
     connection.send(Hello(protocol.VERSION, os.getpid()))
@@ -30,16 +33,18 @@ def serve(fd: int) -> None:
     from tui_elbo.engine.driver import Driver  # noqa: PLC0415 - the terminal need not wait for it
 
     driver = Driver(connection.send)
-    signal.signal(signal.SIGINT, driver.interrupt)
+    signal.signal(signal.SIGINT, connection.not_within_a_message(driver.interrupt))
     warnings.showwarning = driver.warned
     connection.send(Phase(""))
     while True:
-        if driver.running and connection.commands.empty():
-            driver.burst()
-        else:
-            driver.carry_out(connection.commands.get())
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+        # The person's code may have closed the streams; an interrupt may come late.
+        with suppress(OSError, ValueError, KeyboardInterrupt):
+            if driver.running and connection.commands.empty():
+                driver.burst()
+            else:
+                driver.carry_out(connection.commands.get())
+            for stream in streams:
+                stream.flush()
 
 
 class Connection:
@@ -51,27 +56,51 @@ class Connection:
 
     def __init__(self, stream: socket.socket) -> None:
         stream.set_inheritable(False)
-        self._stream = stream
+        self._stream, self._process = stream, os.getpid()
+        self._lock = threading.RLock()
+        self._sending = self._interrupted = False
         self.commands: SimpleQueue[AnyCommand] = SimpleQueue()
         """What is still to be carried out, in order."""
         threading.Thread(target=self._read, daemon=True).start()
 
     def send(self, event: Event) -> None:
-        """Send it; the process ends if the terminal is gone."""
+        """Send it whole, from any thread; the process ends if the terminal is gone."""
+        if os.getpid() != self._process:
+            return  # a child that the person's code has forked
+        main = threading.current_thread() is threading.main_thread()
+        data = protocol.frame(event)
+        self._sending |= main
         try:
-            self._stream.sendall(protocol.frame(event))
+            with self._lock:
+                self._stream.sendall(data)
         except OSError:
             os._exit(0)
+        if main:
+            self._sending = False
+            if self._interrupted:
+                self._interrupted = False
+                signal.raise_signal(signal.SIGINT)
+
+    def not_within_a_message(self, act: Callable[[], None]) -> Callable[..., None]:
+        """A signal handler that does `act`, but not before a message is sent whole."""
+
+        def handler(*_: object) -> None:
+            if self._sending:
+                self._interrupted = True
+            else:
+                act()
+
+        return handler
 
     def _read(self) -> None:
         decoder: protocol.Decoder[AnyCommand] = protocol.Decoder(AnyCommand)
+        stderr = sys.stderr
         try:
             while data := self._stream.recv(65536):
                 for command in decoder.feed(data):
                     self.commands.put(command)
         except ProtocolError as error:
-            print(f"elbo-tui: {error}", file=sys.stderr, flush=True)
-        except OSError:
-            pass
-        # The other thread may be anywhere in the person's code: nothing waits for it.
-        os._exit(0)
+            print(f"elbo-tui: {error}", file=stderr, flush=True)
+        finally:
+            # The other thread may be anywhere in the person's code: nothing waits for it.
+            os._exit(0)
