@@ -137,7 +137,10 @@ def _is_path(target: str) -> bool:
 def _nearest(target: str) -> str:
     names = [entry.name for entry in gallery()]
     names += [str(path) for path in Path(target).expanduser().parent.glob("*.py")]
-    close = difflib.get_close_matches(target, names, n=3, cutoff=0.5)
+    lower = {name.lower(): name for name in names}
+    close = [
+        lower[name] for name in difflib.get_close_matches(target.lower(), lower, n=3, cutoff=0.5)
+    ]
     if close:
         return f"did you mean {' or '.join(close)}?"
     return _LIST

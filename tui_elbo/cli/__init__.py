@@ -36,6 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whatever read our output has seen enough, as in `| head`.
         sys.stderr.close()
         return 141
+    except OSError as error:
+        _complain(ElboError(f"cannot write: {error.strerror or error}"), traceback=False)
+        return 1
     return code
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import msgspec
 
 from tui_elbo.cli.options import parser
@@ -17,8 +19,10 @@ def main(words: list[str]) -> int:
         told = [
             {"name": entry.name, "title": entry.title, "path": str(entry.path)} for entry in entries
         ]
-        print(msgspec.json.format(msgspec.json.encode(told), indent=2).decode())
+        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n")
         return 0
+    # A locale of old may lack the letters.
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     width = max((len(entry.name) for entry in entries), default=0)
     for entry in entries:
         print(f"{entry.name:{width}}  {entry.title}")

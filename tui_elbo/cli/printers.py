@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 import msgspec
 
 from tui_elbo.history import History
+from tui_elbo.protocol import encodable
 from tui_elbo.records import Batch, ParamRecord, StepRecord, record_of
 from tui_elbo.ui.text import safe
 
@@ -43,6 +44,7 @@ class Lines:
     def __init__(self, out: TextIO, every: int, steps: int) -> None:
         self._out, self._every, self._steps = out, every, steps
         self._encoder = msgspec.json.Encoder()
+        self._newest: Batch | None = None
 
     def take(self, batches: list[Batch], last: bool) -> None:
         """Print those of the steps that are to be printed."""
@@ -51,18 +53,23 @@ class Lines:
                 step = batch.first + column
                 if step % self._every == 0 or step == self._steps:
                     self._print(record_of(batch.layout, step, batch.values[:, column]))
-        if last and batches:
-            batch = batches[-1]
-            newest = batch.first + batch.steps - 1
-            if newest % self._every and newest != self._steps:
-                self._print(record_of(batch.layout, newest, batch.values[:, -1]))
+            self._newest = batch
+        if last and self._newest is not None:
+            batch, self._newest = self._newest, None
+            step = batch.first + batch.steps - 1
+            if step % self._every and step != self._steps:
+                self._print(record_of(batch.layout, step, batch.values[:, -1]))
         self._out.flush()
 
     def close(self) -> None:
         """Nothing is left."""
 
     def _print(self, record: StepRecord) -> None:
-        self._out.write(self._encoder.encode(record).decode() + "\n")
+        try:
+            line = self._encoder.encode(record)
+        except UnicodeEncodeError:
+            line = self._encoder.encode(encodable(record))
+        self._out.write(line.decode() + "\n")
 
 
 class Summary:

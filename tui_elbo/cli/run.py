@@ -6,12 +6,13 @@ What the scenario's code prints goes to stderr, from Python or from C; stdout ha
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING, TextIO
 
 from tui_elbo.cli.options import add_engine_options, parser, whole
 from tui_elbo.cli.printers import Lines, Printer, Summary
-from tui_elbo.errors import StepError
+from tui_elbo.errors import StepError, UsageError
 from tui_elbo.scenario import find
 from tui_elbo.ui.text import safe
 
@@ -61,9 +62,29 @@ def main(words: list[str]) -> int:
     return code
 
 
+class _Stop:
+    """ctrl+c: breaks off the person's code at once, and ours between two pieces of the run.
+
+    Asked twice, it waits for nothing.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self.asked = False
+        self._session = session
+        # A shell starts what runs in the background with ctrl+c ignored; so it stays.
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._ask)
+
+    def _ask(self, *_: object) -> None:
+        at_once, self.asked = self.asked or self._session.stepping, True
+        if at_once:
+            raise KeyboardInterrupt
+
+
 def _run(session: Session, steps: int, printer: Printer) -> int:
+    stop = _Stop(session)
     try:
-        while session.steps_taken < steps:
+        while session.steps_taken < steps and not stop.asked:
             left = min(steps - session.steps_taken, CHUNK_STEPS)
             printer.take(session.advance(left, CHUNK_SECONDS), session.non_finite is not None)
             if session.non_finite is not None:
@@ -74,6 +95,8 @@ def _run(session: Session, steps: int, printer: Printer) -> int:
         printer.close()
         raise
     except KeyboardInterrupt:
+        stop.asked = True
+    if stop.asked:
         printer.take(session.flush(), last=True)
         narrate(f"interrupted, {session.steps_taken} steps taken")
         return 130
@@ -90,6 +113,8 @@ def _own_stdout() -> TextIO:
 
     It stays so to the end, since the C library may hold back what is printed until the exit.
     """
+    if sys.stdout is None:
+        raise UsageError("stdout is closed, and it is where the numbers go")
     sys.stdout.flush()
     own = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
