@@ -99,9 +99,6 @@ class Engine:
         self.say(Hello(protocol.VERSION, os.getpid()))
         self.say(Phase("importing torch"))
 
-    def load(self, command: Load) -> None:
-        self.restart()
-
     def restart(self) -> None:
         self.step, self.target, self.told = 0, 0, False
         self.say(
@@ -120,9 +117,7 @@ class Engine:
 
     def obey(self, command) -> None:
         match command:
-            case Load():
-                self.load(command)
-            case Restart():
+            case Load() | Restart():
                 self.restart()
             case Step():
                 now = self.step if self.target is None else max(self.step, self.target)
@@ -209,7 +204,7 @@ class Prints(Engine):
 class BadFrame(Engine):
     """Sends something that does not decode."""
 
-    def rows(self, count: int) -> None:
+    def work(self) -> None:
         self.line.sendall(b"\x03\x00\x00\x00\xc1\xc1\xc1")
 
 
@@ -256,9 +251,15 @@ class Fails(Engine):
 class LoadFails(Engine):
     """The file does not parse."""
 
-    def load(self, command: Load) -> None:
+    def restart(self) -> None:
         self.say(Fault("the file does not parse", "model.py:3", "correct it and press R", "",
                        0, "load"))  # fmt: skip
+
+    def obey(self, command) -> None:
+        self.seq = command.seq
+        if isinstance(command, Load):
+            self.restart()
+        self.level()
 
     def level(self) -> None:
         self.say(Level("failed", 0, None, 0.0, self.seq))

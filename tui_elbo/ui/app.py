@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from typing import ClassVar
 
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.driver import Driver
 
-from tui_elbo.ui.explorer import Explorer, Options
+from tui_elbo.ui.driver import end_on_signals, quick
+from tui_elbo.ui.explorer import Explorer
 from tui_elbo.ui.process import EngineProcess
+from tui_elbo.ui.session import Options
 from tui_elbo.ui.theme import THEME
 
 __all__ = ["ElboApp", "Options", "run"]
@@ -34,11 +38,18 @@ class ElboApp(App[int]):
         self, target: str | None, options: Options, engine: EngineProcess | None = None
     ) -> None:
         super().__init__()
-        self.theme = THEME
+        if "TEXTUAL_THEME" not in os.environ:
+            self.theme = THEME
         self._target, self._options, self._engine = target, options, engine
+
+    def get_driver_class(self) -> type[Driver]:
+        """Textual's choice, but for its driver of a Unix terminal, which is slow to end."""
+        return quick(super().get_driver_class())
 
     async def on_mount(self) -> None:
         """Open what was asked for; let signals end the program in an orderly way."""
+        if not self.is_headless:
+            end_on_signals(lambda number: self.exit(return_code=128 + number))
         if self._target is None:
             from tui_elbo.ui.gallery import Gallery  # noqa: PLC0415 (not needed otherwise)
 
@@ -56,7 +67,7 @@ class ElboApp(App[int]):
         self.push_screen(Explorer(target, self._options, engine))
 
     def action_interrupt(self) -> None:
-        """Pass ctrl+c on to the explorer, whatever lies over it."""
+        """Pass ctrl+c on to the explorer, whatever lies over it; it never quits."""
         for screen in self.screen_stack:
             if isinstance(screen, Explorer):
                 screen.action_interrupt()

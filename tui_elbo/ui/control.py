@@ -85,6 +85,10 @@ class Control:
         self.count, self.running, self._seq = "", False, seq
         self._finish_later = False
 
+    def stopped(self) -> None:
+        """The engine is gone, and every wish with it."""
+        self.count, self.running, self._finish_later = "", False, False
+
     def _tell(self, command: Command, *, running: bool) -> None:
         self._seq = self._send(command)
         self.running = running

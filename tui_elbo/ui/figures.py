@@ -13,7 +13,7 @@ from tui_elbo.ui.status import Standing
 TERMS = (("elbo", "elbo"), ("log q", "log_q"), ("log p", "log_p"))
 """The status line's names and the columns that they stand for."""
 
-HINT = "n steps, space runs"
+HINT = "n takes a step, space runs, i tells what to look at"
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,39 +24,44 @@ class CurveOf:
     title: str
     values: Floats
     references: tuple[tuple[str, float], ...] = ()
-    note: str = ""
 
 
 def curves(run: Run) -> list[CurveOf]:
     """The three curves, from top to bottom."""
-    layout, history = run.history.layout, run.history
-    hint = "" if run.step or run.phase or run.loaded is None else HINT
-    log_p = history.values(Column("step", "", "log_p"))
-    log_q = history.values(Column("step", "", "log_q"))
-    missing = layout.note if layout and not _has(layout, "log_p") else ""
     return [
-        CurveOf("log_p", "log p(x, z)", log_p, note=missing or hint),
-        CurveOf("log_q", "log q(z)", log_q, note=missing),
-        _elbo(run, layout),
+        CurveOf("log_p", "log p(x, z)", _column(run, "log_p")),
+        CurveOf("log_q", "log q(z)", _column(run, "log_q")),
+        _elbo(run),
     ]
 
 
-def _elbo(run: Run, layout: Layout | None) -> CurveOf:
+def why(run: Run) -> str:
+    """Why the newest step has no log p and log q, in words; empty if it has them."""
+    layout = run.history.layout
+    return layout.note if layout is not None and not _has(layout, "log_p") else ""
+
+
+def _elbo(run: Run) -> CurveOf:
     """The ELBO; where the estimator gives none, what it does give."""
-    history = run.history
+    layout = run.history.layout
     if layout is not None and not _has(layout, "elbo"):
-        if not _has(layout, "loss"):
-            return CurveOf("elbo", "ELBO", np.empty(0), note=layout.note)
-        return CurveOf("elbo", "-loss", -history.values(Column("step", "", "loss")))
-    values = history.values(Column("step", "", "elbo"))
-    if run.loss_apart and run.step:
-        loss = history.values(Column("step", "", "loss"))[-1]
-        return CurveOf("elbo", f"ELBO {values[-1]:#.6g}, loss {loss:#.6g}", values, _lines(run))
-    return CurveOf("elbo", "ELBO", values, _lines(run))
+        return CurveOf("elbo", "-loss", -_column(run, "loss"))
+    values = _column(run, "elbo")
+    title = "ELBO"
+    if run.loss_apart and len(values):
+        title = f"ELBO {values[-1]:#.6g}, loss {_column(run, 'loss')[-1]:#.6g}"
+    return CurveOf("elbo", title, values, _lines(run))
 
 
 def _has(layout: Layout, field: str) -> bool:
     return Column("step", "", field) in layout.index
+
+
+def _column(run: Run, field: str) -> Floats:
+    layout, column = run.history.layout, Column("step", "", field)
+    if layout is None or column not in layout.index:
+        return np.empty(0)
+    return run.history.values(column)
 
 
 def _lines(run: Run) -> tuple[tuple[str, float], ...]:
@@ -73,23 +78,22 @@ def _lines(run: Run) -> tuple[tuple[str, float], ...]:
 
 def standing(run: Run, *, running: bool, count: str) -> Standing:
     """What the status line tells."""
-    step, layout = run.step, run.history.layout
+    step, level, loaded = run.step, run.level, run.loaded
     terms: list[tuple[str, float | None]] = []
-    if step and layout:
-        for name, field in TERMS:
-            has = _has(layout, field)
-            value = float(run.history.values(Column("step", "", field))[-1]) if has else None
-            terms.append((name, value))
-        if not _has(layout, "elbo") and _has(layout, "loss"):
-            terms[0] = ("loss", float(run.history.values(Column("step", "", "loss"))[-1]))
-    loaded, level = run.loaded, run.level
-    moving = running and not run.dead
+    if step:
+        named = {name: _column(run, field) for name, field in TERMS}
+        if len(named["elbo"]) == 0:
+            named = {"loss": _column(run, "loss")}
+        terms = [(name, float(v[-1]) if len(v) else None) for name, v in named.items()]
+    ready = loaded is not None and not run.phase and not run.dead
     return Standing(
         step=step,
         terms=tuple(terms),
-        phase="" if run.dead else run.phase,
-        running=moving,
-        rate=level.rate if level and moving else 0.0,
+        hint=HINT if ready and not step else "",
+        phase=run.phase,
+        state=level.state if level else "",
+        running=running,
+        rate=level.rate if level else 0.0,
         count=count,
         dead=bool(run.dead),
         about=(loaded.name, loaded.estimator, loaded.optimizer) if loaded else (),

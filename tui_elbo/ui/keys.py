@@ -35,7 +35,7 @@ KEYS = (
         "R",
         "reload",
         "",
-        "reload the file in a fresh engine, whatever state the old one is in",
+        "reload the file in a fresh engine, even if this one hangs",
     ),
     Key(
         "i",
@@ -47,7 +47,7 @@ KEYS = (
     ),
     Key("o", "o", "show_output", "output", "what the model prints, and warnings", 4),
     Key("e", "e", "show_error", "error", "the last error with its traceback", 5),
-    Key("tab", "tab", "", "", "go to the next table; the arrows then move in it"),
+    Key("tab", "tab", "", "", "go to the next pane; the arrows then move in a table"),
     Key("escape", "escape", "cancel", "", "forget the count being typed; close what is open"),
     Key("question_mark", "?", "show_help", "help", "this help", 1),
     Key(

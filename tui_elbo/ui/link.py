@@ -13,7 +13,7 @@ from collections.abc import Callable
 import msgspec
 
 from tui_elbo.errors import ProtocolError
-from tui_elbo.protocol import VERSION, AnyEvent, Command, Decoder, Hello, Level, Pause, frame
+from tui_elbo.protocol import VERSION, AnyEvent, Command, Decoder, Hello, Level, Pause, Phase, frame
 from tui_elbo.ui.process import EngineProcess
 
 CHUNK = 1 << 16
@@ -86,6 +86,11 @@ class Link:
             self._after(PATIENCE, "interrupt", self._interrupt, seq)
         return seq
 
+    def leave(self) -> None:
+        """Ask the engine to end, listen to it no more, and wait for nothing."""
+        self._close()
+        self.engine.ask_to_end()
+
     def end(self) -> None:
         """End the engine at once, without a call of `on_end`."""
         self._close()
@@ -94,7 +99,9 @@ class Link:
     def _interrupt(self, seq: int) -> None:
         if self.answered >= seq:
             return
-        self.engine.interrupt()
+        if self._greeted:  # Before, Python has no handler yet, and would only die of it.
+            self.engine.interrupt()
+            self._on_events([Phase("interrupting the model")])
         self._after(GRACE, "kill", self._give_up, seq)
 
     def _give_up(self, seq: int) -> None:

@@ -24,8 +24,12 @@ class Standing:
     step: int = 0
     terms: tuple[tuple[str, float | None], ...] = ()
     """Names and values: `elbo`, `log q`, `log p`, in nats."""
+    hint: str = ""
+    """What to press next."""
     phase: str = ""
     """What keeps the engine from stepping."""
+    state: str = ""
+    """As the engine calls it."""
     running: bool = False
     rate: float = 0.0
     count: str = ""
@@ -87,6 +91,8 @@ def status_line(standing: Standing, width: int, glyphs: Glyphs) -> Line:
             bad = value is not None and not np.isfinite(value)
             text = number(value, digits, none=glyphs.none).lstrip().ljust(digits)
             pieces += [(label, DIM), (text, BAD if bad else "")]
+    if standing.hint and width >= 6 + room + len(standing.hint) + 12:
+        pieces.append((standing.hint, KEY))
     used = sum(cell_len(text) for text, _ in pieces)
     return [*pieces, _state(standing, max(0, width - used), glyphs)]
 
@@ -97,21 +103,16 @@ def _state(standing: Standing, room: int, glyphs: Glyphs) -> Piece:
     if standing.dead:
         return right("engine ended ", room), BAD
     if standing.phase:
-        return _filled(safe(standing.phase) + glyphs.more, (), room, glyphs), WARN
+        return right(f"{safe(standing.phase)}{glyphs.more} ", room, glyphs.more), WARN
     if standing.running:
         rate = f"{glyphs.run} {_rate(standing.rate)} " if standing.rate else f"{glyphs.run} "
         return right(rate if len(rate) <= room else f"{glyphs.run} ", room), GOOD
-    return _filled("paused", standing.about, room, glyphs), DIM
-
-
-def _filled(text: str, about: Sequence[str], room: int, glyphs: Glyphs) -> str:
-    """At the right, with as many of the words about it before it as there is room for."""
-    for part in about:
-        longer = f"{safe(part)} {glyphs.dot} {text}"
-        if cell_len(longer) + 2 > room:
-            break
-        text = longer
-    return right(text + " ", room, glyphs.more)
+    word, dot = standing.state or "paused", f" {glyphs.dot} "
+    for count in range(len(standing.about), -1, -1):
+        text = dot.join([*map(safe, standing.about[:count]), word]) + " "
+        if cell_len(text) + 2 <= room:
+            return right(text, room), BAD if word == "failed" else DIM
+    return " " * room, DIM
 
 
 def _rate(rate: float) -> str:

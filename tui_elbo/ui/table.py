@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
+from textual.content import Content
 from textual.events import Blur, Focus, Resize
 
 from tui_elbo.ui.canvas import Canvas, Line
 from tui_elbo.ui.glyphs import ASCII, UNICODE
+from tui_elbo.ui.theme import DIM
 
 
 class Table(Canvas, can_focus=True):
@@ -20,6 +22,7 @@ class Table(Canvas, can_focus=True):
 
     Args:
         name: what the table shows; the first part of its title.
+        empty: what to say while there are no rows.
         id: the widget's id.
         ascii: draw with ASCII characters alone.
     """
@@ -31,7 +34,7 @@ class Table(Canvas, can_focus=True):
         Binding("pagedown", "page(1)", show=False),
     ]
 
-    def __init__(self, name: str, *, id: str, ascii: bool = False) -> None:
+    def __init__(self, name: str, empty: str, *, id: str, ascii: bool = False) -> None:
         super().__init__(id=id)
         self.glyphs = ASCII if ascii else UNICODE
         self.cursor = 0
@@ -40,7 +43,7 @@ class Table(Canvas, can_focus=True):
         """The first row shown."""
         self.detail = ""
         """The second part of the title."""
-        self._heading = name
+        self._heading, self._empty, self._title = name, empty, ""
 
     # What a subclass gives.
 
@@ -70,15 +73,21 @@ class Table(Canvas, can_focus=True):
         """Bring the screen up to date."""
         if not self.is_mounted or self.size.width <= 0 or self.size.height <= 0:
             return
-        self.cut(self.widths(self.size.width))
-        lines, shown = self._window(self.size.height - 1)
-        self.put([self.header(), *lines])
+        shown = 0
+        if self.count():
+            self.cut(self.widths(self.size.width))
+            lines, shown = self._window(self.size.height - 1)
+            self.put([self.header(), *lines])
+        else:
+            self.cut([self.size.width])
+            self.put([[("", "")], [(f" {self._empty}", DIM)]])
         title = f"{self._heading} ── {self.detail}" if self.detail else self._heading
         if shown < self.count():
             title += f" ── {self.top + 1}-{self.top + shown} of {self.count()}"
         title = title if self.glyphs is UNICODE else title.replace("──", "--")
-        if self.border_title != title:
-            self.border_title = title
+        if self._title != title:
+            self._title = title
+            self.border_title = Content(title)
 
     def _window(self, room: int) -> tuple[list[Line], int]:
         """The lines of the rows from `top` on, and how many rows that are."""

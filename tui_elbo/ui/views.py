@@ -124,10 +124,10 @@ class OutputView(View):
 
     def update(self) -> None:
         """Show what has come since."""
-        if self._version == self._output.version or not self.is_mounted:
-            return
-        self._version = self._output.version
-        self.query_one(Lines).put(output_lines(self._output))
+        for lines in self.query(Lines):
+            if self._version != self._output.version:
+                self._version = self._output.version
+                lines.put(output_lines(self._output))
 
 
 def output_lines(output: Output) -> Iterator[Line]:
@@ -201,7 +201,7 @@ def help_lines(glyphs: Glyphs) -> Iterator[Line]:
         (glyphs.phi, "a parameter that the guide reads"),
         (glyphs.delta, "its change in this step; of a tensor the norm, unconstrained"),
         (glyphs.grad, "norm of its gradient, unconstrained, as the optimiser received it"),
-        ("course", "its value over all steps so far; of a tensor the mean"),
+        ("past", "its value over all steps so far; of a tensor the mean"),
         (glyphs.observed, "an observed site"),
         (glyphs.latent, "a latent site"),
         (glyphs.none, "a number that there is none of"),

@@ -1,4 +1,4 @@
-"""The param store: role, value, change, gradient norm and course of each parameter."""
+"""The param store: role, value, change, gradient norm and past of each parameter."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tui_elbo.ui.table import Table
 from tui_elbo.ui.text import left, number, safe, signed, tail
 from tui_elbo.ui.theme import BAD, DIM, ROLE
 
-NAME, VALUE, CHANGE, GRAD, COURSE = 8, 11, 10, 9, 6
+NAME, VALUE, CHANGE, GRAD, COURSE = 8, 11, 10, 9, 5
 """The least widths of the columns, a space before each number included."""
 
 ELEMENT = 11
@@ -29,7 +29,7 @@ class ParamsPane(Table):
     """
 
     def __init__(self, *, id: str = "params", ascii: bool = False) -> None:
-        super().__init__("parameters", id=id, ascii=ascii)
+        super().__init__("parameters", "the param store, as of the first step", id=id, ascii=ascii)
         self._layout: Layout | None = None
         self._history = History()
         self._step = 0
@@ -61,7 +61,8 @@ class ParamsPane(Table):
 
     @property
     def _role_width(self) -> int:
-        return 2 * len(self.glyphs.theta) + 1
+        both = any(p.role == "both" for p in self._params)
+        return (1 + both) * len(self.glyphs.theta) + 1
 
     def count(self) -> int:
         """How many parameters there are."""
@@ -100,7 +101,7 @@ class ParamsPane(Table):
         text = f"{'':{self._role_width}}{'name':{name}.{name}}{'value':>{VALUE}}"
         text += f"{self.glyphs.delta:>{CHANGE}}"
         text += f"{self.glyphs.grad:>{GRAD}}" if grad else ""
-        return [(text + (" course" if course else ""), DIM)]
+        return [(text + (" past" if course else ""), DIM)]
 
     def height_of(self, row: int) -> int:
         """One line, and more for the elements of what is no single number."""
@@ -119,10 +120,10 @@ class ParamsPane(Table):
             (left(self.glyphs.role(info.role), self._role_width), ROLE[info.role]),
             (tail(safe(info.name), name - 1, self.glyphs.more) + " ", ""),
             *self._value(info, whole),
-            _piece(self._change(info), CHANGE, "", signs=prod(info.shape) == 1),
+            self._piece(self._change(info), CHANGE, "", signs=prod(info.shape) == 1),
         ]
         if grad:
-            first.append(_piece(self._get(info, "grad_norm"), GRAD, DIM, digits=4))
+            first.append(self._piece(self._get(info, "grad_norm"), GRAD, DIM, digits=4))
         if course:
             width = self.widths(self.size.width)[5]
             first.append((" " + self._course(info, width - 1), DIM))
@@ -139,7 +140,7 @@ class ParamsPane(Table):
         """A single number; else the shape if the elements stand below, and their mean if not."""
         size = prod(info.shape)
         if size == 1:
-            return [_piece(self._get(info, "value[0]"), VALUE, "")]
+            return [self._piece(self._get(info, "value[0]"), VALUE, "")]
         if whole:
             shape = "(" + ", ".join(map(str, info.shape)) + ")"
             return [(" " + left(shape, VALUE - 1, self.glyphs.more).rjust(VALUE - 1), DIM)]
@@ -147,8 +148,7 @@ class ParamsPane(Table):
         if mean is None and size <= MAX_ELEMENTS:
             values = [self._get(info, f"value[{i}]") for i in range(size)]
             mean = float(np.mean([np.nan if v is None else v for v in values])) if values else None
-        text, style = _piece(mean, VALUE - 2, "")
-        return [(" x̄" if self.glyphs.more == "…" else " m", DIM), (text, style)]
+        return [(" mean", DIM), self._piece(mean, VALUE - 5, "", digits=3)]
 
     def _change(self, info: ParamInfo) -> float | None:
         if prod(info.shape) != 1:
@@ -165,30 +165,49 @@ class ParamsPane(Table):
         if size > MAX_ELEMENTS:
             line: list[Piece] = [indent]
             for field in ("mean", "sd", "min", "max"):
-                line += [(f"{field} ", DIM), _piece(self._get(info, field), 8, "", digits=4)]
+                line += [(f"{field} ", DIM), self._piece(self._get(info, field), 8, "", digits=4)]
                 line.append(("  ", ""))
             return [line]
         per = max(1, (self.size.width - self._role_width) // ELEMENT)
-        pieces = [_piece(self._get(info, f"value[{i}]"), ELEMENT, "") for i in range(size)]
+        pieces = [self._piece(self._get(info, f"value[{i}]"), ELEMENT, "") for i in range(size)]
         return [[indent, *pieces[i : i + per]] for i in range(0, size, per)]
 
     def _course(self, info: ParamInfo, width: int) -> str:
-        field = "value[0]" if prod(info.shape) == 1 else "mean"
-        column = Column("param", info.name, field)
-        if self._layout is None or column not in self._layout.index:
+        """The value over all steps so far; the mean of what has several elements."""
+        if self._layout is None:
             return " " * width
-        return course(self._history.values(column)[: self._step], width, self.glyphs.bars)
+        size = prod(info.shape)
+        fields = ["mean"] if size > MAX_ELEMENTS else [f"value[{i}]" for i in range(size)]
+        columns = [Column("param", info.name, field) for field in fields]
+        if not columns or not all(column in self._layout.index for column in columns):
+            return " " * width
+        part = slice(0, self._step, stride(self._step, width))
+        sample = np.array([self._history.values(column)[part] for column in columns])
+        return course(sample.mean(axis=0), width, self.glyphs.bars)
+
+    def _piece(
+        self, value: float | None, width: int, style: str, *, digits: int = 6, signs: bool = False
+    ) -> Piece:
+        """A number with a space before it, in red if it is not finite."""
+        write = signed if signs else number
+        text = " " + write(value, width - 1, digits, self.glyphs.none)
+        if value is None:
+            return text, DIM
+        return text, style if np.isfinite(value) else BAD
 
 
-def course(values: Floats, width: int, bars: str) -> str:
-    """The numbers as `width` characters from low to high; a bounded sample of them is looked at.
+def stride(count: int, width: int) -> int:
+    """How far apart to look at `count` numbers, so that about eight are looked at for each cell.
 
-    What is not finite is a space.
+    A power of two: the same numbers are looked at for as long as possible.
     """
-    if len(values) == 0:
+    return 1 << max(0, (count // (8 * width)).bit_length())
+
+
+def course(sample: Floats, width: int, bars: str) -> str:
+    """The numbers as `width` characters from low to high; what is not finite is a space."""
+    if len(sample) == 0:
         return " " * width
-    stride = 1 << max(0, (len(values) // (8 * width)).bit_length())
-    sample = values[::stride]
     count = min(width, len(sample))
     edges = (np.arange(count) * len(sample)) // count
     finite = np.isfinite(sample)
@@ -203,13 +222,3 @@ def course(values: Floats, width: int, bars: str) -> str:
     level = np.minimum((means * len(bars)).astype(int), len(bars) - 1)
     text = "".join(bars[i] if n else " " for i, n in zip(level.tolist(), total, strict=True))
     return text.ljust(width)
-
-
-def _piece(
-    value: float | None, width: int, style: str, *, digits: int = 6, signs: bool = False
-) -> Piece:
-    """A number with a space before it, in red if it is not finite."""
-    text = signed(value, width - 1, digits) if signs else number(value, width - 1, digits)
-    if value is None:
-        return " " + text, DIM
-    return " " + text, style if np.isfinite(value) else BAD

@@ -22,7 +22,7 @@ class SitesPane(Table):
     """The table of sample sites."""
 
     def __init__(self, *, id: str = "sites", ascii: bool = False) -> None:
-        super().__init__("sites", id=id, ascii=ascii)
+        super().__init__("sites", "the sample sites, as of the first step", id=id, ascii=ascii)
         self._layout: Layout | None = None
         self._history = History()
         self._step = 0
@@ -106,7 +106,7 @@ class SitesPane(Table):
     def _term(self, site: SiteInfo, field: str) -> Piece:
         column = Column("site", site.name, field)
         if self._layout is None or column not in self._layout.index:
-            return number(None, TERM), DIM
+            return number(None, TERM, none=self.glyphs.none), DIM
         value = float(self._history.values(column)[self._step - 1])
         return " " + number(value, TERM - 1), "" if np.isfinite(value) else BAD
 

@@ -1,0 +1,82 @@
+"""What binds the program to its terminal: an input thread that ends when told to, and signals.
+
+The input thread of Textual's driver looks at its exit event every tenth of a second, and once more after that, so leaving
+takes up to 0.2 s: see `LinuxDriver.run_input_thread` in
+https://github.com/Textualize/textual/blob/main/src/textual/drivers/linux_driver.py
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import selectors
+import signal
+from codecs import getincrementaldecoder
+from collections.abc import Callable
+from typing import Any
+
+from textual import messages
+from textual._xterm_parser import XTermParser
+from textual.driver import Driver
+from textual.drivers.linux_driver import LinuxDriver
+
+TICK = 0.1
+"""Seconds between looks at whether the rest of an escape sequence is still to come."""
+
+TICKS = 3
+"""So many looks after the last byte; then there is nothing to wait for but the next."""
+
+CHUNK = 4096
+
+
+def quick(driver: type[Driver]) -> type[Driver]:
+    """The driver, or the one here for Textual's own of a Unix terminal."""
+    return QuickDriver if driver is LinuxDriver else driver
+
+
+def end_on_signals(end: Callable[[int], None]) -> None:
+    """Call `end` with the signal's number when the terminal or the system ends the program."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, end, int(number))
+
+
+class QuickDriver(LinuxDriver):
+    """Reads keys until woken, and ends the program when the terminal hangs up."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._woken, self._wake = os.pipe()
+
+    def run_input_thread(self) -> None:
+        """Hand what is typed to the app."""
+        parser = XTermParser(self._debug)
+        decode = getincrementaldecoder("utf-8")("replace").decode
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.fileno, selectors.EVENT_READ)
+            selector.register(self._woken, selectors.EVENT_READ)
+            ticks = 0
+            while not self.exit_event.is_set():
+                ready = {key.fd for key, _ in selector.select(TICK if ticks else None)}
+                ticks = max(0, ticks - 1)
+                if self.fileno in ready:
+                    data, ticks = self._read(), TICKS
+                    if not data:
+                        self._app.post_message(messages.ExitApp())
+                        return
+                    for event in parser.feed(decode(data)):
+                        self.process_message(event)
+                for event in parser.tick():
+                    self.process_message(event)
+
+    def _read(self) -> bytes:
+        try:
+            return os.read(self.fileno, CHUNK)
+        except OSError:
+            return b""
+
+    def disable_input(self) -> None:
+        """End the input thread."""
+        if not self.exit_event.is_set():
+            os.write(self._wake, b"\0")  # Left unread: the thread looks at its event next.
+            super().disable_input()
+            os.read(self._woken, 1)

@@ -1,0 +1,47 @@
+"""Where the panes are, and their frames: neighbours share an edge, so that no row is lost."""
+
+from __future__ import annotations
+
+SMALLEST = (60, 18)
+"""Columns and rows below which there is one sentence instead."""
+
+
+def _frames(screen: str, kind: str, colour: str, focus: str, title: str) -> str:
+    return f"""
+    {screen} {{
+        CurvePane, Table {{
+            border: {kind} {colour}; border-bottom: none;
+            border-title-color: {title}; border-title-style: bold;
+            &.-last {{ border-bottom: {kind} {colour}; }}
+            &:focus {{
+                border: {kind} {focus}; border-bottom: none; border-title-color: {focus};
+            }}
+            &.-last:focus {{ border-bottom: {kind} {focus}; }}
+        }}
+    }}
+    """
+
+
+CSS = "".join(
+    (
+        """
+    Explorer {
+        overflow: hidden hidden;
+        #panes { height: 1fr; }
+        #curves { width: 1fr; }
+        #tables { width: 60%; max-width: 68; }
+        CurvePane, Table, Why { height: 1fr; }
+        StatusLine, KeyLine { height: 1; }
+        FaultLine { height: 2; }
+        TooSmall, Why { display: none; }
+        &.-silent { #log_p, #log_q { display: none; } }
+        &.-silent Why { display: block; height: auto; }
+        &.-small { #panes, StatusLine, KeyLine, FaultLine { display: none; } }
+        &.-small TooSmall { display: block; }
+    }
+    """,
+        _frames("Explorer", "solid", "$foreground 25%", "$primary", "$foreground"),
+        _frames("Explorer:ansi", "solid", "ansi_bright_black", "ansi_blue", "ansi_default"),
+        _frames("Explorer.-ascii:ansi", "ascii", "ansi_bright_black", "ansi_blue", "ansi_default"),
+    )
+)

@@ -1,0 +1,135 @@
+"""A scenario, the engine that runs it, and what is known of the run; no widget in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from tui_elbo.errors import ProtocolError
+from tui_elbo.protocol import AnyEvent, Command, Level, Load, Loaded
+from tui_elbo.ui.control import Control
+from tui_elbo.ui.link import Link
+from tui_elbo.ui.process import EngineProcess, spawn
+from tui_elbo.ui.state import Run
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the program was started with."""
+
+    argv: Sequence[str]
+    """The program and arguments that start an engine; the descriptor's number comes last."""
+    seed: int | None = None
+    """None: the scenario's own."""
+    threads: int = 1
+    device: str | None = None
+    ascii: bool = False
+    """Draw with ASCII characters alone."""
+
+
+class Session:
+    """One scenario from its loading to its end, through as many engines as that takes.
+
+    Args:
+        target: the scenario, as a person names it.
+        options: what the program was started with.
+        post: calls what it is given, with the arguments that follow, soon and in order.
+        changed: called when there is something new to draw.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        options: Options,
+        *,
+        post: Callable[..., Any],
+        changed: Callable[[], None],
+    ) -> None:
+        self.target, self.options = target, options
+        self.run = Run()
+        self.control = Control(self._send)
+        self.link: Link | None = None
+        self._post, self._changed = post, changed
+
+    def open(self, engine: EngineProcess | None = None) -> None:
+        """Connect to the engine, or to one started now, and have it load the scenario."""
+        try:
+            engine = engine or spawn(self.options.argv)
+        except OSError as error:
+            self.run.lost(f"the engine could not be started: {error}")
+            return
+        self.link = Link(engine, on_events=self._told, on_output=self._printed, on_end=self._ended)
+        self.run.phase = "starting the engine"
+        options = self.options
+        self.control = Control(self._send)
+        self.control.sent(
+            self._send(
+                Load(
+                    target=self.target,
+                    seed=options.seed,
+                    threads=options.threads,
+                    device=options.device,
+                )
+            )
+        )
+
+    def reload(self) -> None:
+        """Load the scenario in a fresh engine; the history stays on the screen until it stands."""
+        self.end()
+        self.run.reconnected()
+        self.open()
+        self._changed()
+
+    def interrupt(self) -> None:
+        """Pause, and interrupt a model that does not let go."""
+        if self.link is not None:
+            self.control.interrupted(self.link.interrupt())
+
+    def leave(self) -> None:
+        """Tell the engine to end, listen to it no more, and wait for nothing."""
+        if self.link is not None:
+            self.link.leave()
+
+    def end(self) -> None:
+        """End the engine; blocks for a small part of a second."""
+        if self.link is not None:
+            self.link.end()
+
+    def _send(self, command: Command) -> int:
+        return self.link.send(command) if self.link else 0
+
+    # The link calls from the event loop itself; the rest happens where errors are looked after.
+
+    def _told(self, events: list[AnyEvent]) -> None:
+        self._post(partial(self._apply, self.link, events))
+
+    def _printed(self, data: bytes) -> None:
+        self.run.output.feed(data)
+        self._changed()
+
+    def _ended(self, text: str) -> None:
+        self._post(partial(self._lost, self.link, text))
+
+    def _apply(self, link: Link | None, events: list[AnyEvent]) -> None:
+        """The one handler of what the engine tells."""
+        if link is None or link is not self.link:
+            return
+        try:
+            for event in events:
+                self.run.apply(event)
+                if isinstance(event, Loaded):
+                    self.control.loaded(event)
+                elif isinstance(event, Level):
+                    self.control.level(event)
+        except ProtocolError as error:
+            link.end()
+            self._lost(link, f"the engine sent {error.what}")
+        self._changed()
+
+    def _lost(self, link: Link | None, text: str) -> None:
+        if link is self.link:
+            self.run.lost(text)
+            self.control.stopped()
+            self._changed()
