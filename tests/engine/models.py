@@ -266,3 +266,13 @@ def model():
 def guide():
     pyro.sample("z", dist.Normal(0.2, 0.7))
 """
+
+INFINITE = """
+def model(step):
+    z = pyro.sample("z", dist.Normal(0.0, 1.0))
+    if step == 3:
+        pyro.factor("wall", torch.tensor(-torch.inf))
+guide = AutoNormal(model)
+def batch(step):
+    return (step,)
+"""

@@ -7,6 +7,7 @@ from tests.engine.models import (
     BASELINE,
     BAYESIAN_NETWORK,
     ENUMERATED_GUIDE,
+    INFINITE,
     LOPSIDED,
     MARKOV,
     MIXTURE,
@@ -131,6 +132,7 @@ SPECIALS = {
     "lopsided": scenario(LOPSIDED),
     "lopsided-graph": scenario(LOPSIDED, loss="TraceGraph_ELBO()"),
     "no-parameter": scenario(UNTOUCHED),
+    "infinite-loss-on-the-way": scenario(INFINITE),
     "unvalidated": scenario("pyro.enable_validation(False)", CONTINUOUS, _BY_HAND),
     "double": scenario("torch.set_default_dtype(torch.float64)", CONTINUOUS, _BY_HAND, "seed = 5"),
 }
