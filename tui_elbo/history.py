@@ -6,6 +6,7 @@ Only one place appends to a history; everything on the screen reads from it.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,6 +61,11 @@ class History:
         if not 1 <= step <= self.last:
             return None
         return self._layouts[bisect_right(self._starts, step) - 1]
+
+    def stretches(self) -> Iterator[tuple[int, int, Layout]]:
+        """Each stretch of steps of one layout: its first and last step, and the layout."""
+        ends = [start - 1 for start in self._starts[1:]] + [self.last]
+        return zip(self._starts, ends, self._layouts, strict=True)
 
     def record(self, step: int) -> StepRecord | None:
         """Everything about that step; None if there is no such step."""

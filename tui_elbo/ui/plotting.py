@@ -17,10 +17,10 @@ import numpy as np
 
 from tui_elbo.records import Floats
 from tui_elbo.ui.drawing.axes import Axes
-from tui_elbo.ui.drawing.curve import Columns, Curve, Ints, columns, scaled
-from tui_elbo.ui.drawing.sheet import BAND, BLANK, MEAN, REFERENCE, Canvas, Look, Sheet
+from tui_elbo.ui.drawing.curve import Columns, Curve, Ints, Mode, columns, scaled
+from tui_elbo.ui.drawing.sheet import BAND, BLANK, MARK, MEAN, REFERENCE, Canvas, Look, Sheet
 
-__all__ = ["Axes", "Curve", "Drawing", "Look", "plot"]
+__all__ = ["Axes", "Canvas", "Curve", "Drawing", "Look", "plot", "sketch"]
 
 _SEQUENCE = re.compile(r"\x1b\[(?:38;5;(\d+)|0)m")
 _COLOURS = {REFERENCE: 1, BAND: 2, MEAN: 3}
@@ -85,12 +85,22 @@ def plot(
     cells = _cells(data, key, old if old is not None and old.key == key else None)
     sheet = Sheet(*cells, canvas)
     sheet.mark(data, axes)
+    for step in curve.marks:
+        sheet.upright(step, axes, ":" if canvas.ascii else "┊", MARK)
     if curve.cursor is not None:
         sheet.cursor(curve.cursor, axes)
     sheet.y_axis(axes)
     if canvas.height < height:
         sheet.x_axis(axes)
     return Drawing(sheet.rows, sheet.inks, _Source(cells, data, key))
+
+
+def sketch(
+    curve: Curve, width: int, height: int, look: Look | None = None, mode: Mode = "robust"
+) -> Drawing:
+    """Draw a curve by itself, on axes of its own."""
+    rows = Canvas.of(width, height, look or Look()).height
+    return plot(curve, Axes().covering(curve, rows, mode), width, height, look=look)
 
 
 def _cells(
@@ -129,17 +139,19 @@ def _part(
     origin = min(start, int(data.x[first]) // per) if first < len(data.x) else start
     stop = int(np.searchsorted(data.x, end * per))
     x = data.x[first:stop] - origin * per
-    low, high, mean = (canvas.dots(y[first:stop], axes) for y in (data.low, data.high, data.mean))
+    low, high, mean = (y[first:stop] for y in (data.low, data.high, data.mean))
     pen = _Pen(end - origin, canvas)
-    for _, value in references:
-        y = float(canvas.dots(scaled(np.array([value]), axes.sign), axes)[0])
-        if 0 <= y <= canvas.top:
-            dashes = np.arange(origin * per, end * per)
+    heights = scaled(np.array([value for _, value in references]), axes.sign)
+    for y in canvas.dots(heights, axes).tolist():
+        dashes = np.arange(origin * per, end * per)
+        if not isnan(y):
             pen.dots(dashes[dashes // per % 2 == 0] - origin * per, y)
-    for xs, ys in _runs(x, np.clip(low, 0, canvas.top), np.clip(high, 0, canvas.top)):
+    # What lies outside is drawn at the edge, so that a line leads there.
+    low, high = (canvas.dots(np.clip(y, axes.low, axes.high), axes) for y in (low, high))
+    for xs, ys in _runs(x, low, high):
         pen.line(xs, ys, BAND)
-    inside = np.where((mean >= 0) & (mean <= canvas.top), mean, np.nan)
-    for xs, ys in _runs(x, inside, inside):
+    mean = canvas.dots(mean, axes)
+    for xs, ys in _runs(x, mean, mean):
         pen.line(xs, ys, MEAN)
     rows, inks = pen.cells()
     cut = start - origin
@@ -153,19 +165,22 @@ def _runs(x: Ints, low: Floats, high: Floats) -> Iterator[tuple[list[int], list[
     """
     xs: list[int] = []
     ys: list[float] = []
+    before = (0.0, 0.0)
     for column, a, b in zip(x.tolist(), low.tolist(), high.tolist(), strict=True):
         if isnan(a):
             if xs:
                 yield xs, ys
             xs, ys = [], []
             continue
+        points = [(column, a), (column, b)] if a < b else [(column, a)]
         if xs:
-            was_low, was_high = min(ys[-2:]), max(ys[-2:])
-            leave, enter = max(was_low, min(a, was_high)), min(b, max(a, was_low))
-            xs += [xs[-1], column]
-            ys += [leave, enter]
-        xs += [column, column]
-        ys += [a, b]
+            leave, enter = max(before[0], min(a, before[1])), min(b, max(a, before[0]))
+            points = [(xs[-1], leave), (column, enter), *points]
+        for point in points:
+            if not xs or point != (xs[-1], ys[-1]):
+                xs.append(point[0])
+                ys.append(point[1])
+        before = (a, b)
     if xs:
         yield xs, ys
 
@@ -182,14 +197,8 @@ class _Pen:
         self._ascii = canvas.ascii
         self._blank = True
         plt = self._plt = _plotext()
-        plt.clear_figure()
-        plt.limit_size(False, False)
+        plt.clear_data()
         plt.plot_size(width, canvas.height)
-        plt.frame(False)
-        plt.xfrequency(0)
-        plt.yfrequency(0)
-        for paint in (plt.canvas_color, plt.axes_color, plt.ticks_color):
-            paint("default")
         plt.xlim(0, max(1, width * canvas.per_column - 1))
         plt.ylim(0, max(1, canvas.top))
 
@@ -231,7 +240,15 @@ def _inked(line: str) -> tuple[str, str]:
 
 @cache
 def _plotext() -> Any:
+    """plotext, with a figure without frame, ticks and colours of its own."""
     # Imported when first needed: it takes a good part of the time that a first frame may take.
-    import plotext  # noqa: PLC0415
+    import plotext as plt  # noqa: PLC0415
 
-    return plotext
+    plt.clear_figure()
+    plt.limit_size(False, False)
+    plt.frame(False)
+    plt.xfrequency(0)
+    plt.yfrequency(0)
+    for paint in (plt.canvas_color, plt.axes_color, plt.ticks_color):
+        paint("default")
+    return plt

@@ -41,6 +41,8 @@ class Curve:
     """Names and heights of dashed lines."""
     cursor: int | None = None
     """The step looked at."""
+    marks: tuple[int, ...] = ()
+    """Steps before which something was changed by hand."""
 
     @property
     def shown(self) -> Floats:

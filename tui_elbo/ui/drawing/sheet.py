@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from tui_elbo.records import Floats
-from tui_elbo.ui.drawing.axes import Axes, x_ticks, y_ticks
-from tui_elbo.ui.drawing.curve import LARGEST, Columns
+from tui_elbo.ui.drawing.axes import Axes
+from tui_elbo.ui.drawing.curve import Columns
+from tui_elbo.ui.drawing.ticks import x_ticks, y_ticks
 
-BLANK, BAND, MEAN, REFERENCE, AXIS, CURSOR, BROKEN, OUTSIDE = " bmracxo"
+BLANK, BAND, MEAN, REFERENCE, AXIS, CURSOR, BROKEN, OUTSIDE, MARK = " bmracxoi"
 """The inks: the raw estimates, the running mean, reference lines, ticks and labels, the step
-looked at, what is not finite, and what lies outside the range."""
+looked at, what is not finite, what lies outside the range, and where something was changed."""
 
 GUTTER = 8
 """Columns for the y axis: seven of label, one of line."""
@@ -73,14 +74,14 @@ class Canvas:
         return self.height * self.per_row - 1
 
     def dots(self, y: Floats, axes: Axes) -> Floats:
-        """Heights in dots; NaN stays, and what is outside the axes is outside 0 to `top`."""
-        share = (np.clip(y, -LARGEST, LARGEST) - axes.low) / (axes.high - axes.low)
-        return np.asarray(share * self.top, dtype=np.float64)
+        """The dots, from 0 to `top`, of heights within the axes; NaN for all others."""
+        inside = np.where((y >= axes.low) & (y <= axes.high), y, np.nan)
+        share = (inside - axes.low) / (axes.high - axes.low)
+        return np.minimum(np.floor(share * (self.top + 1)), self.top)
 
     def row(self, y: float, axes: Axes) -> int:
         """The row of cells, from the top, of a height within the axes."""
-        dot = int(self.dots(np.array([y]), axes)[0] + 0.5)
-        return self.height - 1 - dot // self.per_row
+        return self.height - 1 - int(self.dots(np.array([y]), axes)[0]) // self.per_row
 
     def cell(self, step: int, axes: Axes) -> int:
         """The column of cells of a step within the axes."""
@@ -127,16 +128,22 @@ class Sheet:
             for cell in cells[where].tolist():
                 self.put(row, cell, text, ink)
 
-    def cursor(self, step: int, axes: Axes) -> None:
-        """A vertical line at a step; the curve's own marks stay and take its ink."""
+    def upright(self, step: int, axes: Axes, line: str, ink: str) -> None:
+        """A vertical line at a step, behind the curve."""
         if not axes.first <= step < axes.first + axes.span:
             return
         column = self.canvas.left + self.canvas.cell(step, axes)
-        line = "|" if self.canvas.ascii else "│"
         for row in range(self.canvas.height):
             if self._inks[row][column] in (BLANK, REFERENCE):
-                self._rows[row][column] = line
-            self._inks[row][column] = CURSOR
+                self.put(row, column, line, ink)
+
+    def cursor(self, step: int, axes: Axes) -> None:
+        """A vertical line at a step; the curve's own marks stay and take its ink."""
+        self.upright(step, axes, "|" if self.canvas.ascii else "│", CURSOR)
+        if axes.first <= step < axes.first + axes.span:
+            column = self.canvas.left + self.canvas.cell(step, axes)
+            for row in range(self.canvas.height):
+                self._inks[row][column] = CURSOR
 
     def y_axis(self, axes: Axes) -> None:
         """The gutter: a line, and labels at round heights."""
@@ -145,8 +152,8 @@ class Sheet:
         line, tick = ("|", "+") if self.canvas.ascii else ("│", "┤")
         for row in range(self.canvas.height):
             self.put(row, GUTTER - 1, line, AXIS)
-        if axes.fitted:
-            for y, label in y_ticks(axes, self.canvas.height * 3 // 4, GUTTER - 1):
+        if axes.rows:
+            for y, label in y_ticks(axes, GUTTER - 1):
                 self.put(self.canvas.row(y, axes), 0, label + tick, AXIS)
 
     def x_axis(self, axes: Axes) -> None:

@@ -14,7 +14,6 @@ from typing import ClassVar
 import numpy as np
 from rich.segment import Segment
 from rich.style import Style
-from textual.app import ComposeResult
 from textual.content import Content
 from textual.events import Resize
 from textual.geometry import Region
@@ -29,15 +28,25 @@ from tui_elbo.ui.drawing.sheet import (
     BLANK,
     BROKEN,
     CURSOR,
+    MARK,
     MEAN,
     OUTSIDE,
     REFERENCE,
 )
-from tui_elbo.ui.plotting import Axes, Curve, Drawing, Look, plot
+from tui_elbo.ui.plotting import Axes, Canvas, Curve, Drawing, Look, plot
+from tui_elbo.ui.text import safe
 
-STRIP = 8
-"""Columns of a strip. Narrower ones send fewer cells that have not changed, but more cursor moves;
-this is where the sum is least."""
+STRIP = 4
+"""Columns of a strip: narrower ones send fewer cells that are the same, but more cursor moves."""
+
+SHARE = 60
+"""Bytes, about, that a pane may send in a frame of a live run without leaving out later ones."""
+
+LEFT_OUT = 4
+"""Frames of a live run left out at most, one after the other."""
+
+_MOVE = 20
+"""Bytes, about, to go to a stretch of cells and to set its colour and reset it."""
 
 CLASSES = {
     BAND: "curve--band",
@@ -47,6 +56,7 @@ CLASSES = {
     CURSOR: "curve--cursor",
     BROKEN: "curve--broken",
     OUTSIDE: "curve--outside",
+    MARK: "curve--mark",
 }
 """The component class that the theme gives each ink its colour by."""
 
@@ -67,16 +77,26 @@ class CurvePane(Widget, can_focus=True):
     CurvePane {
         layout: horizontal;
         overflow: hidden;
-        border: round $foreground 25%;
+        border: round $foreground 30%;
         border-title-color: $foreground;
         &:focus { border: round $primary; }
         & > .curve--band { color: $primary 75%; text-style: dim; }
         & > .curve--mean { color: $text; text-style: bold; }
-        & > .curve--reference { color: $accent; }
+        & > .curve--reference { color: $warning; }
         & > .curve--axis { color: $foreground 65%; text-style: dim; }
-        & > .curve--cursor { color: $warning; text-style: bold; }
+        & > .curve--cursor { color: $success; text-style: bold; }
+        & > .curve--mark { color: $success; text-style: dim; }
         & > .curve--broken { color: $error; text-style: bold; }
-        & > .curve--outside { color: $warning; text-style: dim; }
+        & > .curve--outside { color: $error; }
+        &:ansi {
+            border: round ansi_bright_black;
+            border-title-color: ansi_default;
+            &:focus { border: round ansi_cyan; }
+            & > .curve--band { color: ansi_cyan; text-style: dim; }
+            & > .curve--mean { color: ansi_default; text-style: bold; }
+            & > .curve--reference { color: ansi_magenta; }
+            & > .curve--axis { color: ansi_default; text-style: dim; }
+        }
     }
     """
 
@@ -84,11 +104,12 @@ class CurvePane(Widget, can_focus=True):
         super().__init__(id=id)
         self.drawing = Drawing((), ())
         """What is on the screen."""
-        self._title, self._note = title, ""
+        self._title, self._note, self._heading = title, "", ""
         self._mode: Mode = "robust"
         self._look = Look(ascii=ascii, axis=axis)
         self._axes = Axes()
         self._curve = Curve(np.empty(0))
+        self._waiting = 0
         self._entitle()
 
     @property
@@ -120,104 +141,112 @@ class CurvePane(Widget, can_focus=True):
         references: Sequence[tuple[str, float]] = (),
         cursor: int | None = None,
         *,
+        marks: Sequence[int] = (),
         note: str = "",
+        live: bool = False,
     ) -> None:
         """Show a column of the history.
 
         Args:
-            values: the column, index `step - 1`; may be grown afterwards, not changed.
+            values: the column, index `step - 1`; steps may be added afterwards, none changed.
             first: the first step to show.
             last: the last step to show; none if it is before the first.
             references: names and heights of dashed lines.
             cursor: the step looked at.
+            marks: steps before which something was changed.
             note: a few words behind the title; plain text.
+            live: more is to come very soon, and in the end a call without `live`. So frames may
+                be left out after one that sent much.
         """
-        self._curve = Curve(values, first, last, tuple(references), cursor)
-        if note != self._note:
-            self._note = note
+        old = self._curve
+        self._curve = Curve(values, first, last, tuple(references), cursor, tuple(marks))
+        self._note = note
         self._entitle()
-        self._draw()
-
-    def compose(self) -> ComposeResult:
-        """Nothing at first: strips come with the size."""
-        return ()
+        grown = (old.first, old.references, old.cursor, old.marks) == (
+            first,
+            self._curve.references,
+            cursor,
+            self._curve.marks,
+        )
+        if live and grown and self._waiting:
+            self._waiting -= 1
+            return
+        sent = self._draw()
+        self._waiting = min(LEFT_OUT, sent // SHARE)
 
     def on_resize(self, event: Resize) -> None:
-        """Draw in the new size; strips beyond the right edge are left for when they are needed."""
-        missing = -(-event.size.width // STRIP) - len(self.children)
-        if missing > 0:
-            have = len(self.children)
-            self.mount_all(_Slice(self, (have + i) * STRIP) for i in range(missing))
+        """Draw in the new size; strips beyond the right edge stay for when they are needed."""
+        have, needed = len(self.children), -(-event.size.width // STRIP)
+        if needed > have:
+            self.mount_all(_Slice(self, i * STRIP) for i in range(have, needed))
         self._draw()
 
-    def _draw(self) -> None:
-        """Bring the drawing up to date, and refresh what of it changed."""
+    def _draw(self) -> int:
+        """Bring the drawing up to date, and refresh what of it changed: about so many bytes."""
         width, height = self.size
-        self._axes = self._axes.covering(self._curve, self._mode)
+        rows = Canvas.of(width, height, self._look).height
+        self._axes = self._axes.covering(self._curve, rows, self._mode)
         new = plot(self._curve, self._axes, width, height, look=self._look, before=self.drawing)
         old, self.drawing = self.drawing, new
-        for piece in self.query_children(_Slice):
-            piece.update(old, new)
+        return sum(piece.update(old, new) for piece in self.children if isinstance(piece, _Slice))
 
     def _entitle(self) -> None:
-        dash = "-" if self._look.ascii else "┈"
-        legend = [f"{name} {dash * 3}" for name, _ in self._curve.references]
-        words = [
-            self._title,
-            *([self._mode] if self._mode != "robust" else []),
-            self._note,
-            *legend,
-        ]
-        gap = " - " if self._look.ascii else " · "
-        text = Content(gap.join(word for word in words if word))
-        if self.border_title != text:
-            self.border_title = text
+        dash, gap = ("---", " - ") if self._look.ascii else ("┈┈┈", " · ")
+        mode = {"robust": "", "full": "full range", "log": "log scale"}[self._mode]
+        legend = [f"{name} {dash}" for name, _ in self._curve.references]
+        words = [self._title, mode, self._note, *legend]
+        heading = safe(gap.join(word for word in words if word))
+        # A title that is set is drawn again, with the whole border.
+        if heading != self._heading:
+            self._heading = heading
+            self.border_title = Content(heading)
 
 
 class _Slice(Widget):
     """Some columns of the drawing of a pane."""
 
     ALLOW_SELECT = False
-    DEFAULT_CSS = f"""
-    _Slice {{ width: {STRIP}; height: 1fr; }}
-    """
+    DEFAULT_CSS = f"_Slice {{ width: {STRIP}; height: 1fr; }}"
 
     def __init__(self, pane: CurvePane, left: int) -> None:
         super().__init__()
         self._pane = pane
-        self._left = left
+        self._part = slice(left, left + STRIP)
 
-    def update(self, old: Drawing, new: Drawing) -> None:
-        """Refresh the rows that are not the same in both drawings."""
+    def update(self, old: Drawing, new: Drawing) -> int:
+        """Refresh the rows that are not the same in both drawings: about so many bytes."""
         if len(old.rows) != len(new.rows):
             self.refresh()
-            return
-        part = slice(self._left, self._left + STRIP)
-        changed = [
-            Region(0, y, STRIP, 1)
-            for y, (was, now, ink, inked) in enumerate(
-                zip(old.rows, new.rows, old.inks, new.inks, strict=True)
-            )
-            if was[part] != now[part] or ink[part] != inked[part]
-        ]
-        if changed:
-            self.refresh(*changed)
+            return len(new.rows) * (_MOVE + STRIP)
+        regions = []
+        rows = zip(old.rows, old.inks, new.rows, new.inks, strict=True)
+        for y, cells in enumerate(rows):
+            was, inked, now, ink = (row[self._part] for row in cells)
+            if was != now or inked != ink:
+                # Up to the last change: of what lies beyond, nothing is sent.
+                at = range(len(now))
+                last = max(i for i in at if was[i : i + 1] != now[i] or inked[i : i + 1] != ink[i])
+                regions.append(Region(0, y, last + 1, 1))
+        if regions:
+            self.refresh(*regions)
+        return sum(_MOVE + region.width for region in regions)
 
     def render_line(self, y: int) -> Strip:
         """A row of the part, one segment for each stretch of one ink."""
-        drawing = self._pane.drawing
+        drawing, width = self._pane.drawing, self.size.width
         if y >= len(drawing.rows):
-            return Strip.blank(self.size.width)
-        row = drawing.rows[y][self._left : self._left + STRIP]
-        inks = drawing.inks[y][self._left : self._left + STRIP]
+            return Strip.blank(width, self._style(BLANK))
+        row, inks = drawing.rows[y][self._part], drawing.inks[y][self._part]
         segments, at = [], 0
         for ink, run in groupby(inks):
             end = at + len(list(run))
             segments.append(Segment(row[at:end], self._style(ink)))
             at = end
-        return Strip(segments, len(row)).adjust_cell_length(self.size.width)
+        return Strip(segments, len(row)).adjust_cell_length(width, self._style(BLANK))
 
     def _style(self, ink: str) -> Style:
+        # The terminal's own background need not be sent.
+        native = self.app.native_ansi_color
         if ink == BLANK:
-            return self._pane.rich_style
-        return self._pane.get_component_rich_style(CLASSES[ink])
+            return Style.null() if native else self._pane.rich_style
+        return self._pane.get_component_rich_style(CLASSES[ink], partial=native)

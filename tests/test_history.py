@@ -1,0 +1,99 @@
+"""Columns of a run, and windows of them: nothing is lost that the eye would see."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tui_elbo.history import History, window
+from tui_elbo.records import Batch, Column, Layout
+
+LOSS, EXTRA = Column("step", "", "loss"), Column("param", "a", "value[0]")
+NUMBER = st.one_of(
+    st.floats(), st.sampled_from([np.nan, np.inf, -np.inf, 1.7e308, -1.7e308, 5e-324])
+)
+
+
+def batch(first: int, rows: list[list[float]], columns: tuple[Column, ...] = (LOSS,)) -> Batch:
+    layout = Layout(id=len(columns), sites=(), params=(), columns=columns)
+    return Batch(layout, first, np.array(rows, dtype=float))
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(NUMBER, max_size=80), st.integers(0, 60), st.integers(0, 150), st.data())
+def test_a_bucket_has_the_extremes_of_its_steps(data, width, span, draw):
+    values = np.array(data, dtype=float)
+    first = draw.draw(st.integers(1, len(data) + 1))
+    last = draw.draw(st.integers(first - 1, len(data)))
+    seen = window(values, first, last, width, span)
+    count = last - first + 1
+    assert len(seen.step) <= max(0, min(width, count))
+    if width and count:
+        assert seen.step[0] == first
+        assert seen.finite.sum() + seen.broken.sum() == count
+    edges = [*seen.step.astype(int).tolist(), last + 1]
+    for i in range(len(seen.step)):
+        part = values[edges[i] - 1 : edges[i + 1] - 1]
+        assert len(part)
+        finite = part[np.isfinite(part)]
+        assert (seen.finite[i], seen.broken[i]) == (len(finite), len(part) - len(finite))
+        if len(finite):
+            assert (seen.low[i], seen.high[i]) == (finite.min(), finite.max())
+            # Sums round, so the mean may pass an extreme by the last digits.
+            assert seen.low[i] - 1e-9 * abs(seen.low[i]) <= seen.mean[i]
+            assert seen.mean[i] <= seen.high[i] + 1e-9 * abs(seen.high[i])
+        else:
+            assert np.isnan([seen.low[i], seen.high[i], seen.mean[i]]).all()
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(1, 200), st.integers(1, 60), st.integers(0, 200))
+def test_buckets_keep_their_steps_while_the_span_holds(span, width, shown):
+    values = np.arange(200.0)
+    whole = window(values, 1, min(span, 200), width, span)
+    part = window(values, 1, min(shown, span), width, span)
+    assert part.step.tolist() == whole.step[: len(part.step)].tolist()
+    assert part.low.tolist() == whole.low[: len(part.low)].tolist()
+    full = slice(0, max(0, len(part.high) - 1))
+    assert part.high[full].tolist() == whole.high[full].tolist()
+
+
+def test_without_more_steps_than_buckets_each_step_is_one():
+    seen = window(np.array([3.0, np.nan, 1.0]), 1, 3, 10)
+    assert seen.step.tolist() == [1, 2, 3]
+    assert seen.high.tolist()[::2] == [3.0, 1.0]
+    assert seen.broken.tolist() == [0, 1, 0]
+
+
+def test_the_mean_of_numbers_near_the_largest_float():
+    seen = window(np.full(10, 1.7e308), 1, 10, 1)
+    assert seen.mean[0] == pytest.approx(1.7e308)
+
+
+def test_a_history_takes_batches_in_order():
+    history = History()
+    history.append(batch(1, [[3.0, 2.0]]))
+    history.append(batch(3, [[1.0]]))
+    assert history.values(LOSS).tolist() == [3.0, 2.0, 1.0]
+    with pytest.raises(ValueError, match="steps from 6 on after step 3"):
+        history.append(batch(6, [[0.0]]))
+
+
+def test_a_column_is_nan_where_a_step_lacks_it():
+    history = History()
+    history.append(batch(1, [[3.0, 2.0]]))
+    history.append(batch(3, [[1.0], [7.0]], (LOSS, EXTRA)))
+    history.append(batch(4, [[0.5]]))
+    assert np.isnan(history.values(EXTRA)).tolist() == [True, True, False, True]
+    assert history.values(Column("step", "", "elbo")).shape == (4,)
+    assert history.layout_at(2) is not history.layout_at(3)
+    assert history.layout_at(5) is None
+
+
+def test_a_long_history_keeps_every_number():
+    history, count = History(), 5_000
+    for first in range(1, count, 100):
+        history.append(batch(first, [list(map(float, range(first, first + 100)))]))
+    assert history.values(LOSS).tolist() == list(map(float, range(1, count + 1)))

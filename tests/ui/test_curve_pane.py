@@ -1,0 +1,169 @@
+"""The pane sends what changed, shows names as they are, and survives every size."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from textual.app import App, ComposeResult
+from textual.geometry import Region
+from textual.widget import Widget
+
+from tui_elbo.ui.panes.curve import STRIP, CurvePane
+
+VALUES = -6 - 24 * np.exp(-np.arange(2000) / 150) + np.sin(np.arange(2000) * 12.9898)
+
+
+class OnePane(App[None]):
+    """A pane of the whole screen."""
+
+    def __init__(self, **options: bool) -> None:
+        super().__init__()
+        self.pane = CurvePane("ELBO", id="elbo", **options)
+
+    def compose(self) -> ComposeResult:
+        yield self.pane
+
+
+def screen(app: App[None]) -> list[str]:
+    """What the pane draws, as the terminal would show it."""
+    pane = app.query_one(CurvePane)
+    width, height = pane.size
+    strips = [child for child in pane.children if child.region.width]
+    lines = ["".join(child.render_line(y).text for child in strips)[:width] for y in range(height)]
+    return [line.rstrip() for line in lines]
+
+
+@pytest.fixture
+def refreshed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Widget, tuple[Region, ...]]]:
+    """Every refresh of a strip since."""
+    calls: list[tuple[Widget, tuple[Region, ...]]] = []
+    refresh = Widget.refresh
+
+    def spy(self: Widget, *regions: Region, **options: bool) -> Widget:
+        if type(self).__name__ == "_Slice":
+            calls.append((self, regions))
+        return refresh(self, *regions, **options)
+
+    monkeypatch.setattr(Widget, "refresh", spy)
+    return calls
+
+
+async def test_shows_the_drawing():
+    app = OnePane(axis=True)
+    async with app.run_test(size=(40, 8)) as pilot:
+        app.pane.show(VALUES, 1, 400, (("log p(x)", -5.73),))
+        await pilot.pause()
+        assert screen(app) == [row.rstrip() for row in app.pane.drawing.rows]
+        assert "step 0" in screen(app)[-1]
+        assert str(app.pane.border_title) == "ELBO · log p(x) ┈┈┈"
+
+
+async def test_a_step_refreshes_a_few_rows_of_a_few_strips(refreshed):
+    app = OnePane()
+    async with app.run_test(size=(60, 14)) as pilot:
+        app.pane.show(VALUES, 1, 400)
+        await pilot.pause()
+        for last in range(401, 440):
+            refreshed.clear()
+            app.pane.show(VALUES, 1, last)
+            regions = [region for _, regions in refreshed for region in regions]
+            assert len(refreshed) <= 2
+            assert all(region.height == 1 and region.width <= STRIP for region in regions)
+            assert len(regions) <= 2 * 12
+
+
+async def test_nothing_new_refreshes_nothing(refreshed):
+    app = OnePane()
+    async with app.run_test(size=(60, 14)) as pilot:
+        app.pane.show(VALUES, 1, 400, cursor=3, note="mean of 4")
+        await pilot.pause()
+        refreshed.clear()
+        app.pane.show(VALUES, 1, 400, cursor=3, note="mean of 4")
+        await pilot.pause()
+        assert refreshed == []
+
+
+async def test_live_frames_are_left_out_after_a_large_one_and_the_last_is_not():
+    app = OnePane()
+    async with app.run_test(size=(60, 14)) as pilot:
+        app.pane.show(VALUES, 1, 100)
+        await pilot.pause()
+        drawn = []
+        for last in range(180, 2000, 80):
+            before = app.pane.drawing
+            app.pane.show(VALUES, 1, last, live=True)
+            drawn.append(app.pane.drawing is not before)
+        assert 0.2 <= sum(drawn) / len(drawn) < 0.6
+        app.pane.show(VALUES, 1, 2000)
+        after = app.pane.drawing
+        app.pane.show(VALUES, 1, 2000)
+        assert after.rows == app.pane.drawing.rows
+
+
+async def test_steps_by_hand_are_all_drawn():
+    app = OnePane()
+    async with app.run_test(size=(60, 14)) as pilot:
+        await pilot.pause()
+        for last in range(1, 40):
+            before = app.pane.drawing
+            app.pane.show(VALUES, 1, last)
+            assert app.pane.drawing is not before
+
+
+@pytest.mark.parametrize(
+    "size", [(1, 1), (2, 2), (3, 3), (4, 4), (8, 4), (12, 3), (23, 5), (300, 100)]
+)
+async def test_every_size(size):
+    app = OnePane(axis=True)
+    async with app.run_test(size=size) as pilot:
+        app.pane.show(VALUES, 1, 500, (("log p(x)", -5.73),), 40)
+        await pilot.pause()
+        assert screen(app) == [row.rstrip() for row in app.pane.drawing.rows]
+
+
+async def test_resizing_draws_anew():
+    app = OnePane()
+    async with app.run_test(size=(40, 10)) as pilot:
+        app.pane.show(VALUES, 1, 500)
+        for size in ((80, 24), (10, 3), (120, 40), (60, 18)):
+            await pilot.resize_terminal(*size)
+            await pilot.pause()
+            assert (len(app.pane.drawing.rows[0]), len(app.pane.drawing.rows)) == app.pane.size
+            assert screen(app) == [row.rstrip() for row in app.pane.drawing.rows]
+
+
+async def test_names_are_data():
+    app = OnePane()
+    async with app.run_test(size=(60, 10)) as pilot:
+        app.pane.title = "[red]loss[/]\n\x1b[31m"
+        app.pane.show(VALUES, 1, 10, (("[b]log p", -6.0),), note="\x1b]0;x\x07")
+        await pilot.pause()
+        top = "".join(s.text for s in app.pane.render_lines(Region(0, 0, 60, 1))[0])
+        assert "[red]loss[/]\\n\\x1b[31m" in top
+        assert "\x1b" not in top
+        assert "[b]log p" in top
+
+
+async def test_the_y_range_is_in_the_title():
+    app = OnePane(ascii=True)
+    async with app.run_test(size=(60, 10)) as pilot:
+        app.pane.show(VALUES, 1, 10)
+        await pilot.pause()
+        app.pane.mode = "log"
+        assert str(app.pane.border_title) == "ELBO - log scale"
+        app.pane.mode = "robust"
+        assert str(app.pane.border_title) == "ELBO"
+        assert all(row.isascii() for row in app.pane.drawing.rows)
+
+
+@pytest.mark.parametrize("theme", ["textual-dark", "textual-light", "ansi-dark", "ansi-light"])
+async def test_band_and_mean_differ_by_more_than_colour(theme):
+    app = OnePane()
+    async with app.run_test(size=(60, 10)) as pilot:
+        app.theme = theme
+        app.pane.show(VALUES, 1, 500)
+        await pilot.pause()
+        band = app.pane.get_component_rich_style("curve--band")
+        mean = app.pane.get_component_rich_style("curve--mean")
+        assert band.dim
+        assert mean.bold
