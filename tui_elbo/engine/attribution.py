@@ -1,0 +1,159 @@
+"""Follows a session through the lens: what each update did, and who did it.
+
+A session is followed from before its first step. Points may be taken whenever it stands still,
+after at least one step; the first is that of step 0, at whatever step the session stands.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from tui_elbo.accounts import Path, Point
+from tui_elbo.engine.lens import DRAWS, Births, Lens, Sight, State, captured
+from tui_elbo.engine.session import Session
+from tui_elbo.readings import (
+    PLAYER_OF,
+    Corners,
+    Player,
+    Reading,
+    coalitions,
+    nothing,
+    players_of,
+)
+from tui_elbo.records import Batch, Floats, Role
+
+KEPT_STATES = 64
+"""Points from which a run that is taken back can go on."""
+
+KEPT_BYTES = 2**26
+"""What their parameters may take, about."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    path: Path
+    state: State
+
+
+class Attribution:
+    """Takes lens points of a session, and adds up along them who moved what.
+
+    Args:
+        session: standing at step 0.
+        draws: of the lens, where they can be taken all at once.
+    """
+
+    def __init__(self, session: Session, draws: int = DRAWS) -> None:
+        self.posterior: dict[str, tuple[Floats, Floats]] = {}
+        """Mean and standard deviation of each small latent at the newest point, (elements,)."""
+        self._session, self._draws = session, draws
+        self._births, self._roles = Births(), dict[str, Role]()
+        self._path, self._base = Path(), State()
+        self._kept: list[_Kept] = []
+        self._lens = Lens(session.scenario, draws)
+        self._version = 0
+
+    def close(self) -> None:
+        """Follow no longer."""
+        self._births.close()
+
+    @property
+    def lens(self) -> Lens:
+        """What the points are seen through; another one after the file was executed anew."""
+        if self._lens.scenario is not self._session.scenario:
+            self._lens = Lens(self._session.scenario, self._draws)
+        return self._lens
+
+    def learn(self, batches: Sequence[Batch]) -> None:
+        """Take note of who reads which parameter; to be told the batches of all steps."""
+        if batches:
+            self._roles = {info.name: info.role for info in batches[-1].layout.params}
+
+    def begin(self) -> Point:
+        """The point of step 0; to be taken after the first step, before any other point."""
+        return self._point(0, dict(self._births.values))
+
+    def point(self) -> Point:
+        """The point of the state at which the session stands."""
+        return self._point(self._session.steps_taken, self._births.completed(captured()))
+
+    def go_back(self, step: int) -> int:
+        """Forget the points after that step, when the run itself has been taken back to it.
+
+        Returns:
+            The state of the last point that still holds; what comes next is compared with it. -1
+            if there is none, so that the next point is the first.
+        """
+        while self._kept and self._kept[-1].path.state > step:
+            self._kept.pop()
+        kept = self._kept[-1] if self._kept else _Kept(Path(), State())
+        self._path, self._base = copy.copy(kept.path), kept.state
+        return -1 if self._path.base is None else self._path.state
+
+    def _point(self, step: int, state: State) -> Point:
+        players = players_of(self._roles.values())
+        moved = [p for p in players if self._path.base is not None and self._differ(p, state)]
+        try:
+            reading, corners = self._readings(state, moved)
+            note = self.lens.note
+        except Exception as error:
+            reading, corners = nothing(), {}
+            note = f"the lens sees nothing: {type(error).__name__}: {error}".splitlines()[0]
+        point = self._path.extend(step, reading, players, moved=moved, corners=corners, note=note)
+        if self._path.base is reading:
+            self._base = state
+            self._keep()
+        return point
+
+    def _readings(self, state: State, moved: Sequence[Player]) -> tuple[Reading, Corners]:
+        """The state's reading and those of the mixed states, all at the same draws."""
+        while True:
+            sight = self._see(state)
+            corners = {
+                some: self._see(self._mixed(some, state)).reading
+                for some in coalitions(moved)
+                if 0 < len(some) < len(moved)
+            }
+            version = self.lens.version
+            if version == self._version or self._path.base is None:
+                break
+            self._path.rebase(self._see(self._base).reading)
+            self._version = version
+        self._version, self.posterior = version, sight.posterior
+        return sight.reading, corners
+
+    def _see(self, state: State) -> Sight:
+        self._session.stepping = True
+        try:
+            return self.lens.see(state)
+        finally:
+            self._session.stepping = False
+
+    def _keep(self) -> None:
+        """Keep where the path stands; every second of the older ones goes when it gets much."""
+        self._kept.append(_Kept(copy.copy(self._path), self._base))
+        size = sum(value.nbytes for value in self._base.values())
+        if len(self._kept) > max(min(KEPT_STATES, KEPT_BYTES // (size + 1)), 2):
+            del self._kept[1:-1:2]
+
+    def _differ(self, player: Player, state: State) -> bool:
+        return any(
+            not torch.equal(value, self._base.get(name, value))
+            for name, value in state.items()
+            if self._player(name) == player
+        )
+
+    def _mixed(self, moved: frozenset[Player], state: State) -> State:
+        """The present values, but for the parameters of those who have not moved."""
+        return {
+            name: value if self._player(name) in moved else self._base.get(name, value)
+            for name, value in state.items()
+            if self._player(name) is not None
+        }
+
+    def _player(self, name: str) -> Player | None:
+        return PLAYER_OF.get(self._roles.get(name, "none"))

@@ -1,0 +1,10 @@
+"""The lens: E_q[log p] and E_q[log q] at a parameter state, at the same fixed draws every time.
+
+Two states seen through one lens differ by their parameters alone, and the standard error of a
+difference is that of the paired differences. Nothing of the run is changed by looking.
+"""
+
+from tui_elbo.engine.lens.lens import DRAWS, Lens, Sight
+from tui_elbo.engine.lens.untouched import Births, State, captured, held, untouched
+
+__all__ = ["DRAWS", "Births", "Lens", "Sight", "State", "captured", "held", "untouched"]

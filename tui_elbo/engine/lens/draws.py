@@ -1,0 +1,249 @@
+"""Draws from the guide, and what model and guide say of them: one at a time, or many in a plate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyro
+import torch
+from pyro import poutine
+from pyro.poutine import Trace
+from pyro.poutine.guide import GuideMessenger
+from pyro.poutine.messenger import Messenger
+from pyro.poutine.util import prune_subsample_sites, site_is_subsample
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from tui_elbo.engine.numbers import table
+from tui_elbo.records import MAX_ELEMENTS, Floats
+
+PLATE = "_lens_draws"
+"""The plate of vectorised draws."""
+
+
+class Part(NamedTuple):
+    """What a row of numbers is."""
+
+    field: str
+    """`log_p` or `log_q`."""
+    site: str
+    """As it is shown: an auxiliary `x_unconstrained` is part of `x`."""
+    observed: bool
+
+
+@dataclass(eq=False)
+class Traces:
+    """One run of guide and model: of a single draw, or of all draws of a plate."""
+
+    model: Trace
+    guide: Trace
+    """Both with the sites that choose subsamples."""
+    axis: int | None = None
+    """Where log probabilities have the plate's dimension, from the right; None for one draw."""
+    draws: int = 1
+
+    def parts(self) -> list[tuple[Part, Tensor]]:
+        """Each site's log probability, shape (draws,), with its graph if there is one."""
+        model, guide = prune_subsample_sites(self.model), prune_subsample_sites(self.guide)
+        model.compute_log_prob()
+        guide.compute_log_prob()
+        found = []
+        for name, node in _samples(model):
+            found.append((Part("log_p", name, bool(node["is_observed"])), self._sum(node)))
+        for name, node in _samples(guide):
+            shown = name.removesuffix("_unconstrained")
+            auxiliary = node["infer"].get("is_auxiliary") and shown in guide.nodes
+            found.append((Part("log_q", shown if auxiliary else name, False), self._sum(node)))
+        return found
+
+    def latents(self) -> dict[str, Tensor]:
+        """The value of each small site that is not observed, shape (draws, elements)."""
+        found = {}
+        for name, node in _samples(self.model):
+            if node["is_observed"] or site_is_subsample(node):
+                continue
+            value = self._aligned(torch.as_tensor(node["value"]), node["fn"].event_dim)
+            if value.numel() <= self.draws * MAX_ELEMENTS:
+                found[name] = value.detach().reshape(self.draws, -1)
+        return found
+
+    def one(self, index: int) -> dict[str, Tensor]:
+        """What a single one of these draws has drawn, by site; points of a Delta are left out.
+
+        A point is worked out anew from the other sites, since a Delta knows it to the last bit.
+        """
+        nodes = dict(_samples(self.model)) | dict(_samples(self.guide))
+        return {
+            name: node["value"]
+            if site_is_subsample(node)
+            else self._aligned(torch.as_tensor(node["value"]), node["fn"].event_dim)[index]
+            for name, node in nodes.items()
+            if not node["is_observed"] and not _is_point(node["fn"])
+        }
+
+    def _sum(self, node: Any) -> Tensor:
+        log_prob = self._aligned(torch.as_tensor(node["log_prob"]), 0)
+        return log_prob.reshape(self.draws, -1).sum(1, dtype=torch.float64)
+
+    def _aligned(self, value: Tensor, event_dim: int) -> Tensor:
+        """The draws' dimension first; what all draws share is repeated."""
+        if self.axis is None:
+            return value[None]
+        axis = value.dim() + self.axis - event_dim
+        if axis > 0:
+            raise ValueError("a site has more dimensions to its left than there are plates")
+        if axis < 0 or value.shape[0] == 1:
+            return value.expand(self.draws, *(value.shape if axis < 0 else value.shape[1:]))
+        if value.shape[0] != self.draws:
+            raise ValueError("a site has another number of draws than the plate around it")
+        return value
+
+
+@dataclass(eq=False)
+class Table:
+    """Collects the parts of all draws."""
+
+    draws: int
+    rows: dict[Part, Floats] = field(default_factory=dict)
+    """Each of shape (draws,); 0 where a draw has not visited the site."""
+    latents: dict[str, list[Floats]] = field(default_factory=dict)
+    failed: list[int] = field(default_factory=list)
+    """Draws at which the person's code raised."""
+
+    def take(self, first: int, traces: Traces) -> None:
+        """Put in the draws that come next."""
+        parts = traces.parts()
+        last = first + traces.draws
+        numbers = table([[row.detach() for _, row in parts]]).reshape(-1, traces.draws)
+        for (part, _), row in zip(parts, numbers, strict=True):
+            # Several sites may be shown as one.
+            self.rows.setdefault(part, np.zeros(self.draws))[first:last] += row
+        for name, value in traces.latents().items():
+            self.latents.setdefault(name, []).append(value.to("cpu", torch.float64).numpy())
+
+
+def run(model: Any, guide: Any, args: tuple[Any, ...], *outer: Messenger) -> Traces:
+    """Run the guide, and the model against it.
+
+    Args:
+        model: the model.
+        guide: the guide; a messenger runs the model itself.
+        args: of both.
+        outer: what is around each of the two.
+    """
+    if isinstance(guide, GuideMessenger):
+        with _all(outer):
+            guide(*args)
+        # `get_traces` leaves out the choice of subsamples, which the check has to repeat.
+        model_trace, guide_trace = guide.get_traces()
+        for name, node in guide.trace.nodes.items():
+            if site_is_subsample(node):
+                model_trace.add_node(name, **node)
+        return Traces(model_trace, guide_trace)
+    with _all(outer):
+        guide_trace = poutine.trace(guide).get_trace(*args)
+    with _all(outer):
+        model_trace = poutine.trace(poutine.replay(model, trace=guide_trace)).get_trace(*args)
+    return Traces(model_trace, guide_trace)
+
+
+def run_many(
+    model: Any, guide: Any, args: tuple[Any, ...], *, draws: int, nesting: int, seed: int
+) -> Traces:
+    """The same for so many draws at once, in a plate to the left of all others.
+
+    Args:
+        model: the model.
+        guide: the guide.
+        args: of both.
+        draws: how many.
+        nesting: how many dimensions the plates inside take.
+        seed: of all draws; those that reject are seeded one by one.
+    """
+    pyro.set_rng_seed(seed)
+    axis = -1 - nesting
+    with RowByRow(draws, seed):
+        traces = run(model, guide, args, _Fresh(draws, axis))
+    traces.axis, traces.draws = axis, draws
+    return traces
+
+
+class _Fresh(Messenger):  # type: ignore[misc]
+    """The plate of draws, made anew each time that it is entered."""
+
+    def __init__(self, draws: int, axis: int) -> None:
+        super().__init__()
+        self._draws, self._axis = draws, axis
+
+    def __enter__(self) -> Any:
+        self._plate = pyro.plate(PLATE, self._draws, dim=self._axis)
+        return self._plate.__enter__()
+
+    def __exit__(self, *error: Any) -> Any:
+        return self._plate.__exit__(*error)
+
+
+class Given(Messenger):  # type: ignore[misc]
+    """Sites take these values instead of drawing them."""
+
+    def __init__(self, values: dict[str, Tensor]) -> None:
+        super().__init__()
+        self._values = values
+
+    def _pyro_sample(self, msg: Any) -> None:
+        value = self._values.get(msg["name"])
+        if value is None or msg["is_observed"]:
+            return
+        if not site_is_subsample(msg):
+            value = value.reshape(msg["fn"].batch_shape + msg["fn"].event_shape)
+        msg["value"], msg["done"] = value, True
+
+
+class RowByRow(TorchFunctionMode):
+    """Seeds each draw by itself where a sampler rejects.
+
+    A rejection sampler takes as many random numbers as it happens to need. From one generator, a
+    draw that needs one more at the next parameter state would shift the noise of all after it.
+    """
+
+    SAMPLERS = frozenset(
+        {torch._standard_gamma, torch._sample_dirichlet, torch.poisson, torch.binomial}
+    )
+
+    def __init__(self, draws: int, seed: int) -> None:
+        super().__init__()
+        self._draws, self._seed, self._calls = draws, seed, 0
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func not in self.SAMPLERS or not args[0].dim() or len(args[0]) != self._draws:
+            return func(*args, **(kwargs or {}))
+        self._calls += 1
+        generator = torch.Generator(args[0].device)
+        rows = []
+        for row, parameters in enumerate(zip(*args, strict=True)):
+            generator.manual_seed((self._seed * 9973 + self._calls) * 1_000_003 + row)
+            rows.append(func(*parameters, generator=generator))
+        return torch.stack(rows)
+
+
+def _all(messengers: Iterable[Messenger]) -> ExitStack:
+    stack = ExitStack()
+    for messenger in messengers:
+        stack.enter_context(messenger)
+    return stack
+
+
+def _samples(trace: Trace) -> Iterable[tuple[str, Any]]:
+    return ((name, node) for name, node in trace.nodes.items() if node["type"] == "sample")
+
+
+def _is_point(fn: Any) -> bool:
+    while hasattr(fn, "base_dist"):
+        fn = fn.base_dist
+    return isinstance(fn, pyro.distributions.Delta)

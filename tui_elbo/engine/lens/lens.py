@@ -1,0 +1,193 @@
+"""A lens for one scenario: how it draws is settled at the first reading."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyro
+import torch
+
+from tui_elbo.engine.lens.batches import Data, Group, data, groups
+from tui_elbo.engine.lens.draws import Table, run, run_many
+from tui_elbo.engine.lens.probe import Kind, look, mismatch
+from tui_elbo.engine.lens.untouched import State, held, untouched
+from tui_elbo.engine.loading import Scenario
+from tui_elbo.readings import OWN, Reading, Term
+from tui_elbo.records import Floats
+
+DRAWS = 256
+"""By default."""
+
+LOOPED_SHARE = 4
+"""One by one, draws cost so much more that only every so many-th is taken."""
+
+LEAST_LOOPED = 32
+
+MEMORY = 2**23
+"""How many numbers a plate of draws may take at once."""
+
+CHECK_EVERY = 64
+"""Readings after which a plate is checked anew: a model's branches may depend on parameters."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """What was seen at one parameter state."""
+
+    reading: Reading
+    posterior: dict[str, tuple[Floats, Floats]] = field(default_factory=dict)
+    """Mean and standard deviation of each small latent under the guide, (elements,) each."""
+    lens: int = 0
+    """Sights of equal numbers saw the same draws."""
+
+
+class Lens:
+    """Looks at parameter states of one scenario.
+
+    Args:
+        scenario: as executed; its guide must have been set up, by a first step.
+        draws: how many, where they can be taken all at once; fewer where they cannot.
+    """
+
+    def __init__(self, scenario: Scenario, draws: int = DRAWS) -> None:
+        self.scenario, self._asked = scenario, draws
+        self.version = 0
+        """Grows when the draws have had to change."""
+        self.note = ""
+        """What is to be known of how it draws; empty when nothing is."""
+        self._kind: Kind | None = None
+        self._readings = 0
+
+    def see(self, state: State | None = None) -> Sight:
+        """What model and guide say at a parameter state.
+
+        Args:
+            state: unconstrained values; None: the present ones.
+
+        Raises:
+            Exception: whatever the person's own code raises.
+        """
+        with untouched(), torch.no_grad(), held(state or {}):
+            kind = self._kind or self._settle()
+            if not self._looped and self._readings % CHECK_EVERY == CHECK_EVERY - 1:
+                self._check(kind)
+            self._readings += 1
+            table = self._table(kind)
+        return self._sight(table)
+
+    @property
+    def looped(self) -> bool:
+        """Whether draws are taken one by one."""
+        return self._looped
+
+    def _settle(self) -> Kind:
+        self._data: Data = data(self.scenario)
+        kind = look(self.scenario, self._data.batches[0])
+        self._looped, self._kind = False, kind
+        self._groups: list[Group] = []
+        if kind.single:
+            self._loop(kind, kind.single)
+        else:
+            most = max(MEMORY // kind.size, 1)
+            subsampled = kind.subsampled
+            self._groups = groups(self._data, self._asked, subsampled=subsampled, most=most)
+            self._check(kind)
+        return kind
+
+    def _check(self, kind: Kind) -> None:
+        group = self._groups[self._readings % len(self._groups)]
+        reason = mismatch(self.scenario, group.args, kind.nesting, group.seed)
+        if reason:
+            self._loop(kind, reason)
+
+    def _loop(self, kind: Kind, reason: str) -> None:
+        self._looped = True
+        draws = max(self._asked // LOOPED_SHARE, min(self._asked, LEAST_LOOPED))
+        self._groups = groups(self._data, draws, subsampled=kind.subsampled, most=draws)
+        self.version += 1
+        count = sum(group.draws for group in self._groups)
+        self.note = f"{count} draws, one by one: {reason}"
+
+    def _table(self, kind: Kind) -> Table:
+        if not self._looped:
+            try:
+                return self._at_once(kind)
+            except Exception as error:
+                self._loop(kind, f"all at once, they raise {type(error).__name__}")
+        return self._one_by_one()
+
+    def _at_once(self, kind: Kind) -> Table:
+        table = self._empty()
+        model, guide = self.scenario.model, self.scenario.guide
+        for group in self._groups:
+            many = run_many(
+                model,
+                guide,
+                group.args,
+                draws=group.draws,
+                nesting=kind.nesting,
+                seed=group.seed,
+            )
+            table.take(group.first, many)
+        return table
+
+    def _one_by_one(self) -> Table:
+        table, failed = self._empty(), None
+        for group in self._groups:
+            for draw in range(group.first, group.first + group.draws):
+                pyro.set_rng_seed(self._groups[0].seed + draw)
+                try:
+                    alone = run(self.scenario.model, self.scenario.guide, group.args)
+                    table.take(draw, alone)
+                except Exception as error:
+                    failed = error
+                    table.failed.append(draw)
+        if failed is not None and len(table.failed) == table.draws:
+            raise failed
+        return table
+
+    def _empty(self) -> Table:
+        return Table(sum(group.draws for group in self._groups))
+
+    def _sight(self, table: Table) -> Sight:
+        own, bad = _own(table)
+        sites = {Term(part.site, part.field): row for part, row in table.rows.items()}
+        rows = np.array([*own, *sites.values()]).reshape(-1, table.draws)
+        if len(self._groups) > 1 and not self._alike:
+            rows = np.stack(
+                [rows[:, g.first : g.first + g.draws].mean(axis=1) for g in self._groups], axis=1
+            )
+        posterior = {
+            name: _moments(np.concatenate(values)) for name, values in table.latents.items()
+        }
+        return Sight(Reading((*OWN, *sites), rows, table.draws, bad), posterior, self.version)
+
+    @property
+    def _alike(self) -> bool:
+        """Whether all draws see the same data, so that each is a unit of its own."""
+        kind: Any = self._kind
+        return self._data.whole and not kind.subsampled
+
+
+def _own(table: Table) -> tuple[list[Floats], int]:
+    """The rows of `OWN`, and how many draws are not finite."""
+
+    def total(field: str, observed: bool) -> Floats:
+        zero = np.zeros(table.draws)
+        zero[table.failed] = np.nan
+        rows = table.rows.items()
+        return sum((row for p, row in rows if (p.field, p.observed) == (field, observed)), zero)
+
+    with np.errstate(invalid="ignore", over="ignore"):
+        likelihood, prior = total("log_p", True), total("log_p", False)
+        log_p, log_q = likelihood + prior, total("log_q", False)
+        bad = int((~np.isfinite(log_p) | ~np.isfinite(log_q)).sum())
+        return [log_p, log_q, log_p - log_q, likelihood, prior], bad
+
+
+def _moments(values: Floats) -> tuple[Floats, Floats]:
+    with np.errstate(invalid="ignore", over="ignore"):
+        spread = values.std(axis=0, ddof=1) if len(values) > 1 else np.full(values.shape[1], np.nan)
+        return values.mean(axis=0), spread

@@ -1,0 +1,172 @@
+"""Running model and guide on the side, so that the run itself does not notice.
+
+Kept as they are: the random state, the param store's parameters, the buffers and modes of every
+module that is called, Python's stdout. What a person's own code keeps in Python variables is out of
+reach.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, redirect_stdout
+from typing import Any
+
+import pyro
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_pre_hook
+from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+State = dict[str, Tensor]
+"""The unconstrained value of each parameter, by name; copies."""
+
+
+@contextmanager
+def untouched() -> Iterator[None]:
+    """Nothing that is run inside leaves a trace in the run."""
+    with ExitStack() as stack:
+        stack.enter_context(_same_random_state())
+        stack.enter_context(_same_store())
+        stack.enter_context(_same_modules())
+        stack.enter_context(_silence())
+        yield
+
+
+@contextmanager
+def _same_random_state() -> Iterator[None]:
+    kept = pyro.util.get_rng_state()
+    # Not initialised, CUDA has no generator to keep, and asking would make it start.
+    cuda = torch.cuda.get_rng_state_all() if _cuda_is_on() else None
+    try:
+        yield
+    finally:
+        pyro.util.set_rng_state(kept)
+        if cuda is not None:
+            torch.cuda.set_rng_state_all(cuda)
+
+
+def _cuda_is_on() -> bool:
+    return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _same_store() -> Iterator[None]:
+    """Parameters that are made inside are taken out of the store again."""
+    store = pyro.get_param_store()
+    names = set(store)
+    try:
+        yield
+    finally:
+        for name in [name for name in store if name not in names]:
+            del store[name]
+
+
+@contextmanager
+def _same_modules() -> Iterator[None]:
+    """Buffers and modes of the modules that are called inside are put back."""
+    kept: dict[int, tuple[nn.Module, bool, dict[str, tuple[Tensor, Tensor]]]] = {}
+
+    def keep(module: nn.Module, _: Any) -> None:
+        if id(module) not in kept:
+            buffers = module.named_buffers(recurse=False)
+            copies = {name: (buffer, buffer.detach().clone()) for name, buffer in buffers}
+            kept[id(module)] = (module, module.training, copies)
+
+    handle = register_module_forward_pre_hook(keep)
+    try:
+        yield
+    finally:
+        handle.remove()
+        for module, training, buffers in kept.values():
+            module.training = training
+            for name, (buffer, copy) in buffers.items():
+                with torch.no_grad():
+                    buffer.copy_(copy)
+                if getattr(module, name) is not buffer:
+                    setattr(module, name, buffer)
+
+
+class _Nowhere(io.TextIOBase):
+    """Takes what is written and keeps nothing."""
+
+    def write(self, text: str) -> int:
+        """All of it is taken."""
+        return len(text)
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """What is printed or warned of inside has been said by the steps already.
+
+    The filters of `warnings` stay: changing them would make every later step warn anew.
+    """
+    shown = warnings.showwarning
+    warnings.showwarning = _not_shown
+    try:
+        with redirect_stdout(_Nowhere()):
+            yield
+    finally:
+        warnings.showwarning = shown
+
+
+def _not_shown(*_: Any, **__: Any) -> None:
+    pass
+
+
+def captured() -> State:
+    """A copy of every parameter in the store."""
+    leaves = pyro.get_param_store().named_parameters()
+    return {name: leaf.detach().clone() for name, leaf in leaves}
+
+
+@contextmanager
+def held(state: State) -> Iterator[None]:
+    """The parameters have these values inside; those that it does not name keep theirs.
+
+    The values are changed in place, and put back in place: an optimiser, a module or a compiled
+    estimator that holds the tensor sees the same tensor.
+    """
+    leaves = dict(pyro.get_param_store().named_parameters())
+    swapped = [(leaf, leaf.detach().clone(), state[n]) for n, leaf in leaves.items() if n in state]
+    try:
+        _put([(leaf, new) for leaf, _, new in swapped])
+        yield
+    finally:
+        _put([(leaf, old) for leaf, old, _ in swapped])
+
+
+def _put(pairs: list[tuple[Tensor, Tensor]]) -> None:
+    with torch.no_grad():
+        for leaf, value in pairs:
+            leaf.copy_(value)
+
+
+class Births:
+    """The values that parameters had when they were first in the store: what step 0 is made of.
+
+    Guides and modules are set up lazily, so a parameter's beginning can be seen no earlier than
+    before the update of the step that made it.
+    """
+
+    def __init__(self) -> None:
+        self.values: State = {}
+        """The unconstrained value of each parameter before its first update."""
+        self._handle = register_optimizer_step_pre_hook(self._look)
+
+    def close(self) -> None:
+        """Watch no longer."""
+        self._handle.remove()
+
+    def _look(self, *_: Any) -> None:
+        store = pyro.get_param_store()
+        if len(store) == len(self.values):
+            return
+        for name, leaf in store.named_parameters():
+            if name not in self.values:
+                self.values[name] = leaf.detach().clone()
+
+    def completed(self, state: State) -> State:
+        """The state, with those parameters that were made later at the values they began with."""
+        return self.values | state
