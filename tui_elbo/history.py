@@ -65,7 +65,7 @@ class History:
     def stretches(self) -> Iterator[tuple[int, int, Layout]]:
         """Each stretch of steps of one layout: its first and last step, and the layout."""
         ends = [start - 1 for start in self._starts[1:]] + [self.last]
-        return zip(self._starts, ends, self._layouts, strict=True)
+        return zip(self._starts, ends, self._layouts, strict=False)
 
     def record(self, step: int) -> StepRecord | None:
         """Everything about that step; None if there is no such step."""
