@@ -166,6 +166,15 @@ def guide():
         assert record.params["read_and_unused"].update_norm == 0.0
 
 
+def test_what_the_estimator_replaces_is_no_update_of_the_optimizer(tmp_path: Path):
+    """A decaying average is another tensor in the store after each step."""
+    text = specials.SPECIALS["baseline-average"]
+    path = write(tmp_path, text)
+    plain = plain_steps(path, 4, Particles(), lazy=True)
+    for record, seen in zip(watched_run(path, 4).records, plain, strict=True):
+        _assert_params(record, seen)
+
+
 def test_a_parameter_that_is_made_late_appears_then(tmp_path: Path):
     records = watched_run(write(tmp_path, specials.SPECIALS["shape-shifting"]), 5).records
     assert ["late" in record.params for record in records] == [False, False, True, True, True]

@@ -116,3 +116,10 @@ def batch(step):
     )
     records = watched_run(write(tmp_path, text), 4).records
     assert [r.params["a"].role for r in records] == ["guide", "guide", "both", "both"]
+
+
+def test_a_messenger_inside_another_handler_keeps_its_parameters(tmp_path: Path):
+    guide = "guide = poutine.scale(AutoNormalMessenger(model), scale=0.5)"
+    roles = _roles(scenario(CONTINUOUS, guide), tmp_path)
+    assert roles.pop("noise") == "model"
+    assert set(roles.values()) == {"guide"}
