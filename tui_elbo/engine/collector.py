@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from itertools import groupby
+from typing import TypeAlias
 
 import numpy as np
 
 from tui_elbo.engine.numbers import table
-from tui_elbo.engine.params import ParamWatch, StepParams
-from tui_elbo.engine.terms import StepTerms, TermWatch
+from tui_elbo.engine.params import ParamPlan, ParamWatch, StepParams
+from tui_elbo.engine.peek import Peek
+from tui_elbo.engine.terms import StepTerms, TermPlan, TermWatch
 from tui_elbo.records import Batch, Column, Floats, Layout
+
+Meets: TypeAlias = Callable[[Layout, int, Callable[[Column], float]], bool]
+"""Whether a step meets a condition: from its layout, its number, and what gives its numbers."""
 
 
 @dataclass(eq=False)
@@ -19,18 +24,20 @@ class Observation:
     """One step as it was seen: still tensors, without their graph."""
 
     step: int
-    loss: float
-    """NaN where the estimator reports none."""
+    loss: float | None
+    """None where the estimator reports none."""
     parts: tuple[float, ...]
     """Of a loss that is a sum; empty otherwise."""
     seconds: float
+    watching: float
+    """Seconds that it took to read the step, after it."""
     terms: StepTerms
     params: StepParams
 
     @property
     def key(self) -> Hashable:
         """Steps of equal keys have the same columns."""
-        return (self.terms.key, self.params.key, len(self.parts))
+        return (self.terms.key, self.params.key, len(self.parts), self.loss is None)
 
 
 class Collector:
@@ -47,6 +54,7 @@ class Collector:
         self._pending: list[Observation] = []
         self._layouts: dict[Hashable, Layout] = {}
         self._next_layout = first_layout
+        self._asked: tuple[Hashable, Layout, TermPlan, ParamPlan] | None = None
 
     @property
     def next_layout(self) -> int:
@@ -56,6 +64,17 @@ class Collector:
     def add(self, observation: Observation) -> None:
         """Keep one more step."""
         self._pending.append(observation)
+
+    def newest_meets(self, condition: Meets) -> bool:
+        """Whether the step that was added last meets a condition; no columns are made for it."""
+        seen = self._pending[-1]
+        if self._asked is None or self._asked[0] != seen.key:
+            layout = self._layouts.get(seen.key) or self._batch(seen.key, [seen]).layout
+            terms, params = self._terms.plan(seen.terms.key), self._params.plan(seen.params.key)
+            # Comparing keys is much cheaper than hashing them at each step.
+            self._asked = (seen.key, layout, terms, params)
+        _, layout, terms, params = self._asked
+        return condition(layout, seen.step, Peek(seen, terms, params))
 
     def flush(self) -> list[Batch]:
         """All that was kept, as batches of consecutive steps; nothing is kept any more."""
@@ -78,8 +97,9 @@ class Collector:
         return Batch(layout, seen[0].step, np.stack(list(columns.values())))
 
     def _columns(self, seen: list[Observation]) -> dict[Column, Floats]:
-        loss = np.array([one.loss for one in seen])
-        own = {"loss": loss, "seconds": np.array([one.seconds for one in seen])}
+        loss = np.array([np.nan if one.loss is None else one.loss for one in seen])
+        own = {} if seen[0].loss is None else {"loss": loss}
+        own["seconds"] = np.array([one.seconds for one in seen])
         for index in range(len(seen[0].parts)):
             own[f"loss[{index}]"] = np.array([one.parts[index] for one in seen])
         columns = {Column("step", "", name): values for name, values in own.items()}

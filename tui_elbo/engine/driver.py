@@ -33,6 +33,9 @@ from tui_elbo.scenario import find
 BURST_STEPS, BURST_SECONDS = 2000, 0.05
 """What has been seen is sent after so many steps or so many seconds, whichever comes first."""
 
+CHECKPOINT_MEMORY = 64 * 2**20
+"""Bytes for the states that a failed step is retried from."""
+
 MAX_REMARKS = 500
 """A model that warns in other words at each step is cut short."""
 
@@ -139,6 +142,7 @@ class Driver:
                     seed=load.seed,
                     threads=load.threads,
                     device=load.device,
+                    checkpoint_memory=CHECKPOINT_MEMORY,
                     warn=lambda text: self._remark(text, "elbo-tui"),
                     busy=lambda text: self._send(Phase(text)),
                 )

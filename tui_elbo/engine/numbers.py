@@ -24,15 +24,21 @@ def table(rows: Sequence[Sequence[Tensor]]) -> Floats:
     Returns:
         Shape (rows, elements), float64: exact for float32 and shorter.
     """
-    flat = [tensor.reshape(-1) for row in rows for tensor in row]
+    flat = [tensor for row in rows for tensor in row]
     if not flat:
         return np.empty((len(rows), 0))
     try:
-        joined = torch.cat(flat)
+        joined = _joined(flat)
     except RuntimeError:  # more than one device
-        joined = torch.cat([tensor.cpu() for tensor in flat])
+        joined = _joined([tensor.cpu() for tensor in flat])
     numbers: Floats = joined.detach().to("cpu", torch.float64).numpy()
     return numbers.reshape(len(rows), -1)
+
+
+def _joined(tensors: list[Tensor]) -> Tensor:
+    if any(tensor.dim() for tensor in tensors):
+        return torch.cat([tensor.reshape(-1) for tensor in tensors])
+    return torch.stack(tensors)
 
 
 def norms(elements: Floats) -> Floats:

@@ -108,10 +108,13 @@ class ParamWatch:
         self._guide = guide
         self._model_params, self._guide_params = model_params, guide_params
         self._tracked: list[Tracked] = []
-        self._roles: tuple[int, int] = (0, 0)
+        self._small: list[Tracked] = []
+        self._large: list[Tracked] = []
+        self._seen: list[int] = []
         self._last: dict[str, Tensor] = {}
         self._plans: dict[Hashable, ParamPlan] = {}
-        self._version: Hashable = ()
+        self._versions: dict[tuple[ParamInfo, ...], int] = {}
+        self._version = 0
         self.begin(due=True)
         if isinstance(guide, GuideMessenger):
             _note_posterior_params(guide, guide_params)
@@ -127,38 +130,44 @@ class ParamWatch:
     def before_update(self) -> None:
         """Copy what the optimiser is about to use and to change."""
         self._refresh()
-        for param in self._tracked:
+        for param in self._small:
             grad = param.tensor.grad
-            if param.small:
-                self._has_grad.append(grad is not None)
-                if grad is not None:
-                    self._grads.append(grad.clone())
-                if param.name not in self._last:
-                    self._last[param.name] = param.tensor.detach().clone()
-            elif self._due:
-                self._large_before.append(param.tensor.detach().clone())
-                self._large_grads.append(
-                    torch.linalg.vector_norm(grad) if grad is not None else torch.tensor(torch.nan)
-                )
+            self._has_grad.append(grad is not None)
+            if grad is not None:
+                self._grads.append(grad.clone())
+            if param.name not in self._last:
+                self._last[param.name] = param.tensor.detach().clone()
+        for param in self._large if self._due else ():
+            grad = param.tensor.grad
+            self._large_before.append(param.tensor.detach().clone())
+            self._large_grads.append(
+                torch.tensor(torch.nan) if grad is None else torch.linalg.vector_norm(grad)
+            )
 
     def finish(self) -> StepParams:
         """What the step did, once the optimiser has returned."""
-        self._refresh()
-        small = [param for param in self._tracked if param.small]
-        large = [param for param in self._tracked if not param.small and self._due]
+        small, last = self._small, self._last
         after = [param.tensor.detach().clone() for param in small]
-        before = [self._last.get(p.name, now) for p, now in zip(small, after, strict=True)]
-        has_grad = tuple(self._has_grad) + (False,) * (len(small) - len(self._has_grad))
+        before = [last[param.name] for param in small]
+        self._last = {param.name: now for param, now in zip(small, after, strict=True)}
         sums: list[Tensor] = []
-        for param, old, grad in zip(large, self._large_before, self._large_grads, strict=False):
+        large = self._large if self._due else []
+        for param, old, grad in zip(large, self._large_before, self._large_grads, strict=True):
             sums += _sums(param, old, grad)
-        large = large[: len(sums) // len(_SUMMED)]
-        key = (self._version, has_grad, len(large))
+        key = (self._version, tuple(self._has_grad), bool(large))
         if key not in self._plans:
             infos = tuple(param.info for param in self._tracked)
-            self._plans[key] = ParamPlan(small, large, has_grad, infos)
-        self._last = {param.name: now for param, now in zip(small, after, strict=True)}
+            self._plans[key] = ParamPlan(small, large, key[1], infos)
         return StepParams(key, before, after, self._grads, sums)
+
+    @property
+    def version(self) -> int:
+        """Changes whenever the store has other parameters, or the same in other roles."""
+        return self._version
+
+    def forget(self) -> None:
+        """The parameters have been given other values: what was seen of them does not hold."""
+        self._last = {}
 
     def plan(self, key: Hashable) -> ParamPlan:
         """How the steps of this key become columns."""
@@ -167,20 +176,18 @@ class ParamWatch:
     def _refresh(self) -> None:
         """Look whether the store has other parameters than before, or the same in other roles."""
         stored = pyro.get_param_store().named_parameters()
-        roles = (len(self._model_params), len(self._guide_params))
-        if (
-            roles == self._roles
-            and len(stored) == len(self._tracked)
-            and all(
-                param.tensor is tensor
-                for param, (_, tensor) in zip(self._tracked, stored, strict=True)
-            )
-        ):
+        # Identities are compared: the leaves are held here, so that none is given out again.
+        seen = [id(tensor) for _, tensor in stored]
+        seen += [len(self._model_params), len(self._guide_params)]
+        if seen == self._seen:
             return
+        self._seen = seen
         owned = _owned(self._guide)
-        self._roles = roles
         self._tracked = [self._track(name, tensor, owned) for name, tensor in stored]
-        self._version = tuple(param.info for param in self._tracked)
+        self._small = [param for param in self._tracked if param.small]
+        self._large = [param for param in self._tracked if not param.small]
+        infos = tuple(param.info for param in self._tracked)
+        self._version = self._versions.setdefault(infos, len(self._versions))
 
     def _track(self, name: str, tensor: Tensor, owned: set[int]) -> Tracked:
         constraint = pyro.get_param_store()._constraints.get(name, constraints.real)

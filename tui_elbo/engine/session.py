@@ -1,34 +1,34 @@
-"""One run of SVI: load, step, restart. Watching it changes nothing.
-
-A session's run is, bit for bit, the run of the plain loop: clear the param store, seed 0, execute
-the file, seed with the run's seed, make an `SVI`, call `svi.step(*batch(step))` for step 1, 2, …
-"""
+"""A run that can be stepped, taken back, and started anew. Watching it changes nothing."""
 
 from __future__ import annotations
 
 import math
 import time
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
-import pyro
 import torch
-from pyro.infer import SVI, TraceTailAdaptive_ELBO
-from pyro.optim import PyroLRScheduler
 
-from tui_elbo.engine.blame import place, trimmed
-from tui_elbo.engine.collector import Collector, Observation
-from tui_elbo.engine.due import Always, Due
-from tui_elbo.engine.loading import Scenario, load
-from tui_elbo.engine.params import ParamWatch
+from tui_elbo.engine.blame import place, said, trimmed
+from tui_elbo.engine.collector import Collector, Meets, Observation
+from tui_elbo.engine.due import Always, Budget, Due
+from tui_elbo.engine.loading import Scenario
+from tui_elbo.engine.shared import here
+from tui_elbo.engine.stepper import Stepper
 from tui_elbo.engine.suspects import Suspects
-from tui_elbo.engine.terms import TermWatch
+from tui_elbo.engine.timeline import Timeline
 from tui_elbo.errors import StepError, UsageError
 from tui_elbo.records import Batch, StepRecord
 from tui_elbo.scenario import find
 
 Tell = Callable[[str], object]
+
+DENSE_STEPS, DENSE_EVERY = 50, 3
+"""So many steps before the present have a checkpoint each so many steps, once gone back to."""
+
+FLUSH_STEPS = 500
+"""Steps that are run again are forgotten after so many."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,8 @@ class Session:
         seed: of the run; None: the scenario's own.
         threads: torch's threads; the numbers of a run depend on them.
         device: torch's default device; None leaves it alone.
+        checkpoint_memory: bytes for checkpoints; 0 takes none, and every step back is a replay
+            from the beginning.
         warn: is told what the person should know and no error says.
         busy: is told what takes its time, such as "running 412 steps again".
 
@@ -68,13 +70,12 @@ class Session:
         seed: int | None = None,
         threads: int = 1,
         device: str | None = None,
+        checkpoint_memory: int = 0,
         warn: Tell = id,
         busy: Tell = id,
     ) -> None:
         warm_up()
-        torch.set_num_threads(threads)
-        if device is not None:
-            set_device(device)
+        self._surroundings = here(threads, device)
         self.source = find(target)
         self.due: Due = Always()
         """When to take the sums of large parameters; replaced by whoever runs the session."""
@@ -82,8 +83,12 @@ class Session:
         """True while the person's own code may be running."""
         self.non_finite: NonFinite | None = None
         """Set when the newest step's loss is not finite; the run goes on if told to."""
-        self._ready: list[Batch] = []
-        self._asked_seed, self._warn, self._busy, self._layouts = seed, warn, busy, 0
+        self.until: Meets | None = None
+        """Asked after each step; `advance` stops on the first step that meets it."""
+        self.met = False
+        """Whether the newest step meets `until`."""
+        self._asked_seed, self._warn, self._busy = seed, warn, busy
+        self._memory, self._next_layout = checkpoint_memory, 0
         self.restart()
 
     def restart(self) -> None:
@@ -92,19 +97,30 @@ class Session:
         Raises:
             ScenarioError: as when it was loaded first; the session then cannot step.
         """
-        self._load()
-        self._begin()
-        self._failed: _Failed | None = None
+        self._execute()
+        self.steps_taken = 0
+        """The step at which the run stands."""
+        self.repeatable = True
+        """False once a step that was run again gave another loss than before."""
+        self._losses = array("d")
+        self._ready: list[Batch] = []
+        self._suspects = Suspects()
+        self.non_finite = None
 
     @property
-    def steps_taken(self) -> int:
-        """The step at which the run stands."""
-        return self._failed.step if self._failed else self._taken
+    def scenario(self) -> Scenario:
+        """What the file's last execution has made."""
+        return self._stepper.scenario
 
     @property
     def seed(self) -> int:
         """The seed of the run."""
-        return self.scenario.seed if self._asked_seed is None else self._asked_seed
+        return self._stepper.seed
+
+    @property
+    def checkpoint_bytes(self) -> int:
+        """What the checkpoints take, about."""
+        return self._timeline.size
 
     def step(self) -> StepRecord:
         """Take one step.
@@ -118,18 +134,22 @@ class Session:
     def advance(self, steps: int, seconds: float = math.inf) -> list[Batch]:
         """Take up to so many steps, for up to so many seconds, and at least one.
 
-        Stops on a step whose loss is not finite, and says so in `non_finite`.
+        Stops on a step whose loss is not finite, and says so in `non_finite`; and on one that
+        meets `until`, and says so in `met`.
 
         Raises:
             StepError: if the person's code raised. The steps before it are returned by `flush`.
             KeyboardInterrupt: likewise.
         """
-        if self._failed is not None:
-            self._retrace(self._failed)
+        if self._failed or self._stepper.taken != self.steps_taken:
+            self._stand_at(self.steps_taken)
+        keep: Due = Always() if isinstance(self.due, Always) else self._keep_when_running
         end = time.perf_counter() + seconds
         for _ in range(steps):
-            self._take_step()
-            if self.non_finite is not None or self._judged_by_terms or time.perf_counter() > end:
+            self._take_step(keep)
+            self.met = self.until is not None and self._collector.newest_meets(self.until)
+            stop = self.non_finite is not None or self._stepper.reports_no_loss or self.met
+            if stop or time.perf_counter() > end:
                 break
         return self.flush()
 
@@ -139,9 +159,106 @@ class Session:
         ready, self._ready = self._ready, []
         if self.non_finite is not None:
             self.non_finite = replace(self.non_finite, suspect=self._suspects.first)
-        elif self._judged_by_terms and self._suspects.step is not None:
+        elif self._stepper.reports_no_loss and self._suspects.step is not None:
             self.non_finite = NonFinite(self._suspects.step, math.nan, self._suspects.first)
         return ready
+
+    def go_to(self, step: int) -> None:
+        """Stand at an earlier step, exactly as the run stood there; what came after is dropped.
+
+        Raises:
+            UsageError: if there is no such step.
+            StepError, KeyboardInterrupt: if a step that is run again ends so; the run then still
+                stands where it stood.
+        """
+        if not 0 <= step <= self.steps_taken:
+            what = f"there is no step {step}"
+            raise UsageError(what, todo=f"choose one from 0 to {self.steps_taken}")
+        self.flush()
+        self._timeline.forget_after(step)
+        self._stand_at(step)
+        del self._losses[step:]
+        if self._suspects.step is not None and self._suspects.step > step:
+            self._suspects = Suspects()
+        self.steps_taken, self.non_finite = step, None
+
+    def _execute(self) -> None:
+        self._surroundings.put_back()
+        self.stepping = True
+        try:
+            self._stepper = Stepper(self.source, self._asked_seed, self._warn)
+        finally:
+            self.stepping = False
+        terms, params = self._stepper.terms, self._stepper.params
+        self._collector = Collector(terms, params, self._next_layout)
+        self._timeline = Timeline(self._memory)
+        self._keep_when_running = Budget(0.02)
+        self._failed = False
+
+    def _take_step(self, keep: Due) -> None:
+        step = self._stepper.taken + 1
+        due = self.due.at(step)
+        seen = self._taken(step, due=due)
+        loss = self._stepper.loss
+        bad = seen.loss is not None and not math.isfinite(loss)
+        self.non_finite = NonFinite(step, loss, "") if bad else None
+        self.due.took(seen.watching if due else 0.0, seen.seconds)
+        self._collector.add(seen)
+        self._losses.append(loss)
+        self.steps_taken = step
+        if self._memory:
+            self._keep(keep, seen.seconds)
+
+    def _taken(self, step: int, *, due: bool) -> Observation:
+        self.stepping = True
+        try:
+            return self._stepper.take(due=due)
+        except BaseException as error:
+            self._failed = True
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            raise self._told(error, step) from error
+        finally:
+            self.stepping = False
+
+    def _keep(self, when: Due, seconds: float) -> None:
+        cost = 0.0
+        if when.at(self._stepper.taken):
+            begin = time.perf_counter()
+            self._timeline.add(self._stepper.capture())
+            cost = time.perf_counter() - begin
+        when.took(cost, seconds)
+
+    def _stand_at(self, step: int) -> None:
+        """Find the state of a step again: from a checkpoint if there is one, else from the file.
+
+        A failed step leaves random state and lazily made things behind; nothing of them is saved
+        at each step, since that would cost every step.
+        """
+        checkpoint = self._timeline.nearest(step)
+        if checkpoint is None or not self._stepper.restore(checkpoint):
+            self._next_layout = self._collector.next_layout
+            self._execute()
+        self._failed = False
+        first = self._stepper.taken + 1
+        if step - first > FLUSH_STEPS:
+            self._busy(f"running steps {first} to {step} again")
+        while self._stepper.taken < step:
+            self._repeat_step(dense=step - DENSE_STEPS)
+        self._collector.flush()
+
+    def _repeat_step(self, dense: int) -> None:
+        step = self._stepper.taken + 1
+        self._taken(step, due=False)
+        loss, wanted = self._stepper.loss, self._losses[step - 1]
+        if self.repeatable and not _same(loss, wanted):
+            self.repeatable = False
+            self._warn(
+                f"step {step}, run again, gave loss {loss!r} and not {wanted!r}: the scenario "
+                "keeps state of its own, or its file has changed (R reloads it)"
+            )
+        if self._memory and step > dense and step % DENSE_EVERY == 0:
+            self._timeline.add(self._stepper.capture())
 
     def _collect(self) -> None:
         batches = self._collector.flush()
@@ -149,89 +266,11 @@ class Session:
             self._suspects.look(batch)
         self._ready += batches
 
-    def _load(self) -> None:
-        self.stepping = True
-        try:
-            self.scenario: Scenario = load(self.source)
-        finally:
-            self.stepping = False
-
-    def _begin(self) -> None:
-        scenario = self.scenario
-        pyro.set_rng_seed(self.seed)
-        self.svi = SVI(scenario.model, scenario.guide, scenario.optimizer, scenario.loss)
-        self._terms = TermWatch(scenario.loss, self._warn)
-        self._params = ParamWatch(
-            scenario.guide, self._terms.model_params, self._terms.guide_params
-        )
-        optimizer, watch = self.svi.optim, self._params
-
-        def watched(params: Any, *args: Any, **kwargs: Any) -> None:
-            watch.before_update()
-            optimizer(params, *args, **kwargs)
-
-        self.svi.optim = watched
-        self._collector = Collector(self._terms, self._params, self._layouts)
-        self._judged_by_terms = isinstance(scenario.loss, TraceTailAdaptive_ELBO)
-        self._suspects = Suspects()
-        self._ready = []
-        self.non_finite = None
-        self._taken, self._last_loss = 0, math.nan
-
-    def _take_step(self) -> None:
-        step = self._taken + 1
-        due = self.due.at(step)
-        self._terms.begin()
-        self._params.begin(due=due)
-        try:
-            self.stepping = True
-            args = self._arguments(step)
-            began = time.perf_counter()
-            loss = self.svi.step(*args)
-            ended = time.perf_counter()
-            self._schedule(step, loss)
-        except BaseException as error:
-            self._failed = self._failed or _Failed(self._taken, self._last_loss)
-            if isinstance(error, KeyboardInterrupt):
-                raise
-            raise self._told(error, step) from error
-        finally:
-            self.stepping = False
-        parts = tuple(float(part) for part in loss) if isinstance(loss, tuple) else ()
-        number = math.fsum(parts) if parts else float(loss)
-        bad = not math.isfinite(number) and not self._judged_by_terms
-        self.non_finite = NonFinite(step, number, "") if bad else None
-        if self._judged_by_terms:
-            number = math.nan
-        seen = Observation(
-            step, number, parts, ended - began, self._terms.finish(), self._params.finish()
-        )
-        self.due.took(time.perf_counter() - ended if due else 0.0, ended - began)
-        self._collector.add(seen)
-        self._taken, self._last_loss = step, number
-
-    def _arguments(self, step: int) -> tuple[Any, ...]:
-        args = self.scenario.batch(step)
-        if not isinstance(args, tuple):
-            what = f"`batch({step})` must return a tuple, and returned a {type(args).__name__}"
-            todo = "for a single argument, write `return (x,)`"
-            raise StepError(what, where=str(self.source.path), todo=todo)
-        return args
-
-    def _schedule(self, step: int, loss: Any) -> None:
-        scheduler = self.scenario.optimizer
-        if not isinstance(scheduler, PyroLRScheduler) or step % self.scenario.scheduler_every:
-            return
-        if scheduler.pt_scheduler_constructor is torch.optim.lr_scheduler.ReduceLROnPlateau:
-            scheduler.step(loss)
-        else:
-            scheduler.step()
-
     def _told(self, error: BaseException, step: int) -> StepError:
-        stays = f"the run stays at step {step - 1}"
+        stays = f"the run stays at step {self.steps_taken}"
         if isinstance(error, StepError):
             return StepError(error.what, where=error.where, todo=f"{error.todo}; {stays}")
-        what = f"step {step} raised {type(error).__name__}: {error}".removesuffix(": ")
+        what = f"step {step} raised {said(error)}"
         if isinstance(error, SystemExit):
             what = f"step {step} called sys.exit({error.code!r})"
         self._collect()
@@ -239,37 +278,6 @@ class Session:
             what += f" ({self._suspects.first})"
         where = place(error, self.source.own) or str(self.source.path)
         return StepError(what, where=where, todo=stays, trace=trimmed(error))
-
-    def _retrace(self, failed: _Failed) -> None:
-        """Find again the state from which the failed step began, by running the same steps anew.
-
-        A failed step leaves random state and lazily made things behind; nothing of them is saved
-        at each step, since that would cost every step.
-        """
-        self._busy(f"running steps 1 to {failed.step} again, to stand where step {failed.step} did")
-        self._layouts = self._collector.next_layout
-        self._load()
-        self._begin()
-        while self._taken < failed.step:
-            self._take_step()
-            self._collector.flush()
-        self._failed = None
-        if failed.step and not _same(self._last_loss, failed.loss):
-            self._warn(
-                f"run again, step {failed.step} gave loss {self._last_loss!r} and not "
-                f"{failed.loss!r}: the scenario keeps state of its own, or its file has changed "
-                "(R reloads it)"
-            )
-
-
-@dataclass(frozen=True)
-class _Failed:
-    """A step has failed, and what stands in memory is not the state of any step."""
-
-    step: int
-    """The last good step."""
-    loss: float
-    """Its loss."""
 
 
 def warm_up() -> None:
@@ -279,17 +287,3 @@ def warm_up() -> None:
 
 def _same(a: float, b: float) -> bool:
     return a == b or (math.isnan(a) and math.isnan(b))
-
-
-def set_device(device: str) -> None:
-    """Make it torch's default device.
-
-    Raises:
-        UsageError: if torch cannot put a tensor there.
-    """
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(f"torch cannot use this device: {reason}", where=device) from error
-    torch.set_default_device(device)

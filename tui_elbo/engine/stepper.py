@@ -1,0 +1,117 @@
+"""One execution of a scenario's file, and the steps taken with what it has made.
+
+Stepping is, bit for bit, the plain loop: clear the param store, seed 0, execute the file, seed
+with the run's seed, make an `SVI`, call `svi.step(*batch(step))` for step 1, 2, …
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pyro
+import torch
+from pyro.infer import SVI, TraceTailAdaptive_ELBO
+from pyro.optim import PyroLRScheduler
+
+from tui_elbo.engine.checkpoint import Checkpoint, capture, living_modules, restore
+from tui_elbo.engine.collector import Observation
+from tui_elbo.engine.loading import load
+from tui_elbo.engine.params import ParamWatch
+from tui_elbo.engine.terms import TermWatch
+from tui_elbo.errors import StepError
+from tui_elbo.scenario import Source
+
+
+class Stepper:
+    """A scenario executed afresh, standing at step 0.
+
+    Args:
+        source: the scenario's file.
+        seed: of the run; None: the scenario's own.
+        warn: is told what the person should know and no error says.
+
+    Raises:
+        ScenarioError: if the file cannot be executed or breaks the contract.
+    """
+
+    def __init__(self, source: Source, seed: int | None, warn: Callable[[str], object]) -> None:
+        self.scenario = scenario = load(source)
+        self.seed = scenario.seed if seed is None else seed
+        self.taken = 0
+        """The newest step that has been taken."""
+        self.loss = math.nan
+        """Its loss."""
+        pyro.set_rng_seed(self.seed)
+        self.svi = SVI(scenario.model, scenario.guide, scenario.optimizer, scenario.loss)
+        self.terms = TermWatch(scenario.loss, warn)
+        self.params = ParamWatch(scenario.guide, self.terms.model_params, self.terms.guide_params)
+        self.reports_no_loss = isinstance(scenario.loss, TraceTailAdaptive_ELBO)
+        """The estimator returns infinity at each step; the run is judged by its terms."""
+        self._modules: tuple[object, list[torch.nn.Module]] = (None, [])
+        optimizer, watch = self.svi.optim, self.params
+
+        def watched(params: Any, *args: Any, **kwargs: Any) -> None:
+            watch.before_update()
+            optimizer(params, *args, **kwargs)
+
+        self.svi.optim = watched
+
+    def take(self, *, due: bool) -> Observation:
+        """Take one step; whatever the person's code raises goes through.
+
+        Args:
+            due: whether to take the sums of large parameters.
+        """
+        step = self.taken + 1
+        self.terms.begin()
+        self.params.begin(due=due)
+        args = self._arguments(step)
+        began = time.perf_counter()
+        loss = self.svi.step(*args)
+        ended = time.perf_counter()
+        self._schedule(step, loss)
+        parts = tuple(float(part) for part in loss) if isinstance(loss, tuple) else ()
+        self.loss = math.fsum(parts) if parts else float(loss)
+        if self.reports_no_loss:
+            self.loss = math.nan
+        self.taken = step
+        terms, params = self.terms.finish(), self.params.finish()
+        watching = time.perf_counter() - ended
+        told = None if self.reports_no_loss else self.loss
+        return Observation(step, told, parts, ended - began, watching, terms, params)
+
+    def capture(self) -> Checkpoint:
+        """The state after the newest step."""
+        version = self.params.version
+        if self._modules[0] != version:
+            self._modules = (version, living_modules())
+        scenario = self.scenario
+        return capture(self.taken, self.loss, scenario.optimizer, scenario.loss, self._modules[1])
+
+    def restore(self, checkpoint: Checkpoint) -> bool:
+        """Stand where the checkpoint was taken; False, and nothing changed, if that cannot be."""
+        if not restore(checkpoint, self.scenario.optimizer, self.scenario.loss):
+            return False
+        self.taken, self.loss = checkpoint.step, checkpoint.loss
+        self.params.forget()
+        return True
+
+    def _arguments(self, step: int) -> tuple[Any, ...]:
+        args = self.scenario.batch(step)
+        if not isinstance(args, tuple):
+            what = f"`batch({step})` must return a tuple, and returned a {type(args).__name__}"
+            todo = "for a single argument, write `return (x,)`"
+            raise StepError(what, where=str(self.scenario.source.path), todo=todo)
+        return args
+
+    def _schedule(self, step: int, loss: Any) -> None:
+        scheduler = self.scenario.optimizer
+        if not isinstance(scheduler, PyroLRScheduler) or step % self.scenario.scheduler_every:
+            return
+        if scheduler.pt_scheduler_constructor is torch.optim.lr_scheduler.ReduceLROnPlateau:
+            scheduler.step(loss)
+        else:
+            scheduler.step()
