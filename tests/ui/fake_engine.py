@@ -13,7 +13,6 @@ import select
 import signal
 import socket
 import sys
-import time
 
 import numpy as np
 
@@ -153,30 +152,41 @@ class Engine:
 class Hangs(Engine):
     """The model hangs in step 3, and lets go when interrupted."""
 
-    stubborn = False
+    def __init__(self, fd: int) -> None:
+        super().__init__(fd)
+        self.hangs = False
+        signal.signal(signal.SIGINT, self.interrupted)
+
+    def interrupted(self, _number, _frame) -> None:
+        if self.hangs:
+            raise KeyboardInterrupt
 
     def work(self) -> None:
         if self.step < 2:
             self.rows(1)
             return
-        if self.stubborn:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
         try:
+            self.hangs = True
+            self.say(Remark("it hangs", "fake"))
             while True:
-                time.sleep(60)
+                signal.pause()
         except KeyboardInterrupt:
+            self.hangs = False
             self.target = self.step
             trace = 'File "model.py", line 3, in model\n    while True: pass\nKeyboardInterrupt'
-            self.say(Fault("interrupted", "model.py:3", "look where it hangs", trace, 2,
-                           "interrupted"))  # fmt: skip
+            self.say(
+                Fault("interrupted", "model.py:3", "look where it hangs", trace, 2, "interrupted")
+            )
             self.level()
 
 
 class Stubborn(Hangs):
     """…or not."""
 
-    stubborn = True
+    def __init__(self, fd: int) -> None:
+        super().__init__(fd)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 class Dies(Engine):
@@ -273,7 +283,37 @@ class Jit(Engine):
         self.layout = layout(note="JitTrace_ELBO is compiled: it tells its loss alone")
 
 
+class LeavesAChild(Engine):
+    """Has a child that holds the socket and the pipe."""
+
+    def hello(self) -> None:
+        if os.fork() == 0:
+            signal.pause()
+        super().hello()
+
+
+class Exits(Engine):
+    """A model that ends the process."""
+
+    def restart(self) -> None:
+        print("last words", flush=True)
+        sys.exit(3)
+
+
+class Silent(Engine):
+    """Imports for ever, and cannot be interrupted."""
+
+    def hello(self) -> None:
+        super().hello()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        while True:
+            signal.pause()
+
+
 BEHAVIOURS = {
+    "leaves_a_child": LeavesAChild,
+    "exits": Exits,
+    "silent": Silent,
     "normal": Engine,
     "hangs": Hangs,
     "stubborn": Stubborn,

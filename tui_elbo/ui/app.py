@@ -84,10 +84,10 @@ def run(
     *,
     mouse: bool = True,
 ) -> int:
-    """Show the program until the person quits.
+    """Show the program until the person quits; the arguments are those of `ElboApp`.
 
     Args:
-        target: the scenario, as a person names it; None opens the gallery.
+        target: the scenario; None opens the gallery.
         options: what the program was started with.
         engine: a running engine, so that it can be started before this module is imported.
         mouse: let the terminal tell of the mouse.

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual.binding import Binding, BindingType
 from textual.events import Blur, Focus, Resize
 from textual.message import Message
@@ -16,10 +17,10 @@ from tui_elbo.ui.glyphs import Glyphs
 from tui_elbo.ui.text import left, safe
 from tui_elbo.ui.theme import DIM, KEY
 
-NAME = 20
-"""Columns for the name of a scenario."""
+NAME = 26
+"""Columns for the name of a scenario, at most."""
 
-ABOUT = 6
+ABOUT = 7
 """Rows for what the chosen one is about."""
 
 
@@ -61,27 +62,30 @@ class Choice(Canvas, can_focus=True):
         room = max(1, height - ABOUT)
         self._top = max(self._cursor - room + 1, min(self._top, self._cursor), 0)
         shown = self._entries[self._top : self._top + room]
-        lines: list[Line] = [self._line(entry, width) for entry in shown]
-        lines += [[("", "")]] * (room - len(shown) if height > ABOUT else 0)
-        self.put([*lines, *self._about(width)][:height])
+        lines = [self._line(entry, width) for entry in shown]
+        lines += [[("", "")]] * (room - len(shown))
+        self.put([*lines, *self._about(width, len(self._entries) - self._top - room)][:height])
 
     def _line(self, entry: Entry, width: int) -> Line:
-        here = entry is self._entries[self._cursor]
         more = self._glyphs.more
-        name = left(f" {safe(entry.name)}", NAME, more) + " "
-        title = left(safe(entry.title), width - NAME - 1, more)
-        if here:
-            style = "reverse" if self.has_focus else "bold"
-            return [(name + title, style)]
+        longest = max(cell_len(safe(one.name)) for one in self._entries)
+        name = left(f" {safe(entry.name)}", min(NAME, longest + 1), more) + "  "
+        title = left(safe(entry.title), max(1, width - cell_len(name) - 1), more) + " "
+        if entry is self._entries[self._cursor]:
+            return [(name + title, "reverse" if self.has_focus else "bold")]
         return [(name, KEY), (title, "")]
 
-    def _about(self, width: int) -> list[Line]:
+    def _about(self, width: int, below: int) -> list[Line]:
+        """How many there are below, the whole title, and what it is about."""
         entry = self._entries[self._cursor]
-        text = textwrap.wrap(safe(entry.summary), max(20, min(width - 4, 92)))
-        if len(text) > ABOUT - 1:
-            text = text[: ABOUT - 1]
-            text[-1] = left(text[-1] + " " + self._glyphs.more, len(text[-1]) + 2)
-        return [[("", "")], *([(f" {line}", DIM)] for line in text)]
+        columns = max(20, min(width - 4, 92))
+        text = textwrap.wrap(safe(entry.summary), columns)
+        room = ABOUT - 2
+        if len(text) > room:
+            text = [*text[: room - 1], left(text[room - 1], columns - 2) + " " + self._glyphs.more]
+        rest = f" {self._glyphs.down} {below} more" if below > 0 else ""
+        lines: list[Line] = [[(rest, DIM)], [(f" {safe(entry.title)}", "bold")]]
+        return [*lines, *([(f" {line}", "")] for line in text)]
 
     def action_move(self, by: int) -> None:
         """Move the cursor."""

@@ -1,7 +1,7 @@
 """What binds the program to its terminal: an input thread that ends when told to, and signals.
 
-The input thread of Textual's driver looks at its exit event every tenth of a second, and once more after that, so leaving
-takes up to 0.2 s: see `LinuxDriver.run_input_thread` in
+The input thread of Textual's driver looks at its exit event every tenth of a second, and waits once
+more after that, so leaving takes up to 0.2 s: see `LinuxDriver.run_input_thread` in
 https://github.com/Textualize/textual/blob/main/src/textual/drivers/linux_driver.py
 """
 

@@ -13,7 +13,7 @@ from tui_elbo.ui.status import Standing
 TERMS = (("elbo", "elbo"), ("log q", "log_q"), ("log p", "log_p"))
 """The status line's names and the columns that they stand for."""
 
-HINT = "n takes a step, space runs, i tells what to look at"
+HINTS = ("n takes a step, space runs, i tells what to look at", "n steps, space runs")
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +89,7 @@ def standing(run: Run, *, running: bool, count: str) -> Standing:
     return Standing(
         step=step,
         terms=tuple(terms),
-        hint=HINT if ready and not step else "",
+        hints=HINTS if ready and not step else (),
         phase=run.phase,
         state=level.state if level else "",
         running=running,

@@ -24,8 +24,8 @@ class Standing:
     step: int = 0
     terms: tuple[tuple[str, float | None], ...] = ()
     """Names and values: `elbo`, `log q`, `log p`, in nats."""
-    hint: str = ""
-    """What to press next."""
+    hints: tuple[str, ...] = ()
+    """What to press next, from the longest to the shortest way to say it."""
     phase: str = ""
     """What keeps the engine from stepping."""
     state: str = ""
@@ -86,13 +86,13 @@ def status_line(standing: Standing, width: int, glyphs: Glyphs) -> Line:
     if standing.terms:
         labels = [f"{glyphs.dot} {name} " for name, _ in standing.terms]
         space = width - 6 - room - sum(map(len, labels))
-        digits = max(6, min(10, space // len(labels)))
+        field = max(7, min(11, space // len(labels)))
         for label, (_, value) in zip(labels, standing.terms, strict=True):
             bad = value is not None and not np.isfinite(value)
-            text = number(value, digits, none=glyphs.none).lstrip().ljust(digits)
+            text = number(value, field - 1, none=glyphs.none).lstrip().ljust(field)
             pieces += [(label, DIM), (text, BAD if bad else "")]
-    if standing.hint and width >= 6 + room + len(standing.hint) + 12:
-        pieces.append((standing.hint, KEY))
+    fitting = [hint for hint in standing.hints if 6 + room + len(hint) + 12 <= width]
+    pieces += [(hint, KEY) for hint in fitting[:1]]
     used = sum(cell_len(text) for text, _ in pieces)
     return [*pieces, _state(standing, max(0, width - used), glyphs)]
 

@@ -29,7 +29,7 @@ class ParamsPane(Table):
     """
 
     def __init__(self, *, id: str = "params", ascii: bool = False) -> None:
-        super().__init__("parameters", "the param store, as of the first step", id=id, ascii=ascii)
+        super().__init__("parameters", "known after the first step", id=id, ascii=ascii)
         self._layout: Layout | None = None
         self._history = History()
         self._step = 0

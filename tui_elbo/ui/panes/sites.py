@@ -22,7 +22,7 @@ class SitesPane(Table):
     """The table of sample sites."""
 
     def __init__(self, *, id: str = "sites", ascii: bool = False) -> None:
-        super().__init__("sites", "the sample sites, as of the first step", id=id, ascii=ascii)
+        super().__init__("sites", "known after the first step", id=id, ascii=ascii)
         self._layout: Layout | None = None
         self._history = History()
         self._step = 0

@@ -1,0 +1,82 @@
+"""Drives the program without a terminal, against the fake engine."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from textual.pilot import Pilot
+
+from tui_elbo.ui.app import ElboApp
+from tui_elbo.ui.explorer import Explorer
+from tui_elbo.ui.session import Options
+
+FAKE = Path(__file__).with_name("fake_engine.py")
+GOLDENS = Path(__file__).with_name("goldens")
+
+
+def argv(behaviour: str) -> list[str]:
+    """What starts a fake engine."""
+    return [sys.executable, str(FAKE), behaviour]
+
+
+class Driven:
+    """A running program and what a test does with it."""
+
+    def __init__(self, app: ElboApp, pilot: Pilot[int]) -> None:
+        self.app, self.pilot = app, pilot
+
+    @property
+    def explorer(self) -> Explorer:
+        [found] = [screen for screen in self.app.screen_stack if isinstance(screen, Explorer)]
+        return found
+
+    @property
+    def run(self):
+        return self.explorer.session.run
+
+    def lines(self) -> list[str]:
+        """What the uppermost screen shows, line by line."""
+        return [strip.text.rstrip() for strip in self.app.screen._compositor.render_strips()]
+
+    def text(self) -> str:
+        return "\n".join(self.lines())
+
+    async def until(self, condition: Callable[[], object], tries: int = 500) -> None:
+        """Let the program go on until the condition holds."""
+        for _ in range(tries):
+            if condition():
+                return
+            await self.pilot.pause(0.01)
+        raise AssertionError(f"still not so:\n{self.text()}")
+
+    async def shows(self, *texts: str) -> None:
+        await self.until(lambda: all(text in self.text() for text in texts))
+
+    async def press(self, *keys: str) -> None:
+        await self.pilot.press(*keys)
+
+    async def ready(self) -> None:
+        """The scenario is loaded and stands at step 0."""
+        await self.shows("space runs", "paused")
+
+    def golden(self, name: str) -> None:
+        """The screen is the one kept under this name. UPDATE_GOLDENS=1 keeps it."""
+        path = GOLDENS / f"{name}.txt"
+        if os.environ.get("UPDATE_GOLDENS"):
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(self.text() + "\n")
+        assert self.text() + "\n" == path.read_text()
+
+
+@asynccontextmanager
+async def driven(
+    behaviour: str, size: tuple[int, int] = (80, 24), target: str | None = "fake", **options: object
+) -> AsyncIterator[Driven]:
+    """The program with a scripted engine behind it."""
+    app = ElboApp(target, Options(argv(behaviour), **options))
+    async with app.run_test(size=size) as pilot:
+        yield Driven(app, pilot)

@@ -1,0 +1,103 @@
+"""From keys to commands."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from tui_elbo.protocol import Level, Loaded, Pause, Restart, Run, Step
+from tui_elbo.ui.control import Control
+
+LOADED = Loaded("n", "p", "t", "", 0, 200, "", "", {})
+
+
+class Told:
+    """Keeps what is sent, as the engine would see it."""
+
+    def __init__(self) -> None:
+        self.sent = []
+        self.control = Control(self.send)
+
+    def send(self, command):
+        self.sent.append(msgspec.structs.replace(command, seq=len(self.sent) + 1))
+        return len(self.sent)
+
+    def level(self, state: str, seq: int) -> None:
+        self.control.level(Level(state, 0, None, 0.0, seq))
+
+    def kinds(self):
+        return [type(command) for command in self.sent]
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+def test_a_count_goes_to_the_next_step_alone(told):
+    for digit in "050":
+        told.control.digit(digit)
+    told.control.step()
+    told.control.step()
+    assert [command.count for command in told.sent] == [50, 1]
+
+
+def test_a_count_has_a_bound(told):
+    for _ in range(30):
+        told.control.digit("9")
+    assert told.control.count == "9" * 9
+
+
+def test_toggling_goes_by_the_last_wish(told):
+    for _ in range(3):
+        told.control.run_pause()
+    assert told.kinds() == [Run, Pause, Run]
+
+
+def test_what_the_engine_tells_of_the_past_is_not_heeded(told):
+    told.control.run_pause()
+    told.level("paused", 0)
+    assert told.control.running
+    told.level("paused", 1)
+    assert not told.control.running
+
+
+def test_steps_leave_the_engine_standing(told):
+    told.control.step()
+    told.control.run_pause()
+    assert told.kinds() == [Step, Run]
+
+
+def test_space_pauses_many_steps_under_way(told):
+    told.control.digit("9")
+    told.control.step()
+    told.level("running", 1)
+    told.control.run_pause()
+    assert told.kinds() == [Step, Pause]
+
+
+def test_finish_waits_until_the_last_step_is_known(told):
+    told.control.finish()
+    assert not told.sent
+    assert told.control.running
+    told.control.loaded(LOADED)
+    assert told.sent[0].until == 200
+    told.control.loaded(LOADED)
+    assert len(told.sent) == 1
+
+
+@pytest.mark.parametrize("other", ["step", "run_pause", "restart"])
+def test_a_later_key_replaces_a_waiting_finish(told, other):
+    told.control.finish()
+    getattr(told.control, other)()
+    told.control.loaded(LOADED)
+    assert told.kinds() == [{"step": Step, "run_pause": Pause, "restart": Restart}[other]]
+
+
+def test_an_interrupt_and_an_end_forget_every_wish(told):
+    told.control.run_pause()
+    told.control.interrupted(2)
+    assert not told.control.running
+    told.control.run_pause()
+    told.control.stopped()
+    assert not told.control.running

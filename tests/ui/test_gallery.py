@@ -1,0 +1,67 @@
+"""The gallery: choose, look, open; and a line for a file of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.ui.driving import driven
+from tui_elbo.scenario import Entry
+
+
+@pytest.fixture(autouse=True)
+def entries(monkeypatch) -> None:
+    made = [
+        Entry(f"name_{i}", f"[b]Title {i}", f"Summary {i} " + "word " * 90, Path("x.py"))
+        for i in range(30)
+    ]
+    monkeypatch.setattr("tui_elbo.ui.gallery.gallery", lambda: made)
+
+
+async def test_lists_titles_and_what_the_chosen_one_is_about():
+    async with driven("normal", target=None) as d:
+        await d.shows("name_0", "[b]Title 5", "Summary 0")
+        d.golden("gallery_80x24")
+        await d.press("down", "down", "up")
+        await d.shows("Summary 1")
+        for _ in range(40):
+            await d.press("down")
+        await d.shows("name_29", "Summary 29")
+
+
+async def test_enter_opens():
+    async with driven("normal", target=None) as d:
+        await d.shows("name_0")
+        await d.press("down", "enter")
+        await d.ready()
+        assert d.explorer.session.target == "name_1"
+
+
+async def test_a_path_opens(tmp_path):
+    file = tmp_path / "q.py"
+    file.write_text("")
+    async with driven("normal", target=None) as d:
+        await d.shows("name_0")
+        await d.press("tab", *"nothere", "enter")
+        await d.shows("nothere: there is no scenario of this name")
+        d.app.screen.query_one("#path").value = str(file)
+        await d.press("enter")
+        await d.ready()
+        assert d.explorer.session.target == str(file)
+
+
+@pytest.mark.parametrize("keys", [["q"], ["escape"], ["tab", "q", "escape", "ctrl+c", "q"]])
+async def test_leaves(keys):
+    async with driven("normal", target=None) as d:
+        await d.shows("name_0")
+        await d.press(*keys)
+        await d.until(lambda: not d.app.is_running)
+    assert d.app.return_code == 0
+
+
+@pytest.mark.parametrize("size", [(80, 24), (30, 8), (10, 3), (200, 60)])
+async def test_any_size(size):
+    async with driven("normal", size, target=None) as d:
+        await d.shows("elbo-tui")
+        await d.press("down", "tab")

@@ -1,0 +1,113 @@
+"""What the terminal knows of a run, applied event by event."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tui_elbo import protocol
+from tui_elbo.errors import ProtocolError
+from tui_elbo.protocol import Fault, Level, Loaded, NewLayout, Phase, Remark
+from tui_elbo.records import Batch, Column, Layout
+from tui_elbo.ui.figures import curves, standing
+from tui_elbo.ui.state import Run
+
+COLUMNS = tuple(Column("step", "", field) for field in ("loss", "elbo", "log_p", "log_q"))
+LAYOUT = Layout(7, (), (), COLUMNS)
+
+
+def loaded(**reference) -> Loaded:
+    return Loaded("n", "p", "t", "", 0, 200, "Trace_ELBO", "Adam", reference)
+
+
+def rows(first: int, *columns) -> protocol.Rows:
+    return protocol.rows(Batch(LAYOUT, first, np.array(columns, dtype=float)))
+
+
+@pytest.fixture
+def run() -> Run:
+    run = Run()
+    run.apply(loaded())
+    run.apply(NewLayout(LAYOUT))
+    return run
+
+
+def test_rows_become_history(run):
+    run.apply(rows(1, [3, 2], [-3, -2], [-4, -3], [-1, -1]))
+    run.apply(rows(3, [1], [-1], [-2], [-1]))
+    assert run.step == 3
+    assert curves(run)[2].values.tolist() == [-3, -2, -1]
+
+
+def test_rows_that_do_not_follow_are_an_error(run):
+    with pytest.raises(ProtocolError, match="steps from 2 on after step 0"):
+        run.apply(rows(2, [1], [-1], [-2], [-1]))
+
+
+def test_rows_of_no_layout_are_an_error():
+    with pytest.raises(ProtocolError, match="never described"):
+        Run().apply(rows(1, [1], [-1], [-2], [-1]))
+
+
+def test_a_new_start_begins_the_history_anew(run):
+    run.apply(rows(1, [3], [-3], [-4], [-1]))
+    run.apply(loaded())
+    assert run.step == 0
+    run.apply(rows(1, [3], [-3], [-4], [-1]))
+    assert run.step == 1
+
+
+def test_a_fault_stands_until_a_step_goes_well(run):
+    fault = Fault("what", "where", "todo", "", 0, "step")
+    run.apply(fault)
+    run.apply(Level("paused", 0, None, 0.0, 1))
+    assert run.fault is fault
+    run.apply(rows(1, [3], [-3], [-4], [-1]))
+    assert run.fault is None
+
+
+def test_a_phase_lasts_until_the_engine_stands(run):
+    run.apply(Phase("importing torch"))
+    run.apply(Level("loading", 0, None, 0.0, 0))
+    assert run.phase == "importing torch"
+    run.apply(Level("paused", 0, None, 0.0, 1))
+    assert run.phase == ""
+
+
+def test_remarks_go_to_the_output(run):
+    run.apply(Remark("text", "UserWarning"))
+    assert run.output.shown() == ["UserWarning: text"]
+
+
+def test_a_lost_engine_leaves_the_history(run):
+    run.apply(rows(1, [3], [-3], [-4], [-1]))
+    run.lost("the engine was killed (signal 9)")
+    assert run.step == 1
+    assert standing(run, running=False, count="").dead
+    run.reconnected()
+    assert (run.step, run.dead) == (1, "")
+
+
+def test_a_loss_that_is_not_minus_elbo_is_shown_by_name(run):
+    run.apply(rows(1, [3], [-3], [-4], [-1]))
+    assert curves(run)[2].title == "ELBO"
+    run.apply(rows(2, [3.5], [-3], [-4], [-1]))
+    assert curves(run)[2].title == "ELBO -3.00000, loss 3.50000"
+    run.apply(rows(3, [3], [-3], [-4], [-1]))
+    assert curves(run)[2].title == "ELBO -3.00000, loss 3.00000"
+
+
+def test_float32_rounding_of_large_terms_is_no_difference(run):
+    run.apply(rows(1, [3.0 + 1e-6], [-3], [-4], [-1]))
+    run.apply(rows(2, [0.06], [0.0], [-1e6], [-1e6]))
+    assert curves(run)[2].title == "ELBO"
+
+
+def test_references_are_lines_of_the_elbo():
+    run = Run()
+    run.apply(loaded(log_evidence=-5.0, elbo=-5.0))
+    assert curves(run)[2].references == (("log p(x)", -5.0),)
+    run.apply(loaded(log_evidence=-5.0, elbo=-5.5))
+    assert curves(run)[2].references == (("log p(x)", -5.0), ("best", -5.5))
+    run.apply(loaded())
+    assert curves(run)[2].references == ()
