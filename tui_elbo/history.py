@@ -128,10 +128,11 @@ def window(values: Floats, first: int, last: int, width: int, span: int | None =
     edges = edges[edges < len(part)]
     step = np.asarray(edges + first, dtype=np.float64)
     sizes = np.diff(np.append(edges, len(part))).astype(np.float64)
-    good = np.isfinite(part)
-    if good.all():
-        low, high = np.minimum.reduceat(part, edges), np.maximum.reduceat(part, edges)
+    low, high = np.minimum.reduceat(part, edges), np.maximum.reduceat(part, edges)
+    # Both are NaN where any number is.
+    if np.isfinite(low).all() and np.isfinite(high).all():
         return Window(step, low, high, _means(part, edges, sizes), sizes, np.zeros(len(edges)))
+    good = np.isfinite(part)
     finite = np.add.reduceat(good, edges, dtype=np.float64)
     some = finite > 0
     low = np.minimum.reduceat(np.where(good, part, np.inf), edges)

@@ -125,10 +125,10 @@ async def test_resizing_draws_anew():
     app = OnePane()
     async with app.run_test(size=(40, 10)) as pilot:
         app.pane.show(VALUES, 1, 500)
-        for size in ((80, 24), (10, 3), (120, 40), (60, 18)):
+        for size in ((30, 10), (80, 24), (10, 3), (120, 40), (60, 18)):
             await pilot.resize_terminal(*size)
             await pilot.pause()
-            assert (len(app.pane.drawing.rows[0]), len(app.pane.drawing.rows)) == app.pane.size
+            assert app.pane.drawing.size == app.pane.size
             assert screen(app) == [row.rstrip() for row in app.pane.drawing.rows]
 
 
@@ -156,14 +156,35 @@ async def test_the_y_range_is_in_the_title():
         assert all(row.isascii() for row in app.pane.drawing.rows)
 
 
-@pytest.mark.parametrize("theme", ["textual-dark", "textual-light", "ansi-dark", "ansi-light"])
-async def test_band_and_mean_differ_by_more_than_colour(theme):
+async def test_a_theme_changes_the_colours_but_not_what_tells_band_from_mean():
     app = OnePane()
     async with app.run_test(size=(60, 10)) as pilot:
-        app.theme = theme
+        app.pane.show(VALUES, 1, 500)
+        seen = set()
+        for theme in ("textual-dark", "textual-light", "ansi-dark", "ansi-light", "textual-dark"):
+            app.theme = theme
+            await pilot.pause()
+            blank, band, mean = (app.pane.style_of(ink) for ink in " bm")
+            assert band.dim
+            assert mean.bold
+            assert (blank.bgcolor is None) == theme.startswith("ansi")
+            seen.add((band.color, band.bgcolor))
+        assert len(seen) == 3
+
+
+async def test_a_new_title_refreshes_only_its_row():
+    app = OnePane()
+    async with app.run_test(size=(60, 10)) as pilot:
         app.pane.show(VALUES, 1, 500)
         await pilot.pause()
-        band = app.pane.get_component_rich_style("curve--band")
-        mean = app.pane.get_component_rich_style("curve--mean")
-        assert band.dim
-        assert mean.bold
+        regions: list[Region] = []
+        refresh = Widget.refresh
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(
+                Widget, "refresh", lambda self, *r: regions.extend(r) or refresh(self, *r)
+            )
+            app.pane.show(VALUES, 1, 500, note="loss 5.7")
+        assert regions == [Region(-1, -1, 60, 1)]
+        await pilot.pause()
+        top = "".join(s.text for s in app.screen._compositor.render_strips()[0])
+        assert "ELBO · loss 5.7" in top

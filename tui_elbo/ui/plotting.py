@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
+from itertools import groupby
 from math import isnan
 from typing import Any
 
@@ -37,8 +38,13 @@ class Drawing:
 
     rows: tuple[str, ...]
     inks: tuple[str, ...]
-    source: _Source | None = None
+    source: _Source | None = field(default=None, repr=False)
     """What it was made from, so that the next one can take over what stays."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Columns and rows."""
+        return (len(self.rows[0]) if self.rows else 0, len(self.rows))
 
     @property
     def text(self) -> str:
@@ -161,28 +167,33 @@ def _part(
 def _runs(x: Ints, low: Floats, high: Floats) -> Iterator[tuple[list[int], list[float]]]:
     """Lines through the extremes of neighbouring columns, one for each stretch without a gap.
 
-    Where two columns do not overlap, their nearest ends are joined.
+    A line goes up one column and down the next. Where two do not overlap, their nearest ends are
+    joined; where they do, it changes over within both.
     """
-    xs: list[int] = []
-    ys: list[float] = []
-    before = (0.0, 0.0)
+    line: list[tuple[int, float]] = []
+    under, over = 0.0, 0.0
     for column, a, b in zip(x.tolist(), low.tolist(), high.tolist(), strict=True):
         if isnan(a):
-            if xs:
-                yield xs, ys
-            xs, ys = [], []
+            if line:
+                yield _unzipped(line)
+            line = []
             continue
-        points = [(column, a), (column, b)] if a < b else [(column, a)]
-        if xs:
-            leave, enter = max(before[0], min(a, before[1])), min(b, max(a, before[0]))
-            points = [(xs[-1], leave), (column, enter), *points]
-        for point in points:
-            if not xs or point != (xs[-1], ys[-1]):
-                xs.append(point[0])
-                ys.append(point[1])
-        before = (a, b)
-    if xs:
-        yield xs, ys
+        upwards = True
+        if line:
+            upwards = a > over or (b >= under and line[-1][1] == under)
+            leave = max(under, min(a, over)) if upwards else min(over, max(b, under))
+            enter = max(leave, a) if upwards else min(leave, b)
+            line += [(line[-1][0], leave), (column, enter)]
+        line += [(column, a), (column, b)] if upwards else [(column, b), (column, a)]
+        under, over = a, b
+    if line:
+        yield _unzipped(line)
+
+
+def _unzipped(line: list[tuple[int, float]]) -> tuple[list[int], list[float]]:
+    """The two coordinates of a line's points, without repetition."""
+    points = [point for point, _ in groupby(line)]
+    return [x for x, _ in points], [y for _, y in points]
 
 
 class _Pen:

@@ -18,7 +18,7 @@ from tui_elbo.ui.drawing.curve import LARGEST, Curve, Mode, scaled
 LEAST_SPAN = 20
 """Fewer steps than this never fill an axis."""
 
-SAMPLE = 4096
+SAMPLE = 1024
 """A robust range looks at no more than about twice so many numbers."""
 
 ROOM = 0.06

@@ -144,14 +144,9 @@ def _broken(raw: Floats, part: Floats, offsets: Ints, some: bool) -> tuple[Bools
 
 def _trailing(means: Floats, counts: Floats, back: int) -> Floats:
     """The mean over each bucket and the `back - 1` before it; NaN where they hold no number."""
-    back = max(1, min(back, len(means)))
-    pad = np.zeros(back - 1)
-    heights = np.concatenate([pad, np.where(counts > 0, means, 0.0)])
-    weights = np.concatenate([pad, counts])
-    views = np.lib.stride_tricks.sliding_window_view
-    heavy = views(weights, back)
-    total = heavy.sum(axis=1)
+    recent = np.ones(max(1, min(back, len(means))))
+    heights = np.where(counts > 0, means, 0.0) * counts
+    total = np.convolve(counts, recent)[: len(means)]
     with np.errstate(invalid="ignore", divide="ignore"):
-        shares = heavy / total[:, None]
-        smooth: Floats = np.where(total > 0, (views(heights, back) * shares).sum(axis=1), np.nan)
-    return smooth
+        smooth: Floats = np.convolve(heights, recent)[: len(means)] / total
+    return np.where(total > 0, smooth, np.nan)

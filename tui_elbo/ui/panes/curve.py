@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 from rich.segment import Segment
@@ -110,6 +110,8 @@ class CurvePane(Widget, can_focus=True):
         self._axes = Axes()
         self._curve = Curve(np.empty(0))
         self._waiting = 0
+        self._styles: dict[str, Style] = {}
+        self._entitling = False
         self._entitle()
 
     @property
@@ -161,7 +163,6 @@ class CurvePane(Widget, can_focus=True):
         old = self._curve
         self._curve = Curve(values, first, last, tuple(references), cursor, tuple(marks))
         self._note = note
-        self._entitle()
         grown = (old.first, old.references, old.cursor, old.marks) == (
             first,
             self._curve.references,
@@ -171,6 +172,7 @@ class CurvePane(Widget, can_focus=True):
         if live and grown and self._waiting:
             self._waiting -= 1
             return
+        self._entitle()
         sent = self._draw()
         self._waiting = min(LEFT_OUT, sent // SHARE)
 
@@ -196,10 +198,40 @@ class CurvePane(Widget, can_focus=True):
         legend = [f"{name} {dash}" for name, _ in self._curve.references]
         words = [self._title, mode, self._note, *legend]
         heading = safe(gap.join(word for word in words if word))
-        # A title that is set is drawn again, with the whole border.
         if heading != self._heading:
             self._heading = heading
+            self._entitling = True
             self.border_title = Content(heading)
+            self._entitling = False
+
+    def refresh(
+        self,
+        *regions: Region,
+        repaint: bool = True,
+        layout: bool = False,
+        recompose: bool = False,
+    ) -> Self:
+        """Draw again; of a new title the row that it is in, where Textual would draw everything."""
+        if self._entitling:
+            regions = (Region(-1, -1, self.outer_size.width, 1),)
+        return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
+
+    def notify_style_update(self) -> None:
+        """The theme or a style sheet changed."""
+        self._styles.clear()
+        super().notify_style_update()
+
+    def style_of(self, ink: str) -> Style:
+        """The style that the theme gives an ink."""
+        if ink not in self._styles:
+            # The terminal's own background need not be sent.
+            native = self.app.native_ansi_color
+            if ink != BLANK:
+                style = self.get_component_rich_style(CLASSES[ink], partial=native)
+            else:
+                style = Style.null() if native else self.rich_style
+            self._styles[ink] = style
+        return self._styles[ink]
 
 
 class _Slice(Widget):
@@ -215,7 +247,7 @@ class _Slice(Widget):
 
     def update(self, old: Drawing, new: Drawing) -> int:
         """Refresh the rows that are not the same in both drawings: about so many bytes."""
-        if len(old.rows) != len(new.rows):
+        if old.size != new.size:
             self.refresh()
             return len(new.rows) * (_MOVE + STRIP)
         regions = []
@@ -235,18 +267,11 @@ class _Slice(Widget):
         """A row of the part, one segment for each stretch of one ink."""
         drawing, width = self._pane.drawing, self.size.width
         if y >= len(drawing.rows):
-            return Strip.blank(width, self._style(BLANK))
+            return Strip.blank(width, self._pane.style_of(BLANK))
         row, inks = drawing.rows[y][self._part], drawing.inks[y][self._part]
         segments, at = [], 0
         for ink, run in groupby(inks):
             end = at + len(list(run))
-            segments.append(Segment(row[at:end], self._style(ink)))
+            segments.append(Segment(row[at:end], self._pane.style_of(ink)))
             at = end
-        return Strip(segments, len(row)).adjust_cell_length(width, self._style(BLANK))
-
-    def _style(self, ink: str) -> Style:
-        # The terminal's own background need not be sent.
-        native = self.app.native_ansi_color
-        if ink == BLANK:
-            return Style.null() if native else self._pane.rich_style
-        return self._pane.get_component_rich_style(CLASSES[ink], partial=native)
+        return Strip(segments, len(row)).adjust_cell_length(width, self._pane.style_of(BLANK))
