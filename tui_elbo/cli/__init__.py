@@ -12,7 +12,11 @@ from collections.abc import Sequence
 
 from tui_elbo.errors import ElboError
 
-COMMANDS = {"run": "tui_elbo.cli.run", "list": "tui_elbo.cli.listing"}
+COMMANDS = {
+    "run": "tui_elbo.cli.run",
+    "list": "tui_elbo.cli.listing",
+    "new": "tui_elbo.cli.new",
+}
 """Each command's module; without a command, the words belong to the explorer."""
 
 

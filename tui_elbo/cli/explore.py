@@ -21,6 +21,7 @@ watch log q(z), log p(x, z), the ELBO and the param store.
   elbo-tui package.model       open a module
   elbo-tui run SCENARIO        the same numbers without a screen (run --help)
   elbo-tui list                what the gallery has (list --help)
+  elbo-tui new PATH            write a scenario to start from (new --help)
 """
 
 ENGINE = (sys.executable, "-P", "-m", "tui_elbo.engine")

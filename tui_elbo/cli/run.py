@@ -5,6 +5,7 @@ What the scenario's code prints goes to stderr, from Python or from C; stdout ha
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import sys
@@ -12,12 +13,28 @@ from typing import TYPE_CHECKING, TextIO
 
 from tui_elbo.cli.options import add_engine_options, parser, whole
 from tui_elbo.cli.printers import Lines, Printer, Summary
+from tui_elbo.cli.table import Table
+from tui_elbo.cli.until import Until
+from tui_elbo.conditions import parse
 from tui_elbo.errors import StepError, UsageError
 from tui_elbo.scenario import find
 from tui_elbo.ui.text import safe
 
 if TYPE_CHECKING:
     from tui_elbo.engine.session import Session
+
+DESCRIPTION = """\
+Run a scenario without a screen.
+
+COND is a step number, or compares the numbers of a step, by the names that --json has:
+  --until 500                  --until 'params["phi"] > 1 and step > 100'
+  --until 'elbo > -1.2'        --until 'params["w"][3] < 0 or params["w"].mean > 0.9'
+  --until 'grad_norm > 100'    --until 'not finite(sites["x"].log_p)'
+grad_norm and update_norm alone are the largest of any parameter.
+
+--csv has a column for whatever any step has; an empty cell is a number that the step lacks or
+that is not finite. Since columns may come late, the table is written when the run ends.
+"""
 
 CHUNK_STEPS, CHUNK_SECONDS = 2000, 0.2
 
@@ -29,20 +46,11 @@ def main(words: list[str]) -> int:
         UsageError, ScenarioError: before the first step.
         StepError: if a step raised; the steps before it are printed.
     """
-    options = parser("elbo-tui run", "Run a scenario without a screen.")
-    options.add_argument("scenario", help="a gallery name, a path or a module")
-    options.add_argument(
-        "--steps", type=whole(1), metavar="N", help="default: the scenario's own, else 1000"
-    )
-    options.add_argument(
-        "--every", type=whole(1), default=1, metavar="K", help="print each K-th step, and the last"
-    )
-    options.add_argument("--json", action="store_true", help="one JSON object a step on stdout")
-    add_engine_options(options)
-    chosen = options.parse_args(words)
+    chosen = _options().parse_args(words)
     find(chosen.scenario)
+    condition = None if chosen.until is None else parse(chosen.until)
     out = _own_stdout()
-    from tui_elbo.engine.due import Every  # noqa: PLC0415 - these import torch
+    from tui_elbo.engine.due import Always, Every  # noqa: PLC0415 - these import torch
     from tui_elbo.engine.session import Session  # noqa: PLC0415
 
     session = Session(
@@ -53,13 +61,37 @@ def main(words: list[str]) -> int:
         warn=narrate,
         busy=narrate,
     )
-    steps = chosen.steps or session.scenario.steps
+    steps = chosen.steps or (condition and condition.step) or session.scenario.steps
     session.due = Every(chosen.every, steps)
-    printer = Lines(out, chosen.every, steps) if chosen.json else Summary(out, session, steps)
-    code = _run(session, steps, printer)
+    if condition is not None and condition.reads_params:
+        session.due = Always()
+    until = None if condition is None else Until(condition, session, narrate)
+    printer: Printer
+    if chosen.json:
+        printer = Lines(out, chosen.every, steps)
+    else:
+        printer = Table(out, chosen.every) if chosen.csv else Summary(out, session, steps)
+    code = _run(session, steps, printer, until)
     printer.close()
     out.close()
     return code
+
+
+def _options() -> argparse.ArgumentParser:
+    options = parser("elbo-tui run", DESCRIPTION)
+    options.add_argument("scenario", help="a gallery name, a path or a module")
+    options.add_argument(
+        "--steps", type=whole(1), metavar="N", help="default: the scenario's own, else 1000"
+    )
+    options.add_argument(
+        "--every", type=whole(1), default=1, metavar="K", help="print each K-th step, and the last"
+    )
+    options.add_argument("--until", metavar="COND", help="stop on the first step that meets it")
+    output = options.add_mutually_exclusive_group()
+    output.add_argument("--json", action="store_true", help="one JSON object a step on stdout")
+    output.add_argument("--csv", action="store_true", help="a table on stdout, when the run ends")
+    add_engine_options(options)
+    return options
 
 
 class _Stop:
@@ -81,15 +113,22 @@ class _Stop:
             raise KeyboardInterrupt
 
 
-def _run(session: Session, steps: int, printer: Printer) -> int:
+def _run(session: Session, steps: int, printer: Printer, until: Until | None) -> int:
     stop = _Stop(session)
     try:
         while session.steps_taken < steps and not stop.asked:
-            left = min(steps - session.steps_taken, CHUNK_STEPS)
-            printer.take(session.advance(left, CHUNK_SECONDS), session.non_finite is not None)
+            # A condition's names are checked as soon as the first step has shown which there are.
+            most = 1 if until is not None and session.steps_taken == 0 else CHUNK_STEPS
+            batches = session.advance(min(steps - session.steps_taken, most), CHUNK_SECONDS)
+            if until is not None:
+                until.check(batches)
+            printer.take(batches, last=session.met or session.non_finite is not None)
+            met = until is not None and until.met(batches)
             if session.non_finite is not None:
                 narrate(str(session.non_finite))
                 return 3
+            if met:
+                return 0
     except StepError:
         printer.take(session.flush(), last=True)
         printer.close()
@@ -100,6 +139,8 @@ def _run(session: Session, steps: int, printer: Printer) -> int:
         printer.take(session.flush(), last=True)
         narrate(f"interrupted, {session.steps_taken} steps taken")
         return 130
+    if until is not None:
+        until.missed()
     return 0
 
 
