@@ -36,7 +36,7 @@ def serve(fd: int) -> None:
     signal.signal(signal.SIGINT, connection.not_within_a_message(driver.interrupt))
     warnings.showwarning = driver.warned
     connection.send(Phase(""))
-    while True:
+    while connection.is_ours:
         # The person's code may have closed the streams; an interrupt may come late.
         with suppress(OSError, ValueError, KeyboardInterrupt):
             if driver.running and connection.commands.empty():
@@ -45,6 +45,7 @@ def serve(fd: int) -> None:
                 driver.carry_out(connection.commands.get())
             for stream in streams:
                 stream.flush()
+    os._exit(1)  # a child that the person's code has forked, and an error has brought back here
 
 
 class Connection:
@@ -63,10 +64,15 @@ class Connection:
         """What is still to be carried out, in order."""
         threading.Thread(target=self._read, daemon=True).start()
 
+    @property
+    def is_ours(self) -> bool:
+        """False in a child that the person's code has forked."""
+        return os.getpid() == self._process
+
     def send(self, event: Event) -> None:
         """Send it whole, from any thread; the process ends if the terminal is gone."""
-        if os.getpid() != self._process:
-            return  # a child that the person's code has forked
+        if not self.is_ours:
+            return
         main = threading.current_thread() is threading.main_thread()
         data = protocol.frame(event)
         self._sending |= main
