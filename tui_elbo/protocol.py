@@ -20,7 +20,7 @@ import numpy as np
 from tui_elbo.errors import ProtocolError
 from tui_elbo.records import Batch, Layout
 
-VERSION = 1
+VERSION = 2
 """Grows whenever a message changes its shape or its meaning."""
 
 MAX_FRAME = 64 * 2**20
@@ -68,6 +68,32 @@ class Restart(Command, frozen=True, kw_only=True):
     """Execute the scenario's file afresh and stand at step 0, in the same process."""
 
 
+class GoTo(Command, frozen=True, kw_only=True):
+    """Take the run itself back to an earlier step; what came after is dropped."""
+
+    step: int
+
+
+class Tuning(msgspec.Struct, frozen=True):
+    """Settings to change; None leaves one as it is."""
+
+    lr: float | None = None
+    particles: int | None = None
+    estimator: str | None = None
+    """The name of one of Pyro's, such as `TraceMeanField_ELBO`."""
+
+    def __str__(self) -> str:
+        lr = "" if self.lr is None else f"lr {self.lr:g}"
+        particles = "" if self.particles is None else f"{self.particles} particles"
+        return ", ".join(part for part in (lr, particles, self.estimator) if part)
+
+
+class Tune(Command, frozen=True, kw_only=True):
+    """Change settings from the next step on. Refused, with the reason, if they do not fit."""
+
+    tuning: Tuning
+
+
 class Event(msgspec.Struct, frozen=True, tag=True):
     """From the engine to the terminal."""
 
@@ -105,6 +131,24 @@ class Loaded(Event, frozen=True):
     `params` {name: value} and `posterior` {site: (mean, sd)}, each of them optional."""
 
 
+class Rewound(Event, frozen=True):
+    """The run stands at an earlier step; the steps after it are no longer part of it."""
+
+    step: int
+
+
+class Tuned(Event, frozen=True):
+    """Settings have changed from the step after `step` on."""
+
+    step: int
+    text: str
+    """What has changed, such as `lr 0.1`."""
+    estimator: str
+    """As in `Loaded`."""
+    optimizer: str
+    """As in `Loaded`."""
+
+
 class Level(Event, frozen=True):
     """How things stand. A newer one replaces an older one."""
 
@@ -129,7 +173,7 @@ class Fault(Event, frozen=True):
     """The traceback in the person's own code; may be empty."""
     step: int
     kind: str
-    """`load`, `step`, `interrupted`, `nonfinite` or `protocol`."""
+    """`load`, `step`, `interrupted`, `nonfinite`; `refused` for a command that cannot be done."""
 
 
 class Remark(Event, frozen=True):
@@ -157,8 +201,10 @@ class Rows(Event, frozen=True):
     """Little-endian float64 of shape (columns, count)."""
 
 
-AnyCommand: TypeAlias = Load | Step | Run | Pause | Restart
-AnyEvent: TypeAlias = Hello | Phase | Loaded | Level | Fault | Remark | NewLayout | Rows
+AnyCommand: TypeAlias = Load | Step | Run | Pause | Restart | GoTo | Tune
+AnyEvent: TypeAlias = (
+    Hello | Phase | Loaded | Rewound | Tuned | Level | Fault | Remark | NewLayout | Rows
+)
 
 T = TypeVar("T")
 

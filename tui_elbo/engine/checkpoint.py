@@ -53,8 +53,12 @@ class Checkpoint:
     """The loss of that step; NaN if there is none."""
     params: dict[str, KeptParam]
     modules: list[KeptModule]
-    estimator: dict[str, Any]
-    """What the estimator has set up lazily, such as a guessed `max_plate_nesting`."""
+    estimator: ELBO
+    """The live estimator itself."""
+    estimator_state: dict[str, Any]
+    """Its particles, and what it has set up lazily, such as a guessed `max_plate_nesting`."""
+    optimizer_args: Any
+    """What the optimisers of parameters yet to come are made with."""
     random: tuple[Any, ...]
     """Of torch, NumPy, random and each CUDA device in use."""
     size: int
@@ -93,11 +97,21 @@ def capture(
     ]
     size = sum(3 * _bytes(one.value) for one in params.values()) + 8192
     size += sum(_bytes(buffer) for one in kept for buffer in one.buffers.values())
-    return Checkpoint(step, loss, params, kept, dict(vars(estimator)), _random_state(), size)
+    return Checkpoint(
+        step,
+        loss,
+        params,
+        kept,
+        estimator,
+        dict(vars(estimator)),
+        copy.copy(optimizer.pt_optim_args),
+        _random_state(),
+        size,
+    )
 
 
-def restore(checkpoint: Checkpoint, optimizer: PyroOptim, estimator: ELBO) -> bool:
-    """Put the run back into that state.
+def restore(checkpoint: Checkpoint, optimizer: PyroOptim) -> bool:
+    """Put the run back into that state; its estimator is `checkpoint.estimator`.
 
     Returns:
         False, with nothing changed, if the store holds parameters that were not there then, or
@@ -119,8 +133,10 @@ def restore(checkpoint: Checkpoint, optimizer: PyroOptim, estimator: ELBO) -> bo
         for name, buffer in _own_buffers(one.module):
             with torch.no_grad():
                 buffer.copy_(one.buffers[name])
-    vars(estimator).clear()
-    vars(estimator).update(checkpoint.estimator)
+    estimator = vars(checkpoint.estimator)
+    estimator.clear()
+    estimator.update(checkpoint.estimator_state)
+    optimizer.pt_optim_args = copy.copy(checkpoint.optimizer_args)
     _set_random_state(checkpoint.random)
     return True
 

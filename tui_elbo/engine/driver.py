@@ -12,11 +12,12 @@ from tui_elbo.engine.blame import place, said, trimmed
 from tui_elbo.engine.describe import estimator, optimizer, plain
 from tui_elbo.engine.due import Always, Budget
 from tui_elbo.engine.session import Session, warm_up
-from tui_elbo.errors import ElboError
+from tui_elbo.errors import ElboError, UsageError
 from tui_elbo.protocol import (
     AnyCommand,
     Event,
     Fault,
+    GoTo,
     Level,
     Load,
     Loaded,
@@ -25,7 +26,10 @@ from tui_elbo.protocol import (
     Phase,
     Remark,
     Restart,
+    Rewound,
     Run,
+    Tune,
+    Tuned,
 )
 from tui_elbo.records import Batch
 from tui_elbo.scenario import find
@@ -96,6 +100,8 @@ class Driver:
             act(*args)
         except KeyboardInterrupt as error:
             self._failed("interrupted", self._told_interrupt(error))
+        except UsageError as error:
+            self._failed("refused" if self._session is not None else "load", error)
         except ElboError as error:
             self._failed("load" if self._session is None else "step", error)
         except Exception as error:
@@ -113,7 +119,12 @@ class Driver:
         elif isinstance(command, Pause):
             self.running = False
         elif self._session is not None:
-            if isinstance(command, Run):
+            if isinstance(command, GoTo):
+                self._go_to(self._session, command.step)
+            elif isinstance(command, Tune):
+                words = self._session.tune(command.tuning)
+                self._send(Tuned(self._session.steps_taken, str(command.tuning), *words))
+            elif isinstance(command, Run):
                 self._target, self._session.due = command.until, Budget()
                 self.running = self._target is None or self._target > self._session.steps_taken
             else:
@@ -124,6 +135,11 @@ class Driver:
         stepping = self.running and self._target is not None and isinstance(session.due, Always)
         base = self._target if stepping and self._target is not None else session.steps_taken
         self._target, self.running, session.due = base + count, True, Always()
+
+    def _go_to(self, session: Session, step: int) -> None:
+        self.running = False
+        session.go_to(step)
+        self._send(Rewound(session.steps_taken))
 
     def _open(self, load: Load) -> None:
         """Load a scenario, or execute it afresh; torch stays imported."""

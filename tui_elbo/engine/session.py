@@ -12,13 +12,16 @@ import torch
 
 from tui_elbo.engine.blame import place, said, trimmed
 from tui_elbo.engine.collector import Collector, Meets, Observation
+from tui_elbo.engine.describe import estimator, optimizer
 from tui_elbo.engine.due import Always, Budget, Due
 from tui_elbo.engine.loading import Scenario
 from tui_elbo.engine.shared import here
 from tui_elbo.engine.stepper import Stepper
 from tui_elbo.engine.suspects import Suspects
 from tui_elbo.engine.timeline import Timeline
+from tui_elbo.engine.tuning import apply
 from tui_elbo.errors import StepError, UsageError
+from tui_elbo.protocol import Tuning
 from tui_elbo.records import Batch, StepRecord
 from tui_elbo.scenario import find
 
@@ -103,6 +106,7 @@ class Session:
         self.repeatable = True
         """False once a step that was run again gave another loss than before."""
         self._losses = array("d")
+        self._tunings: list[tuple[int, Tuning]] = []
         self._ready: list[Batch] = []
         self._suspects = Suspects()
         self.non_finite = None
@@ -141,8 +145,7 @@ class Session:
             StepError: if the person's code raised. The steps before it are returned by `flush`.
             KeyboardInterrupt: likewise.
         """
-        if self._failed or self._stepper.taken != self.steps_taken:
-            self._stand_at(self.steps_taken)
+        self._stand_at_present()
         keep: Due = Always() if isinstance(self.due, Always) else self._keep_when_running
         end = time.perf_counter() + seconds
         for _ in range(steps):
@@ -178,9 +181,39 @@ class Session:
         self._timeline.forget_after(step)
         self._stand_at(step)
         del self._losses[step:]
+        self._tunings = [one for one in self._tunings if one[0] <= step]
         if self._suspects.step is not None and self._suspects.step > step:
             self._suspects = Suspects()
         self.steps_taken, self.non_finite = step, None
+
+    def tune(self, tuning: Tuning) -> tuple[str, str]:
+        """Change settings from the next step on, if they fit the scenario.
+
+        Returns:
+            The estimator and the optimiser with them, in words.
+
+        Raises:
+            UsageError: with the reason, if they do not fit; the run is then as it was.
+        """
+        self._stand_at_present()
+        before = self._stepper.capture() if self.steps_taken else None
+        self.stepping = True
+        try:
+            apply(self._stepper, tuning)
+            scenario = self._stepper.scenario
+            words = estimator(self._stepper.estimator), optimizer(scenario.optimizer)
+            self._stepper.rehearse()
+        except (UsageError, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            what = f"{tuning} does not fit this scenario: {said(error)}"
+            raise UsageError(what, trace=trimmed(error)) from error
+        finally:
+            self.stepping = False
+            if before is None or not self._stepper.restore(before):
+                self._failed = True
+        self._tunings.append((self.steps_taken, tuning))
+        return words
 
     def _execute(self) -> None:
         self._surroundings.put_back()
@@ -210,6 +243,9 @@ class Session:
             self._keep(keep, seen.seconds)
 
     def _taken(self, step: int, *, due: bool) -> Observation:
+        for after, tuning in self._tunings:
+            if after == step - 1:
+                apply(self._stepper, tuning)
         self.stepping = True
         try:
             return self._stepper.take(due=due)
@@ -228,6 +264,10 @@ class Session:
             self._timeline.add(self._stepper.capture())
             cost = time.perf_counter() - begin
         when.took(cost, seconds)
+
+    def _stand_at_present(self) -> None:
+        if self._failed or self._stepper.taken != self.steps_taken:
+            self._stand_at(self.steps_taken)
 
     def _stand_at(self, step: int) -> None:
         """Find the state of a step again: from a checkpoint if there is one, else from the file.

@@ -13,7 +13,7 @@ from typing import Any
 
 import pyro
 import torch
-from pyro.infer import SVI, TraceTailAdaptive_ELBO
+from pyro.infer import ELBO, SVI, TraceTailAdaptive_ELBO
 from pyro.optim import PyroLRScheduler
 
 from tui_elbo.engine.checkpoint import Checkpoint, capture, living_modules, restore
@@ -46,10 +46,10 @@ class Stepper:
         """Its loss."""
         pyro.set_rng_seed(self.seed)
         self.svi = SVI(scenario.model, scenario.guide, scenario.optimizer, scenario.loss)
+        self.estimator = scenario.loss
+        """The estimator in use: the scenario's own until another is chosen."""
         self.terms = TermWatch(scenario.loss, warn)
         self.params = ParamWatch(scenario.guide, self.terms.model_params, self.terms.guide_params)
-        self.reports_no_loss = isinstance(scenario.loss, TraceTailAdaptive_ELBO)
-        """The estimator returns infinity at each step; the run is judged by its terms."""
         self._modules: tuple[object, list[torch.nn.Module]] = (None, [])
         optimizer, watch = self.svi.optim, self.params
 
@@ -58,6 +58,28 @@ class Stepper:
             optimizer(params, *args, **kwargs)
 
         self.svi.optim = watched
+
+    @property
+    def reports_no_loss(self) -> bool:
+        """The estimator returns infinity at each step; the run is judged by its terms."""
+        return isinstance(self.estimator, TraceTailAdaptive_ELBO)
+
+    def use(self, estimator: ELBO) -> None:
+        """Step with another estimator from now on."""
+        self.estimator = estimator
+        self.svi.loss, self.svi.loss_and_grads = estimator.loss, estimator.loss_and_grads
+        self.terms.watch(estimator)
+
+    def rehearse(self) -> None:
+        """Compute the next step's loss and gradients; the caller finds the state again.
+
+        Whatever the estimator or the person's code raises goes through.
+        """
+        args = self._arguments(self.taken + 1)
+        try:
+            self.svi.loss_and_grads(self.scenario.model, self.scenario.guide, *args)
+        finally:
+            self.terms.begin()
 
     def take(self, *, due: bool) -> Observation:
         """Take one step; whatever the person's code raises goes through.
@@ -88,13 +110,15 @@ class Stepper:
         version = self.params.version
         if self._modules[0] != version:
             self._modules = (version, living_modules())
-        scenario = self.scenario
-        return capture(self.taken, self.loss, scenario.optimizer, scenario.loss, self._modules[1])
+        optimizer = self.scenario.optimizer
+        return capture(self.taken, self.loss, optimizer, self.estimator, self._modules[1])
 
     def restore(self, checkpoint: Checkpoint) -> bool:
         """Stand where the checkpoint was taken; False, and nothing changed, if that cannot be."""
-        if not restore(checkpoint, self.scenario.optimizer, self.scenario.loss):
+        if not restore(checkpoint, self.scenario.optimizer):
             return False
+        if checkpoint.estimator is not self.estimator:
+            self.use(checkpoint.estimator)
         self.taken, self.loss = checkpoint.step, checkpoint.loss
         self.params.forget()
         return True

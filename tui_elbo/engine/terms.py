@@ -81,15 +81,22 @@ class TermWatch:
         """Parameters read by the model."""
         self.guide_params: set[str] = set()
         """Parameters read by the guide."""
-        self._loss, self._warn = loss, warn
-        self._enumerates = isinstance(loss, TraceEnum_ELBO)
+        self._warn = warn
         self._infos: dict[str, SiteInfo] = {}
         self._guide: dict[str, tuple[str, bool]] = {}
         self._summed_out: set[str] = set()
         self._plans: dict[Hashable, TermPlan] = {}
         self._told: set[str] = set()
+        self.watch(loss)
+
+    def watch(self, loss: ELBO) -> None:
+        """Read another estimator's traces from now on; one watched before is known again."""
+        self._loss = loss
+        self._enumerates = isinstance(loss, TraceEnum_ELBO)
         self._note = _why_no_terms(loss)
         self.begin()
+        if "_get_trace" in vars(loss):
+            return
         take, original = self._take, loss._get_trace
 
         def _get_trace(model: Any, guide: Any, args: Any, kwargs: Any) -> tuple[Trace, Trace]:
@@ -107,7 +114,13 @@ class TermWatch:
 
     def finish(self) -> StepTerms:
         """What this step's traces said."""
-        key = (self._loss.num_particles, self._traces > 0, *self._names)
+        key = (
+            self._note,
+            self._enumerates,
+            self._loss.num_particles,
+            self._traces > 0,
+            *self._names,
+        )
         if key not in self._plans:
             self._plans[key] = self._plan()
         terms = StepTerms(key, self._tensors)

@@ -1,0 +1,110 @@
+"""Settings changed on the way: from the next step on, refused if they do not fit, found again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pyro
+import pytest
+from pyro.infer import SVI
+
+from tui_elbo.engine.loading import load
+from tui_elbo.engine.session import Session
+from tui_elbo.engine.tuning import estimators
+from tui_elbo.errors import UsageError
+from tui_elbo.protocol import Tuning
+from tui_elbo.records import StepRecord
+from tui_elbo.scenario import find
+
+
+def untimed(record: StepRecord) -> bytes:
+    return msgspec.json.encode(msgspec.structs.replace(record, seconds=0.0))
+
+
+def test_a_learning_rate_changes_the_run_as_it_would_change_the_plain_loop() -> None:
+    session = Session("no_theta")
+    watched = [session.step().loss for _ in range(5)]
+    session.tune(Tuning(lr=0.5))
+    watched += [session.step().loss for _ in range(5)]
+
+    scenario = load(find("no_theta"))
+    pyro.set_rng_seed(scenario.seed)
+    svi = SVI(scenario.model, scenario.guide, scenario.optimizer, scenario.loss)
+    plain = [svi.step() for _ in range(5)]
+    for optimizer in scenario.optimizer.optim_objs.values():
+        optimizer.param_groups[0]["lr"] = 0.5
+    assert watched == plain + [svi.step() for _ in range(5)]
+
+
+@pytest.mark.parametrize("at", [0, 4])
+@pytest.mark.parametrize(
+    "tuning",
+    [
+        Tuning(lr=0.3),
+        Tuning(particles=3),
+        Tuning(estimator="TraceMeanField_ELBO"),
+        Tuning(lr=0.001, particles=2, estimator="RenyiELBO"),
+    ],
+    ids=str,
+)
+def test_a_tuned_run_is_found_again(at: int, tuning: Tuning) -> None:
+    session = Session("learned_prior", checkpoint_memory=2**26)
+    before = [untimed(session.step()) for _ in range(at)]
+    session.tune(tuning)
+    records = before + [untimed(session.step()) for _ in range(6)]
+    for to in (at, at + 3, at + 1, at):
+        session.go_to(to)
+        while session.steps_taken < at + 6:
+            record = session.step()
+            assert untimed(record) == records[record.step - 1]
+    assert session.repeatable
+
+
+def test_going_back_before_a_change_undoes_it() -> None:
+    session = Session("no_theta", checkpoint_memory=2**26)
+    plain = [untimed(session.step()) for _ in range(8)]
+    session.go_to(5)
+    session.tune(Tuning(lr=0.7, particles=4))
+    assert untimed(session.step()) != plain[5]
+    session.go_to(4)
+    assert [untimed(session.step()) for _ in range(4)] == plain[4:]
+
+
+@pytest.mark.parametrize(
+    ("tuning", "said"),
+    [
+        (Tuning(lr=-1.0), "a learning rate is a positive number"),
+        (Tuning(lr=float("nan")), "a learning rate is a positive number"),
+        (Tuning(particles=0), "at least one particle"),
+        (Tuning(estimator="Trace_ELBOW"), "no estimator"),
+        (Tuning(estimator="TraceTailAdaptive_ELBO"), "does not fit this scenario"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("at", [0, 3])
+def test_what_does_not_fit_is_refused_and_the_run_left_as_it_was(
+    tuning: Tuning, said: str, at: int
+) -> None:
+    wanted = Session("no_theta")
+    plain = [untimed(wanted.step()) for _ in range(at + 3)]
+    session = Session("no_theta", checkpoint_memory=2**26)
+    found = [untimed(session.step()) for _ in range(at)]
+    with pytest.raises(UsageError, match=said):
+        session.tune(tuning)
+    assert found + [untimed(session.step()) for _ in range(3)] == plain
+
+
+def test_a_function_of_learning_rates_cannot_be_changed_here(tmp_path: Path) -> None:
+    path = tmp_path / "by_function.py"
+    text = find("no_theta").path.read_text(encoding="utf-8")
+    path.write_text(text + "\noptimizer = pyro.optim.Adam(lambda name: {'lr': 0.1})\n")
+    with pytest.raises(UsageError, match="by a function"):
+        Session(str(path)).tune(Tuning(lr=0.1))
+
+
+def test_every_estimator_that_can_be_chosen_is_one_of_pyros() -> None:
+    assert {"Trace_ELBO", "TraceMeanField_ELBO", "RenyiELBO", "TraceGraph_ELBO"} <= set(
+        estimators()
+    )
+    assert "Trace_MMD" not in estimators()

@@ -1,0 +1,97 @@
+"""Changing a run's settings from its next step on: learning rate, particles, estimator."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from typing import Any
+
+import pyro.infer
+from pyro.infer import ELBO
+from pyro.optim import PyroOptim
+
+from tui_elbo.engine.stepper import Stepper
+from tui_elbo.errors import UsageError
+from tui_elbo.protocol import Tuning
+
+_INFINITE = float("inf")
+
+
+def estimators() -> dict[str, type[ELBO]]:
+    """Those of Pyro's estimators that need nothing but their particles, by name."""
+    found = {}
+    for name in pyro.infer.__all__:
+        thing = getattr(pyro.infer, name)
+        if isinstance(thing, type) and issubclass(thing, ELBO) and thing is not ELBO:
+            required = [
+                parameter
+                for parameter in list(inspect.signature(thing).parameters.values())
+                if parameter.default is parameter.empty
+                and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+            ]
+            if not required:
+                found[name] = thing
+    return found
+
+
+def apply(stepper: Stepper, tuning: Tuning) -> None:
+    """Make the changes.
+
+    Raises:
+        UsageError: if one of them cannot be made; some of the others may have been made.
+    """
+    if tuning.lr is not None:
+        set_learning_rate(stepper.scenario.optimizer, tuning.lr)
+    if tuning.particles is not None:
+        set_particles(stepper.estimator, tuning.particles)
+    if tuning.estimator is not None:
+        stepper.use(_estimator(tuning.estimator, stepper.estimator))
+
+
+def set_learning_rate(optimizer: PyroOptim, lr: float) -> None:
+    """Give every parameter's optimiser this learning rate, those yet to come too.
+
+    Raises:
+        UsageError: if it is no learning rate, or a function decides on it for each parameter.
+    """
+    if not math.isfinite(lr) or lr <= 0:
+        raise UsageError(f"a learning rate is a positive number, and this is {lr:g}")
+    args = optimizer.pt_optim_args
+    if not isinstance(args, dict):
+        what = "the scenario's optimizer sets the learning rate of each parameter by a function"
+        raise UsageError(what, todo="change it in the file, then R reloads it")
+    optimizer.pt_optim_args = args | {"lr": lr}
+    for thing in optimizer.optim_objs.values():
+        if hasattr(thing, "base_lrs"):
+            thing.base_lrs = [lr for _ in thing.base_lrs]
+        for group in getattr(thing, "optimizer", thing).param_groups:
+            group["lr"] = lr
+
+
+def set_particles(estimator: ELBO, particles: int) -> None:
+    """Estimate with so many particles.
+
+    Raises:
+        UsageError: if there are less than one.
+    """
+    if particles < 1:
+        raise UsageError(f"an estimate takes at least one particle, and this is {particles}")
+    if estimator.vectorize_particles and estimator.max_plate_nesting != _INFINITE:
+        # The dimension of the particles is one more than those of the plates.
+        estimator.max_plate_nesting += (particles > 1) - (estimator.num_particles > 1)
+    estimator.num_particles = particles
+
+
+def _estimator(name: str, old: ELBO) -> ELBO:
+    kinds = estimators()
+    if name not in kinds:
+        todo = f"choose one of {', '.join(kinds)}"
+        raise UsageError(f"{name} is no estimator that can be chosen here", todo=todo)
+    kind = kinds[name]
+    asked: dict[str, Any] = {
+        "num_particles": old.num_particles,
+        "vectorize_particles": old.vectorize_particles,
+    }
+    taken = inspect.signature(kind).parameters
+    anything = any(one.kind is one.VAR_KEYWORD for one in taken.values())
+    return kind(**{word: value for word, value in asked.items() if anything or word in taken})
