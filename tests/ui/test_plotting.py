@@ -139,7 +139,7 @@ def test_a_drawing_at_80_columns():
     drawing = sketch(Curve(values, 1, 412, (("log p(x)", -5.73),)), 34, 6, Look(axis=True))
     assert drawing.text.split("\n") == [
         "      0┤",
-        "       │⠒ ⠒ ⠒ ⠒ ⠒⢀⣀⣀⢀⣀⣀⣀⠤⠤⠤⠤⠤⠄⠒ ⠒",
+        "       │⠒ ⠒ ⠒ ⠒ ⠒⢀⠒⣀⢀⣀⣀⣀⠤⠤⠤⠤⠤⠄⠒ ⠒",
         "    -15┤    ⣠⢀⡠⠤⠒⠒⠉⠉⠁⠁⠈",
         "       │⢀⣰⡠⠔⠊⠁",
         "    -30┤⠒⠉",
@@ -153,7 +153,7 @@ def test_a_drawing_in_ascii():
     drawing = sketch(Curve(values, 1, 412, (("log p(x)", -5.73),), 300), 34, 6, look)
     assert drawing.text.split("\n") == [
         "      0+               |",
-        "       |- - - - -...**********- -",
+        "       |- - - - -.-.**********- -",
         "    -15+    .*******...|",
         "       |.****.         |",
         "    -30+*.             |",

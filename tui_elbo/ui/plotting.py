@@ -147,15 +147,15 @@ def _part(
     x = data.x[first:stop] - origin * per
     low, high, mean = (y[first:stop] for y in (data.low, data.high, data.mean))
     pen = _Pen(end - origin, canvas)
+    # What lies outside is drawn at the edge, so that a line leads there.
+    low, high = (canvas.dots(np.clip(y, axes.low, axes.high), axes) for y in (low, high))
+    for xs, ys in _runs(x, low, high):
+        pen.line(xs, ys, BAND)
     heights = scaled(np.array([value for _, value in references]), axes.sign)
     for y in canvas.dots(heights, axes).tolist():
         dashes = np.arange(origin * per, end * per)
         if not isnan(y):
             pen.dots(dashes[dashes // per % 2 == 0] - origin * per, y)
-    # What lies outside is drawn at the edge, so that a line leads there.
-    low, high = (canvas.dots(np.clip(y, axes.low, axes.high), axes) for y in (low, high))
-    for xs, ys in _runs(x, low, high):
-        pen.line(xs, ys, BAND)
     mean = canvas.dots(mean, axes)
     for xs, ys in _runs(x, mean, mean):
         pen.line(xs, ys, MEAN)

@@ -194,9 +194,9 @@ class CurvePane(Widget, can_focus=True):
 
     def _entitle(self) -> None:
         dash, gap = ("---", " - ") if self._look.ascii else ("┈┈┈", " · ")
-        mode = {"robust": "", "full": "full range", "log": "log scale"}[self._mode]
+        mode = "" if self._mode == "robust" else f" ({self._mode})"
         legend = [f"{name} {dash}" for name, _ in self._curve.references]
-        words = [self._title, mode, self._note, *legend]
+        words = [self._title + mode, self._note, *legend]
         heading = safe(gap.join(word for word in words if word))
         if heading != self._heading:
             self._heading = heading
