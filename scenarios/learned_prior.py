@@ -49,10 +49,10 @@ def guide():
         pyro.sample("z", dist.Gamma(concentration, rate))
 
 
-# Each step is 0.997 times as long as the one before, so that the parameters come to rest.
-optimizer = pyro.optim.ClippedAdam({"lr": 0.05, "lrd": 0.997})
+# Each step is 0.996 times as long as the one before, so that the parameters come to rest.
+optimizer = pyro.optim.ClippedAdam({"lr": 0.1, "lrd": 0.996})
 loss = pyro.infer.Trace_ELBO(num_particles=10, vectorize_particles=True, max_plate_nesting=1)
-steps = 1500
+steps = 1200
 
 # ∫ Exponential(z; a) Poisson(x; z) dz = a / (1 + a)^(x + 1), largest at a = n / Σx.
 a_best = 0.5
