@@ -46,25 +46,33 @@ class Traces:
     """Where log probabilities have the plate's dimension, from the right; None for one draw."""
     draws: int = 1
 
-    def parts(self) -> list[tuple[Part, Tensor]]:
+    def parts(self) -> dict[Part, Tensor]:
         """Each site's log probability, shape (draws,), with its graph if there is one."""
         model, guide = prune_subsample_sites(self.model), prune_subsample_sites(self.guide)
         model.compute_log_prob()
         guide.compute_log_prob()
-        found = []
+        found: dict[Part, Tensor] = {}
         for name, node in _samples(model):
-            found.append((Part("log_p", name, bool(node["is_observed"])), self._sum(node)))
+            found[Part("log_p", name, bool(node["is_observed"]))] = self._sum(node)
         for name, node in _samples(guide):
             shown = name.removesuffix("_unconstrained")
             auxiliary = node["infer"].get("is_auxiliary") and shown in guide.nodes
-            found.append((Part("log_q", shown if auxiliary else name, False), self._sum(node)))
+            part = Part("log_q", shown if auxiliary else name, False)
+            found[part] = found[part] + self._sum(node) if part in found else self._sum(node)
         return found
 
-    def latents(self) -> dict[str, Tensor]:
-        """The value of each small site that is not observed, shape (draws, elements)."""
+    def latents(self, *, local: bool) -> dict[str, Tensor]:
+        """The value of each small site that is not observed, shape (draws, elements).
+
+        Args:
+            local: also of sites inside plates, which minibatches fill with other data each.
+        """
         found = {}
         for name, node in _samples(self.model):
-            if node["is_observed"] or site_is_subsample(node):
+            inside = any(frame.name != PLATE for frame in node["cond_indep_stack"])
+            if node["is_observed"] or site_is_subsample(node) or _is_enumerated(node):
+                continue
+            if inside and not local:
                 continue
             value = self._aligned(torch.as_tensor(node["value"]), node["fn"].event_dim)
             if value.numel() <= self.draws * MAX_ELEMENTS:
@@ -82,7 +90,7 @@ class Traces:
             if site_is_subsample(node)
             else self._aligned(torch.as_tensor(node["value"]), node["fn"].event_dim)[index]
             for name, node in nodes.items()
-            if not node["is_observed"] and not _is_point(node["fn"])
+            if not (node["is_observed"] or _is_point(node["fn"]) or _is_enumerated(node))
         }
 
     def _sum(self, node: Any) -> Tensor:
@@ -111,6 +119,8 @@ class Table:
     rows: dict[Part, Floats] = field(default_factory=dict)
     """Each of shape (draws,); 0 where a draw has not visited the site."""
     latents: dict[str, list[Floats]] = field(default_factory=dict)
+    local: bool = True
+    """Whether to keep the latents inside plates."""
     failed: list[int] = field(default_factory=list)
     """Draws at which the person's code raised."""
 
@@ -118,11 +128,10 @@ class Table:
         """Put in the draws that come next."""
         parts = traces.parts()
         last = first + traces.draws
-        numbers = table([[row.detach() for _, row in parts]]).reshape(-1, traces.draws)
-        for (part, _), row in zip(parts, numbers, strict=True):
-            # Several sites may be shown as one.
+        numbers = table([[row.detach() for row in parts.values()]]).reshape(-1, traces.draws)
+        for part, row in zip(parts, numbers, strict=True):
             self.rows.setdefault(part, np.zeros(self.draws))[first:last] += row
-        for name, value in traces.latents().items():
+        for name, value in traces.latents(local=self.local).items():
             self.latents.setdefault(name, []).append(value.to("cpu", torch.float64).numpy())
 
 
@@ -136,7 +145,7 @@ def run(model: Any, guide: Any, args: tuple[Any, ...], *outer: Messenger) -> Tra
         outer: what is around each of the two.
     """
     if isinstance(guide, GuideMessenger):
-        with _all(outer):
+        with entered(outer):
             guide(*args)
         # `get_traces` leaves out the choice of subsamples, which the check has to repeat.
         model_trace, guide_trace = guide.get_traces()
@@ -144,9 +153,9 @@ def run(model: Any, guide: Any, args: tuple[Any, ...], *outer: Messenger) -> Tra
             if site_is_subsample(node):
                 model_trace.add_node(name, **node)
         return Traces(model_trace, guide_trace)
-    with _all(outer):
+    with entered(outer):
         guide_trace = poutine.trace(guide).get_trace(*args)
-    with _all(outer):
+    with entered(outer):
         model_trace = poutine.trace(poutine.replay(model, trace=guide_trace)).get_trace(*args)
     return Traces(model_trace, guide_trace)
 
@@ -167,12 +176,12 @@ def run_many(
     pyro.set_rng_seed(seed)
     axis = -1 - nesting
     with RowByRow(draws, seed):
-        traces = run(model, guide, args, _Fresh(draws, axis))
+        traces = run(model, guide, args, Plate(draws, axis))
     traces.axis, traces.draws = axis, draws
     return traces
 
 
-class _Fresh(Messenger):  # type: ignore[misc]
+class Plate(Messenger):  # type: ignore[misc]
     """The plate of draws, made anew each time that it is entered."""
 
     def __init__(self, draws: int, axis: int) -> None:
@@ -232,7 +241,8 @@ class RowByRow(TorchFunctionMode):
         return torch.stack(rows)
 
 
-def _all(messengers: Iterable[Messenger]) -> ExitStack:
+def entered(messengers: Iterable[Messenger]) -> ExitStack:
+    """All of them, the first outermost."""
     stack = ExitStack()
     for messenger in messengers:
         stack.enter_context(messenger)
@@ -241,6 +251,10 @@ def _all(messengers: Iterable[Messenger]) -> ExitStack:
 
 def _samples(trace: Trace) -> Iterable[tuple[str, Any]]:
     return ((name, node) for name, node in trace.nodes.items() if node["type"] == "sample")
+
+
+def _is_enumerated(node: Any) -> bool:
+    return node["infer"].get("_enumerate_dim") is not None
 
 
 def _is_point(fn: Any) -> bool:

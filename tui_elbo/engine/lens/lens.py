@@ -10,11 +10,13 @@ import pyro
 import torch
 
 from tui_elbo.engine.lens.batches import Data, Group, data, groups
-from tui_elbo.engine.lens.draws import Table, run, run_many
+from tui_elbo.engine.lens.draws import Table
 from tui_elbo.engine.lens.probe import Kind, look, mismatch
+from tui_elbo.engine.lens.summed import WHOLE
 from tui_elbo.engine.lens.untouched import State, held, untouched
+from tui_elbo.engine.lens.ways import Way
 from tui_elbo.engine.loading import Scenario
-from tui_elbo.readings import OWN, Reading, Term
+from tui_elbo.readings import OWN, Reading, Term, mean
 from tui_elbo.records import Floats
 
 DRAWS = 256
@@ -96,9 +98,14 @@ class Lens:
             self._check(kind)
         return kind
 
+    @property
+    def _way(self) -> Way:
+        kind: Any = self._kind
+        return Way(self.scenario.model, self.scenario.guide, kind.nesting, kind.enumerated)
+
     def _check(self, kind: Kind) -> None:
         group = self._groups[self._readings % len(self._groups)]
-        reason = mismatch(self.scenario, group.args, kind.nesting, group.seed)
+        reason = mismatch(self._way, group.args, group.seed)
         if reason:
             self._loop(kind, reason)
 
@@ -113,24 +120,15 @@ class Lens:
     def _table(self, kind: Kind) -> Table:
         if not self._looped:
             try:
-                return self._at_once(kind)
+                return self._at_once()
             except Exception as error:
                 self._loop(kind, f"all at once, they raise {type(error).__name__}")
         return self._one_by_one()
 
-    def _at_once(self, kind: Kind) -> Table:
+    def _at_once(self) -> Table:
         table = self._empty()
-        model, guide = self.scenario.model, self.scenario.guide
         for group in self._groups:
-            many = run_many(
-                model,
-                guide,
-                group.args,
-                draws=group.draws,
-                nesting=kind.nesting,
-                seed=group.seed,
-            )
-            table.take(group.first, many)
+            table.take(group.first, self._way.many(group.args, group.draws, group.seed))
         return table
 
     def _one_by_one(self) -> Table:
@@ -139,8 +137,7 @@ class Lens:
             for draw in range(group.first, group.first + group.draws):
                 pyro.set_rng_seed(self._groups[0].seed + draw)
                 try:
-                    alone = run(self.scenario.model, self.scenario.guide, group.args)
-                    table.take(draw, alone)
+                    table.take(draw, self._way.one(group.args))
                 except Exception as error:
                     failed = error
                     table.failed.append(draw)
@@ -149,20 +146,19 @@ class Lens:
         return table
 
     def _empty(self) -> Table:
-        return Table(sum(group.draws for group in self._groups))
+        return Table(sum(group.draws for group in self._groups), local=self._alike)
 
     def _sight(self, table: Table) -> Sight:
-        own, bad = _own(table)
-        sites = {Term(part.site, part.field): row for part, row in table.rows.items()}
-        rows = np.array([*own, *sites.values()]).reshape(-1, table.draws)
+        own, bad = _own(table, self._kind)
+        rows = {Term(part.site, part.field): row for part, row in table.rows.items() if part.site}
+        units = np.array([*own, *rows.values()]).reshape(-1, table.draws)
         if len(self._groups) > 1 and not self._alike:
-            rows = np.stack(
-                [rows[:, g.first : g.first + g.draws].mean(axis=1) for g in self._groups], axis=1
-            )
+            parts = [units[:, g.first : g.first + g.draws] for g in self._groups]
+            units = np.stack([mean(part) for part in parts], axis=1)
         posterior = {
             name: _moments(np.concatenate(values)) for name, values in table.latents.items()
         }
-        return Sight(Reading((*OWN, *sites), rows, table.draws, bad), posterior, self.version)
+        return Sight(Reading((*OWN, *rows), units, table.draws, bad), posterior, self.version)
 
     @property
     def _alike(self) -> bool:
@@ -171,20 +167,28 @@ class Lens:
         return self._data.whole and not kind.subsampled
 
 
-def _own(table: Table) -> tuple[list[Floats], int]:
+def _own(table: Table, kind: Kind | None) -> tuple[list[Floats], int]:
     """The rows of `OWN`, and how many draws are not finite."""
-
-    def total(field: str, observed: bool) -> Floats:
-        zero = np.zeros(table.draws)
-        zero[table.failed] = np.nan
-        rows = table.rows.items()
-        return sum((row for p, row in rows if (p.field, p.observed) == (field, observed)), zero)
-
     with np.errstate(invalid="ignore", over="ignore"):
-        likelihood, prior = total("log_p", True), total("log_p", False)
-        log_p, log_q = likelihood + prior, total("log_q", False)
+        likelihood, prior = _total(table, "log_p", True), _total(table, "log_p", False)
+        log_p, log_q = likelihood + prior, _total(table, "log_q", False)
+        if WHOLE in table.rows:
+            log_p = table.rows[WHOLE]
+            if kind is not None and kind.summed_out:
+                likelihood = prior = np.full(table.draws, np.nan)
         bad = int((~np.isfinite(log_p) | ~np.isfinite(log_q)).sum())
+        if kind is not None and kind.unseen:
+            log_p = likelihood = prior = np.full(table.draws, np.nan)
         return [log_p, log_q, log_p - log_q, likelihood, prior], bad
+
+
+def _total(table: Table, field: str, observed: bool) -> Floats:
+    zero = np.zeros(table.draws)
+    zero[table.failed] = np.nan
+    rows = table.rows.items()
+    return sum(
+        (row for p, row in rows if p.site and (p.field, p.observed) == (field, observed)), zero
+    )
 
 
 def _moments(values: Floats) -> tuple[Floats, Floats]:

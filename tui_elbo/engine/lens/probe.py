@@ -14,7 +14,8 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from tui_elbo.engine.lens.batches import SEED
-from tui_elbo.engine.lens.draws import Given, Traces, run, run_many
+from tui_elbo.engine.lens.draws import Given, Traces, run
+from tui_elbo.engine.lens.ways import Way
 from tui_elbo.engine.loading import Scenario
 
 _ACROSS_ROWS = (
@@ -51,6 +52,8 @@ class Kind:
     """Whether it chooses subsamples of its own."""
     enumerated: bool
     """Whether its estimator enumerates a site of it."""
+    summed_out: bool
+    """Whether a site of the model has no term of its own, being summed out."""
     unseen: str
     """Why log p cannot be told, in words; empty where it can."""
     single: str
@@ -81,6 +84,7 @@ def look(scenario: Scenario, args: tuple[Any, ...]) -> Kind:
         nesting=max(nesting, given) if given != float("inf") else nesting,
         subsampled=any(_chooses(node) for node in model + guide),
         enumerated=_enumerates(scenario, model, guide),
+        summed_out=bool(_undrawn(model, guide)),
         unseen=_unseen(scenario, model, guide),
         single=_single(modules, guide),
         points=all(_delta(node) for node in guide),
@@ -88,7 +92,7 @@ def look(scenario: Scenario, args: tuple[Any, ...]) -> Kind:
     )
 
 
-def mismatch(scenario: Scenario, args: tuple[Any, ...], nesting: int, seed: int) -> str:
+def mismatch(way: Way, args: tuple[Any, ...], seed: int) -> str:
     """Why a plate of draws cannot be trusted, in words; empty if it can.
 
     A few draws of the plate are repeated one by one: guide and model are run alone with what that
@@ -97,16 +101,14 @@ def mismatch(scenario: Scenario, args: tuple[Any, ...], nesting: int, seed: int)
     """
     draws = 2 * CHECKED + 1
     try:
-        many = run_many(
-            scenario.model, scenario.guide, args, draws=draws, nesting=nesting, seed=seed
-        )
+        many = way.many(args, draws, seed)
         parts = many.parts()
         for index in range(0, draws, 2)[:CHECKED]:
-            alone = run(scenario.model, scenario.guide, args, Given(many.one(index)))
-            singles = dict(alone.parts())
-            if singles.keys() != {part for part, _ in parts}:
+            alone = way.one(args, Given(many.one(index)))
+            singles = alone.parts()
+            if singles.keys() != parts.keys():
                 return "all at once, they visit other sites"
-            for part, row in parts:
+            for part, row in parts.items():
                 if not _close(row[index].item(), singles[part].item(), _scale(alone, part.site)):
                     return f'all at once, site "{part.site}" gets another {_WORDS[part.field]}'
     except Exception as error:
@@ -119,9 +121,9 @@ _WORDS = {"log_p": "log p", "log_q": "log q"}
 
 
 def _close(one: float, other: float, scale: float) -> bool:
+    # Single precision, over terms of this size; what mixes draws is off by far more.
     if one == other or (math.isnan(one) and math.isnan(other)):
         return True
-    # Single precision, over terms of this size; what mixes draws is off by far more.
     return abs(one - other) <= 1e-3 + 1e-4 * scale
 
 
@@ -147,17 +149,25 @@ def _enumerates(scenario: Scenario, model: list[Any], guide: list[Any]) -> bool:
 def _unseen(scenario: Scenario, model: list[Any], guide: list[Any]) -> str:
     if not isinstance(scenario.loss, TraceTMC_ELBO):
         return ""
-    drawn = {node["name"] for node in guide}
-    for node in model:
-        if not node["is_observed"] and node["name"] not in drawn and not site_is_subsample(node):
-            name = type(scenario.loss).__name__
-            return f'{name} sums over site "{node["name"]}" by drawing it, so log p has no term'
+    for site in _undrawn(model, guide):
+        name = type(scenario.loss).__name__
+        return f'{name} sums over site "{site}" with draws of its own, so log p has no term'
     return ""
+
+
+def _undrawn(model: list[Any], guide: list[Any]) -> list[str]:
+    """The latent sites that the guide leaves to an enumerating estimator."""
+    drawn = {node["name"] for node in guide}
+    return [
+        node["name"]
+        for node in model
+        if node["infer"].get("enumerate") and not node["is_observed"] and node["name"] not in drawn
+    ]
 
 
 def _single(modules: list[nn.Module], guide: list[Any]) -> str:
     for module in modules:
-        if module.training and isinstance(module, _ACROSS_ROWS) and getattr(module, "p", 1):
+        if module.training and isinstance(module, _ACROSS_ROWS) and getattr(module, "p", True):
             return f"a {type(module).__name__} in training mode looks across draws"
     for node in guide:
         name = _base(node["fn"])
