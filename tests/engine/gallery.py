@@ -42,7 +42,7 @@ class Trained:
     elbo: Floats
     """-loss, shape (steps,)."""
     params: dict[str, Floats]
-    """Constrained, after each step: shape (steps, ...)."""
+    """Those watched, constrained, after each step: shape (steps, ...)."""
     start: Draws
     end: Draws
 
@@ -53,28 +53,35 @@ def draw(scenario: Any, args: tuple[Any, ...], count: int) -> Draws:
         for _ in range(count):
             guide = poutine.trace(scenario.guide).get_trace(*args)
             model = poutine.trace(poutine.replay(scenario.model, trace=guide)).get_trace(*args)
-            terms.append((model.log_prob_sum().item(), guide.log_prob_sum().item()))
+            terms.append((float(model.log_prob_sum()), float(guide.log_prob_sum())))
     return Draws(*np.array(terms).T)
 
 
 def train(
-    path: Path, steps: int | None = None, *, draws: int = 300, at: tuple[Any, ...] = ()
+    path: Path,
+    steps: int | None = None,
+    *,
+    draws: int = 300,
+    at: tuple[Any, ...] = (),
+    watch: tuple[str, ...] = (),
 ) -> Trained:
-    """Run a scenario; `at` are the arguments for the independent draws.
+    """Run a scenario.
 
     Args:
         path: the scenario's file.
         steps: None for as many as the scenario says.
+        draws: how many independent draws to take at the start, and at the end.
+        at: the arguments of model and guide for those draws.
+        watch: the parameters to keep at every step.
     """
     with executed(path) as scenario:
         steps = steps or scenario.steps
         start = draw(scenario, at, draws)
-    history: dict[str, list[Any]] = {}
+    history: dict[str, list[Any]] = {name: [] for name in watch}
 
     def keep(step: int, loss: Any) -> None:
-        for name, value in pyro.get_param_store().items():
-            if value.numel() <= 16:
-                history.setdefault(name, []).append(value.tolist())
+        for name, values in history.items():
+            values.append(pyro.param(name).tolist())
 
     run = plain_run(path, steps, on_step=keep)
     return Trained(
