@@ -55,9 +55,11 @@ class Step(Command, frozen=True, kw_only=True):
 
 
 class Run(Command, frozen=True, kw_only=True):
-    """Run until told otherwise, or until the step `until` has been taken."""
+    """Run until told otherwise, or until the step `until` has been taken, or a condition holds."""
 
     until: int | None = None
+    condition: str | None = None
+    """In the language of `tui_elbo.conditions`; the run stops on the first step that meets it."""
 
 
 class Pause(Command, frozen=True, kw_only=True):
@@ -149,6 +151,14 @@ class Tuned(Event, frozen=True):
     """As in `Loaded`."""
 
 
+class Met(Event, frozen=True):
+    """The run has stopped on a step because it meets the condition that was given."""
+
+    step: int
+    text: str
+    """The condition with the step's numbers, such as `elbo = -1.19 > -1.2`."""
+
+
 class Level(Event, frozen=True):
     """How things stand. A newer one replaces an older one."""
 
@@ -203,7 +213,7 @@ class Rows(Event, frozen=True):
 
 AnyCommand: TypeAlias = Load | Step | Run | Pause | Restart | GoTo | Tune
 AnyEvent: TypeAlias = (
-    Hello | Phase | Loaded | Rewound | Tuned | Level | Fault | Remark | NewLayout | Rows
+    Hello | Phase | Loaded | Rewound | Tuned | Met | Level | Fault | Remark | NewLayout | Rows
 )
 
 T = TypeVar("T")

@@ -123,7 +123,11 @@ def _traces(model: Any, guide: Any, args: Any) -> tuple[Any, Any]:
 
 
 def _sites(trace: Any) -> dict[str, Any]:
-    return {name: node for name, node in trace.nodes.items() if node["type"] == "sample"}
+    return {
+        name: node
+        for name, node in trace.nodes.items()
+        if node["type"] == "sample" and not node["infer"].get("_deterministic")
+    }
 
 
 def _add(trace: Any, terms: dict[str, float], count: int) -> float:

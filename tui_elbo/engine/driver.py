@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from tui_elbo import protocol
+from tui_elbo.conditions import Condition, parse
 from tui_elbo.engine.blame import place, said, trimmed
 from tui_elbo.engine.describe import estimator, optimizer, plain
 from tui_elbo.engine.due import Always, Budget
@@ -21,6 +22,7 @@ from tui_elbo.protocol import (
     Level,
     Load,
     Loaded,
+    Met,
     NewLayout,
     Pause,
     Phase,
@@ -31,7 +33,7 @@ from tui_elbo.protocol import (
     Tune,
     Tuned,
 )
-from tui_elbo.records import Batch
+from tui_elbo.records import Batch, Column, Layout
 from tui_elbo.scenario import find
 
 BURST_STEPS, BURST_SECONDS = 2000, 0.05
@@ -66,6 +68,8 @@ class Driver:
         self._target: int | None = None
         self._rate, self._seq, self._remarks = 0.0, 0, 0
         self._layouts: set[int] = set()
+        self._layout: Layout | None = None
+        self._until: Condition | None = None
 
     def carry_out(self, command: AnyCommand) -> None:
         """Do what the terminal asks, as far as it can be done at once."""
@@ -125,14 +129,25 @@ class Driver:
                 words = self._session.tune(command.tuning)
                 self._send(Tuned(self._session.steps_taken, str(command.tuning), *words))
             elif isinstance(command, Run):
-                self._target, self._session.due = command.until, Budget()
-                self.running = self._target is None or self._target > self._session.steps_taken
+                self._run(self._session, command)
             else:
                 self._add_steps(self._session, max(command.count, 1))
         self._level()
 
+    def _run(self, session: Session, command: Run) -> None:
+        self._until = None if command.condition is None else parse(command.condition)
+        if self._until is not None and self._layout is not None:
+            self._until.check(self._layout)
+        self._target, session.due = command.until, Budget()
+        if self._until is not None:
+            session.until = self._until.met
+            if self._until.reads_params:
+                session.due = Always()
+        self.running = self._target is None or self._target > session.steps_taken
+
     def _add_steps(self, session: Session, count: int) -> None:
         stepping = self.running and self._target is not None and isinstance(session.due, Always)
+        self._until = session.until = None
         base = self._target if stepping and self._target is not None else session.steps_taken
         self._target, self.running, session.due = base + count, True, Always()
 
@@ -175,11 +190,15 @@ class Driver:
             return
         begin, before = time.perf_counter(), session.steps_taken
         left = BURST_STEPS if self._target is None else self._target - before
-        self._tell(session.advance(min(left, BURST_STEPS), BURST_SECONDS))
+        batches = session.advance(min(left, BURST_STEPS), BURST_SECONDS)
+        self._tell(batches)
         rate = (session.steps_taken - before) / (time.perf_counter() - begin)
         self._rate = rate if self._rate == 0 else 0.8 * self._rate + 0.2 * rate
         if self._target is not None and session.steps_taken >= self._target:
             self.running = False
+        if session.met and self._until is not None:
+            self.running = False
+            self._send(Met(session.steps_taken, self._until.describe(*_newest(batches[-1]))))
         if session.non_finite is not None:
             todo = "n takes the next step all the same, r restarts"
             self._failed("nonfinite", ElboError(str(session.non_finite), todo=todo))
@@ -192,6 +211,7 @@ class Driver:
                 self._layouts.add(batch.layout.id)
                 self._send(NewLayout(batch.layout))
             self._send(protocol.rows(batch))
+            self._layout = batch.layout
 
     def _failed(self, kind: str, error: ElboError) -> None:
         self.running, step = False, 0
@@ -225,6 +245,13 @@ class Driver:
             self._send(Remark(text[:MAX_TEXT], source))
         elif self._remarks == MAX_REMARKS:
             self._send(Remark("further warnings are left out", "elbo-tui"))
+
+
+def _newest(batch: Batch) -> tuple[Layout, int, Callable[[Column], float]]:
+    """The newest step, as a condition asks for it."""
+    layout = batch.layout
+    step = batch.first + batch.steps - 1
+    return layout, step, lambda column: float(batch.values[layout.index[column], -1])
 
 
 def _loaded(session: Session) -> Loaded:

@@ -67,7 +67,7 @@ class ParamPlan:
     def columns(self, steps: list[StepParams]) -> dict[Column, Floats]:
         """The columns of consecutive steps of this key, each of shape (steps,)."""
         after = table([step.after for step in steps])
-        before = np.vstack([table([steps[0].before]), after[:-1]])
+        before = table([step.before for step in steps])
         grads = table([step.grads for step in steps])
         sums = table([step.sums for step in steps])
         found: dict[Column, Floats] = {}
@@ -105,7 +105,7 @@ class ParamWatch:
     """
 
     def __init__(self, guide: Any, model_params: set[str], guide_params: set[str]) -> None:
-        self._guide = guide
+        self._guide = guide = pyro.poutine.unwrap(guide)
         self._model_params, self._guide_params = model_params, guide_params
         self._tracked: list[Tracked] = []
         self._small: list[Tracked] = []
@@ -182,7 +182,11 @@ class ParamWatch:
         if seen == self._seen:
             return
         self._seen = seen
-        owned = _owned(self._guide)
+        owned, leaves = _owned(self._guide), dict(stored)
+        for param in self._tracked:
+            if leaves.get(param.name) is not param.tensor:
+                # Replaced, by the estimator say: what it was before is no start of an update.
+                self._last.pop(param.name, None)
         self._tracked = [self._track(name, tensor, owned) for name, tensor in stored]
         self._small = [param for param in self._tracked if param.small]
         self._large = [param for param in self._tracked if not param.small]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 from pyro.infer import ELBO, TraceEnum_ELBO, TraceTMC_ELBO
@@ -19,6 +20,9 @@ from torch import Tensor
 
 from tui_elbo.engine.enumeration import enumerated_terms
 from tui_elbo.records import Column, Floats, SiteInfo
+
+SUMMED_OUT = "enumerated in the model: summed out, so it has no term of its own"
+DEPENDS_ON_SUMMED_OUT = "depends on a site that is summed out, so it has no term of its own"
 
 
 @dataclass(eq=False)
@@ -84,9 +88,11 @@ class TermWatch:
         self._warn = warn
         self._infos: dict[str, SiteInfo] = {}
         self._guide: dict[str, tuple[str, bool]] = {}
-        self._summed_out: set[str] = set()
+        self._summed_out: dict[str, str] = {}
+        self._hidden: set[str] = set()
         self._plans: dict[Hashable, TermPlan] = {}
         self._told: set[str] = set()
+        self._warned: set[str] = set()
         self.watch(loss)
 
     def watch(self, loss: ELBO) -> None:
@@ -145,6 +151,7 @@ class TermWatch:
             return
         if self._enumerates:
             found = enumerated_terms(model_trace, guide_trace)
+            self._note_summed_out(model_trace, {name for term, name, _ in found if term == "log_p"})
         else:
             found = [
                 (term, name, node["log_prob_sum"])
@@ -167,45 +174,53 @@ class TermWatch:
 
     def _describe_model_site(self, name: str, node: Any, guide_trace: Trace) -> None:
         self._told.add(name)
+        if node["infer"].get("_deterministic"):
+            self._hidden.add(name)
+            return
         self._infos[name] = info = _info(name, node)
         enumerated = node["infer"].get("_enumerate_dim") is not None
-        if enumerated and name not in guide_trace.nodes:
-            self._summed_out.add(name)
-        elif not info.observed and name not in guide_trace.nodes:
+        if not enumerated and not info.observed and name not in guide_trace.nodes:
             self._warn(
                 f'site "{name}" is drawn in the model and not in the guide: each step draws it '
                 "from its prior, and log q has no term for it"
             )
 
-    def _plan(self) -> TermPlan:
-        model = {name for name, told in self._infos.items() if name in self._told}
+    def _note_summed_out(self, trace: Trace, with_terms: set[str]) -> None:
+        for name, node in trace.nodes.items():
+            if node["type"] == "sample" and name not in with_terms:
+                enumerated = node["infer"].get("_enumerate_dim") is not None
+                self._summed_out[name] = SUMMED_OUT if enumerated else DEPENDS_ON_SUMMED_OUT
+
+    def _warn_of_guide_sites(self) -> None:
         for name, (_, auxiliary) in self._guide.items():
-            if not auxiliary and name not in model and name not in self._told and model:
-                self._told.add(name)
+            if not auxiliary and name not in self._told and name not in self._warned:
+                self._warned.add(name)
                 self._warn(
                     f'site "{name}" is drawn in the guide and not in the model: log p has no term '
                     "for it"
                 )
+
+    def _plan(self) -> TermPlan:
+        if self._told:
+            self._warn_of_guide_sites()
         plan = TermPlan((), self._note, self._loss.num_particles)
         plan.log_p_by_loss = self._enumerates
         if not self._note and not self._traces:
             plan.note = "this step built no traces of model and guide, so it has no terms"
         for index, (term, name) in enumerate(self._names):
+            if name in self._hidden:
+                continue
             shown = self._guide[name][0] if term == "log_q" else name
             plan.terms.setdefault(Column("site", shown, term), []).append(index)
         present = {column.name for column in plan.terms} or set(self._infos)
-        present |= self._summed_out
+        present |= self._summed_out.keys()
         order = sorted(self._infos, key=lambda name: name not in self._told)
         plan.sites = tuple(self._noted(self._infos[name]) for name in order if name in present)
         return plan
 
     def _noted(self, info: SiteInfo) -> SiteInfo:
-        if info.name not in self._summed_out:
-            return info
-        note = "enumerated in the model: summed out, so it has no term of its own"
-        return SiteInfo(
-            info.name, info.observed, info.dist, info.batch_shape, info.event_shape, note
-        )
+        note = self._summed_out.get(info.name)
+        return info if note is None else msgspec.structs.replace(info, note=note)
 
 
 def _note_params(trace: Trace, names: set[str]) -> None:
