@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO
 
 import msgspec
 
 from tui_elbo.accounts import Observed, Point, Share, account, observed
+from tui_elbo.cli.options import whole
+from tui_elbo.errors import UsageError
 from tui_elbo.readings import OWN, PLAYERS
 from tui_elbo.records import Batch, record_of
 
@@ -19,6 +23,45 @@ MAIN = OWN[:3]
 """The terms of a line."""
 
 
+def add_lens_options(options: argparse.ArgumentParser) -> None:
+    """Add what `follow` reads."""
+    options.add_argument(
+        "--lens",
+        type=whole(1),
+        metavar="K",
+        help="look at record 1 and each K-th through fixed draws: what moved log p and log q",
+    )
+    options.add_argument(
+        "--draws", type=whole(2), metavar="M", help="of the lens; default: 256, fewer one by one"
+    )
+
+
+def follow(
+    session: Session,
+    chosen: argparse.Namespace,
+    steps: int,
+    out: TextIO,
+    tell: Callable[[str], object],
+) -> Lensed | None:
+    """Follow a session as the options say; None if they do not ask for it.
+
+    Raises:
+        UsageError: if the options do not go together.
+    """
+    if chosen.lens is None:
+        if chosen.draws is not None:
+            raise UsageError("--draws says how often the lens draws, and there is no --lens")
+        return None
+    if chosen.csv:
+        raise UsageError("--lens has lines of its own, for which a table has no place")
+    from tui_elbo.engine.attribution import Attribution  # noqa: PLC0415 - imports torch
+
+    attribution = Attribution(session, chosen.draws)
+    return Lensed(
+        session, attribution, every=chosen.lens, steps=steps, out=out, json=chosen.json, tell=tell
+    )
+
+
 class Lensed:
     """Takes the point of record 1 and of each so many-th record of a run.
 
@@ -27,7 +70,10 @@ class Lensed:
         attribution: follows it.
         every: between the records that are looked at.
         steps: the last step that the run is to take.
-        out: takes a JSON line for each; None for none.
+        out: takes what is printed.
+        json: whether to print a line for each point, when its record is there; else the accounts
+            of the whole run are printed at its end.
+        tell: is told what is to be known of how the lens draws.
     """
 
     def __init__(
@@ -37,13 +83,16 @@ class Lensed:
         *,
         every: int,
         steps: int,
-        out: TextIO | None = None,
+        out: TextIO,
+        json: bool,
+        tell: Callable[[str], object] = id,
     ) -> None:
         self.points: list[Point] = []
         self.seen: dict[int, Observed] = {}
         """What the record says that was drawn from a point's state, by state."""
         self._session, self._attribution = session, attribution
-        self._every, self._steps, self._out = every, steps, out
+        self._every, self._steps = every, steps
+        self._out, self._json, self._tell, self._told = out, json, tell, ""
 
     def most(self) -> int:
         """How many steps the run may take before it has to stand still for the lens."""
@@ -57,20 +106,30 @@ class Lensed:
         self._attribution.learn(batches)
         now = self._session.steps_taken
         if not self.points and now:
-            self.points.append(self._attribution.begin())
+            self._add(self._attribution.begin())
         for batch in batches:
             state = batch.first - 1
             if state == self.points[-1].state:
                 record = record_of(batch.layout, batch.first, batch.values[:, 0])
                 self.seen[state] = observed(record)
-                self._tell()
+                self._print()
         if now and (now + 1) % self._every == 0 and now < self._steps:
-            self.points.append(self._attribution.point())
+            self._add(self._attribution.point())
 
-    def _tell(self) -> None:
-        if self._out is not None:
-            self._out.write(msgspec.json.encode({"lens": line(self.points, self.seen)}).decode())
-            self._out.write("\n")
+    def close(self) -> None:
+        """Print what is left, and follow no longer."""
+        self._attribution.close()
+
+    def _add(self, point: Point) -> None:
+        self.points.append(point)
+        if point.note != self._told:
+            self._told = point.note
+            self._tell(f"the lens, at step {point.state}: {point.note}")
+
+    def _print(self) -> None:
+        if self._json:
+            text = msgspec.json.encode({"lens": line(self.points, self.seen)}).decode()
+            self._out.write(f"{text}\n")
             self._out.flush()
 
 

@@ -11,6 +11,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, TextIO
 
+from tui_elbo.cli.lensed import Lensed, add_lens_options, follow
 from tui_elbo.cli.options import add_engine_options, parser, whole
 from tui_elbo.cli.printers import Lines, Printer, Summary
 from tui_elbo.cli.table import Table
@@ -71,8 +72,11 @@ def main(words: list[str]) -> int:
         printer = Lines(out, chosen.every, steps)
     else:
         printer = Table(out, chosen.every) if chosen.csv else Summary(out, session, steps)
-    code = _run(session, steps, printer, until)
+    lensed = follow(session, chosen, steps, out, narrate)
+    code = _run(session, steps, printer, until, lensed)
     printer.close()
+    if lensed is not None:
+        lensed.close()
     out.close()
     return code
 
@@ -90,6 +94,7 @@ def _options() -> argparse.ArgumentParser:
     output = options.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="one JSON object a step on stdout")
     output.add_argument("--csv", action="store_true", help="a table on stdout, when the run ends")
+    add_lens_options(options)
     add_engine_options(options)
     return options
 
@@ -113,16 +118,22 @@ class _Stop:
             raise KeyboardInterrupt
 
 
-def _run(session: Session, steps: int, printer: Printer, until: Until | None) -> int:
+def _run(
+    session: Session, steps: int, printer: Printer, until: Until | None, lensed: Lensed | None
+) -> int:
     stop = _Stop(session)
     try:
         while session.steps_taken < steps and not stop.asked:
             # A condition's names are checked as soon as the first step has shown which there are.
             most = 1 if until is not None and session.steps_taken == 0 else CHUNK_STEPS
+            if lensed is not None:
+                most = min(most, lensed.most())
             batches = session.advance(min(steps - session.steps_taken, most), CHUNK_SECONDS)
             if until is not None:
                 until.check(batches)
             printer.take(batches, last=session.met or session.non_finite is not None)
+            if lensed is not None:
+                lensed.take(batches)
             met = until is not None and until.met(batches)
             if session.non_finite is not None:
                 narrate(str(session.non_finite))

@@ -44,17 +44,17 @@ class Attribution:
 
     Args:
         session: standing at step 0.
-        draws: of the lens, where they can be taken all at once.
+        draws: of the lens, where they can be taken all at once; None: `DRAWS`.
     """
 
-    def __init__(self, session: Session, draws: int = DRAWS) -> None:
+    def __init__(self, session: Session, draws: int | None = None) -> None:
         self.posterior: dict[str, tuple[Floats, Floats]] = {}
         """Mean and standard deviation of each small latent at the newest point, (elements,)."""
-        self._session, self._draws = session, draws
+        self._session, self._draws = session, draws or DRAWS
         self._births, self._roles = Births(), dict[str, Role]()
         self._path, self._base = Path(), State()
         self._kept: list[_Kept] = []
-        self._lens = Lens(session.scenario, draws)
+        self._lens = Lens(session.scenario, self._draws)
         self._version = 0
 
     def close(self) -> None:
