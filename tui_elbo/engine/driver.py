@@ -76,6 +76,10 @@ class Driver:
         self._seq = command.seq
         self._guarded(self._obey, command)
 
+    def tell(self) -> None:
+        """Tell how things stand."""
+        self._level()
+
     def burst(self) -> None:
         """Take the next steps, for as long as the terminal can wait for them."""
         self._guarded(self._burst)

@@ -41,8 +41,10 @@ def serve(fd: int) -> None:
         with suppress(OSError, ValueError, KeyboardInterrupt):
             if driver.running and connection.commands.empty():
                 driver.burst()
+            elif (command := connection.commands.get()) is not None:
+                driver.carry_out(command)
             else:
-                driver.carry_out(connection.commands.get())
+                driver.tell()
             for stream in streams:
                 stream.flush()
     os._exit(1)  # a child that the person's code has forked, and an error has brought back here
@@ -60,8 +62,8 @@ class Connection:
         self._stream, self._process = stream, os.getpid()
         self._lock = threading.RLock()
         self._sending = self._interrupted = False
-        self.commands: SimpleQueue[AnyCommand] = SimpleQueue()
-        """What is still to be carried out, in order."""
+        self.commands: SimpleQueue[AnyCommand | None] = SimpleQueue()
+        """What is still to be carried out, in order; None: tell how things stand."""
         threading.Thread(target=self._read, daemon=True).start()
 
     @property
@@ -88,13 +90,17 @@ class Connection:
                 signal.raise_signal(signal.SIGINT)
 
     def not_within_a_message(self, act: Callable[[], None]) -> Callable[..., None]:
-        """A signal handler that does `act`, but not before a message is sent whole."""
+        """A signal handler that does `act`, but not before a message is sent whole.
+
+        What `act` changes is told, unless it raises: then whoever catches it tells.
+        """
 
         def handler(*_: object) -> None:
             if self._sending:
                 self._interrupted = True
             else:
                 act()
+                self.commands.put(None)
 
         return handler
 
