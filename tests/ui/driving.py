@@ -12,6 +12,7 @@ from textual.pilot import Pilot
 
 from tui_elbo.ui.app import ElboApp
 from tui_elbo.ui.explorer import Explorer
+from tui_elbo.ui.panes.curve import CurvePane
 from tui_elbo.ui.session import Options
 
 FAKE = Path(__file__).with_name("fake_engine.py")
@@ -63,13 +64,26 @@ class Driven:
         """The scenario is loaded and stands at step 0."""
         await self.shows("space runs", "paused")
 
-    def golden(self, name: str) -> None:
-        """The screen is the one kept under this name. UPDATE_GOLDENS=1 keeps it."""
+    def golden(self, name: str, *, curves: bool = False) -> None:
+        """The screen is the one kept under this name; UPDATE_GOLDENS=1 keeps it.
+
+        Without `curves`, what is inside the curve panes is left out: other tests look at that.
+        """
+        text = self.text() if curves else self._without_curves()
         path = GOLDENS / f"{name}.txt"
         if os.environ.get("UPDATE_GOLDENS"):
             path.parent.mkdir(exist_ok=True)
-            path.write_text(self.text() + "\n")
-        assert self.text() + "\n" == path.read_text()
+            path.write_text(text + "\n")
+        assert text + "\n" == path.read_text()
+
+    def _without_curves(self) -> str:
+        lines = [list(line) for line in self.lines()]
+        for pane in self.app.screen.query(CurvePane):
+            inside = pane.content_region
+            for y in inside.line_range:
+                for x in range(inside.x, min(inside.right, len(lines[y]))):
+                    lines[y][x] = " "
+        return "\n".join("".join(line).rstrip() for line in lines)
 
 
 @asynccontextmanager

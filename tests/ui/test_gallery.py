@@ -65,3 +65,21 @@ async def test_any_size(size):
     async with driven("normal", size, target=None) as d:
         await d.shows("elbo-tui")
         await d.press("down", "tab")
+
+
+async def test_escape_leads_back_and_another_engine_warms_up():
+    async with driven("normal", target=None) as d:
+        await d.shows("name_0")
+        await d.press("enter")
+        await d.ready()
+        first = d.explorer.session.link.engine.process
+        await d.press("3", "escape", "n")
+        await d.until(lambda: d.run.step == 1)
+        await d.press("escape")
+        await d.shows("back to the gallery? 1 step will be lost")
+        await d.press("y")
+        await d.shows("name_0")
+        assert first.returncode is not None
+        await d.press("down", "enter")
+        await d.ready()
+        assert d.explorer.session.target == "name_1"

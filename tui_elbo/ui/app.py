@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
+from textual.screen import Screen
 
+from tui_elbo.ui import layout
 from tui_elbo.ui.driver import end_on_signals, quick
 from tui_elbo.ui.explorer import Explorer
+from tui_elbo.ui.gallery import Gallery
 from tui_elbo.ui.process import EngineProcess
 from tui_elbo.ui.session import Options
 from tui_elbo.ui.theme import THEME
@@ -28,6 +31,7 @@ class ElboApp(App[int]):
     """
 
     TITLE = "elbo-tui"
+    CSS = layout.CSS
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c", "interrupt", show=False, priority=True, system=True),
@@ -43,38 +47,33 @@ class ElboApp(App[int]):
         self._target, self._options, self._engine = target, options, engine
 
     def get_driver_class(self) -> type[Driver]:
-        """Textual's choice, but for its driver of a Unix terminal, which is slow to end."""
+        """Textual's choice, unless there is a quicker one."""
         return quick(super().get_driver_class())
 
-    async def on_mount(self) -> None:
-        """Open what was asked for; let signals end the program in an orderly way."""
+    def get_default_screen(self) -> Screen[Any]:
+        """The gallery, or the explorer of the scenario that was named."""
+        if self._target is None:
+            return Gallery(self._options, self._engine)
+        return Explorer(self._target, self._options, self._engine)
+
+    def on_mount(self) -> None:
+        """Let signals end the program in an orderly way."""
         if not self.is_headless:
             end_on_signals(lambda number: self.exit(return_code=128 + number))
-        if self._target is None:
-            from tui_elbo.ui.gallery import Gallery  # noqa: PLC0415 (not needed otherwise)
 
-            gallery = Gallery(ascii=self._options.ascii)
-            await self.push_screen(gallery, self.explore)
-        else:
-            self.explore(self._target)
+    def on_gallery_chosen(self, event: Gallery.Chosen) -> None:
+        """Open a scenario, in the engine that has been warming up for it."""
+        self.push_screen(Explorer(event.target, self._options, event.engine, back=True))
 
-    def explore(self, target: str | None) -> None:
-        """Open a scenario; None, which the gallery answers on leaving, ends the program."""
-        if target is None:
-            self.exit(0)
-            return
-        engine, self._engine = self._engine, None
-        self.push_screen(Explorer(target, self._options, engine))
+    def on_explorer_left(self) -> None:
+        """Back to the gallery."""
+        self.pop_screen()
 
     def action_interrupt(self) -> None:
         """Pass ctrl+c on to the explorer, whatever lies over it; it never quits."""
         for screen in self.screen_stack:
             if isinstance(screen, Explorer):
                 screen.action_interrupt()
-
-    async def action_quit(self) -> None:
-        """Quit at once."""
-        self.exit(0)
 
 
 def run(
@@ -84,16 +83,10 @@ def run(
     *,
     mouse: bool = True,
 ) -> int:
-    """Show the program until the person quits; the arguments are those of `ElboApp`.
+    """Show the program until the person quits, and return the exit code.
 
-    Args:
-        target: the scenario; None opens the gallery.
-        options: what the program was started with.
-        engine: a running engine, so that it can be started before this module is imported.
-        mouse: let the terminal tell of the mouse.
-
-    Returns:
-        The exit code: 0, or 1 if the program itself failed.
+    The arguments are those of `ElboApp`; an engine that is passed can be started before this
+    module is imported. With `mouse`, the terminal tells of the mouse.
     """
     app = ElboApp(target, options, engine)
     try:

@@ -54,6 +54,9 @@ class Canvas(Widget, can_focus=False):
         id: the widget's id.
     """
 
+    TILES = 1
+    """How many tiles to begin with: one that comes later costs a layout."""
+
     DEFAULT_CSS = "Canvas { layout: horizontal; overflow: hidden hidden; }"
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -61,8 +64,8 @@ class Canvas(Widget, can_focus=False):
         self._widths: tuple[int, ...] = ()
 
     def compose(self) -> ComposeResult:
-        """One tile to begin with."""
-        yield Tile()
+        """The tiles, without a width as yet."""
+        yield from (Tile() for _ in range(self.TILES))
 
     def cut(self, widths: Iterable[int]) -> None:
         """Cut the canvas into tiles of these widths."""

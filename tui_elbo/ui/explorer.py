@@ -7,6 +7,7 @@ second. Nothing ticks when nothing changes.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from time import monotonic
 from typing import ClassVar
 
@@ -14,6 +15,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.events import Resize
+from textual.message import Message
 from textual.screen import Screen
 from textual.timer import Timer
 
@@ -43,7 +45,11 @@ class Explorer(Screen[None]):
         target: the scenario, as a person names it.
         options: what the program was started with.
         engine: a running engine to use; without one it is started.
+        back: whether escape leads back to where one came from.
     """
+
+    class Left(Message):
+        """The person goes back."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(key, f"digit('{key}')" if row.action == "digit" else row.action, show=False)
@@ -51,15 +57,22 @@ class Explorer(Screen[None]):
         if row.action and row.action != "interrupt"
         for key in row.key.split(",")
     ]
-    CSS = layout.CSS
     AUTO_FOCUS = ""
 
-    def __init__(self, target: str, options: Options, engine: EngineProcess | None = None) -> None:
+    def __init__(
+        self,
+        target: str,
+        options: Options,
+        engine: EngineProcess | None = None,
+        *,
+        back: bool = False,
+    ) -> None:
         super().__init__(classes="-ascii" if options.ascii else None)
         self.session = Session(target, options, post=self.call_later, changed=self.touch)
         self.notice = ""
         """A word in answer to the last key."""
-        self._engine = engine
+        self._engine, self._back = engine, back
+        self._opening = ExitStack()
         self._seen_output = self._tabled = 0
         self._timer: Timer | None = None
         self._due = self._next_frame = self._next_tables = 0.0
@@ -85,6 +98,7 @@ class Explorer(Screen[None]):
     def on_mount(self) -> None:
         """Connect at once: the panes fill in when the engine tells."""
         self.session.open(self._engine)
+        self._opening.enter_context(self.app.batch_update())
         self.touch()
 
     def on_unmount(self) -> None:
@@ -107,9 +121,16 @@ class Explorer(Screen[None]):
 
     def _frame(self) -> None:
         self._timer = None
-        now = monotonic()
-        self._next_frame = now + FRAME
-        run = self.session.run
+        self._next_frame = monotonic() + FRAME
+        for screen in self.app.screen_stack:
+            if isinstance(screen, OutputView):
+                screen.update()
+        if self.is_current:  # Under a view, what is drawn would be sent for nothing.
+            self._draw()
+        self._opening.close()
+
+    def _draw(self) -> None:
+        now, run = monotonic(), self.session.run
         reason = why(run)
         self.set_class(bool(reason), "-silent")
         self.query_one(Why).show(reason)
@@ -126,9 +147,10 @@ class Explorer(Screen[None]):
             self.query_one(ParamsPane).show(run.history, run.step)
             self.query_one(SitesPane).show(run.history, run.step)
         self._draw_bottom()
-        for screen in self.app.screen_stack:
-            if isinstance(screen, OutputView):
-                screen.update()
+
+    def on_screen_resume(self) -> None:
+        """Back from a view: catch up."""
+        self.touch()
 
     def _draw_bottom(self) -> None:
         run, control = self.session.run, self.session.control
@@ -167,7 +189,10 @@ class Explorer(Screen[None]):
         self._answer()
 
     def action_cancel(self) -> None:
-        """Forget the count and the notice."""
+        """Forget the count; if there is none, go back to where one came from."""
+        if self._back and not (self.session.control.count or self.notice):
+            self._ask("back to the gallery", lambda: self.post_message(self.Left()))
+            return
         self.session.control.count = ""
         self._answer()
 
@@ -203,7 +228,7 @@ class Explorer(Screen[None]):
         """Load the file again in a fresh engine; asks when there are steps to lose."""
         self._ask("reload in a fresh engine", self.session.reload)
 
-    def _ask(self, what: str, do: Callable[[], None]) -> None:
+    def _ask(self, what: str, do: Callable[[], object]) -> None:
         step = self.session.run.step
         if not step:
             do()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Input
 
@@ -14,16 +16,26 @@ from tui_elbo.scenario import find, gallery
 from tui_elbo.ui.canvas import Piece
 from tui_elbo.ui.choice import Choice, Word
 from tui_elbo.ui.glyphs import ASCII, UNICODE
+from tui_elbo.ui.process import EngineProcess, spawn
+from tui_elbo.ui.session import Options
 from tui_elbo.ui.text import safe
 from tui_elbo.ui.theme import BAD, DIM, KEY
 
 
-class Gallery(Screen[str | None]):
-    """A list of scenarios; answers the one that was chosen, or None on leaving.
+class Gallery(Screen[None]):
+    """A list of scenarios, with an engine that warms up behind it.
 
     Args:
-        ascii: draw with ASCII characters alone.
+        options: what the program was started with.
+        engine: a running engine to use; without one it is started.
     """
+
+    class Chosen(Message):
+        """A scenario was chosen; the engine goes with it."""
+
+        def __init__(self, target: str, engine: EngineProcess | None) -> None:
+            self.target, self.engine = target, engine
+            super().__init__()
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q,escape", "leave", show=False),
@@ -41,9 +53,10 @@ class Gallery(Screen[str | None]):
     }
     """
 
-    def __init__(self, *, ascii: bool = False) -> None:
+    def __init__(self, options: Options, engine: EngineProcess | None = None) -> None:
         super().__init__()
-        self._glyphs = ASCII if ascii else UNICODE
+        self._glyphs = ASCII if options.ascii else UNICODE
+        self._options, self._engine = options, engine
 
     def compose(self) -> ComposeResult:
         """The list, a word in answer, the line for a path, the keys."""
@@ -71,17 +84,33 @@ class Gallery(Screen[str | None]):
         choice = self.query_one(Choice)
         (self.query_one(Input) if choice.has_focus else choice).focus()
 
+    def on_screen_resume(self) -> None:
+        """Have an engine warm up for what will be chosen."""
+        if self._engine is None:
+            # One that cannot be started is told of where it is needed.
+            with suppress(OSError):
+                self._engine = spawn(self._options.argv)
+
+    def on_unmount(self) -> None:
+        """Leave no engine behind that nobody took."""
+        if self._engine is not None:
+            self._engine.end()
+
+    def _choose(self, target: str) -> None:
+        engine, self._engine = self._engine, None
+        self.post_message(self.Chosen(target, engine))
+
     def action_leave(self) -> None:
         """From the line for a path back to the list; from the list out of the program."""
         choice = self.query_one(Choice)
         if choice.has_focus:
-            self.dismiss(None)
+            self.app.exit(0)
         else:
             choice.focus()
 
     def on_choice_opened(self, event: Choice.Opened) -> None:
         """Open the scenario under the cursor."""
-        self.dismiss(event.entry.name)
+        self._choose(event.entry.name)
 
     def on_input_changed(self) -> None:
         """What was said of another path no longer holds."""
@@ -97,4 +126,4 @@ class Gallery(Screen[str | None]):
         except UsageError as error:
             self._word("answer", (f" {safe(error.where)}: {error.what}; {safe(error.todo)}", BAD))
         else:
-            self.dismiss(target)
+            self._choose(target)

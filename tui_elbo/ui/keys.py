@@ -48,7 +48,13 @@ KEYS = (
     Key("o", "o", "show_output", "output", "what the model prints, and warnings", 4),
     Key("e", "e", "show_error", "error", "the last error with its traceback", 5),
     Key("tab", "tab", "", "", "go to the next pane; the arrows then move in a table"),
-    Key("escape", "escape", "cancel", "", "forget the count being typed; close what is open"),
+    Key(
+        "escape",
+        "escape",
+        "cancel",
+        "",
+        "forget the count; close what is open; back to the gallery",
+    ),
     Key("question_mark", "?", "show_help", "help", "this help", 1),
     Key(
         "ctrl+c", "ctrl+c", "interrupt", "", "pause, and interrupt a model that hangs; never quits"

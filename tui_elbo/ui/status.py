@@ -49,12 +49,17 @@ class _Bottom(Canvas):
         width = self.size.width
         if self.is_mounted and width > 0:
             lines = self.lines(width)
-            self.cut([cell_len(text) for text, _ in lines[0]])
+            self.cut(self.tiles(width, lines[0]))
             self.put(lines)
 
     def lines(self, width: int) -> Sequence[Line]:
-        """What to show in `width` cells; the pieces of the first line are what is sent alone."""
+        """What to show in `width` cells."""
         raise NotImplementedError
+
+    def tiles(self, width: int, line: Line) -> Sequence[int]:
+        """The widths of what is sent alone; `line` is the first line."""
+        del line
+        return [width]
 
     def on_resize(self, _event: Resize) -> None:
         """Lay the line out anew."""
@@ -63,6 +68,8 @@ class _Bottom(Canvas):
 
 class StatusLine(_Bottom):
     """`step N · elbo E · log q Q · log p P`, and at the right whether it runs."""
+
+    TILES = 9
 
     def __init__(self, *, id: str = "status", ascii: bool = False) -> None:
         super().__init__(id=id, ascii=ascii)
@@ -78,41 +85,62 @@ class StatusLine(_Bottom):
         """One line."""
         return [status_line(self._standing, width, self.glyphs)]
 
+    def tiles(self, width: int, line: Line) -> Sequence[int]:
+        """Names stay and numbers change, so each is a tile; the last takes what is left."""
+        widths = [cell_len(text) for text, _ in line[:-1]]
+        return [*widths, max(0, width - sum(widths))]
+
 
 def status_line(standing: Standing, width: int, glyphs: Glyphs) -> Line:
-    """The pieces of the status line, `width` cells together; each keeps its width as it changes."""
+    """The pieces of the status line, `width` cells together; each keeps its width as it changes.
+
+    What cannot wait, such as a count being typed, takes the room of the last terms if need be.
+    """
+    texts, style, urgent = _state(standing, glyphs)
+    terms = list(standing.terms)
+    while True:
+        pieces = _numbers(standing, terms, width, glyphs)
+        room = width - sum(cell_len(text) for text, _ in pieces)
+        fitting = [text for text in texts if cell_len(text) + 1 < room]
+        if fitting or not (urgent and terms):
+            break
+        terms.pop()
+    text = fitting[0] if fitting else texts[-1] if urgent else ""
+    return [*pieces, (right(f"{text} ", max(0, room), glyphs.more), style)]
+
+
+def _numbers(
+    standing: Standing, terms: Sequence[tuple[str, float | None]], width: int, glyphs: Glyphs
+) -> list[Piece]:
     room = max(6, len(str(standing.step)))
     pieces: list[Piece] = [(" step ", DIM), (f"{standing.step:<{room}}", "")]
-    if standing.terms:
-        labels = [f"{glyphs.dot} {name} " for name, _ in standing.terms]
+    if terms:
+        labels = [f"{glyphs.dot} {name} " for name, _ in terms]
         space = width - 6 - room - sum(map(len, labels))
         field = max(7, min(11, space // len(labels)))
-        for label, (_, value) in zip(labels, standing.terms, strict=True):
+        for label, (_, value) in zip(labels, terms, strict=True):
             bad = value is not None and not np.isfinite(value)
             text = number(value, field - 1, none=glyphs.none).lstrip().ljust(field)
             pieces += [(label, DIM), (text, BAD if bad else "")]
     fitting = [hint for hint in standing.hints if 6 + room + len(hint) + 12 <= width]
-    pieces += [(hint, KEY) for hint in fitting[:1]]
-    used = sum(cell_len(text) for text, _ in pieces)
-    return [*pieces, _state(standing, max(0, width - used), glyphs)]
+    return pieces + [(hint, KEY) for hint in fitting[:1]]
 
 
-def _state(standing: Standing, room: int, glyphs: Glyphs) -> Piece:
+def _state(standing: Standing, glyphs: Glyphs) -> tuple[list[str], str, bool]:
+    """Ways to say it from the longest to the shortest, the style, and whether it can wait not."""
     if standing.count:
-        return right(f"{standing.count} then n ", room), KEY
+        return [f"{standing.count} then n", f"{standing.count} n"], KEY, True
     if standing.dead:
-        return right("engine ended ", room), BAD
+        return ["engine ended", "ended"], BAD, True
     if standing.phase:
-        return right(f"{safe(standing.phase)}{glyphs.more} ", room, glyphs.more), WARN
+        return [f"{safe(standing.phase)}{glyphs.more}"], WARN, True
     if standing.running:
-        rate = f"{glyphs.run} {_rate(standing.rate)} " if standing.rate else f"{glyphs.run} "
-        return right(rate if len(rate) <= room else f"{glyphs.run} ", room), GOOD
+        rate = [f"{glyphs.run} {_rate(standing.rate)}"] if standing.rate else []
+        return [*rate, glyphs.run], GOOD, False
     word, dot = standing.state or "paused", f" {glyphs.dot} "
-    for count in range(len(standing.about), -1, -1):
-        text = dot.join([*map(safe, standing.about[:count]), word]) + " "
-        if cell_len(text) + 2 <= room:
-            return right(text, room), BAD if word == "failed" else DIM
-    return " " * room, DIM
+    about = [safe(part) for part in standing.about]
+    texts = [dot.join([*about[:count], word]) for count in range(len(about), -1, -1)]
+    return texts, BAD if word == "failed" else DIM, False
 
 
 def _rate(rate: float) -> str:
@@ -149,7 +177,8 @@ def fault_texts(fault: Fault | None, dead: str, glyphs: Glyphs) -> tuple[str, st
         return "", ""
     where = f"{safe(fault.where)}: " if fault.where else ""
     todo = [safe(fault.todo)] if fault.todo else []
-    todo += ["e shows the traceback" if fault.trace else "e shows all of it"]
+    if "e shows" not in fault.todo:
+        todo.append("e shows the traceback" if fault.trace else "e shows all of it")
     return f"{where}{safe(fault.what)}", f" {glyphs.dot} ".join(todo)
 
 

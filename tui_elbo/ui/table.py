@@ -27,6 +27,7 @@ class Table(Canvas, can_focus=True):
         ascii: draw with ASCII characters alone.
     """
 
+    TILES = 7
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "move(-1)", show=False),
         Binding("down", "move(1)", show=False),

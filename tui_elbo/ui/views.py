@@ -163,7 +163,8 @@ def error_lines(fault: Fault) -> Iterator[Line]:
     for text, style in ((fault.what, BAD), (fault.where, ""), (fault.todo, WARN)):
         for line in safe(text, lines=True).splitlines():
             yield [(line, style)]
-    yield [(f"The run stands at step {fault.step}.", DIM)]
+    if fault.kind != "load":
+        yield [(f"The run stands at step {fault.step}.", DIM)]
     if fault.trace:
         yield [("", "")]
         for line in safe(fault.trace, lines=True).splitlines():
@@ -218,7 +219,9 @@ class Confirm(ModalScreen[bool]):
 
     DEFAULT_CSS = """
     Confirm { align: left bottom; }
-    Confirm Lines { height: 1; width: 1fr; background: $background; }
+    Confirm Lines {
+        height: 1; width: 1fr; background: $background; scrollbar-gutter: auto;
+    }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
