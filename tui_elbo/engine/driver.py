@@ -12,7 +12,8 @@ from tui_elbo.conditions import Condition, parse
 from tui_elbo.engine.blame import place, said, trimmed
 from tui_elbo.engine.describe import estimator, optimizer, plain
 from tui_elbo.engine.due import Always, Budget
-from tui_elbo.engine.session import Session, warm_up
+from tui_elbo.engine.session import Session
+from tui_elbo.engine.shared import warm_up
 from tui_elbo.errors import ElboError, UsageError
 from tui_elbo.protocol import (
     AnyCommand,

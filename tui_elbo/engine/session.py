@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import math
 import time
-from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-
-import torch
 
 from tui_elbo.engine.blame import place, said, trimmed
 from tui_elbo.engine.collector import Collector, Meets, Observation
 from tui_elbo.engine.describe import estimator, optimizer
 from tui_elbo.engine.due import Always, Budget, Due
 from tui_elbo.engine.loading import Scenario
-from tui_elbo.engine.shared import here
+from tui_elbo.engine.past import Past
+from tui_elbo.engine.shared import here, warm_up
 from tui_elbo.engine.stepper import Stepper
 from tui_elbo.engine.suspects import Suspects
-from tui_elbo.engine.timeline import Timeline
 from tui_elbo.engine.tuning import apply
 from tui_elbo.errors import StepError, UsageError
 from tui_elbo.protocol import Tuning
@@ -103,10 +100,7 @@ class Session:
         self._execute()
         self.steps_taken = 0
         """The step at which the run stands."""
-        self.repeatable = True
-        """False once a step that was run again gave another loss than before."""
-        self._losses = array("d")
-        self._tunings: list[tuple[int, Tuning]] = []
+        self._past = Past(self._memory)
         self._ready: list[Batch] = []
         self._suspects = Suspects()
         self.non_finite = None
@@ -124,7 +118,12 @@ class Session:
     @property
     def checkpoint_bytes(self) -> int:
         """What the checkpoints take, about."""
-        return self._timeline.size
+        return self._past.timeline.size
+
+    @property
+    def repeatable(self) -> bool:
+        """False once a step that was run again gave another loss than before."""
+        return self._past.repeatable
 
     def step(self) -> StepRecord:
         """Take one step.
@@ -178,10 +177,9 @@ class Session:
             what = f"there is no step {step}"
             raise UsageError(what, todo=f"choose one from 0 to {self.steps_taken}")
         self.flush()
-        self._timeline.forget_after(step)
+        self._past.timeline.forget_after(step)
         self._stand_at(step)
-        del self._losses[step:]
-        self._tunings = [one for one in self._tunings if one[0] <= step]
+        self._past.forget_after(step)
         if self._suspects.step is not None and self._suspects.step > step:
             self._suspects = Suspects()
         self.steps_taken, self.non_finite = step, None
@@ -212,7 +210,7 @@ class Session:
             self.stepping = False
             if before is None or not self._stepper.restore(before):
                 self._failed = True
-        self._tunings.append((self.steps_taken, tuning))
+        self._past.tuned(self.steps_taken, tuning)
         return words
 
     def _execute(self) -> None:
@@ -224,7 +222,6 @@ class Session:
             self.stepping = False
         terms, params = self._stepper.terms, self._stepper.params
         self._collector = Collector(terms, params, self._next_layout)
-        self._timeline = Timeline(self._memory)
         self._keep_when_running = Budget(0.02)
         self._failed = False
 
@@ -237,15 +234,12 @@ class Session:
         self.non_finite = NonFinite(step, loss, "") if bad else None
         self.due.took(seen.watching if due else 0.0, seen.seconds)
         self._collector.add(seen)
-        self._losses.append(loss)
         self.steps_taken = step
-        if self._memory:
-            self._keep(keep, seen.seconds)
+        self._past.took(self._stepper, keep, seen.seconds)
 
     def _taken(self, step: int, *, due: bool) -> Observation:
-        for after, tuning in self._tunings:
-            if after == step - 1:
-                apply(self._stepper, tuning)
+        for tuning in self._past.tunings(step - 1):
+            apply(self._stepper, tuning)
         self.stepping = True
         try:
             return self._stepper.take(due=due)
@@ -257,14 +251,6 @@ class Session:
         finally:
             self.stepping = False
 
-    def _keep(self, when: Due, seconds: float) -> None:
-        cost = 0.0
-        if when.at(self._stepper.taken):
-            begin = time.perf_counter()
-            self._timeline.add(self._stepper.capture())
-            cost = time.perf_counter() - begin
-        when.took(cost, seconds)
-
     def _stand_at_present(self) -> None:
         if self._failed or self._stepper.taken != self.steps_taken:
             self._stand_at(self.steps_taken)
@@ -275,9 +261,10 @@ class Session:
         A failed step leaves random state and lazily made things behind; nothing of them is saved
         at each step, since that would cost every step.
         """
-        checkpoint = self._timeline.nearest(step)
+        checkpoint = self._past.timeline.nearest(step)
         if checkpoint is None or not self._stepper.restore(checkpoint):
             self._next_layout = self._collector.next_layout
+            self._past.timeline.forget_after(0)
             self._execute()
         self._failed = False
         first = self._stepper.taken + 1
@@ -290,15 +277,9 @@ class Session:
     def _repeat_step(self, dense: int) -> None:
         step = self._stepper.taken + 1
         self._taken(step, due=False)
-        loss, wanted = self._stepper.loss, self._losses[step - 1]
-        if self.repeatable and not _same(loss, wanted):
-            self.repeatable = False
-            self._warn(
-                f"step {step}, run again, gave loss {loss!r} and not {wanted!r}: the scenario "
-                "keeps state of its own, or its file has changed (R reloads it)"
-            )
-        if self._memory and step > dense and step % DENSE_EVERY == 0:
-            self._timeline.add(self._stepper.capture())
+        wrong = self._past.repeated(self._stepper, keep=step > dense and step % DENSE_EVERY == 0)
+        if wrong:
+            self._warn(wrong)
 
     def _collect(self) -> None:
         batches = self._collector.flush()
@@ -318,12 +299,3 @@ class Session:
             what += f" ({self._suspects.first})"
         where = place(error, self.source.own) or str(self.source.path)
         return StepError(what, where=where, todo=stays, trace=trimmed(error))
-
-
-def warm_up() -> None:
-    """Import what torch imports at the first optimiser: most of a second, better spent early."""
-    torch.optim.Adam([torch.zeros(1, requires_grad=True)])
-
-
-def _same(a: float, b: float) -> bool:
-    return a == b or (math.isnan(a) and math.isnan(b))

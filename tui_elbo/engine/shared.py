@@ -75,3 +75,8 @@ def here(threads: int, device: str | None) -> Surroundings:
     except OSError:
         folder = os.sep
     return Surroundings(threads, device, folder)
+
+
+def warm_up() -> None:
+    """Import what torch imports at the first optimiser: most of a second, better spent early."""
+    torch.optim.Adam([torch.zeros(1, requires_grad=True)])
