@@ -43,6 +43,8 @@ def test_no_theta() -> None:
     log_p, log_q = expected_log_p(loc, scale), expected_log_q(scale)
     assert settled(log_p, -6.34, tail=500, widest=0.2)
     assert settled(log_p - log_q, -5.7304731, tail=500)
+    assert settled(trained.elbo, -5.7304731, tail=500)
+    assert agrees(trained.end.log_p, expected_log_p(loc[-1], scale[-1]))
     # The draw moves log p and log q by 0.7 nats, and hardly their difference.
     assert trained.end.log_p.std() == pytest.approx(math.sqrt(0.5), rel=0.2)
     assert trained.elbo[-200:].std() < 0.25
@@ -73,6 +75,8 @@ def test_fixed_mean_guide() -> None:
     assert 0.03 < phi[-700:].std() < 0.2
     # One draw's luck, at phi itself: log p = c - (1 + φε)²/2, log p - log q = c' - ½ - φε + ...
     now = phi[-1]
+    assert agrees(trained.end.log_p, expected_log_p(now), widest=0.2)
+    assert agrees(trained.end.log_q, expected_log_q(now))
     assert trained.end.log_p.std() == pytest.approx(math.sqrt(now**2 + now**4 / 2), rel=0.2)
     assert 0.8 < trained.end.elbo.std() < 1.2
 
