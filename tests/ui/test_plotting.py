@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -139,7 +142,7 @@ def test_a_drawing_at_80_columns():
     drawing = sketch(Curve(values, 1, 412, (("log p(x)", -5.73),)), 34, 6, Look(axis=True))
     assert drawing.text.split("\n") == [
         "      0┤",
-        "       │⠒ ⠒ ⠒ ⠒ ⠒⢀⠒⣀⢀⣀⣀⣀⠤⠤⠤⠤⠤⠄⠒ ⠒",
+        "       │⠒⠒  ⠒⠒  ⠒⠒⣀⣀⢀⣀⣀⣀⠤⠤⠤⠤⠤⠄  ⠒⠒",
         "    -15┤    ⣠⢀⡠⠤⠒⠒⠉⠉⠁⠁⠈",
         "       │⢀⣰⡠⠔⠊⠁",
         "    -30┤⠒⠉",
@@ -153,7 +156,7 @@ def test_a_drawing_in_ascii():
     drawing = sketch(Curve(values, 1, 412, (("log p(x)", -5.73),), 300), 34, 6, look)
     assert drawing.text.split("\n") == [
         "      0+               |",
-        "       |- - - - -.-.**********- -",
+        "       |--  --  --..**********  --",
         "    -15+    .*******...|",
         "       |.****.         |",
         "    -30+*.             |",
@@ -165,6 +168,7 @@ def test_a_large_drawing():
     values = svi(3000)
     drawing = sketch(Curve(values, 1, 3000), 72, 14, Look(axis=True))
     assert drawing.text.split("\n") == [
+        "      0┤",
         "       │",
         "     -5┤         ⣤⣠⣦⣦⣶⣤⢀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀",
         "       │     ⣀⣴⣾⢀⠤⠔⠒⠉⠉⠉⠁⠟⠿⠛⠛⠿⠻⠟⠿⠛⠛⠛⠿⠻⠟⠿⠛⠛⠛⠟⠿⠿⠿⠻⠛⠛⠛⠿⠻⠿⠻⠛⠛⠋⠿⠻⠟⠿⠛⠛⠻⠻⠻⠿⠿⠻⠛⠛⠻",
@@ -177,9 +181,21 @@ def test_a_large_drawing():
         "    -25┤⢀⠎",
         "       │⠎",
         "    -30┤⠟",
-        "       │",
         "   step 0        500        1000      1500       2000       2500    3000",
     ]
+
+
+def test_plotext_is_imported_with_the_first_mark_to_draw():
+    program = (
+        "import sys, numpy as np, tui_elbo.ui.panes.curve\n"
+        "from tui_elbo.ui.plotting import Curve, sketch\n"
+        "sketch(Curve(np.array([np.nan]), 1, 1), 40, 8)\n"
+        "assert 'plotext' not in sys.modules\n"
+        "sketch(Curve(np.array([1.0]), 1, 1), 40, 8)\n"
+        "assert 'plotext' in sys.modules\n"
+        "assert not {'torch', 'pyro'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_the_first_loss_does_not_flatten_the_rest():

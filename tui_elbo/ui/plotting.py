@@ -28,6 +28,9 @@ _COLOURS = {REFERENCE: 1, BAND: 2, MEAN: 3}
 _INKS = {str(colour): ink for ink, colour in _COLOURS.items()}
 _MARKERS = {REFERENCE: "-", BAND: ".", MEAN: "*"}
 
+DASH = 2
+"""Cells of a reference line's dashes, and between them: each change of ink costs bytes."""
+
 Cells = tuple[tuple[str, ...], tuple[str, ...]]
 """Rows of characters and rows of inks, of equal lengths."""
 
@@ -155,7 +158,7 @@ def _part(
     for y in canvas.dots(heights, axes).tolist():
         dashes = np.arange(origin * per, end * per)
         if not isnan(y):
-            pen.dots(dashes[dashes // per % 2 == 0] - origin * per, y)
+            pen.dots(dashes[dashes // per // DASH % 2 == 0] - origin * per, y)
     mean = canvas.dots(mean, axes)
     for xs, ys in _runs(x, mean, mean):
         pen.line(xs, ys, MEAN)
@@ -197,45 +200,40 @@ def _unzipped(line: list[tuple[int, float]]) -> tuple[list[int], list[float]]:
 
 
 class _Pen:
-    """A plotext figure of bare marks.
-
-    plotext keeps one figure for the whole process, so a pen is used up before the next is made,
-    on one thread.
-    """
+    """Marks to be made on some columns of a canvas."""
 
     def __init__(self, width: int, canvas: Canvas) -> None:
-        self._size = (width, canvas.height)
-        self._ascii = canvas.ascii
-        self._blank = True
-        plt = self._plt = _plotext()
-        plt.clear_data()
-        plt.plot_size(width, canvas.height)
-        plt.xlim(0, max(1, width * canvas.per_column - 1))
-        plt.ylim(0, max(1, canvas.top))
+        self._width, self._canvas = width, canvas
+        self._marks: list[tuple[list[int], list[float], str]] = []
 
     def dots(self, xs: Ints, y: float) -> None:
-        """Single marks at one height."""
+        """A reference line's dots, at one height."""
         if len(xs):
-            self._blank = False
-            self._plt.scatter(xs.tolist(), [y] * len(xs), **self._style(REFERENCE))
+            self._marks.append((xs.tolist(), [y] * len(xs), REFERENCE))
 
     def line(self, xs: list[int], ys: list[float], ink: str) -> None:
-        """A line through points."""
-        self._blank = False
-        self._plt.plot(xs, ys, **self._style(ink))
+        """A line through points, over what has been drawn before."""
+        self._marks.append((xs, ys, ink))
 
     def cells(self) -> Cells:
-        """What has been drawn."""
-        width, height = self._size
-        if self._blank or width <= 0:
-            return (" " * width,) * height, (BLANK * width,) * height
-        lines = self._plt.build().split("\n")[:height]
-        pairs = [_inked(line) for line in lines]
-        return tuple(text for text, _ in pairs), tuple(ink for _, ink in pairs)
+        """What has been drawn.
 
-    def _style(self, ink: str) -> dict[str, Any]:
-        marker = _MARKERS[ink] if self._ascii else "braille"
-        return {"marker": marker, "color": _COLOURS[ink]}
+        plotext keeps one figure for the whole process, so this is for one thread.
+        """
+        width, height = self._width, self._canvas.height
+        if not self._marks or width <= 0:
+            return (" " * width,) * height, (BLANK * width,) * height
+        plt = _plotext()
+        plt.clear_data()
+        plt.plot_size(width, height)
+        plt.xlim(0, max(1, width * self._canvas.per_column - 1))
+        plt.ylim(0, max(1, self._canvas.top))
+        for xs, ys, ink in self._marks:
+            draw = plt.scatter if ink == REFERENCE else plt.plot
+            marker = _MARKERS[ink] if self._canvas.ascii else "braille"
+            draw(xs, ys, marker=marker, color=_COLOURS[ink])
+        pairs = [_inked(line) for line in plt.build().split("\n")[:height]]
+        return tuple(text for text, _ in pairs), tuple(ink for _, ink in pairs)
 
 
 def _inked(line: str) -> tuple[str, str]:

@@ -113,21 +113,16 @@ def _wanted(curve: Curve, mode: Mode, sign: int) -> tuple[float, float] | None:
 
 
 def _core(finite: Floats, low: float, high: float) -> tuple[float, float]:
-    """The range without its outliers: those that would make it more than twice as wide.
+    """The range without its outliers: nine tenths of the numbers, and as much again at either end.
 
-    Of a few steps nobody can tell, so there they are further away.
+    Of a few steps nobody can tell, so there it is more.
     """
     count = len(finite)
-    cut = count // 50 + (count >= 5)
-    if cut == 0:
-        return low, high
+    cut = max(count // 20, int(count >= 5))
     ordered = np.partition(finite, [cut, count - 1 - cut])
     inner, outer = float(ordered[cut]), float(ordered[count - 1 - cut])
     room = max(outer - inner, 1e-3 * max(abs(inner), abs(outer))) * (1 + LEAST_SPAN / count)
-    return (
-        low if inner - low <= room else inner,
-        high if high - outer <= room else outer,
-    )
+    return max(low, inner - room), min(high, outer + room)
 
 
 def _with_references(curve: Curve, sign: int, low: float, high: float) -> tuple[float, float]:

@@ -39,7 +39,7 @@ from tui_elbo.ui.text import safe
 STRIP = 4
 """Columns of a strip: narrower ones send fewer cells that are the same, but more cursor moves."""
 
-SHARE = 60
+SHARE = 40
 """Bytes, about, that a pane may send in a frame of a live run without leaving out later ones."""
 
 LEFT_OUT = 4
