@@ -132,6 +132,11 @@ def window(values: Floats, first: int, last: int, width: int, span: int | None =
     # Both are NaN where any number is.
     if np.isfinite(low).all() and np.isfinite(high).all():
         return Window(step, low, high, _means(part, edges, sizes), sizes, np.zeros(len(edges)))
+    return _gapped(part, edges, step, sizes)
+
+
+def _gapped(part: Floats, edges: npt.NDArray[np.int64], step: Floats, sizes: Floats) -> Window:
+    """The window of numbers some of which are not finite."""
     good = np.isfinite(part)
     finite = np.add.reduceat(good, edges, dtype=np.float64)
     some = finite > 0

@@ -83,7 +83,7 @@ class CurvePane(Widget, can_focus=True):
         & > .curve--band { color: $primary 75%; text-style: dim; }
         & > .curve--mean { color: $text; text-style: bold; }
         & > .curve--reference { color: $warning; }
-        & > .curve--axis { color: $foreground 65%; text-style: dim; }
+        & > .curve--axis { color: $foreground 80%; text-style: dim; }
         & > .curve--cursor { color: $success; text-style: bold; }
         & > .curve--mark { color: $success; text-style: dim; }
         & > .curve--broken { color: $error; text-style: bold; }
