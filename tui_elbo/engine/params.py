@@ -61,7 +61,7 @@ class ParamPlan:
     large: list[Tracked]
     """Only those whose sums have been taken."""
     has_grad: tuple[bool, ...]
-    """For each small parameter."""
+    """For each small parameter, then for each large one."""
     infos: tuple[ParamInfo, ...]
 
     def columns(self, steps: list[StepParams]) -> dict[Column, Floats]:
@@ -72,7 +72,7 @@ class ParamPlan:
         sums = table([step.sums for step in steps])
         found: dict[Column, Floats] = {}
         start = grad_start = 0
-        for index, (param, has_grad) in enumerate(zip(self.small, self.has_grad, strict=True)):
+        for index, (param, has_grad) in enumerate(zip(self.small, self.has_grad, strict=False)):
             name, end = param.name, start + param.tensor.numel()
             values = after[:, start:end]
             if param.to_constrained is not None:
@@ -91,6 +91,8 @@ class ParamPlan:
         for index, param in enumerate(self.large):
             for offset, name in enumerate(_SUMMED):
                 row = index * len(_SUMMED) + offset
+                if name == "grad_norm" and not self.has_grad[len(self.small) + index]:
+                    continue
                 found[Column("param", param.name, name)] = sums[:, row]
         return found
 
@@ -139,6 +141,7 @@ class ParamWatch:
                 self._last[param.name] = param.tensor.detach().clone()
         for param in self._large if self._due else ():
             grad = param.tensor.grad
+            self._has_grad.append(grad is not None)
             self._large_before.append(param.tensor.detach().clone())
             self._large_grads.append(
                 torch.tensor(torch.nan) if grad is None else torch.linalg.vector_norm(grad)

@@ -1,0 +1,156 @@
+"""The engine's process, spoken to from a test: commands go in, events come out, in order.
+
+Nothing here sleeps: each wait is for an event, for the end of the connection or for that of the
+process, and fails after `PATIENCE` seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from tui_elbo import protocol
+from tui_elbo.protocol import AnyEvent, Command, Event, Fault, Hello, Level, NewLayout, Rows
+from tui_elbo.records import Batch, Layout, StepRecord
+
+E = TypeVar("E", bound=Event)
+
+PATIENCE = 30.0
+"""Seconds after which an event is not expected to come any more. No test waits for it."""
+
+
+class ClosedError(Exception):
+    """The engine has closed the connection."""
+
+
+class Client:
+    """The terminal's side of the protocol.
+
+    Args:
+        folder: the engine's working folder; None: the test's own.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._line, theirs = socket.socketpair()
+        self._line.settimeout(PATIENCE)
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the client
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "tui_elbo.engine", str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            cwd=folder,
+        )
+        theirs.close()
+        self._decoder: protocol.Decoder[AnyEvent] = protocol.Decoder(AnyEvent)
+        self._coming: deque[AnyEvent] = deque()
+        self._seq = 0
+        self.layouts: dict[int, Layout] = {}
+        self.batches: list[Batch] = []
+        """Every batch of steps since the newest `Load` or `Restart`."""
+        self.seen: list[AnyEvent] = []
+        """Every event since then."""
+
+    def send(self, command: Command) -> int:
+        """Send the command under the next number; returns the number."""
+        self._seq += 1
+        fields = {name: getattr(command, name) for name in command.__struct_fields__}
+        if isinstance(command, (protocol.Load, protocol.Restart)):
+            self.layouts, self.batches, self.seen = {}, [], []
+        self.send_bytes(protocol.frame(type(command)(**{**fields, "seq": self._seq})))
+        return self._seq
+
+    def send_bytes(self, data: bytes) -> None:
+        self._line.sendall(data)
+
+    def hang_up(self) -> None:
+        self._line.close()
+
+    def interrupt(self) -> None:
+        os.kill(self.process.pid, signal.SIGINT)
+
+    def next(self) -> AnyEvent:
+        """The next event.
+
+        Raises:
+            ClosedError: when there will be none.
+        """
+        while not self._coming:
+            data = self._line.recv(1 << 20)
+            if not data:
+                raise ClosedError
+            self._coming += self._decoder.feed(data)
+        event = self._coming.popleft()
+        self.seen.append(event)
+        if isinstance(event, NewLayout):
+            self.layouts[event.layout.id] = event.layout
+        if isinstance(event, Rows):
+            self.batches.append(protocol.batch(event, self.layouts))
+        return event
+
+    def until(self, kind: type[E], matches: Callable[[E], bool] | None = None) -> E:
+        """The next event of this kind that matches; those before it are in `seen`."""
+        while True:
+            event = self.next()
+            if isinstance(event, kind) and (matches is None or matches(event)):
+                return event
+
+    def still(self, seq: int) -> Level:
+        """The level at which the engine stands still and has carried out command `seq`."""
+        return self.until(Level, lambda x: x.seq >= seq and x.state in ("paused", "failed"))
+
+    def ask(self, command: Command) -> Level:
+        """Send the command and wait until the engine stands still."""
+        return self.still(self.send(command))
+
+    def load(self, path: Path | str, **options: object) -> Level:
+        return self.ask(protocol.Load(target=str(path), **options))  # type: ignore[arg-type]
+
+    def faults(self) -> list[Fault]:
+        return [event for event in self.seen if isinstance(event, Fault)]
+
+    def records(self) -> list[StepRecord]:
+        """Every step so far, after a check that none is missing."""
+        step = 1
+        for batch in self.batches:
+            assert batch.first == step
+            step += batch.steps
+        return [record for batch in self.batches for record in batch.records()]
+
+    def end(self) -> int:
+        """Wait until the engine has ended of itself; returns its exit code."""
+        return self.process.wait(PATIENCE)
+
+    def output(self) -> bytes:
+        """What the engine's process has printed so far."""
+        self._output.seek(0)
+        return self._output.read()
+
+    def close(self) -> None:
+        self._line.close()
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self._output.close()
+
+
+@contextmanager
+def engine(folder: Path | None = None) -> Iterator[Client]:
+    """An engine that has said hello."""
+    client = Client(folder)
+    try:
+        assert client.until(Hello).version == protocol.VERSION
+        yield client
+    finally:
+        client.close()

@@ -1,0 +1,290 @@
+"""An engine whose model hangs, prints, forks or closes things; and one whose terminal goes away."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.engine.client import Client, ClosedError, engine
+from tests.engine.sources import SMALL, small, write
+from tui_elbo import protocol
+from tui_elbo.protocol import Level, Load, Pause, Phase, Remark, Restart, Run, Step
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Client]:
+    with engine() as client:
+        yield client
+
+
+HANGS = """
+import warnings
+warnings.simplefilter("always")
+hang = True
+def forever():
+    warnings.warn("hanging")  # tells the terminal, which then knows that the loop has begun
+    while hang:
+        pass
+"""
+
+
+def hanging(at: int) -> str:
+    """Hangs on this step."""
+    batch = f"def batch(step):\n    if step == {at}: forever()\n    return ()\n"
+    return small(tail=HANGS + batch)
+
+
+def hung(client: Client) -> None:
+    client.until(Remark, lambda remark: remark.text.startswith("hanging"))
+
+
+def test_ctrl_c_shows_where_a_step_hangs(client: Client, tmp_path: Path) -> None:
+    path = write(tmp_path, SMALL)
+    client.load(path)
+    client.ask(Step(count=12))
+    plain = [record.loss for record in client.records()]
+    write(tmp_path, hanging(7))
+    client.load(path)
+    asked = client.send(Run(until=20))
+    hung(client)
+    client.interrupt()
+    level = client.still(asked)
+    (fault,) = client.faults()
+    assert (fault.kind, fault.step, level.step) == ("interrupted", 6, 6)
+    assert "step 7 was interrupted" in fault.what
+    assert fault.where.startswith(f"{path}:")
+    assert "in forever\n" in fault.trace
+    assert fault.trace.splitlines()[-1] == "KeyboardInterrupt"
+    assert "tui_elbo" not in fault.trace.replace(str(path), "")
+    asked = client.send(Step())
+    hung(client)
+    client.interrupt()
+    assert client.still(asked).step == 6
+    path.write_text(SMALL)
+    client.ask(Restart())
+    assert client.ask(Step(count=12)).step == 12
+    assert [record.loss for record in client.records()] == plain
+
+
+def test_ctrl_c_shows_where_a_file_hangs_while_it_is_loaded(client: Client, tmp_path: Path) -> None:
+    path = write(tmp_path, small(tail=HANGS + "\nforever()\n"))
+    asked = client.send(Load(target=str(path)))
+    hung(client)
+    client.interrupt()
+    assert client.still(asked).state == "failed"
+    (fault,) = client.faults()
+    assert (fault.kind, fault.what) == ("interrupted", "loading was interrupted")
+    assert fault.where.startswith(f"{path}:")
+    assert "in forever" in fault.trace
+    path.write_text(SMALL)
+    assert client.ask(Restart()).state == "paused"
+    assert client.ask(Step()).step == 1
+
+
+def test_ctrl_c_finds_the_file_after_a_change_of_folder(tmp_path: Path) -> None:
+    """The scenario is named relative to a folder that the model leaves."""
+    write(tmp_path, hanging(2).replace(HANGS, HANGS + "import os\nos.chdir('/')\n"))
+    with engine(tmp_path) as client:
+        client.load("scenario.py")
+        asked = client.send(Step(count=5))
+        hung(client)
+        client.interrupt()
+        assert client.still(asked).step == 1
+        assert client.faults()[0].kind == "interrupted"
+        assert client.faults()[0].where.startswith(str(tmp_path / "scenario.py"))
+        write(tmp_path, SMALL)
+        assert client.ask(Restart()).step == 0
+        assert client.ask(Step(count=2)).step == 2
+
+
+def test_ctrl_c_between_two_commands_does_nothing(client: Client, tmp_path: Path) -> None:
+    client.load(write(tmp_path, SMALL))
+    for _ in range(5):
+        client.interrupt()
+        client.ask(Pause())
+    assert client.ask(Step(count=3)).step == 3
+    assert client.faults() == []
+
+
+def test_many_interrupts_leave_the_run_as_it_was(client: Client, tmp_path: Path) -> None:
+    client.load(write(tmp_path, SMALL))
+    client.ask(Run(until=150))
+    plain = [record.loss for record in client.records()]
+    client.ask(Restart())
+    for _ in range(15):
+        asked = client.send(Run(until=150))
+        client.until(Level, lambda x, asked=asked: x.seq == asked and x.state == "running")  # type: ignore[misc]
+        client.interrupt()
+        client.still(asked)
+        client.ask(Step(count=3))
+    client.ask(Run(until=150))
+    assert [record.loss for record in client.records()] == plain
+
+
+def test_ctrl_c_while_messages_are_sent_cuts_none(client: Client, tmp_path: Path) -> None:
+    """The model tells more than the socket holds, and the terminal does not read."""
+    noise = "import warnings\nimport os, signal\ndef batch(step):\n"
+    noise += "    for i in range(400):\n        warnings.warn(f'{i}' + 'w' * 9000)\n"
+    client.load(write(tmp_path, small(tail=noise + "    return ()\n")))
+    client.send(Step())
+    client.until(Remark)
+    for _ in range(20):
+        client.interrupt()
+    client.ask(Pause())
+    assert {fault.kind for fault in client.faults()} == {"interrupted"}
+    for event in client.seen:
+        if isinstance(event, Remark):
+            number = event.text.partition("w")[0]
+            assert event.text.startswith(number + "w" * 9000)
+
+
+THREADS = """
+import threading, warnings
+warnings.simplefilter("always")
+def shout(name):
+    for i in range(300): warnings.warn(f"{name}-{i}-" + "w" * 3000)
+shouting = [threading.Thread(target=shout, args=(name,)) for name in "abc"]
+for thread in shouting: thread.start()
+def batch(step):
+    if step == 300:
+        for thread in shouting: thread.join()
+    return ()
+"""
+
+
+def test_threads_that_warn_do_not_mix_the_messages(client: Client, tmp_path: Path) -> None:
+    client.load(write(tmp_path, small(tail=THREADS)))
+    client.ask(Run(until=300))
+    texts = [event.text for event in client.seen if isinstance(event, Remark)]
+    warned = [text for text in texts if text[:2] in ("a-", "b-", "c-")]
+    assert len(warned) > 400
+    assert {text.partition("w")[2][:2999] for text in warned} == {"w" * 2999}
+    assert len(client.records()) == 300
+
+
+FORKS = """
+import os, warnings
+def batch(step):
+    child = os.fork()
+    if child == 0:
+        {act}
+        os._exit(0)
+    os.waitpid(child, 0)
+    return ()
+"""
+
+
+@pytest.mark.parametrize("act", ["warnings.warn('from the child')", "raise ValueError('child')"])
+def test_a_forked_child_says_nothing_on_our_line(client: Client, tmp_path: Path, act: str) -> None:
+    client.load(write(tmp_path, small(tail=FORKS.format(act=act))))
+    assert client.ask(Step(count=2)).step == 2
+    assert client.faults() == []
+    assert not any(isinstance(event, Remark) for event in client.seen)
+
+
+CLOSES = {
+    "stdout": "import sys; sys.stdout.close()",
+    "none": "import sys; sys.stdout = sys.stderr = None",
+    "fd": "import os; os.close(1); os.close(2); print('lost')",
+    "modules": "import sys; sys.stdout = object()",
+    "signal": "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)",
+    "stdin": "input()",
+}
+
+
+@pytest.mark.parametrize("what", CLOSES)
+def test_what_a_model_closes_does_not_end_the_engine(what: str, tmp_path: Path) -> None:
+    body = "\n".join(f"        {line}" for line in CLOSES[what].split("; "))
+    tail = f"\ndef batch(step):\n    try:\n{body}\n    except (OSError, ValueError, EOFError):\n"
+    with engine() as client:
+        client.load(write(tmp_path, small(tail=tail + "        pass\n    return ()\n")))
+        assert client.ask(Step(count=2)).step == 2
+        assert client.ask(Restart()).step == 0
+        assert client.ask(Step(count=2)).step == 2
+
+
+PRINTS = r"""
+import ctypes, os, sys
+c = ctypes.CDLL(None)
+def batch(step):
+    if step == 1: print("x" * 10**7)
+    if step == 2: c.printf(b"from C\n"); c.fflush(None)
+    if step == 3: os.write(1, b"to one\n"); os.write(2, b"to two\n")
+    if step == 4: print("\x1b[31m\x1b]0;title\x07 escapes")
+    if step == 5: sys.stdout.write("no newline")
+    return ()
+"""
+
+
+def test_what_a_model_prints_goes_to_its_output_alone(tmp_path: Path) -> None:
+    with engine() as client:
+        client.load(write(tmp_path, small(tail=PRINTS)))
+        assert client.ask(Step(count=5)).step == 5
+        client.ask(Pause())
+        assert client.faults() == []
+        assert len(client.records()) == 5
+        output = client.output()
+    expected = b"x" * 10**7 + b"\nfrom C\nto one\nto two\n"
+    assert output == expected + b"\x1b[31m\x1b]0;title\x07 escapes\nno newline"
+
+
+def test_an_engine_killed_closes_the_line(tmp_path: Path) -> None:
+    with engine() as client:
+        client.load(write(tmp_path, SMALL))
+        client.ask(Step(count=3))
+        client.process.kill()
+        with pytest.raises(ClosedError):
+            client.until(Level)
+        assert client.end() == -signal.SIGKILL
+        assert len(client.records()) == 3
+
+
+def test_the_engine_ends_with_its_terminal_even_while_it_hangs(tmp_path: Path) -> None:
+    with engine() as client:
+        client.load(write(tmp_path, hanging(1)))
+        client.send(Step())
+        hung(client)
+        client.hang_up()
+        assert client.end() == 0
+
+
+def test_the_engine_ends_with_its_terminal_while_it_imports() -> None:
+    with engine() as client:
+        client.until(Phase)
+        client.hang_up()
+        assert client.end() == 0
+
+
+DEEP = b"\x82\xa4type\xa5Pause\xa1x" + b"\x91" * 200_000 + b"\xc0"
+
+FRAMES = {
+    "huge": (2**31).to_bytes(4, "little"),
+    "empty": bytes(4),
+    "no-msgpack": b"\x01\x00\x00\x00\xc1",
+    "unknown": protocol.frame(Pause()).replace(b"Pause", b"Reset"),
+    "an-event": protocol.frame(Phase("x")),
+    "wrong-type": protocol.frame(Step(count=1)).replace(b"count\x01", b"count\xc0"),
+    "deep": len(DEEP).to_bytes(4, "little") + DEEP,
+}
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_a_message_that_does_not_decode_ends_the_engine(name: str) -> None:
+    with engine() as client:
+        client.send_bytes(FRAMES[name])
+        with pytest.raises(ClosedError):
+            client.until(Level)
+        assert client.end() == 0
+        assert b"elbo-tui: a message" in client.output()
+        assert b"Traceback" not in client.output()
+
+
+def test_commands_may_come_in_pieces(client: Client, tmp_path: Path) -> None:
+    client.load(write(tmp_path, SMALL))
+    data = protocol.frame(Step(seq=10**6, count=2)) + protocol.frame(Step(seq=10**6 + 1))
+    for byte in data:
+        client.send_bytes(bytes([byte]))
+    assert client.still(10**6 + 1).step == 3
