@@ -48,6 +48,8 @@ class Trained:
 
 
 def draw(scenario: Any, args: tuple[Any, ...], count: int) -> Draws:
+    """Independent draws, with a seed that training has not seen."""
+    pyro.set_rng_seed(20)
     terms = []
     with torch.no_grad():
         for _ in range(count):
