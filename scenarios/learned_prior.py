@@ -9,7 +9,7 @@ Five counts, each with a rate of its own that is drawn from Exponential(a), wher
 
 - `a` is marked θ, for the model reads it; `concentration` and `rate` are φ.
 - log p rises from about -23 to -16, and the ELBO from -18 to -9.55.
-- `a` falls from 2, and settles at 0.5 while φ is still on its way.
+- `a` falls from 2 to about 0.5 within 100 steps, and comes to rest there.
 
 **Why**
 

@@ -3,7 +3,7 @@
 Pictures of 8 × 8 pixels, each of one bar, are squeezed through two numbers z and drawn again. The
 decoder is part of the model, the encoder part of the guide; both are `nn.Module`s.
 
-**Press** `100n` a few times, then `f` (about ten seconds). `r` starts again.
+**Press** `100n` a few times, then `f` (some seconds). `r` starts again.
 
 **See**
 

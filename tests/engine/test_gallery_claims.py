@@ -105,10 +105,8 @@ def test_learned_prior() -> None:
     assert exact_count_elbo(a, params) == pytest.approx(-9.5477125, abs=0.01)
     mean = (params["concentration"] / params["rate"]).numpy()
     assert mean == pytest.approx((X_COUNTS + 1) / 1.5, rel=0.1)
-    # θ is there first: φ has a third of its way still to go.
-    early = trained.params
-    assert abs(early["a"][399:].mean() - 0.5) < 0.02
-    assert early["a"][300] == pytest.approx(0.5, abs=0.05)
+    assert (np.abs(trained.params["a"][99:] - 0.5) < 0.1).all()
+    assert (np.abs(trained.params["a"][-100:] - 0.5) < 0.01).all()
 
 
 def test_hyperprior_map() -> None:

@@ -186,56 +186,6 @@ def test_minibatch_forgotten_scale() -> None:
     assert trained.end.log_p.mean() == pytest.approx(-18, abs=4)
 
 
-def school_evidence() -> tuple[float, float, float, float]:
-    """log p(x), E μ, sd μ and E τ by quadrature: y ~ N(μ, √(σ² + τ²)) with θ integrated out."""
-    y = np.array([28.0, 8.0, -3.0, 7.0, -1.0, 1.0, 18.0, 12.0])
-    sigma = np.array([15.0, 10.0, 16.0, 11.0, 9.0, 11.0, 10.0, 18.0])
-    mu = np.linspace(-30, 35, 651)[:, None]
-    tau = 5 * np.tan((np.arange(2000) + 0.5) / 2000 * np.pi / 2)[None, :]
-    weight = np.exp(-(mu**2) / 50) / (5 * math.sqrt(2 * math.pi)) * 0.1 / 2000 + 0 * tau
-    for k, s in zip(y, sigma, strict=True):
-        variance = s**2 + tau**2
-        weight = weight * np.exp(-((k - mu) ** 2) / (2 * variance)) / np.sqrt(2 * np.pi * variance)
-    total = weight.sum()
-    mean = (weight * mu).sum() / total
-    sd = math.sqrt((weight * (mu - mean) ** 2).sum() / total)
-    return math.log(total), mean, sd, (weight * tau).sum() / total
-
-
-def test_eight_schools_reference() -> None:
-    log_evidence, mean, sd, tau = school_evidence()
-    for name in ("eight_schools", "eight_schools_non_centred"):
-        with executed(SCENARIOS / f"{name}.py") as scenario:
-            reference = scenario.reference
-        assert reference["log_evidence"] == pytest.approx(log_evidence, abs=1e-3)
-        assert reference["posterior"]["mu"] == pytest.approx((mean, sd), abs=1e-3)
-        assert reference["posterior"]["tau"][0] == pytest.approx(tau, abs=0.01)
-
-
-@pytest.mark.slow
-def test_eight_schools() -> None:
-    trained = gallery("eight_schools", draws=1000, watch=("AutoNormal.locs.mu",))
-    mu = trained.params["AutoNormal.locs.mu"]
-    assert mu[-1] == pytest.approx(1.95, abs=0.2)
-    assert agrees(trained.end.elbo, -33.81, widest=0.3)
-    # Not at rest: μ has crept on all the while.
-    assert (np.diff(mu[200:].reshape(10, -1).mean(1)) > 0).all()
-
-
-@pytest.mark.slow
-def test_eight_schools_creeps_on() -> None:
-    trained = gallery("eight_schools", 3000, draws=1000, watch=("AutoNormal.locs.mu",))
-    assert trained.params["AutoNormal.locs.mu"][-1] > 2.7
-    assert agrees(trained.end.elbo, -33.5, widest=0.3)
-
-
-@pytest.mark.slow
-def test_eight_schools_non_centred() -> None:
-    trained = gallery("eight_schools_non_centred", draws=1000, watch=("AutoNormal.locs.mu",))
-    assert trained.params["AutoNormal.locs.mu"][400:].mean() == pytest.approx(4.50, abs=0.1)
-    assert agrees(trained.end.elbo, -31.60)
-
-
 @pytest.mark.parametrize(
     ("name", "reached"),
     [
