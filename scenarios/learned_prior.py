@@ -21,9 +21,9 @@ moves the density that they are measured with. θ goes where the evidence is lar
 which is at a = 0.5: empirical Bayes, or type-II maximum likelihood. This guide can be the exact
 posterior, zᵢ ~ Gamma(xᵢ + 1, 1 + a), so at the end the ELBO *is* log p(x; 0.5) = -9.5477.
 
-A prior with a mean of 1/a = 2, and the mean of the counts is 2: the prior has been fitted to the
-very data that it is then used with. With five counts that is worth knowing. `prior_collapse` shows
-where it can lead, `hyperprior_map` the usual remedy.
+The prior's mean is then 1/a = 2, which is the mean of the counts: the prior has been fitted to the
+very data that it is used with. `prior_collapse` shows where that can lead, `hyperprior_map` the usual
+remedy.
 """
 
 import pyro
