@@ -12,7 +12,7 @@ import difflib
 import os
 import sys
 from dataclasses import dataclass
-from importlib.machinery import PathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
 from tui_elbo.errors import UsageError
@@ -75,7 +75,7 @@ def describe(path: Path) -> tuple[str, str]:
     """The title and the notes (Markdown) of a file, from its docstring; empty where it has none."""
     try:
         docstring = ast.get_docstring(ast.parse(path.read_bytes()))
-    except (SyntaxError, ValueError, OSError):
+    except (SyntaxError, ValueError, OSError, MemoryError, RecursionError):
         return f"({path.name} does not parse)", ""
     return split_docstring(docstring)
 
@@ -139,7 +139,7 @@ def _nearest(target: str) -> str:
     names += [str(path) for path in Path(target).expanduser().parent.glob("*.py")]
     lower = {name.lower(): name for name in names}
     close = [
-        lower[name] for name in difflib.get_close_matches(target.lower(), lower, n=3, cutoff=0.5)
+        lower[name] for name in difflib.get_close_matches(target.lower(), lower, n=3, cutoff=0.6)
     ]
     if close:
         return f"did you mean {' or '.join(close)}?"
@@ -151,20 +151,19 @@ def _find_module(name: str) -> Source | None:
     parts = name.split(".")
     if not all(part.isidentifier() for part in parts):
         return None
-    search: list[str] | None = [str(Path.cwd()), *sys.path]
-    spec, top = None, None
-    for end in range(1, len(parts) + 1):
-        if search is None:
-            return None
-        spec = PathFinder.find_spec(".".join(parts[:end]), search)
+    search = [str(Path.cwd()), *sys.path]
+    specs: list[ModuleSpec] = []
+    for part in parts:
+        spec = PathFinder.find_spec(part, search)
         if spec is None:
             return None
-        top = top or spec
-        locations = spec.submodule_search_locations
-        search = None if locations is None else list(locations)
-    if spec is None or top is None or spec.origin is None or not spec.origin.endswith(".py"):
+        specs.append(spec)
+        search = list(spec.submodule_search_locations or ())
+    origin = specs[-1].origin
+    if origin is None or not origin.endswith(".py"):
         return None
-    first = Path(top.origin) if top.origin else Path(spec.origin).parents[len(parts) - 1]
-    own = first.parent if top.submodule_search_locations is None or top.origin else first
-    root = own if top.submodule_search_locations is None else own.parent
-    return Source(name, Path(spec.origin), name, root, own)
+    path, folders = Path(origin), specs[0].submodule_search_locations
+    if folders is None:
+        return Source(name, path, name, path.parent, path.parent)
+    own = next(folder for folder in map(Path, folders) if path.is_relative_to(folder))
+    return Source(name, path, name, own.parent, own)

@@ -1,0 +1,163 @@
+"""Imports run one way: the screen has no torch, the engine no screen, panes know no other pane."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tui_elbo
+
+ROOT = Path(tui_elbo.__file__).parent
+SCREEN = {"textual", "rich", "plotext", "tui_elbo.ui"}
+ENGINE = {"torch", "pyro", "tui_elbo.engine"}
+FILES = sorted(path for path in ROOT.rglob("*.py") if "scenarios" not in path.parts)
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path: Path, *, everywhere: bool = True) -> set[str]:
+    """The full names that a file imports; only those of its top level if not everywhere.
+
+    `from a import b` gives both `a` and `a.b`; what is under `if TYPE_CHECKING` counts as well.
+    """
+    tree = ast.parse(path.read_bytes())
+    nodes = ast.walk(tree) if everywhere else iter(tree.body)
+    package = module_of(path).split(".")
+    package = package if path.name == "__init__.py" else package[:-1]
+    found: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            name = ".".join([*base, *(node.module or "").split(".")]).strip(".")
+            found |= {name} | {f"{name}.{alias.name}" for alias in node.names}
+    return found
+
+
+def crossed(names: set[str], forbidden: set[str]) -> set[str]:
+    """Those of the names that are, or lie in, what is forbidden."""
+    return {n for n in names for bad in forbidden if n == bad or n.startswith(f"{bad}.")}
+
+
+def allowed(module: str) -> set[str]:
+    """What a module must not import."""
+    top = module.split(".")[1] if "." in module else ""
+    if top == "ui":
+        return ENGINE | {"tui_elbo.cli"}
+    if top == "engine":
+        return SCREEN | {"tui_elbo.cli"}
+    if top == "cli":
+        return set()
+    return ENGINE | SCREEN | {"tui_elbo.cli"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_of)
+def test_no_import_crosses_a_wall(path: Path) -> None:
+    assert crossed(imports(path), allowed(module_of(path))) == set()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "ui" / "panes").glob("*.py")), ids=module_of)
+def test_a_pane_knows_no_other_pane_and_no_screen(path: Path) -> None:
+    own = module_of(path)
+    others = {module_of(pane) for pane in (ROOT / "ui" / "panes").glob("*.py")}
+    others -= {own, "tui_elbo.ui.panes"}
+    screens = {"tui_elbo.ui.app", "tui_elbo.ui.gallery", "tui_elbo.ui.explorer", "textual.screen"}
+    assert crossed(imports(path), others | screens) == set()
+
+
+def test_plotext_is_met_by_one_module() -> None:
+    users = [module_of(path) for path in FILES if crossed(imports(path), {"plotext"})]
+    assert len(users) == 1
+
+
+def test_the_command_loads_only_what_is_asked_for() -> None:
+    """At its top level the entry point imports neither torch nor the screen."""
+    for name in ("__init__.py", "__main__.py", "explore.py", "listing.py", "options.py"):
+        found = imports(ROOT / "cli" / name, everywhere=False)
+        assert crossed(found, (ENGINE | SCREEN) - {"tui_elbo.ui"}) == set(), name
+
+
+def test_nothing_is_pickled() -> None:
+    for path in FILES:
+        assert crossed(imports(path), {"pickle", "shelve", "marshal", "cloudpickle"}) == set()
+
+
+LOADED = """
+import importlib, json, sys
+for name in {names!r}: importlib.import_module(name)
+print(json.dumps(sorted(sys.modules)))
+"""
+
+
+def loaded_by(names: list[str]) -> set[str]:
+    """What a fresh process has in `sys.modules` after importing these."""
+    ran = subprocess.run(
+        [sys.executable, "-c", LOADED.format(names=names)], capture_output=True, check=True
+    )
+    return set(json.loads(ran.stdout.splitlines()[-1]))
+
+
+def test_importing_the_screen_leaves_the_engine_out() -> None:
+    names = [module_of(path) for path in FILES if module_of(path).startswith("tui_elbo.ui")]
+    assert "tui_elbo.ui" in names
+    assert crossed(loaded_by(names), ENGINE) == set()
+
+
+def test_importing_the_engine_leaves_the_screen_out() -> None:
+    names = [module_of(path) for path in FILES if module_of(path).startswith("tui_elbo.engine")]
+    names.remove("tui_elbo.engine.__main__")
+    assert "tui_elbo.engine.server" in names
+    assert crossed(loaded_by(names), SCREEN) == set()
+
+
+def test_what_both_sides_share_needs_neither() -> None:
+    names = [module_of(path) for path in FILES if path.parent == ROOT]
+    assert crossed(loaded_by(names), ENGINE | SCREEN) == set()
+
+
+MAPPED = """
+import sys
+from tui_elbo.cli import main
+code = main({words!r})
+assert code == {code}, code
+print("torch" in open("/proc/self/maps").read() or "torch" in sys.modules)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(
+    ("words", "code"), [(["list"], 0), (["list", "--json"], 0), (["run", "nothing"], 2)]
+)
+def test_the_terminal_process_maps_no_libtorch(words: list[str], code: int) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", MAPPED.format(words=words, code=code)],
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    assert ran.stdout.splitlines()[-1] == "False"
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_of)
+def test_files_stay_small(path: Path) -> None:
+    most = 100 if path.name == "app.py" else 300
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= most
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_of)
+def test_functions_stay_small(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            # The docstring is for the reader, not part of what is done.
+            body = node.body[1:] if ast.get_docstring(node) else node.body
+            lines = (node.end_lineno or 0) - body[0].lineno + 1 if body else 0
+            assert lines <= 40, node.name
