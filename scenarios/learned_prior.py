@@ -22,8 +22,8 @@ which is at a = 0.5: empirical Bayes, or type-II maximum likelihood. This guide 
 posterior, zᵢ ~ Gamma(xᵢ + 1, 1 + a), so at the end the ELBO *is* log p(x; 0.5) = -9.5477.
 
 The prior's mean is then 1/a = 2, which is the mean of the counts: the prior has been fitted to the
-very data that it is used with. `prior_collapse` shows where that can lead, `hyperprior_map` the usual
-remedy.
+very data that it is used with. `prior_collapse` shows where that can lead, and `hyperprior_map` the
+usual remedy.
 """
 
 import pyro
