@@ -14,6 +14,7 @@ from tui_elbo.errors import ElboError
 
 COMMANDS = {
     "run": "tui_elbo.cli.run",
+    "explain": "tui_elbo.cli.explain",
     "list": "tui_elbo.cli.listing",
     "new": "tui_elbo.cli.new",
 }

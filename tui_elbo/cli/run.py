@@ -50,7 +50,7 @@ def main(words: list[str]) -> int:
     chosen = _options().parse_args(words)
     find(chosen.scenario)
     condition = None if chosen.until is None else parse(chosen.until)
-    out = _own_stdout()
+    out = own_stdout()
     from tui_elbo.engine.due import Always, Every  # noqa: PLC0415 - these import torch
     from tui_elbo.engine.session import Session  # noqa: PLC0415
 
@@ -160,7 +160,7 @@ def narrate(text: str) -> None:
     print(f"elbo-tui: {safe(text, lines=True)}", file=sys.stderr, flush=True)
 
 
-def _own_stdout() -> TextIO:
+def own_stdout() -> TextIO:
     """stdout for us alone: to everything else in this process, it is stderr from now on.
 
     It stays so to the end, since the C library may hold back what is printed until the exit.

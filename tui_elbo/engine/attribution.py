@@ -7,13 +7,18 @@ after at least one step; the first is that of step 0, at whatever step the sessi
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 
 from tui_elbo.accounts import Path, Point
+from tui_elbo.engine.gradients import Pulls, pulls
+from tui_elbo.engine.importance import DRAWS as WEIGHED
+from tui_elbo.engine.importance import Bound, no_bound, weigh
 from tui_elbo.engine.lens import DRAWS, Births, Lens, Sight, State, captured
+from tui_elbo.engine.lens.batches import SEED
 from tui_elbo.engine.session import Session
 from tui_elbo.readings import (
     PLAYER_OF,
@@ -25,6 +30,8 @@ from tui_elbo.readings import (
     players_of,
 )
 from tui_elbo.records import Batch, Floats, Role
+
+T = TypeVar("T")
 
 KEPT_STATES = 64
 """Points from which a run that is taken back can go on."""
@@ -51,7 +58,9 @@ class Attribution:
         self.posterior: dict[str, tuple[Floats, Floats]] = {}
         """Mean and standard deviation of each small latent at the newest point, (elements,)."""
         self._session, self._draws = session, draws or DRAWS
-        self._births, self._roles = Births(), dict[str, Role]()
+        self.roles: dict[str, Role] = {}
+        """Who reads each parameter."""
+        self._births = Births()
         self._path, self._base = Path(), State()
         self._kept: list[_Kept] = []
         self._lens = Lens(session.scenario, self._draws)
@@ -71,7 +80,46 @@ class Attribution:
     def learn(self, batches: Sequence[Batch]) -> None:
         """Take note of who reads which parameter; to be told the batches of all steps."""
         if batches:
-            self._roles = {info.name: info.role for info in batches[-1].layout.params}
+            self.roles = {info.name: info.role for info in batches[-1].layout.params}
+
+    @property
+    def players(self) -> tuple[Player, ...]:
+        """Who there is."""
+        return players_of(self.roles.values())
+
+    @property
+    def latents(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The sites that the guide draws, and those of them that are points; after a point."""
+        try:
+            return self.lens.kind.latents, self.lens.kind.points
+        except RuntimeError:
+            return (), ()
+
+    def changes(self) -> dict[str, float]:
+        """How far each parameter is from where it began: Euclidean, unconstrained."""
+        return {
+            name: float(torch.linalg.vector_norm((value - self._births.values[name]).double()))
+            for name, value in captured().items()
+            if name in self._births.values
+        }
+
+    def pulls(self) -> dict[str, Pulls]:
+        """The gradients of the terms at the present parameters; empty if they cannot be had."""
+        return self._guarded(lambda: pulls(self.lens, self.roles)) or {}
+
+    def weigh(self, draws: int = WEIGHED, seed: int = SEED) -> Bound:
+        """The importance-weighted bound at the present parameters."""
+        found = self._guarded(lambda: weigh(self._session.scenario, draws=draws, seed=seed))
+        return found or no_bound(0, "drawing raised an error")
+
+    def _guarded(self, act: Callable[[], T]) -> T | None:
+        self._session.stepping = True
+        try:
+            return act()
+        except Exception:
+            return None
+        finally:
+            self._session.stepping = False
 
     def begin(self) -> Point:
         """The point of step 0; to be taken after the first step, before any other point."""
@@ -95,7 +143,7 @@ class Attribution:
         return -1 if self._path.base is None else self._path.state
 
     def _point(self, step: int, state: State) -> Point:
-        players = players_of(self._roles.values())
+        players = self.players
         moved = [p for p in players if self._path.base is not None and self._differ(p, state)]
         try:
             reading, corners = self._readings(state, moved)
@@ -156,4 +204,4 @@ class Attribution:
         }
 
     def _player(self, name: str) -> Player | None:
-        return PLAYER_OF.get(self._roles.get(name, "none"))
+        return PLAYER_OF.get(self.roles.get(name, "none"))

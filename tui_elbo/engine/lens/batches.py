@@ -14,8 +14,11 @@ from tui_elbo.engine.loading import Scenario
 BATCHES = 32
 """Near an optimum the sign of a single minibatch's change is wrong half the time."""
 
-SEED = 0x5EED
-"""Of all that the lens draws: nothing of it depends on the run's seed."""
+SEED = 5521
+"""Of all that the lens draws, whatever the seed of the run.
+
+Bad luck would stay for ever, so it is a seed whose first normal draws have nearly the mean, the
+variance and the third moment that they ought to have, at 256 and at 20,000 draws."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +61,7 @@ def data(scenario: Scenario) -> Data:
     return Data([first] if all(_same(first, other) for other in batches) else batches)
 
 
-def groups(data: Data, draws: int, *, subsampled: bool, most: int) -> list[Group]:
+def groups(data: Data, draws: int, *, subsampled: bool, most: int, seed: int) -> list[Group]:
     """How so many draws are spread over the data.
 
     Args:
@@ -66,6 +69,7 @@ def groups(data: Data, draws: int, *, subsampled: bool, most: int) -> list[Group
         draws: how many in all; at least one for each batch.
         subsampled: whether the model chooses subsamples of its own, anew for each group.
         most: how many draws at once fit into memory.
+        seed: of the first group.
     """
     if data.whole and not subsampled:
         count = -(-draws // most)
@@ -76,7 +80,7 @@ def groups(data: Data, draws: int, *, subsampled: bool, most: int) -> list[Group
         each = max(draws // len(args), 1)
         shares = [each] * len(args)
     starts = np.cumsum([0, *shares[:-1]]).tolist()
-    seeds = [SEED + 7919 * (i + 1) for i in range(len(args))]
+    seeds = [seed + 7919 * i for i in range(len(args))]
     return [Group(*one) for one in zip(args, starts, shares, seeds, strict=True)]
 
 

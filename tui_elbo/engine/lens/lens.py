@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pyro
 import torch
 
-from tui_elbo.engine.lens.batches import Data, Group, data, groups
+from tui_elbo.engine.lens.batches import SEED, Data, Group, data, groups
 from tui_elbo.engine.lens.draws import Table
 from tui_elbo.engine.lens.probe import Kind, look, mismatch
 from tui_elbo.engine.lens.summed import WHOLE
@@ -51,10 +50,11 @@ class Lens:
     Args:
         scenario: as executed; its guide must have been set up, by a first step.
         draws: how many, where they can be taken all at once; fewer where they cannot.
+        seed: of the draws; the same for all that is to be compared.
     """
 
-    def __init__(self, scenario: Scenario, draws: int = DRAWS) -> None:
-        self.scenario, self._asked = scenario, draws
+    def __init__(self, scenario: Scenario, draws: int = DRAWS, seed: int = SEED) -> None:
+        self.scenario, self._asked, self._seed = scenario, draws, seed
         self.version = 0
         """Grows when the draws have had to change."""
         self.note = ""
@@ -72,11 +72,12 @@ class Lens:
             Exception: whatever the person's own code raises.
         """
         with untouched(), torch.no_grad(), held(state or {}):
-            kind = self._kind or self._settle()
+            if self._kind is None:
+                self._settle()
             if not self._looped and self._readings % CHECK_EVERY == CHECK_EVERY - 1:
-                self._check(kind)
+                self._check()
             self._readings += 1
-            table = self._table(kind)
+            table = self._table()
         return self._sight(table)
 
     @property
@@ -84,51 +85,72 @@ class Lens:
         """Whether draws are taken one by one."""
         return self._looped
 
-    def _settle(self) -> Kind:
+    @property
+    def kind(self) -> Kind:
+        """What sort of scenario it has found; to be asked after the first look."""
+        if self._kind is None:
+            raise RuntimeError("the lens has not looked yet")
+        return self._kind
+
+    @property
+    def way(self) -> Way:
+        """How it draws."""
+        return Way(
+            self.scenario.model, self.scenario.guide, self.kind.nesting, self.kind.enumerated
+        )
+
+    @property
+    def groups(self) -> list[Group]:
+        """What it draws."""
+        return self._groups
+
+    @property
+    def alike(self) -> bool:
+        """Whether all draws see the same data, so that each is a unit of its own."""
+        return self._data.whole and not self.kind.subsampled
+
+    def _settle(self) -> None:
         self._data: Data = data(self.scenario)
         kind = look(self.scenario, self._data.batches[0])
         self._looped, self._kind = False, kind
         self._groups: list[Group] = []
         if kind.single:
-            self._loop(kind, kind.single)
+            self._loop(kind.single)
         else:
             most = max(MEMORY // kind.size, 1)
-            subsampled = kind.subsampled
-            self._groups = groups(self._data, self._asked, subsampled=subsampled, most=most)
-            self._check(kind)
-        return kind
+            self._groups = self._spread(self._asked, most)
+            self._check()
 
-    @property
-    def _way(self) -> Way:
-        kind: Any = self._kind
-        return Way(self.scenario.model, self.scenario.guide, kind.nesting, kind.enumerated)
-
-    def _check(self, kind: Kind) -> None:
+    def _check(self) -> None:
         group = self._groups[self._readings % len(self._groups)]
-        reason = mismatch(self._way, group.args, group.seed)
+        reason = mismatch(self.way, group.args, group.seed)
         if reason:
-            self._loop(kind, reason)
+            self._loop(reason)
 
-    def _loop(self, kind: Kind, reason: str) -> None:
+    def _loop(self, reason: str) -> None:
         self._looped = True
         draws = max(self._asked // LOOPED_SHARE, min(self._asked, LEAST_LOOPED))
-        self._groups = groups(self._data, draws, subsampled=kind.subsampled, most=draws)
+        self._groups = self._spread(draws, draws)
         self.version += 1
         count = sum(group.draws for group in self._groups)
         self.note = f"{count} draws, one by one: {reason}"
 
-    def _table(self, kind: Kind) -> Table:
+    def _spread(self, draws: int, most: int) -> list[Group]:
+        subsampled = self.kind.subsampled
+        return groups(self._data, draws, subsampled=subsampled, most=most, seed=self._seed)
+
+    def _table(self) -> Table:
         if not self._looped:
             try:
                 return self._at_once()
             except Exception as error:
-                self._loop(kind, f"all at once, they raise {type(error).__name__}")
+                self._loop(f"all at once, they raise {type(error).__name__}")
         return self._one_by_one()
 
     def _at_once(self) -> Table:
         table = self._empty()
         for group in self._groups:
-            table.take(group.first, self._way.many(group.args, group.draws, group.seed))
+            table.take(group.first, self.way.many(group.args, group.draws, group.seed))
         return table
 
     def _one_by_one(self) -> Table:
@@ -137,7 +159,7 @@ class Lens:
             for draw in range(group.first, group.first + group.draws):
                 pyro.set_rng_seed(self._groups[0].seed + draw)
                 try:
-                    table.take(draw, self._way.one(group.args))
+                    table.take(draw, self.way.one(group.args))
                 except Exception as error:
                     failed = error
                     table.failed.append(draw)
@@ -146,13 +168,13 @@ class Lens:
         return table
 
     def _empty(self) -> Table:
-        return Table(sum(group.draws for group in self._groups), local=self._alike)
+        return Table(sum(group.draws for group in self._groups), local=self.alike)
 
     def _sight(self, table: Table) -> Sight:
-        own, bad = _own(table, self._kind)
+        own, bad = _own(table, self.kind)
         rows = {Term(part.site, part.field): row for part, row in table.rows.items() if part.site}
         units = np.array([*own, *rows.values()]).reshape(-1, table.draws)
-        if len(self._groups) > 1 and not self._alike:
+        if len(self._groups) > 1 and not self.alike:
             parts = [units[:, g.first : g.first + g.draws] for g in self._groups]
             units = np.stack([mean(part) for part in parts], axis=1)
         posterior = {
@@ -160,24 +182,18 @@ class Lens:
         }
         return Sight(Reading((*OWN, *rows), units, table.draws, bad), posterior, self.version)
 
-    @property
-    def _alike(self) -> bool:
-        """Whether all draws see the same data, so that each is a unit of its own."""
-        kind: Any = self._kind
-        return self._data.whole and not kind.subsampled
 
-
-def _own(table: Table, kind: Kind | None) -> tuple[list[Floats], int]:
+def _own(table: Table, kind: Kind) -> tuple[list[Floats], int]:
     """The rows of `OWN`, and how many draws are not finite."""
     with np.errstate(invalid="ignore", over="ignore"):
         likelihood, prior = _total(table, "log_p", True), _total(table, "log_p", False)
         log_p, log_q = likelihood + prior, _total(table, "log_q", False)
         if WHOLE in table.rows:
             log_p = table.rows[WHOLE]
-            if kind is not None and kind.summed_out:
+            if kind.summed_out:
                 likelihood = prior = np.full(table.draws, np.nan)
         bad = int((~np.isfinite(log_p) | ~np.isfinite(log_q)).sum())
-        if kind is not None and kind.unseen:
+        if kind.unseen:
             log_p = likelihood = prior = np.full(table.draws, np.nan)
         return [log_p, log_q, log_p - log_q, likelihood, prior], bad
 

@@ -58,8 +58,12 @@ class Kind:
     """Why log p cannot be told, in words; empty where it can."""
     single: str
     """Why draws must be taken one by one, in words; empty where they need not."""
-    points: bool
-    """Whether all that the guide draws are points: draws then do not differ."""
+    latents: tuple[str, ...]
+    """The sites that the guide draws, auxiliary ones left out."""
+    points: tuple[str, ...]
+    """Those of them that are not drawn but points: a Delta at the same value each time."""
+    fixed: tuple[str, ...]
+    """Guide sites whose draws no gradient goes through."""
     size: int
     """Numbers that one draw takes: of values and log probabilities."""
 
@@ -78,6 +82,7 @@ def look(scenario: Scenario, args: tuple[Any, ...]) -> Kind:
     model = [n for t in trials for n in t.model.nodes.values() if n["type"] == "sample"]
     guide = [n for t in trials for n in t.guide.nodes.values() if n["type"] == "sample"]
     frames = [frame for node in model + guide for frame in node["cond_indep_stack"]]
+    first = [n for n in trials[0].guide.nodes.values() if n["type"] == "sample" and _draws(n)]
     given = getattr(scenario.loss, "max_plate_nesting", 0)
     nesting = max([-frame.dim for frame in frames if frame.vectorized], default=0)
     return Kind(
@@ -87,7 +92,9 @@ def look(scenario: Scenario, args: tuple[Any, ...]) -> Kind:
         summed_out=bool(_undrawn(model, guide)),
         unseen=_unseen(scenario, model, guide),
         single=_single(modules, guide),
-        points=all(_delta(node) for node in guide),
+        latents=tuple(node["name"] for node in first if not node["infer"].get("is_auxiliary")),
+        points=tuple(node["name"] for node in first if _is_point(node, trials)),
+        fixed=tuple(n["name"] for n in first if not n["fn"].has_rsample and not _is_delta(n)),
         size=_size(trials[0]),
     )
 
@@ -176,8 +183,19 @@ def _single(modules: list[nn.Module], guide: list[Any]) -> str:
     return ""
 
 
-def _delta(node: Any) -> bool:
-    return site_is_subsample(node) or _base(node["fn"]) == "Delta"
+def _draws(node: Any) -> bool:
+    return not node["is_observed"] and not site_is_subsample(node)
+
+
+def _is_delta(node: Any) -> bool:
+    return _base(node["fn"]) == "Delta"
+
+
+def _is_point(node: Any, trials: list[Traces]) -> bool:
+    values = [
+        trial.guide.nodes[node["name"]]["value"] for trial in trials if node["name"] in trial.guide
+    ]
+    return _is_delta(node) and all(torch.equal(values[0], value) for value in values)
 
 
 def _base(fn: Any) -> str:
