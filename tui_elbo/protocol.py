@@ -291,5 +291,5 @@ class Decoder(Generic[T]):
             del self._buffer[: 4 + size]
             try:
                 yield self._decoder.decode(body)
-            except (msgspec.MsgspecError, RecursionError) as error:
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
                 raise ProtocolError(f"a message that does not decode: {error}") from error
