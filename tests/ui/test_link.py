@@ -9,7 +9,19 @@ import signal
 import pytest
 
 from tests.ui.driving import argv
-from tui_elbo.protocol import Fault, Hello, Level, Load, Loaded, Pause, Phase, Remark, Rows, Step
+from tui_elbo.protocol import (
+    VERSION,
+    Fault,
+    Hello,
+    Level,
+    Load,
+    Loaded,
+    Pause,
+    Phase,
+    Remark,
+    Rows,
+    Step,
+)
 from tui_elbo.ui import link as link_module
 from tui_elbo.ui.link import Link
 from tui_elbo.ui.process import spawn
@@ -101,7 +113,7 @@ async def test_an_engine_that_exits_is_named_with_its_code_and_last_words(line):
 @of("line", ["wrong_version"], indirect=True)
 async def test_another_version_is_an_end_that_says_so(line):
     await line.until(lambda: line.ended)
-    assert "version 2 and this program 1" in line.ended[0]
+    assert f"version {VERSION + 1} and this program {VERSION}" in line.ended[0]
     assert not line.of(Hello)
 
 

@@ -22,6 +22,7 @@ from textual.timer import Timer
 from tui_elbo.ui import layout
 from tui_elbo.ui.figures import curves, standing, why
 from tui_elbo.ui.keys import KEYS
+from tui_elbo.ui.pace import Pace
 from tui_elbo.ui.panes.curve import CurvePane
 from tui_elbo.ui.panes.params import ParamsPane
 from tui_elbo.ui.panes.sites import SitesPane
@@ -30,12 +31,6 @@ from tui_elbo.ui.said import TooSmall, Why
 from tui_elbo.ui.session import Options, Session
 from tui_elbo.ui.status import FaultLine, KeyLine, StatusLine
 from tui_elbo.ui.views import Confirm, ErrorView, HelpView, NotesView, OutputView
-
-FRAME = 0.1
-"""Seconds from one frame to the next at least, while the engine keeps telling."""
-
-TABLES = 0.25
-"""The same for numbers in tables while running: nobody reads them faster."""
 
 
 class Explorer(Screen[None]):
@@ -73,9 +68,10 @@ class Explorer(Screen[None]):
         """A word in answer to the last key."""
         self._engine, self._back = engine, back
         self._opening = ExitStack()
-        self._seen_output = self._tabled = 0
+        self._seen_output = self._tabled = self._sites_rows = 0
         self._timer: Timer | None = None
-        self._due = self._next_frame = self._next_tables = 0.0
+        self._pace = Pace()
+        self._due = 0.0
 
     def compose(self) -> ComposeResult:
         """The panes as they are at 80 columns and 24 rows."""
@@ -109,7 +105,7 @@ class Explorer(Screen[None]):
 
     def touch(self) -> None:
         """Something changed: draw it as soon as a frame is due."""
-        self._draw_at(self._next_frame)
+        self._draw_at(self._pace.due(monotonic()))
 
     def _draw_at(self, when: float) -> None:
         if self._timer is not None:
@@ -121,7 +117,7 @@ class Explorer(Screen[None]):
 
     def _frame(self) -> None:
         self._timer = None
-        self._next_frame = monotonic() + FRAME
+        self._pace.drawn(monotonic())
         for screen in self.app.screen_stack:
             if isinstance(screen, OutputView):
                 screen.update()
@@ -140,13 +136,23 @@ class Explorer(Screen[None]):
                 pane.title = curve.title
             pane.show(curve.values, 1, run.step, curve.references)
         running = run.level is not None and run.level.state == "running"
-        if running and now < self._next_tables and self._tabled:
-            self._draw_at(self._next_tables)
+        if running and now < self._pace.tables and self._tabled:
+            self._draw_at(self._pace.tables)
         else:
-            self._next_tables, self._tabled = now + TABLES, run.step
-            self.query_one(ParamsPane).show(run.history, run.step)
-            self.query_one(SitesPane).show(run.history, run.step)
+            self._pace.tabled(now)
+            self._tabled = run.step
+            self._draw_tables()
         self._draw_bottom()
+
+    def _draw_tables(self) -> None:
+        run, params, sites = self.session.run, self.query_one(ParamsPane), self.query_one(SitesPane)
+        params.show(run.history, run.step)
+        sites.show(run.history, run.step)
+        room = self.query_one("#tables").size.height
+        rows = layout.share(room, params.wish() + 1, sites.wish() + 2) if run.step else room // 2
+        if rows != self._sites_rows:
+            self._sites_rows = rows
+            sites.styles.height = rows
 
     def on_screen_resume(self) -> None:
         """Back from a view: catch up."""
@@ -168,6 +174,7 @@ class Explorer(Screen[None]):
         width, height = event.size
         columns, rows = layout.SMALLEST
         self.set_class(width < columns or height < rows, "-small")
+        self.touch()
 
     # The keys.
 

@@ -6,6 +6,15 @@ SMALLEST = (60, 18)
 """Columns and rows below which there is one sentence instead."""
 
 
+def share(room: int, upper: int, lower: int) -> int:
+    """How many of `room` rows the lower of two panes gets, if they would like so many.
+
+    The upper one gets what is left over; neither gets more than half at the other's cost.
+    """
+    half = room // 2
+    return lower if lower <= max(half, room - upper) else max(half, room - upper)
+
+
 def _frames(screen: str, kind: str, colour: str, focus: str, title: str) -> str:
     return f"""
     {screen} {{

@@ -102,7 +102,7 @@ def status_line(standing: Standing, width: int, glyphs: Glyphs) -> Line:
         pieces = _numbers(standing, terms, width, glyphs)
         room = width - sum(cell_len(text) for text, _ in pieces)
         fitting = [text for text in texts if cell_len(text) + 1 < room]
-        if fitting or not (urgent and terms):
+        if not terms or (room >= 0 and (fitting or not urgent)):
             break
         terms.pop()
     text = fitting[0] if fitting else texts[-1] if urgent else ""

@@ -13,6 +13,9 @@ from tui_elbo.ui.canvas import Canvas, Line
 from tui_elbo.ui.glyphs import ASCII, UNICODE
 from tui_elbo.ui.theme import DIM
 
+MANY = 200
+"""More rows than any screen has."""
+
 
 class Table(Canvas, can_focus=True):
     """Base of the tables: a subclass gives widths, header and rows, this one the window on them.
@@ -45,6 +48,8 @@ class Table(Canvas, can_focus=True):
         self.detail = ""
         """The second part of the title."""
         self._heading, self._empty, self._title = name, empty, ""
+        self._planned = -1
+        self._widths_planned: Sequence[int] = ()
 
     # What a subclass gives.
 
@@ -53,7 +58,7 @@ class Table(Canvas, can_focus=True):
         raise NotImplementedError
 
     def widths(self, width: int) -> Sequence[int]:
-        """The widths of the columns; they add up to `width`."""
+        """The widths of the columns; they add up to `width`. Kept until `replan` is called."""
         raise NotImplementedError
 
     def header(self) -> Line:
@@ -68,7 +73,16 @@ class Table(Canvas, can_focus=True):
         """The row: `height_of` lines if `whole`, else one."""
         raise NotImplementedError
 
+    def wish(self) -> int:
+        """How many lines it takes to show everything, the header included."""
+        count = self.count()
+        return 1 + (sum(map(self.height_of, range(count))) if count <= MANY else count)
+
     # The window on it.
+
+    def replan(self) -> None:
+        """There are other rows now: ask for the widths again."""
+        self._planned = -1
 
     def paint(self) -> None:
         """Bring the screen up to date."""
@@ -76,7 +90,10 @@ class Table(Canvas, can_focus=True):
             return
         shown = 0
         if self.count():
-            self.cut(self.widths(self.size.width))
+            width = self.size.width
+            if width != self._planned:
+                self._planned, self._widths_planned = width, self.widths(width)
+            self.cut(self._widths_planned)
             lines, shown = self._window(self.size.height - 1)
             self.put([self.header(), *lines])
         else:
@@ -109,7 +126,7 @@ class Table(Canvas, can_focus=True):
             if len(lines) + len(block) > room and lines:
                 break
             if here:
-                block[0] = [(text, f"{style} reverse".strip()) for text, style in block[0]]
+                block[0] = [("".join(text for text, _ in block[0]), "reverse")]
             lines += block[:room]
             shown += 1
         return lines, shown

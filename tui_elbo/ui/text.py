@@ -83,7 +83,8 @@ def number(value: float | None, width: int, digits: int = 6, none: str = "·") -
         text = f"{value:#.{precision}g}"
         if len(text) <= width:
             return text.rjust(width)
-    return left(f"{value:.0e}", width)
+    mantissa, _, exponent = f"{value:.0e}".partition("e")
+    return right(f"{mantissa}e{int(exponent)}" if exponent else mantissa, width)
 
 
 def signed(value: float | None, width: int, digits: int = 6, none: str = "·") -> str:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from math import prod
 
 import numpy as np
+from rich.cells import cell_len
 
 from tui_elbo.history import History
-from tui_elbo.records import MAX_ELEMENTS, Column, Floats, Layout, ParamInfo
+from tui_elbo.records import MAX_ELEMENTS, SUMMARY, Column, Floats, Layout, ParamInfo
 from tui_elbo.ui.canvas import Line, Piece
 from tui_elbo.ui.table import Table
 from tui_elbo.ui.text import left, number, safe, signed, tail
@@ -33,13 +34,14 @@ class ParamsPane(Table):
         self._layout: Layout | None = None
         self._history = History()
         self._step = 0
-        self._plan = (NAME, False, False)
+        self._plan = (NAME, False, 0)
 
     def show(self, history: History, step: int) -> None:
         """Show the parameters after `step`; nothing if there is no such step."""
         layout = history.layout_at(step)
         if layout is not self._layout:
             self._layout = layout
+            self.replan()
             self.detail = self._roles(layout.params) if layout else ""
         self._history, self._step = history, step
         self.paint()
@@ -71,29 +73,21 @@ class ParamsPane(Table):
     def widths(self, width: int) -> Sequence[int]:
         """Role, name, value, change, gradient norm, course; 0 where there is no room for it."""
         names = [safe(p.name) for p in self._params]
-        longest = max((len(name) for name in names), default=NAME)
+        longest = max((cell_len(name) for name in names), default=NAME)
         rest = width - self._role_width - VALUE - CHANGE
         grad = rest - GRAD >= NAME
         rest -= GRAD * grad
         course = rest - COURSE >= NAME
         if course and longest > rest - COURSE:
             # Names that can be told apart are worth more than the course.
-            cut = {tail(name, rest - COURSE) for name in names[:200]}
+            cut = {tail(name, rest - COURSE - 1) for name in names[:200]}
             course = len(cut) == len(set(names[:200]))
         room = max(0, rest - COURSE * course)
         name = min(room, max(NAME, longest + 1))
         spare = min(room - name, 10) if course else 0
         blank = room - name - spare
-        self._plan = (name, grad, course)
-        return (
-            self._role_width,
-            name,
-            VALUE,
-            CHANGE,
-            GRAD * grad,
-            (COURSE + spare) * course,
-            blank,
-        )
+        self._plan = (name, grad, (COURSE + spare) * course)
+        return (self._role_width, name, VALUE, CHANGE, GRAD * grad, self._plan[2], blank)
 
     def header(self) -> Line:
         """The names of the columns."""
@@ -125,8 +119,7 @@ class ParamsPane(Table):
         if grad:
             first.append(self._piece(self._get(info, "grad_norm"), GRAD, DIM, digits=4))
         if course:
-            width = self.widths(self.size.width)[5]
-            first.append((" " + self._course(info, width - 1), DIM))
+            first.append((" " + self._course(info, course - 1), DIM))
         return [first, *self._elements(info)] if whole else [first]
 
     def _get(self, info: ParamInfo, field: str, step: int | None = None) -> float | None:
@@ -164,9 +157,15 @@ class ParamsPane(Table):
             return []
         if size > MAX_ELEMENTS:
             line: list[Piece] = [indent]
-            for field in ("mean", "sd", "min", "max"):
-                line += [(f"{field} ", DIM), self._piece(self._get(info, field), 8, "", digits=4)]
-                line.append(("  ", ""))
+            used = self._role_width + sum(len(field) + 1 for field in SUMMARY)
+            width = max(6, min(10, (self.size.width - used) // len(SUMMARY)))
+            for field in SUMMARY:
+                digits = min(4, width - 4)
+                line += [
+                    (field, DIM),
+                    self._piece(self._get(info, field), width, "", digits=digits),
+                ]
+                line.append((" ", ""))
             return [line]
         per = max(1, (self.size.width - self._role_width) // ELEMENT)
         pieces = [self._piece(self._get(info, f"value[{i}]"), ELEMENT, "") for i in range(size)]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
+from rich.cells import cell_len
 
 from tui_elbo.history import History
 from tui_elbo.records import Column, Layout, SiteInfo
@@ -33,6 +34,7 @@ class SitesPane(Table):
         layout = history.layout_at(step)
         if layout is not self._layout:
             self._layout = layout
+            self.replan()
             self.detail = self._kinds(layout.sites) if layout else ""
         self._history, self._step = history, step
         self.paint()
@@ -56,7 +58,7 @@ class SitesPane(Table):
         """Mark, name, distribution, shape, log p, log q."""
         room = max(0, width - MARK - 2 * TERM)
         want = [
-            max((len(text) for text in texts), default=0) + 1
+            max(cell_len(text) for text in texts) + 1
             for texts in (
                 ["site", *(safe(s.name) for s in self._sites)],
                 ["dist", *(safe(s.dist) for s in self._sites)],
@@ -111,11 +113,8 @@ class SitesPane(Table):
         return " " + number(value, TERM - 1), "" if np.isfinite(value) else BAD
 
 
-def _cell(cut: object, text: str, width: int, more: str) -> str:
-    if width <= 0:
-        return ""
-    assert callable(cut)
-    return f"{cut(text, width - 1, more)} "
+def _cell(cut: Callable[[str, int, str], str], text: str, width: int, more: str) -> str:
+    return f"{cut(text, width - 1, more)} " if width > 0 else ""
 
 
 def shape_text(site: SiteInfo) -> str:

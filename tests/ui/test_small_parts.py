@@ -1,0 +1,125 @@
+"""Parts that need no screen: environment, pace, shares of rows, the status line, sparklines."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from tui_elbo.records import SiteInfo
+from tui_elbo.ui.environment import prepare
+from tui_elbo.ui.glyphs import ASCII, UNICODE
+from tui_elbo.ui.layout import share
+from tui_elbo.ui.pace import FRAME, GATHER, Pace
+from tui_elbo.ui.panes.params import course, stride
+from tui_elbo.ui.panes.sites import shape_text
+from tui_elbo.ui.status import Standing, status_line
+
+
+def test_over_ssh_nothing_is_sent_only_to_look_smooth():
+    environ = {"SSH_CONNECTION": "a b c d", "TEXTUAL_FPS": "30"}
+    prepare(environ)
+    assert environ["TEXTUAL_FPS"] == "30"
+    assert environ["TEXTUAL_ANIMATIONS"] == "none"
+    assert environ["TEXTUAL_SMOOTH_SCROLL"] == "0"
+
+
+def test_at_home_the_environment_is_left_alone():
+    environ: dict[str, str] = {}
+    prepare(environ)
+    assert not environ
+
+
+@given(st.lists(st.floats(0, 0.3), max_size=50))
+def test_never_more_than_two_frames_in_twice_the_time(waits):
+    pace, now, drawn = Pace(), 100.0, []
+    for wait in waits:
+        now = max(now + wait, pace.due(now + wait))
+        pace.drawn(now)
+        drawn.append(now)
+    assert all(c - a >= 2 * FRAME - 1e-9 for a, c in zip(drawn, drawn[2:], strict=False))
+
+
+def test_the_first_change_after_a_rest_is_drawn_soon():
+    assert Pace().due(100.0) == 100.0 + GATHER
+
+
+@given(st.integers(0, 100), st.integers(0, 200), st.integers(0, 200))
+def test_panes_share_the_rows(room, upper, lower):
+    rows = share(room, upper, lower)
+    assert 0 <= rows <= room
+    if upper + lower <= room:
+        assert rows >= lower
+    assert rows >= min(lower, room // 2)
+    assert room - rows >= min(upper, room - room // 2) or lower <= room // 2
+
+
+NUMBERS = st.one_of(st.none(), st.floats(allow_nan=True))
+
+
+@given(
+    st.builds(
+        Standing,
+        step=st.integers(0, 10**9),
+        terms=st.sampled_from([("elbo", "log q", "log p"), ("loss",), ()]).flatmap(
+            lambda names: st.tuples(*(st.tuples(st.just(n), NUMBERS) for n in names))
+        ),
+        hints=st.sampled_from([(), ("a long hint of what to do", "a hint")]),
+        phase=st.sampled_from(["", "importing torch and Pyro"]),
+        state=st.sampled_from(["", "paused", "failed", "loading"]),
+        running=st.booleans(),
+        rate=st.floats(0, 1e6),
+        count=st.sampled_from(["", "50", "999999999"]),
+        dead=st.booleans(),
+        about=st.sampled_from([(), ("name", "Trace_ELBO", "Adam, lr 0.02")]),
+    ),
+    st.integers(60, 200),
+    st.sampled_from([UNICODE, ASCII]),
+)
+def test_the_status_line_has_exactly_its_width(standing, width, glyphs):
+    line = status_line(standing, width, glyphs)
+    assert sum(cell_len(text) for text, _ in line) == width
+    if glyphs is ASCII:
+        assert all(text.isascii() for text, _ in line)
+
+
+def test_the_status_line_keeps_its_places_while_numbers_change():
+    def ends(step, *values):
+        terms = tuple(zip(("elbo", "log q", "log p"), values, strict=True))
+        line = status_line(Standing(step=step, terms=terms), 80, UNICODE)
+        return [cell_len(text) for text, _ in line]
+
+    assert ends(9, -0.5, -1.4, -1.9) == ends(99999, -123456.7, 1e-9, float("nan"))
+
+
+def test_what_cannot_wait_takes_the_room_of_terms():
+    terms = (("elbo", -0.5), ("log q", -1.4), ("log p", -1.9))
+    text = "".join(
+        part for part, _ in status_line(Standing(9, terms, phase="importing torch"), 80, UNICODE)
+    )
+    assert "importing torch…" in text
+    assert "log p" not in text
+
+
+@given(st.lists(st.floats(allow_nan=True, width=32), max_size=300), st.integers(1, 20))
+def test_a_sparkline_takes_any_numbers(values, width):
+    sample = np.array(values)[:: stride(len(values), width)]
+    assert len(sample) <= 17 * width
+    assert len(course(sample, width, UNICODE.bars)) == width
+
+
+def test_a_sparkline_goes_from_low_to_high():
+    assert course(np.arange(8.0), 8, UNICODE.bars) == UNICODE.bars
+    assert course(np.array([1.0, np.nan, 2.0]), 4, ASCII.bars) == "_ @ "
+    assert course(np.array([5.0, 5.0]), 3, ASCII.bars) == "__ "
+    assert course(np.array([np.nan, np.inf]), 3, ASCII.bars) == "   "
+
+
+@pytest.mark.parametrize(
+    ("batch", "event", "text"),
+    [((), (), "()"), ((8, 3), (), "8 3"), ((), (2,), "|2"), ((8,), (2, 2), "8|2 2")],
+)
+def test_shapes(batch, event, text):
+    assert shape_text(SiteInfo("z", False, "Normal", batch, event)) == text
