@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 
 import msgspec
 
+from tui_elbo.cli.curves import curves
 from tui_elbo.history import History
 from tui_elbo.protocol import encodable
 from tui_elbo.records import Batch, ParamRecord, StepRecord, record_of
@@ -108,9 +109,8 @@ class Summary:
         seconds = time.monotonic() - self._begin
         self._out.write("\n".join(self._lines(seconds)) + "\n")
         if self._history.last:
-            from tui_elbo.ui.plotting import printed  # noqa: PLC0415
-
-            self._out.write("\n" + printed(self._history) + "\n")
+            reference = self._session.scenario.reference
+            self._out.write("\n" + curves(self._history, reference) + "\n")
         self._out.flush()
 
     def _lines(self, seconds: float) -> list[str]:

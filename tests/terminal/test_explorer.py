@@ -1,0 +1,129 @@
+"""The real command in a real terminal: screen, engine, and the way between them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from .terminal import COMMAND, Terminal
+
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+
+def scenario(tmp_path: Path, body: str) -> str:
+    path = tmp_path / "scenario.py"
+    path.write_text(
+        "import torch, pyro, pyro.distributions as dist\n"
+        "def guide():\n"
+        '    pyro.sample("z", dist.Normal(pyro.param("loc", torch.tensor(0.)), 1.))\n'
+        "def model():\n"
+        '    z = pyro.sample("z", dist.Normal(0., 1.))\n' + body
+    )
+    return str(path)
+
+
+def test_a_scenario_is_stepped_run_and_left() -> None:
+    with Terminal([*COMMAND, "no_theta"]) as terminal:
+        terminal.press("n", "5", "n")
+        terminal.wait(r"step 6 .* elbo -\d+\.\d+ .* log q -?\d+\.\d+ .* log p -\d+\.\d+ .*paused")
+        terminal.press(" ")
+        terminal.wait(r"\d+/s")
+        terminal.press(" ")
+        screen = terminal.wait("paused")
+        for part in ("log p(x, z)", "log q(z)", "ELBO", "parameters ── θ 0 · φ 2", "loc", "scale"):
+            assert part in screen
+        terminal.press("q")
+        assert terminal.ended() == 0
+        assert terminal.sent.rstrip().endswith((b"\x1b[?1049l", b"\x1b[?25h", b"l", b"h"))
+        assert b"\x1b[?1049l" in terminal.sent
+
+
+def test_the_gallery_opens_a_scenario() -> None:
+    with Terminal([*COMMAND]) as terminal:
+        terminal.wait("no_theta|fixed_mean_guide")
+        terminal.press("enter")
+        terminal.wait("log q")
+        terminal.press("n")
+        terminal.wait("step 1 ")
+        terminal.press("q")
+        assert terminal.ended() == 0
+
+
+@LINUX
+def test_only_the_engine_has_torch() -> None:
+    with Terminal([*COMMAND, "no_theta"]) as terminal:
+        terminal.press("n")
+        terminal.wait("step 1 ")
+        (engine,) = terminal.children()
+        assert "libtorch" in Path(f"/proc/{engine}/maps").read_text()
+        assert "libtorch" not in Path(f"/proc/{terminal.pid}/maps").read_text()
+        terminal.press("q")
+        terminal.ended()
+        assert not Path(f"/proc/{engine}").exists()
+
+
+@LINUX
+def test_a_killed_engine_is_told_and_started_again() -> None:
+    with Terminal([*COMMAND, "no_theta"]) as terminal:
+        terminal.press("7", "n")
+        terminal.wait("step 7 ")
+        (engine,) = terminal.children()
+        os.kill(engine, signal.SIGKILL)
+        assert "step 7 " in terminal.wait("killed")
+        terminal.press("R")
+        terminal.wait("y")
+        terminal.press("y")
+        terminal.wait("step 0 ")
+        terminal.press("n")
+        terminal.wait("step 1 .*paused")
+        terminal.press("q")
+        assert terminal.ended() == 0
+
+
+def test_a_model_that_hangs_shows_where(tmp_path: Path) -> None:
+    hangs = scenario(tmp_path, "    while True: pass\n")
+    with Terminal([*COMMAND, hangs]) as terminal:
+        terminal.press("n")
+        terminal.wait("step 0 .*(running|▶)|running")
+        terminal.press("ctrl+c")
+        terminal.wait("interrupted")
+        terminal.press("e")
+        assert "while True: pass" in terminal.wait("scenario.py")
+        terminal.press("escape", "q")
+        assert terminal.ended() == 0
+
+
+def test_what_a_model_prints_stays_off_the_screen(tmp_path: Path) -> None:
+    prints = scenario(
+        tmp_path, '    print("\\x1b[2J\\x1b]0;title\\x07" + "noise " * 3)\n'
+        '    pyro.sample("x[red]\\n\\x1b[31m", dist.Normal(z, 1.), obs=torch.tensor(1.))\n'
+    )  # fmt: skip
+    with Terminal([*COMMAND, prints]) as terminal:
+        terminal.press("3", "n")
+        assert "noise" not in terminal.wait("step 3 ")
+        assert "x[red]" in terminal.screen
+        terminal.press("o")
+        terminal.wait("noise noise noise")
+        terminal.press("escape", "q")
+        assert terminal.ended() == 0
+        assert b"\x1b]0;title" not in terminal.sent
+
+
+def test_sizes_change_while_it_runs() -> None:
+    with Terminal([*COMMAND, "no_theta"]) as terminal:
+        terminal.press(" ")
+        terminal.wait(r"\d/s")
+        for cols, rows in [(40, 10), (120, 40), (10, 3), (61, 18), (200, 50), (80, 24)] * 3:
+            terminal.resize(cols, rows)
+        terminal.press(" ")
+        terminal.wait(r"step \d+ .*paused")
+        terminal.resize(40, 10)
+        terminal.wait("60")
+        terminal.resize(80, 24)
+        terminal.wait(r"step \d+ .*paused")
+        terminal.press("q")
+        assert terminal.ended() == 0
