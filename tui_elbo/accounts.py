@@ -113,10 +113,11 @@ class Path:
             since = self.state
             every = {frozenset[Player](): self.base, **(corners or {}), frozenset(moved): reading}
             gap = gap or any(one.blind for one in every.values())
-            shares |= shapley({some: one.rows(terms) for some, one in every.items()}, moved)
-        old = {p: self._rows(p, terms, shape) for p in present}
-        totals = {p: old[p] + shares[p] for p in present}
+            if not gap:
+                shares |= shapley({some: one.rows(terms) for some, one in every.items()}, moved)
+        totals = shares
         if not gap:
+            totals = {p: self._rows(p, terms, shape) + shares[p] for p in present}
             self.base, self.state, self._terms, self._totals = reading, state, terms, totals
         return _point(state, since, reading, note=note, shares=shares, totals=totals, gap=gap)
 

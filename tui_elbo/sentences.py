@@ -19,7 +19,7 @@ LOG_P, LOG_Q, ELBO, LIKELIHOOD, PRIOR = OWN
 SMALL = 0.02
 """Nats below which nothing is said to have moved."""
 
-REST_STEPS = 50
+REST_STEPS = 30
 """So many steps have to be looked at before anything is said to be at rest."""
 
 REST_SHARE = 0.03
@@ -138,7 +138,7 @@ def fitted_model(scene: Scene) -> str:
 def point_guide(scene: Scene) -> str:
     """A Delta guide: the ELBO is a log joint."""
     log_p = _by_all(scene, LOG_P)
-    if not scene.points or scene.points < scene.latents or not _clear(scene, LOG_P):
+    if not scene.points or scene.points < scene.latents or abs(log_p) < SMALL:
         return ""
     return (
         f"The guide is a point, so log q is 0 and the ELBO is log p: φ {_raised(log_p)} it by "

@@ -6,14 +6,11 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from tui_elbo.accounts import Point, account
 from tui_elbo.cli.lensed import Lensed
 from tui_elbo.cli.options import add_engine_options, parser, whole
 from tui_elbo.cli.run import narrate, own_stdout
-from tui_elbo.cli.told import accounts, by_parameter, by_site, gap
+from tui_elbo.cli.told import accounts, by_parameter, by_site, gap, spoken
 from tui_elbo.scenario import find
-from tui_elbo.scene import Scene, scene
-from tui_elbo.sentences import sentence
 from tui_elbo.ui.text import safe
 
 if TYPE_CHECKING:
@@ -84,7 +81,7 @@ def _run(chosen: argparse.Namespace) -> tuple[Session, Attribution, Lensed]:
 
 def told(session: Session, attribution: Attribution, lensed: Lensed) -> list[str]:
     """The accounts of the run so far, line by line."""
-    points = [point for point in lensed.points if point.state in lensed.seen]
+    points = lensed.known
     scenario = session.scenario
     lines = [
         f"{safe(scenario.source.name)}: {safe(scenario.title)}".rstrip(": "),
@@ -95,16 +92,10 @@ def told(session: Session, attribution: Attribution, lensed: Lensed) -> list[str
     first, last = points[0], points[-1]
     late = next(p for p in points if p.state >= last.state - session.steps_taken // LATE)
     lines += ["", *accounts(first, last, lensed.seen)]
-    lines += ["", sentence(_scene(first, last, lensed, attribution)).text]
+    lines += ["", spoken(first, last, lensed.seen, attribution)]
     if late.state < last.state and late.state > first.state:
-        now = sentence(_scene(late, last, lensed, attribution))
-        lines += [f"From step {late.state + 1} on: {now.text}"]
+        now = spoken(late, last, lensed.seen, attribution)
+        lines += [f"From step {late.state + 1} on: {now}"]
     lines += ["", *by_site(first, last), "", *by_parameter(attribution)]
     lines += ["", *gap(session, attribution)]
     return lines
-
-
-def _scene(start: Point, end: Point, lensed: Lensed, attribution: Attribution) -> Scene:
-    shares = account(start, end, lensed.seen.get(start.state), lensed.seen.get(end.state))
-    latents, points = attribution.latents
-    return scene(start, end, shares, latents=len(latents), points=len(points))

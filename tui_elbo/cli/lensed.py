@@ -11,6 +11,7 @@ import msgspec
 
 from tui_elbo.accounts import Observed, Point, Share, account, observed
 from tui_elbo.cli.options import whole
+from tui_elbo.cli.told import accounts, spoken
 from tui_elbo.errors import UsageError
 from tui_elbo.readings import OWN, PLAYERS
 from tui_elbo.records import Batch, record_of
@@ -119,6 +120,16 @@ class Lensed:
     def close(self) -> None:
         """Print what is left, and follow no longer."""
         self._attribution.close()
+        known = self.known
+        if not self._json and known:
+            lines = ["", *accounts(known[0], known[-1], self.seen), ""]
+            lines += [spoken(known[0], known[-1], self.seen, self._attribution)]
+            self._out.write("\n".join(lines) + "\n")
+
+    @property
+    def known(self) -> list[Point]:
+        """The points whose records are there."""
+        return [point for point in self.points if point.state in self.seen]
 
     def _add(self, point: Point) -> None:
         self.points.append(point)

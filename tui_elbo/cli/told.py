@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from tui_elbo.accounts import Observed, Point, Share, account
 from tui_elbo.cli.printers import ROLES
 from tui_elbo.readings import OWN, PLAYERS, Player, Term
-from tui_elbo.scene import gap_name
+from tui_elbo.scene import gap_name, scene
+from tui_elbo.sentences import sentence
 from tui_elbo.ui.text import safe
 
 if TYPE_CHECKING:
@@ -44,6 +45,13 @@ def accounts(start: Point, end: Point, seen: dict[int, Observed]) -> list[str]:
         rows.append([NAMES[term], *moved, _signed(share.draw), _signed(share.observed), value])
     lines = [head, *_table(rows)]
     return [*lines, f"({end.note})"] if end.note else lines
+
+
+def spoken(start: Point, end: Point, seen: dict[int, Observed], attribution: Attribution) -> str:
+    """The same in a sentence."""
+    shares = account(start, end, seen.get(start.state), seen.get(end.state))
+    latents, points = attribution.latents
+    return sentence(scene(start, end, shares, latents=len(latents), points=len(points))).text
 
 
 def by_site(start: Point, end: Point) -> list[str]:
@@ -89,9 +97,9 @@ def gap(session: Session, attribution: Attribution) -> list[str]:
     if evidence is not None and not points and math.isfinite(bound.elbo):
         found = float(evidence) - bound.elbo
         name = gap_name(players, points)
-        return [
-            f"{name}: {found:.4f} ± {_error(bound.elbo_error)} nats, from log p(x) = {evidence:.4f}"
-        ]
+        error = _error(bound.elbo_error)
+        text = f"{round(found, 4) + 0.0:.4f} ± {error} nats, from log p(x) = {evidence:.4f}"
+        return [f"{name}: {text}"]
     if evidence is not None and points:
         text = "the ELBO of a guide that is a point is not comparable to it"
         return [f"log p(x) = {evidence:.4f}; {text}"]

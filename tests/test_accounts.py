@@ -1,0 +1,226 @@
+"""Shares add up, are exactly none for who did not move, and sum along the path."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tui_elbo.accounts import Path, Point, account, observed
+from tui_elbo.readings import (
+    OWN,
+    Floats,
+    Player,
+    Reading,
+    Term,
+    coalitions,
+    nothing,
+    players_of,
+    shapley,
+    standard_error,
+)
+from tui_elbo.records import SiteRecord, StepRecord
+
+UNITS = 64
+NOISE = np.random.default_rng(1).standard_normal((2, UNITS))
+TRIO: tuple[Player, ...] = ("phi", "theta", "both")
+
+
+def reading(phi: float, theta: float, both: float = 0.0, bad: int = 0) -> Reading:
+    """log p = φ θ² + both + noise, log q = φ both; the noise grows with φ."""
+    prior = phi * theta**2 + both + phi * NOISE[0]
+    likelihood = theta * NOISE[1]
+    log_p, log_q = prior + likelihood, np.full(UNITS, phi * both)
+    units = np.array([log_p, log_q, log_p - log_q, likelihood, prior])
+    return Reading(OWN, units, UNITS, bad)
+
+
+def corners(
+    then: tuple[float, ...], now: tuple[float, ...], players: tuple[Player, ...]
+) -> dict[frozenset[Player], Reading]:
+    places = {player: i for i, player in enumerate(TRIO)}
+    found = {}
+    for some in coalitions(players):
+        if 0 < len(some) < len(players):
+            found[some] = reading(
+                *(
+                    n if any(places[p] == i for p in some) else t
+                    for i, (t, n) in enumerate(zip(then, now, strict=True))
+                )
+            )
+    return found
+
+
+def walk(values: list[tuple[float, ...]], players: tuple[Player, ...]) -> list[Point]:
+    path, points, then = Path(), [], values[0]
+    for state, now in enumerate(values):
+        more = corners(then, now, players) if state else {}
+        points.append(path.extend(state, reading(*now), players, moved=players, corners=more))
+        then = now
+    return points
+
+
+def test_two_players_have_the_shares_of_the_definition() -> None:
+    f = {"00": 1.0, "01": 4.0, "10": 2.5, "11": 9.0}
+    table: dict[frozenset[Player], Floats] = {
+        frozenset(): np.array(f["00"]),
+        frozenset({"phi"}): np.array(f["01"]),
+        frozenset({"theta"}): np.array(f["10"]),
+        frozenset({"phi", "theta"}): np.array(f["11"]),
+    }
+    shares = shapley(table, ("phi", "theta"))
+    assert shares["phi"] == 0.5 * (f["01"] - f["00"] + f["11"] - f["10"])
+    assert shares["theta"] == 0.5 * (f["10"] - f["00"] + f["11"] - f["01"])
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=8, max_size=8), st.integers(1, 3))
+def test_shares_add_up_and_are_the_mean_over_orders(numbers: list[float], count: int) -> None:
+    players = TRIO[:count]
+    table = {some: np.array(n) for some, n in zip(coalitions(players), numbers, strict=False)}
+    shares = shapley(table, players)
+    change = table[frozenset(players)] - table[frozenset()]
+    assert sum(shares.values()) == pytest.approx(float(change), rel=1e-9, abs=1e-6)
+    for player in players:
+        effects = []
+        for order in itertools.permutations(players):
+            before = frozenset(order[: order.index(player)])
+            effects.append(table[before | {player}] - table[before])
+        assert shares[player] == pytest.approx(float(np.mean(effects)), rel=1e-9, abs=1e-6)
+
+
+def test_totals_along_the_path_add_up_over_any_span() -> None:
+    values = [(0.2, 1.0, 0.0), (0.5, 1.5, 0.1), (0.9, 1.2, 0.4), (1.0, 2.0, 0.3)]
+    points = walk(values, TRIO)
+    for a, b in itertools.combinations(range(4), 2):
+        shares = account(points[a], points[b])
+        for row, term in enumerate(OWN):
+            expected = points[b].value[row] - points[a].value[row]
+            assert sum(shares[term].moved.values()) == pytest.approx(expected, abs=1e-12)
+        middle = account(points[a], points[2]), account(points[2], points[b])
+        if a < 2 < b:
+            for player in TRIO:
+                parts = sum(one[OWN[0]].moved[player] for one in middle)
+                assert shares[OWN[0]].moved[player] == pytest.approx(parts, abs=1e-12)
+
+
+def test_the_draw_is_what_is_left_of_the_observed_change() -> None:
+    points = walk([(0.2, 1.0), (0.5, 1.5)], ("phi", "theta"))
+    before, after = {OWN[0]: -3.0, OWN[1]: 1.0}, {OWN[0]: -2.0}
+    share = account(points[0], points[1], before, after)
+    own = share[OWN[0]]
+    assert own.observed == 1.0
+    assert own.draw + sum(own.moved.values()) == pytest.approx(own.observed, abs=1e-15)
+    lens = (-2.0 - points[1].value[0]) - (-3.0 - points[0].value[0])
+    assert own.draw == pytest.approx(lens, abs=1e-12)
+    assert math.isnan(share[OWN[1]].draw), "a record without the term"
+
+
+def test_the_first_point_has_moved_nothing() -> None:
+    point = walk([(0.2, 1.0)], ("phi", "theta"))[0]
+    assert (point.since, point.players) == (0, ("phi", "theta"))
+    assert not point.share.any()
+    assert not point.total.any()
+    share = account(point, point, {OWN[0]: 2.0}, {OWN[0]: 2.0})[OWN[0]]
+    assert (share.moved, share.draw, share.observed) == ({"phi": 0.0, "theta": 0.0}, 0.0, 0.0)
+
+
+def test_who_has_not_moved_has_a_share_of_exactly_nothing() -> None:
+    path = Path()
+    path.extend(0, reading(0.2, 1.0), ("phi", "theta"))
+    point = path.extend(1, reading(0.7, 1.0), ("phi", "theta"), moved=("phi",))
+    assert point.players == ("phi", "theta")
+    assert (point.total[1] == 0.0).all()
+    assert point.total[0, 0] == pytest.approx(point.value[0] - reading(0.2, 1.0).value[0])
+
+
+def test_errors_are_those_of_paired_differences() -> None:
+    points = walk([(0.2, 1.0), (0.5, 1.0), (0.6, 1.0)], ("phi",))
+    paired = standard_error((0.5 - 0.2) * NOISE[0])
+    assert points[1].share_error[0, 0] == pytest.approx(float(paired))
+    assert points[2].total_error[0, 0] == pytest.approx(float(standard_error(0.4 * NOISE[0])))
+    assert account(points[1], points[2])[OWN[0]].errors["phi"] == points[2].share_error[0, 0]
+    values = [(0.2 + 0.1 * i, 1.0) for i in range(6)]
+    points = walk(values, ("phi",))
+    # Of a span in the middle of the path the blocks tell, with the noise of 16 of them.
+    told = account(points[2], points[5])[OWN[0]].errors["phi"]
+    assert told == pytest.approx(float(standard_error(0.3 * NOISE[0])), rel=0.6)
+
+
+def test_a_point_that_is_not_finite_is_a_gap_and_the_sums_go_on() -> None:
+    path = Path()
+    first = path.extend(0, reading(0.2, 1.0), ("phi",))
+    gap = path.extend(1, reading(0.5, 1.0, bad=3), ("phi",), moved=("phi",))
+    assert gap.bad == 3
+    assert np.isnan(gap.share).all()
+    assert np.isnan(gap.total).all()
+    none = path.extend(2, nothing(), ("phi",), moved=("phi",))
+    assert none.draws == 0
+    last = path.extend(3, reading(0.9, 1.0), ("phi",), moved=("phi",))
+    assert last.since == 0
+    moved = account(first, last)[OWN[0]].moved["phi"]
+    assert moved == pytest.approx(last.value[0] - first.value[0], abs=1e-12)
+
+
+def test_a_mixed_state_that_is_not_finite_leaves_the_base_where_it_was() -> None:
+    path = Path()
+    path.extend(0, reading(0.2, 1.0), ("phi", "theta"))
+    mixed = corners((0.2, 1.0, 0.0), (0.5, 1.5, 0.0), ("phi", "theta"))
+    mixed[frozenset({"phi"})] = reading(0.5, 1.0, bad=1)
+    point = path.extend(
+        1, reading(0.5, 1.5), ("phi", "theta"), moved=("phi", "theta"), corners=mixed
+    )
+    assert np.isnan(point.share).all()
+    assert np.isfinite(point.value).all()
+    assert path.state == 0
+
+
+def test_sites_that_come_and_go_add_nothing_where_they_are_not() -> None:
+    extra = Term("extra", "log_p")
+    base = reading(0.2, 1.0)
+    more = Reading((*OWN, extra), np.vstack([base.units, np.full(UNITS, -2.0)]), UNITS)
+    path = Path()
+    first = path.extend(0, base, ("phi",))
+    then = path.extend(1, more, ("phi",), moved=("phi",))
+    assert account(first, then)[extra].moved["phi"] == -2.0
+    again = path.extend(2, base, ("phi",), moved=("phi",))
+    assert extra not in account(first, again)
+    assert account(first, again)[OWN[0]].moved["phi"] == pytest.approx(0.0, abs=1e-12)
+
+
+def test_no_player_at_all_leaves_everything_to_the_draw() -> None:
+    path = Path()
+    first = path.extend(0, reading(0.2, 1.0), ())
+    last = path.extend(1, reading(0.2, 1.0), ())
+    share = account(first, last, {OWN[0]: 1.0}, {OWN[0]: 3.0})[OWN[0]]
+    assert (share.moved, share.draw, share.observed) == ({}, 2.0, 2.0)
+
+
+def test_roles_become_players() -> None:
+    assert players_of(["none", "model", "guide"]) == ("phi", "theta")
+    assert players_of(["both"]) == ("both",)
+    assert players_of([]) == ()
+
+
+def test_a_record_tells_the_parts_of_log_p() -> None:
+    sites = {
+        "z": SiteRecord(-1.0, -0.5, observed=False),
+        "x": SiteRecord(-2.0, None, observed=True),
+        "aux": SiteRecord(None, -0.25, observed=False),
+    }
+    record = StepRecord(1, 2.25, -2.25, -3.0, -0.75, 0.1, sites, {})
+    assert observed(record) == {
+        Term("", "log_p"): -3.0,
+        Term("", "log_q"): -0.75,
+        Term("", "elbo"): -2.25,
+        Term("", "likelihood"): -2.0,
+        Term("", "prior"): -1.0,
+        Term("z", "log_p"): -1.0,
+        Term("z", "log_q"): -0.5,
+        Term("x", "log_p"): -2.0,
+        Term("aux", "log_q"): -0.25,
+    }
+    assert observed(None) == {}

@@ -1,0 +1,168 @@
+"""Each sentence where it must be said, and where it must not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tui_elbo.accounts import Share
+from tui_elbo.readings import OWN, Player, Term
+from tui_elbo.scene import Scene, gap_name
+from tui_elbo.sentences import RULES, sentence
+
+LOG_P, LOG_Q, ELBO, LIKELIHOOD, PRIOR = OWN
+
+
+def share(phi: float | None = None, theta: float | None = None, both: float | None = None) -> Share:
+    told: dict[Player, float | None] = {"phi": phi, "theta": theta, "both": both}
+    moved = {player: value for player, value in told.items() if value is not None}
+    return Share(moved, dict.fromkeys(moved, 0.001), 0.0, sum(moved.values()))
+
+
+def scene(
+    log_p: Share,
+    log_q: Share,
+    *,
+    prior: Share | None = None,
+    likelihood: Share | None = None,
+    gained: float | None = None,
+    span: tuple[int, int] = (1, 1000),
+    latents: int = 1,
+    points: int = 0,
+    spread: dict[Term, float] | None = None,
+    bad: int = 0,
+) -> Scene:
+    moved = {p: log_p.moved[p] - log_q.moved.get(p, 0.0) for p in log_p.moved}
+    elbo = Share(moved, dict.fromkeys(moved, 0.001), 0.0, sum(moved.values()))
+    shares = {LOG_P: log_p, LOG_Q: log_q, ELBO: elbo}
+    shares |= {PRIOR: prior or log_p, LIKELIHOOD: likelihood or share(0.0, 0.0)}
+    return Scene(
+        since=span[0],
+        until=span[1],
+        shares=shares,
+        gained=sum(moved.values()) if gained is None else gained,
+        players=tuple(log_p.moved),
+        latents=latents,
+        points=points,
+        spread=spread or {LOG_P: 1.2247, LOG_Q: 0.7071, ELBO: 1.0},
+        draws=256,
+        bad=bad,
+    )
+
+
+SCENES: dict[str, tuple[Scene, str]] = {
+    "moved_to_mass": (
+        scene(share(39.9), share(0.8)),
+        "No θ here: log p rose 39.9 nats because φ moved q to where p is high.",
+    ),
+    "spreading": (
+        scene(share(-0.48), share(-1.609)),
+        "log p fell 0.48 nats while the ELBO rose 1.13, for log q fell 1.61: "
+        "q is spreading out to match p.",
+    ),
+    "at_rest": (
+        scene(share(0.004), share(0.002), gained=1.129, span=(800, 900)),
+        "At the optimum: φ moves next to nothing now; what you see is the luck of the draw "
+        "(±1.22 nats).",
+    ),
+    "exact": (
+        scene(
+            share(0.0),
+            share(0.0),
+            gained=41.0,
+            span=(900, 1000),
+            spread={LOG_P: 0.7, LOG_Q: 0.7, ELBO: 0.0004},
+        ),
+        "The guide is exact: log p − log q is log p(x) whatever z is drawn. log p and log q go on "
+        "jumping (±0.7 nats), but together.",
+    ),
+    "fitted_model": (
+        scene(share(1.2, 2.9), share(-2.0, 0.0), prior=share(1.2, 2.9)),
+        "θ took 2.9 of the 4.1 nats that log p rose: the prior is being fitted to the data.",
+    ),
+    "narrowing": (
+        scene(share(2.3, 0.59), share(2.08, 0.0)),
+        "log p rose 2.89 nats, but log q rose 2.08 with it: θ narrows the prior and the guide "
+        "follows, and the ELBO rose 0.81 nats.",
+    ),
+    "only_model": (
+        scene(share(theta=4.211), share(theta=0.0), latents=0),
+        "No latent variable here: log p is the log likelihood, and θ raised it by 4.21 nats. "
+        "That is maximum likelihood.",
+    ),
+    "point_guide": (
+        scene(share(3.36), share(0.0), points=1),
+        "The guide is a point, so log q is 0 and the ELBO is log p: φ raised it by 3.36 nats. "
+        "That is MAP, and no bound on log p(x).",
+    ),
+    "worse": (
+        scene(share(-2.0), share(0.5)),
+        "The ELBO fell 2.5 nats, by φ: the steps are too long, or the gradient too noisy, to hold "
+        "the place.",
+    ),
+    "shared": (
+        scene(share(0.1, 0.2, 3.0), share(0.0, 0.0, 0.0)),
+        "A parameter that model and guide both read did +3 nats to the ELBO: it is θ and φ in one, "
+        "and cannot be split.",
+    ),
+    "no_parameters": (
+        scene(share(), share()),
+        "There is no parameter: nothing is optimised, and what you see is the draw (±1.22 nats).",
+    ),
+    "blind": (
+        scene(share(float("nan")), share(float("nan")), bad=3),
+        "3 of 256 draws are not finite: log p or log q has no mean there, and no change of it can "
+        "be shared out.",
+    ),
+    "quiet": (
+        scene(share(0.0), share(0.0), span=(5, 6)),
+        "Nothing has moved that the lens can tell from the luck of the draw.",
+    ),
+}
+
+
+@pytest.mark.parametrize("rule", SCENES)
+def test_it_is_said_where_it_must_be(rule: str) -> None:
+    told = sentence(SCENES[rule][0])
+    assert (told.rule, told.text) == (rule, SCENES[rule][1])
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_it_is_not_said_elsewhere(rule: object) -> None:
+    assert callable(rule)
+    others = {name for name, (told, _) in SCENES.items() if rule(told)}
+    assert rule.__name__ in others
+    # Where two could speak, the more telling one comes first in the order of the rules.
+    order = [one.__name__ for one in RULES]
+    later = {
+        name
+        for name in others
+        if name != "quiet" and order.index(name) > order.index(rule.__name__)
+    }
+    assert not later, f"{rule.__name__} would speak for {later}"
+
+
+def test_a_single_step_is_never_called_the_optimum() -> None:
+    told = replace(SCENES["at_rest"][0], since=899)
+    assert sentence(told).rule == "quiet"
+
+
+def test_what_is_within_the_lenses_error_is_not_said() -> None:
+    own = Share({"phi": 0.5}, {"phi": 0.4}, 0.0, 0.5)
+    told = scene(own, share(0.0), span=(1, 10))
+    assert sentence(told).rule == "quiet"
+
+
+def test_a_theta_of_the_likelihood_is_called_so() -> None:
+    told = scene(
+        share(1.0, 3.0), share(0.0, 0.0), prior=share(1.0, 0.0), likelihood=share(0.0, 3.0)
+    )
+    assert "the likelihood is being fitted" in sentence(told).text
+
+
+def test_the_gap_is_named_as_it_may_be() -> None:
+    assert gap_name(("phi",), 0) == "KL(q ‖ posterior)"
+    assert gap_name(("phi", "theta"), 0) == "gap to the best θ"
+    assert gap_name(("both",), 0) == "gap to the best θ"
+    assert gap_name(("phi",), 1) == ""
