@@ -92,9 +92,9 @@ def test_a_loss_that_is_not_minus_elbo_is_shown_by_name(run):
     run.apply(rows(1, [3], [-3], [-4], [-1]))
     assert curves(run)[2].title == "ELBO"
     run.apply(rows(2, [3.5], [-3], [-4], [-1]))
-    assert curves(run)[2].title == "ELBO -3.00000, loss 3.50000"
+    assert curves(run)[2].title == "ELBO -3.0000, loss 3.50000"
     run.apply(rows(3, [3], [-3], [-4], [-1]))
-    assert curves(run)[2].title == "ELBO -3.00000, loss 3.00000"
+    assert curves(run)[2].title == "ELBO -3.0000, loss 3.00000"
 
 
 def test_float32_rounding_of_large_terms_is_no_difference(run):
@@ -108,6 +108,6 @@ def test_references_are_lines_of_the_elbo():
     run.apply(loaded(log_evidence=-5.0, elbo=-5.0))
     assert curves(run)[2].references == (("log p(x)", -5.0),)
     run.apply(loaded(log_evidence=-5.0, elbo=-5.5))
-    assert curves(run)[2].references == (("log p(x)", -5.0), ("best", -5.5))
+    assert curves(run)[2].references == (("best", -5.5), ("log p(x)", -5.0))
     run.apply(loaded())
     assert curves(run)[2].references == ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import Any, ClassVar
 
@@ -44,6 +45,7 @@ class ElboApp(App[int]):
         super().__init__()
         if "TEXTUAL_THEME" not in os.environ:
             self.theme = THEME
+        self.set_class(options.ascii, "-ascii")
         self._target, self._options, self._engine = target, options, engine
 
     def get_driver_class(self) -> type[Driver]:
@@ -94,4 +96,5 @@ def run(
     finally:
         if engine is not None:
             engine.end()
+        gc.freeze()  # Python would look through all that is alive once more before it ends.
     return app.return_code or 0

@@ -62,7 +62,7 @@ class Explorer(Screen[None]):
         *,
         back: bool = False,
     ) -> None:
-        super().__init__(classes="-ascii" if options.ascii else None)
+        super().__init__()
         self.session = Session(target, options, post=self.call_later, changed=self.touch)
         self.notice = ""
         """A word in answer to the last key."""
@@ -130,18 +130,19 @@ class Explorer(Screen[None]):
         reason = why(run)
         self.set_class(bool(reason), "-silent")
         self.query_one(Why).show(reason)
+        running = run.level is not None and run.level.state == "running"
+        tables = not (running and now < self._pace.tables and self._tabled)
         for curve in curves(run):
             pane = self.query_one(f"#{curve.id}", CurvePane)
-            if pane.title != curve.title:
+            if tables and pane.title != curve.title:  # A title costs a drawing of the whole pane.
                 pane.title = curve.title
             pane.show(curve.values, 1, run.step, curve.references)
-        running = run.level is not None and run.level.state == "running"
-        if running and now < self._pace.tables and self._tabled:
-            self._draw_at(self._pace.tables)
-        else:
+        if tables:
             self._pace.tabled(now)
             self._tabled = run.step
             self._draw_tables()
+        else:
+            self._draw_at(self._pace.tables)
         self._draw_bottom()
 
     def _draw_tables(self) -> None:
@@ -149,7 +150,7 @@ class Explorer(Screen[None]):
         params.show(run.history, run.step)
         sites.show(run.history, run.step)
         room = self.query_one("#tables").size.height
-        rows = layout.share(room, params.wish() + 1, sites.wish() + 2) if run.step else room // 2
+        rows = layout.share(room, params.wish() + 1, max(3, sites.wish()) + 2)
         if rows != self._sites_rows:
             self._sites_rows = rows
             sites.styles.height = rows

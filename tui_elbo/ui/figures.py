@@ -9,6 +9,7 @@ import numpy as np
 from tui_elbo.records import Column, Floats, Layout
 from tui_elbo.ui.state import Run
 from tui_elbo.ui.status import Standing
+from tui_elbo.ui.text import number
 
 TERMS = (("elbo", "elbo"), ("log q", "log_q"), ("log p", "log_p"))
 """The status line's names and the columns that they stand for."""
@@ -49,7 +50,8 @@ def _elbo(run: Run) -> CurveOf:
     values = _column(run, "elbo")
     title = "ELBO"
     if run.loss_apart and len(values):
-        title = f"ELBO {values[-1]:#.6g}, loss {_column(run, 'loss')[-1]:#.6g}"
+        elbo, loss = (number(float(v[-1]), 7).strip() for v in (values, _column(run, "loss")))
+        title = f"ELBO {elbo}, loss {loss}"
     return CurveOf("elbo", title, values, _lines(run))
 
 
@@ -69,10 +71,10 @@ def _lines(run: Run) -> tuple[tuple[str, float], ...]:
     reference = run.loaded.reference if run.loaded else {}
     evidence, best = reference.get("log_evidence"), reference.get("elbo")
     lines = []
-    if evidence is not None:
-        lines.append(("log p(x)", float(evidence)))
     if best is not None and (evidence is None or abs(best - evidence) > 1e-3):
         lines.append(("best", float(best)))
+    if evidence is not None:
+        lines.append(("log p(x)", float(evidence)))
     return tuple(lines)
 
 

@@ -51,6 +51,14 @@ CSS = "".join(
     """,
         _frames("Explorer", "solid", "$foreground 25%", "$primary", "$foreground"),
         _frames("Explorer:ansi", "solid", "ansi_bright_black", "ansi_blue", "ansi_default"),
-        _frames("Explorer.-ascii:ansi", "ascii", "ansi_bright_black", "ansi_blue", "ansi_default"),
+        _frames("ElboApp.-ascii Explorer", "ascii", "$foreground 25%", "$primary", "$foreground"),
+        _frames(
+            "ElboApp.-ascii Explorer:ansi",
+            "ascii",
+            "ansi_bright_black",
+            "ansi_blue",
+            "ansi_default",
+        ),
+        "ElboApp.-ascii View #frame { border: ascii $primary; }",
     )
 )

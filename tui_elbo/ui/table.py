@@ -88,17 +88,12 @@ class Table(Canvas, can_focus=True):
         """Bring the screen up to date."""
         if not self.is_mounted or self.size.width <= 0 or self.size.height <= 0:
             return
-        shown = 0
-        if self.count():
-            width = self.size.width
-            if width != self._planned:
-                self._planned, self._widths_planned = width, self.widths(width)
-            self.cut(self._widths_planned)
-            lines, shown = self._window(self.size.height - 1)
-            self.put([self.header(), *lines])
-        else:
-            self.cut([self.size.width])
-            self.put([[("", "")], [(f" {self._empty}", DIM)]])
+        width = self.size.width
+        if width != self._planned:
+            self._planned, self._widths_planned = width, self.widths(width)
+        self.cut(self._widths_planned)
+        lines, shown = self._window(self.size.height - 1)
+        self.put([self.header(), *(lines or [[(f" {self._empty}", DIM)]])])
         title = f"{self._heading} ── {self.detail}" if self.detail else self._heading
         if shown < self.count():
             title += f" ── {self.top + 1}-{self.top + shown} of {self.count()}"

@@ -73,7 +73,7 @@ class ParamsPane(Table):
     def widths(self, width: int) -> Sequence[int]:
         """Role, name, value, change, gradient norm, course; 0 where there is no room for it."""
         names = [safe(p.name) for p in self._params]
-        longest = max((cell_len(name) for name in names), default=NAME)
+        longest = max((cell_len(name) for name in names), default=0)
         rest = width - self._role_width - VALUE - CHANGE
         grad = rest - GRAD >= NAME
         rest -= GRAD * grad
