@@ -42,6 +42,7 @@ def scene(
         until=span[1],
         shares=shares,
         gained=sum(moved.values()) if gained is None else gained,
+        drift=0.0,
         players=tuple(log_p.moved),
         latents=latents,
         points=points,
@@ -141,6 +142,14 @@ def test_it_is_not_said_elsewhere(rule: object) -> None:
         if name != "quiet" and order.index(name) > order.index(rule.__name__)
     }
     assert not later, f"{rule.__name__} would speak for {later}"
+
+
+def test_what_moves_outside_the_store_is_not_called_the_draw() -> None:
+    told = sentence(replace(SCENES["no_parameters"][0], drift=0.5))
+    assert told.text == (
+        "The ELBO rose 0.5 nats, but no parameter of the store that model or guide reads has "
+        "moved: what moves is kept elsewhere."
+    )
 
 
 def test_a_single_step_is_never_called_the_optimum() -> None:

@@ -23,6 +23,8 @@ class Scene:
     """The accounts of the span."""
     gained: float
     """What the parameters did to the ELBO from step 1 on: nats."""
+    drift: float
+    """What the lens saw of the ELBO's change that no parameter of the store explains: nats."""
     players: tuple[Player, ...]
     latents: int
     """How many sites the guide draws."""
@@ -55,11 +57,14 @@ def scene(
         points: how many of them are points.
     """
     row = end.terms.index(ELBO)
+    change = float(end.value[row] - start.value[start.terms.index(ELBO)])
+    explained = sum(shares[ELBO].moved.values()) if ELBO in shares else 0.0
     return Scene(
         since=start.state + 1,
         until=end.state + 1,
         shares=shares,
         gained=float(end.total[:, row].sum()),
+        drift=change - explained,
         players=end.players,
         latents=latents,
         points=points,

@@ -64,6 +64,11 @@ def no_parameters(scene: Scene) -> str:
     """There is nothing that an optimiser could move."""
     if scene.players:
         return ""
+    if abs(scene.drift) > SMALL:
+        return (
+            f"The ELBO {_changed(scene.drift)} {_nats(scene.drift)}, but no parameter of the store "
+            "that model or guide reads has moved: what moves is kept elsewhere."
+        )
     return (
         f"There is no parameter: nothing is optimised, and what you see is the draw{_luck(scene)}."
     )

@@ -123,11 +123,12 @@ class Attribution:
 
     def begin(self) -> Point:
         """The point of step 0; to be taken after the first step, before any other point."""
-        return self._point(0, dict(self._births.values))
+        return self._point(0, dict(self._births.values), present=False)
 
     def point(self) -> Point:
         """The point of the state at which the session stands."""
-        return self._point(self._session.steps_taken, self._births.completed(captured()))
+        state = self._births.completed(captured())
+        return self._point(self._session.steps_taken, state, present=True)
 
     def go_back(self, step: int) -> int:
         """Forget the points after that step, when the run itself has been taken back to it.
@@ -142,11 +143,11 @@ class Attribution:
         self._path, self._base = copy.copy(kept.path), kept.state
         return -1 if self._path.base is None else self._path.state
 
-    def _point(self, step: int, state: State) -> Point:
+    def _point(self, step: int, state: State, *, present: bool) -> Point:
         players = self.players
         moved = [p for p in players if self._path.base is not None and self._differ(p, state)]
         try:
-            reading, corners = self._readings(state, moved)
+            reading, corners = self._readings(state, moved, present=present)
             note = self.lens.note
         except Exception as error:
             reading, corners = nothing(), {}
@@ -157,10 +158,12 @@ class Attribution:
             self._keep()
         return point
 
-    def _readings(self, state: State, moved: Sequence[Player]) -> tuple[Reading, Corners]:
+    def _readings(
+        self, state: State, moved: Sequence[Player], *, present: bool
+    ) -> tuple[Reading, Corners]:
         """The state's reading and those of the mixed states, all at the same draws."""
         while True:
-            sight = self._see(state)
+            sight = self._see(None if present else state)
             corners = {
                 some: self._see(self._mixed(some, state)).reading
                 for some in coalitions(moved)
@@ -174,7 +177,7 @@ class Attribution:
         self._version, self.posterior = version, sight.posterior
         return sight.reading, corners
 
-    def _see(self, state: State) -> Sight:
+    def _see(self, state: State | None) -> Sight:
         self._session.stepping = True
         try:
             return self.lens.see(state)
