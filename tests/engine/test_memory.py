@@ -1,4 +1,4 @@
-"""Memory over a long run: the engine keeps a number a step and its budget of checkpoints."""
+"""Memory over a long run: the losses, and checkpoints within their budget."""
 
 from __future__ import annotations
 
@@ -9,21 +9,20 @@ import pytest
 
 from tests.engine.client import Client, engine
 from tests.engine.sources import SMALL, write
-from tui_elbo.protocol import Level, Run, Step
+from tui_elbo.engine.driver import CHECKPOINT_MEMORY
+from tui_elbo.engine.due import Budget
+from tui_elbo.engine.session import Session
+from tui_elbo.protocol import Level, Run
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
-]
-
-STEPS, GROWTH = 100_000, 4 * 2**20
-"""Bytes: the losses, which a replay is compared with, are 0.8 MB of them."""
+needs_proc = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+STEPS, LOSSES = 100_000, 2 * 8 * 100_000
+"""A loss of 8 bytes a step is kept, in an array that may grow ahead of them."""
+SLACK = 2 * 2**20
 
 
-def resident(client: Client) -> int:
-    """Bytes that the engine has in memory."""
-    fields = Path(f"/proc/{client.process.pid}/statm").read_text().split()
-    return int(fields[1]) * 4096
+def resident(process: int | str = "self") -> int:
+    """Bytes that a process has in memory."""
+    return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * 4096
 
 
 def stepped_to(client: Client, step: int) -> int:
@@ -35,13 +34,40 @@ def stepped_to(client: Client, step: int) -> int:
         client.seen.clear()
         if level.seq >= asked and level.state == "paused":
             assert level.step == step
-            return resident(client)
+            return resident(client.process.pid)
 
 
-def test_the_engine_does_not_grow(tmp_path: Path) -> None:
+@needs_proc
+@pytest.mark.slow
+def test_the_engine_grows_by_losses_and_checkpoints_alone(tmp_path: Path) -> None:
     with engine() as client:
         client.load(write(tmp_path, SMALL))
-        client.ask(Step(count=10))
-        before = stepped_to(client, STEPS // 2)
+        before = stepped_to(client, 1000)
         after = stepped_to(client, STEPS)
-        assert after - before < GROWTH // 2
+        assert after - before < LOSSES + CHECKPOINT_MEMORY * 1.25 + SLACK
+
+
+@needs_proc
+@pytest.mark.slow
+def test_a_session_without_checkpoints_grows_by_losses_alone(tmp_path: Path) -> None:
+    session = Session(str(write(tmp_path, SMALL)))
+    session.due = Budget()
+    held = []
+    for step in (20_000, STEPS):
+        while session.steps_taken < step:
+            session.advance(500)
+        held.append(resident())
+    assert held[1] - held[0] < LOSSES + SLACK
+
+
+@needs_proc
+def test_checkpoints_take_what_they_say(tmp_path: Path) -> None:
+    session = Session(str(write(tmp_path, SMALL)), checkpoint_memory=2**30)
+    for _ in range(100):
+        session.step()
+    before, told = resident(), session.checkpoint_bytes
+    for _ in range(500):
+        session.step()
+    real, told = resident() - before, session.checkpoint_bytes - told
+    assert told > 500 * 10_000
+    assert real < 1.5 * told

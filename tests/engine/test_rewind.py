@@ -108,7 +108,7 @@ def test_a_model_that_keeps_state_in_python_is_found_out_once(tmp_path: Path) ->
     path = tmp_path / "counts.py"
     path.write_text(COUNTS)
     told: list[str] = []
-    room_for_a_few = 30_000
+    room_for_a_few = 60_000
     session = Session(str(path), checkpoint_memory=room_for_a_few, warn=told.append)
     for _ in range(40):
         session.step()
