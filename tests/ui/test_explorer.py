@@ -138,7 +138,12 @@ async def test_a_failed_step_says_what_where_and_what_to_do():
     async with driven("fails") as d:
         await d.ready()
         await d.press("9", "n")
-        await d.shows("model.py:12: step 7 failed", "press R · e shows the traceback", "step 6 ")
+        await d.shows(
+            "step 7 failed: ValueError",
+            "· model.py:12",
+            "press R · e shows the traceback",
+            "step 6 ",
+        )
         d.golden("failed_80x24")
         await d.press("e")
         await d.shows("ValueError: bad ", "The run stands at step 6.")
@@ -148,7 +153,7 @@ async def test_a_failed_step_says_what_where_and_what_to_do():
 
 async def test_a_scenario_that_does_not_load():
     async with driven("load_fails") as d:
-        await d.shows("model.py:3: the file does not parse", "correct it and press R", "failed")
+        await d.shows("the file does not parse · model.py:3", "correct it and press R", "failed")
         await d.press("n")
         assert "R loads the file again" in d.text()
 
@@ -170,7 +175,7 @@ async def test_ctrl_c_interrupts_a_model_that_hangs():
         await d.press("5", "n")
         await d.until(lambda: d.run.step == 2 and d.run.output.warnings)
         await d.press("ctrl+c")
-        await d.shows("model.py:3: interrupted", "e shows the traceback", "step 2 ")
+        await d.shows("interrupted · model.py:3", "e shows the traceback", "step 2 ")
 
 
 async def test_a_model_that_ignores_the_interrupt_is_ended(monkeypatch):

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from typing import Any, ClassVar
 
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
+from textual.events import Resize
 from textual.screen import Screen
 
-from tui_elbo.ui import layout
 from tui_elbo.ui.driver import end_on_signals, quick
 from tui_elbo.ui.explorer import Explorer
 from tui_elbo.ui.gallery import Gallery
+from tui_elbo.ui.layout import CSS
 from tui_elbo.ui.process import EngineProcess
 from tui_elbo.ui.session import Options
 from tui_elbo.ui.theme import THEME
@@ -23,16 +23,10 @@ __all__ = ["ElboApp", "Options", "run"]
 
 
 class ElboApp(App[int]):
-    """The gallery or the explorer, and what holds for both.
-
-    Args:
-        target: the scenario, as a person names it; None opens the gallery.
-        options: what the program was started with.
-        engine: a running engine for the first scenario; without one it is started.
-    """
+    """The gallery or the explorer, and what holds for both; the arguments are those of `run`."""
 
     TITLE = "elbo-tui"
-    CSS = layout.CSS
+    CSS = CSS
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c", "interrupt", show=False, priority=True, system=True),
@@ -60,8 +54,12 @@ class ElboApp(App[int]):
 
     def on_mount(self) -> None:
         """Let signals end the program in an orderly way."""
-        if not self.is_headless:
-            end_on_signals(lambda number: self.exit(return_code=128 + number))
+        end_on_signals(self)
+
+    def on_resize(self, event: Resize) -> None:
+        """There and back in one go is no change to Textual, but the terminal has lost cells."""
+        if event.size == self.size:
+            self.screen.refresh()
 
     def on_gallery_chosen(self, event: Gallery.Chosen) -> None:
         """Open a scenario, in the engine that has been warming up for it."""
@@ -73,9 +71,8 @@ class ElboApp(App[int]):
 
     def action_interrupt(self) -> None:
         """Pass ctrl+c on to the explorer, whatever lies over it; it never quits."""
-        for screen in self.screen_stack:
-            if isinstance(screen, Explorer):
-                screen.action_interrupt()
+        for explorer in (s for s in self.screen_stack if isinstance(s, Explorer)):
+            explorer.action_interrupt()
 
 
 def run(
@@ -87,8 +84,11 @@ def run(
 ) -> int:
     """Show the program until the person quits, and return the exit code.
 
-    The arguments are those of `ElboApp`; an engine that is passed can be started before this
-    module is imported. With `mouse`, the terminal tells of the mouse.
+    Args:
+        target: the scenario, as a person names it; None opens the gallery.
+        options: what the program was started with.
+        engine: a running engine for the first scenario; without one it is started.
+        mouse: let the terminal tell of the mouse.
     """
     app = ElboApp(target, options, engine)
     try:
@@ -96,5 +96,4 @@ def run(
     finally:
         if engine is not None:
             engine.end()
-        gc.freeze()  # Python would look through all that is alive once more before it ends.
     return app.return_code or 0

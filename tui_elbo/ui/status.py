@@ -13,7 +13,7 @@ from tui_elbo.protocol import Fault
 from tui_elbo.ui.canvas import Canvas, Line, Piece
 from tui_elbo.ui.glyphs import ASCII, UNICODE, Glyphs
 from tui_elbo.ui.keys import key_line
-from tui_elbo.ui.text import left, number, right, safe
+from tui_elbo.ui.text import left, number, right, safe, tail
 from tui_elbo.ui.theme import BAD, DIM, GOOD, KEY, WARN
 
 
@@ -152,7 +152,7 @@ class FaultLine(_Bottom):
 
     def __init__(self, *, id: str = "fault", ascii: bool = False) -> None:
         super().__init__(id=id, ascii=ascii)
-        self._texts = ("", "")
+        self._texts = ("", "", "")
         self.display = False
 
     def show(self, fault: Fault | None, dead: str) -> None:
@@ -165,21 +165,29 @@ class FaultLine(_Bottom):
 
     def lines(self, width: int) -> Sequence[Line]:
         """Two lines."""
-        what, todo = (left(f" {text}", width, self.glyphs.more) for text in self._texts)
-        return [[(what, BAD)], [(todo, WARN)]]
+        what, where, todo = self._texts
+        more, gap = self.glyphs.more, f" {self.glyphs.dot} "
+        if where:
+            # The end of a path tells the most; it gets what the first part leaves, or a third.
+            room = max(width // 3, width - cell_len(f" {what}{gap}"))
+            place = tail(where, min(room, cell_len(where)), more)
+            what = left(what, min(cell_len(what), width - 1 - cell_len(gap + place)), more)
+            what = f"{what}{gap}{place}"
+        return [[(left(f" {what}", width, more), BAD)], [(left(f" {todo}", width, more), WARN)]]
 
 
-def fault_texts(fault: Fault | None, dead: str, glyphs: Glyphs) -> tuple[str, str]:
-    """What and where; and what to do."""
+def fault_texts(fault: Fault | None, dead: str, glyphs: Glyphs) -> tuple[str, str, str]:
+    """What, where, and what to do, safe to draw."""
     if dead:
-        return safe(dead), "the history is kept: R reloads in a fresh engine, o shows its output"
+        todo = "the history is kept: R reloads in a fresh engine, o shows its output"
+        return safe(dead), "", todo
     if fault is None:
-        return "", ""
-    where = f"{safe(fault.where)}: " if fault.where else ""
-    todo = [safe(fault.todo)] if fault.todo else []
-    if "e shows" not in fault.todo:
-        todo.append("e shows the traceback" if fault.trace else "e shows all of it")
-    return f"{where}{safe(fault.what)}", f" {glyphs.dot} ".join(todo)
+        return "", "", ""
+    todo = safe(fault.todo)
+    if "e shows" not in todo:
+        shows = "e shows the traceback" if fault.trace else "e shows all of it"
+        todo = f"{todo} {glyphs.dot} {shows}" if todo else shows
+    return safe(fault.what), safe(fault.where), todo
 
 
 class KeyLine(_Bottom):
