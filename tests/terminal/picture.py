@@ -1,0 +1,88 @@
+"""The README's picture: the screen after 400 steps of `no_theta`, from what the engine once told.
+
+    python -m tests.terminal.picture
+
+records the engine anew and draws the picture anew. The recording is kept so that the picture is
+the same on every machine; a test compares its numbers with what the engine tells today.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+
+from tui_elbo import protocol
+from tui_elbo.protocol import AnyEvent, Decoder, Event, Hello, Level, Load, Loaded, Remark, Step
+from tui_elbo.ui.app import ElboApp
+from tui_elbo.ui.explorer import Explorer
+from tui_elbo.ui.session import Options
+
+HERE = Path(__file__).parent
+RECORDING, PICTURE = HERE / "no_theta.frames", HERE / "screen.svg"
+STEPS, SIZE = 400, (100, 30)
+
+
+def recorded() -> list[Event]:
+    """What the engine tells of the first 400 steps, now."""
+    ours, theirs = socket.socketpair()
+    argv = [sys.executable, "-P", "-m", "tui_elbo.engine", str(theirs.fileno())]
+    with subprocess.Popen(argv, pass_fds=[theirs.fileno()]), ours:
+        theirs.close()
+        for command in (Load(seq=1, target="no_theta"), Step(seq=2, count=STEPS)):
+            ours.sendall(protocol.frame(command))
+        decoder: Decoder[AnyEvent] = Decoder(AnyEvent)
+        events: list[Event] = []
+        while True:
+            for event in decoder.feed(ours.recv(65536)):
+                events.append(event)
+                if isinstance(event, Level) and event.step == STEPS and event.state == "paused":
+                    return [_anywhere(one) for one in events if not isinstance(one, Remark)]
+
+
+def _anywhere(event: Event) -> Event:
+    """The event without what differs from one machine or run to the next."""
+    if isinstance(event, Hello):
+        return msgspec.structs.replace(event, pid=0)
+    if isinstance(event, Loaded):
+        return msgspec.structs.replace(event, path="no_theta.py")
+    if isinstance(event, Level):
+        return msgspec.structs.replace(event, rate=0.0)
+    return event
+
+
+def replay(descriptor: int) -> None:
+    """Be an engine that tells the recording, and ends when the screen does."""
+    with socket.socket(fileno=descriptor) as line:
+        line.sendall(RECORDING.read_bytes())
+        while line.recv(65536):
+            pass
+
+
+async def drawn() -> str:
+    """The screen with the recording, as SVG."""
+    argv = [sys.executable, "-m", "tests.terminal.picture"]
+    app = ElboApp("no_theta", Options(argv=argv))
+    async with app.run_test(size=SIZE) as pilot:
+        for _ in range(2000):
+            await pilot.pause(0.01)
+            (explorer,) = [screen for screen in app.screen_stack if isinstance(screen, Explorer)]
+            if explorer.session.run.step == STEPS and "paused" in app.export_screenshot():
+                break
+        await pilot.pause(0.5)
+        picture = app.export_screenshot(title="elbo-tui no_theta")
+        # The picture needs nothing from elsewhere: without the fonts' addresses, a local one does.
+        return re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL) + "\n"
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        replay(int(sys.argv[1]))
+    else:
+        RECORDING.write_bytes(b"".join(protocol.frame(event) for event in recorded()))
+        PICTURE.write_text(asyncio.run(drawn()), encoding="utf-8")

@@ -1,0 +1,28 @@
+"""The README's picture is the real screen, and its numbers are the engine's."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tui_elbo.protocol import AnyEvent, Decoder, Rows
+
+from .picture import PICTURE, RECORDING, drawn, recorded
+
+
+async def test_the_picture_is_what_the_screen_draws() -> None:
+    assert await drawn() == PICTURE.read_text(encoding="utf-8")
+
+
+def test_the_recording_is_what_the_engine_tells() -> None:
+    """Up to the rounding that another processor may do; the time that a step took apart."""
+    then = Decoder[AnyEvent](AnyEvent).feed(RECORDING.read_bytes())
+    found, wanted = _numbers(list(then)), _numbers(recorded())
+    assert found.shape == wanted.shape
+    timed = 1
+    np.testing.assert_allclose(np.delete(found, timed, 0), np.delete(wanted, timed, 0), rtol=1e-3)
+
+
+def _numbers(events: list) -> np.ndarray:
+    rows = [event for event in events if isinstance(event, Rows)]
+    assert len({event.layout for event in rows}) == 1
+    return np.hstack([np.frombuffer(event.data).reshape(-1, event.count) for event in rows])
