@@ -285,3 +285,25 @@ async def test_a_focused_table_takes_the_arrows_and_leaves_the_other_keys():
         await d.press("down", "down", "n")
         await d.until(lambda: d.run.step == 2)
         assert params.cursor == 2
+
+
+async def test_no_color(monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with driven("normal") as d:
+        await d.ready()
+        await d.press("5", "n", "tab", "tab", "tab", "tab")
+        await d.shows("step 5 ", "paused")
+        strips = d.app.screen._compositor.render_strips()
+        styles = {style for strip in strips for _, style, _ in strip if style}
+        colors = {color for style in styles for color in (style.color, style.bgcolor) if color}
+        grey = {c for c in colors if c.is_default or len(set(c.triplet or (0, 1))) == 1}
+        assert colors == grey
+
+
+@pytest.mark.parametrize("theme", ["textual-dark", "textual-light", "ansi-light", "nord"])
+async def test_themes(theme):
+    async with driven("normal") as d:
+        d.app.theme = theme
+        await d.ready()
+        await d.press("5", "n")
+        await d.shows("step 5 ", "paused", "log q(z)")

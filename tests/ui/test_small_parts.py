@@ -26,10 +26,13 @@ def test_over_ssh_nothing_is_sent_only_to_look_smooth():
     assert environ["TEXTUAL_SMOOTH_SCROLL"] == "0"
 
 
-def test_at_home_the_environment_is_left_alone():
+def test_at_home_only_the_theme_is_chosen():
     environ: dict[str, str] = {}
     prepare(environ)
-    assert not environ
+    assert environ == {"TEXTUAL_THEME": "ansi-dark"}
+    environ["TEXTUAL_THEME"] = "nord"
+    prepare(environ)
+    assert environ == {"TEXTUAL_THEME": "nord"}
 
 
 @given(st.lists(st.floats(0, 0.3), max_size=50))

@@ -108,4 +108,6 @@ def style_of(name: str) -> Style | None:
 
 def base_style(widget: Widget) -> Style:
     """What a line of the widget begins with: nothing where the terminal's own colours are used."""
-    return Style.null() if widget.app.native_ansi_color else widget.rich_style
+    # What takes the colours out for NO_COLOR looks at a style in every piece.
+    plain = widget.app.native_ansi_color and not widget.app.no_color
+    return Style.null() if plain else widget.rich_style

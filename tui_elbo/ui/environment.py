@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import MutableMapping
 
+from tui_elbo.ui.theme import THEME
+
 OVER_SSH = {"TEXTUAL_FPS": "15", "TEXTUAL_ANIMATIONS": "none", "TEXTUAL_SMOOTH_SCROLL": "0"}
 """Fewer frames, and nothing that is sent only to look smooth."""
 
 
 def prepare(environ: MutableMapping[str, str]) -> None:
-    """Settings for a line that may be slow; what a person has set themselves is left alone.
+    """The theme, and settings for a line that may be slow; what a person has set is left alone.
 
     To be called before Textual is imported.
     """
+    environ.setdefault("TEXTUAL_THEME", THEME)
     if environ.get("SSH_CONNECTION"):
         for name, value in OVER_SSH.items():
             environ.setdefault(name, value)
