@@ -7,7 +7,6 @@ Its numbers are a pure function of the step, so the screen they make can be comp
 
 from __future__ import annotations
 
-import math
 import os
 import select
 import signal
@@ -15,59 +14,12 @@ import socket
 import sys
 
 import numpy as np
+from fake_numbers import layout, numbers
 
 from tui_elbo import protocol
-from tui_elbo.protocol import (
-    Fault,
-    Hello,
-    Level,
-    Load,
-    Loaded,
-    NewLayout,
-    Pause,
-    Phase,
-    Remark,
-    Restart,
-    Run,
-    Step,
-)
-from tui_elbo.records import Batch, Column, Layout, ParamInfo, SiteInfo
+from tui_elbo.records import Batch
 
 STEPS = 200
-
-
-def layout(names=("phi",), sites=("z",), note="") -> Layout:
-    params = tuple(ParamInfo(name, "guide", (), "positive") for name in names)
-    infos = tuple(SiteInfo(name, False, "Normal", (), ()) for name in sites)
-    infos += (SiteInfo("x", True, "Normal", (4,), ()),)
-    columns = [Column("step", "", field) for field in ("loss", "seconds")]
-    if not note:
-        columns += [Column("step", "", field) for field in ("elbo", "log_p", "log_q")]
-        for info in infos:
-            columns.append(Column("site", info.name, "log_p"))
-            if not info.observed:
-                columns.append(Column("site", info.name, "log_q"))
-    for param in params:
-        columns += [
-            Column("param", param.name, f) for f in ("value[0]", "grad_norm", "update_norm")
-        ]
-    return Layout(1, infos, params, tuple(columns), note)
-
-
-def numbers(shape: Layout, step: int) -> list[float]:
-    wave = math.sin(step * 12.9898) * 0.5
-    log_q = -1.4 - math.exp(-step / 30) + 0.3 * wave
-    log_p = -6.0 - 8 * math.exp(-step / 25) + wave
-    table = {"loss": log_q - log_p, "elbo": log_p - log_q, "log_p": log_p, "log_q": log_q}
-    table |= {"value[0]": 1 - 0.8 * math.exp(-step / 40), "grad_norm": math.exp(-step / 40)}
-    table |= {"update_norm": 0.02 * math.exp(-step / 40), "seconds": 0.001}
-    out = []
-    for column in shape.columns:
-        value = table[column.field]
-        if column.kind == "site":
-            value = value / 2 if column.field == "log_p" else value
-        out.append(value)
-    return out
 
 
 class Engine:
@@ -92,38 +44,40 @@ class Engine:
         running = self.target is None or self.target > self.step
         target = self.target if running else None
         state = "running" if running else "paused"
-        self.say(Level(state, self.step, target, 830.0 if running else 0.0, self.seq))
+        self.say(protocol.Level(state, self.step, target, 830.0 if running else 0.0, self.seq))
+
+    def fault(self, kind: str, what: str, where: str, todo: str, trace: str = "") -> None:
+        self.say(protocol.Fault(what, where, todo, trace, self.step, kind))
 
     def hello(self) -> None:
-        self.say(Hello(protocol.VERSION, os.getpid()))
-        self.say(Phase("importing torch"))
+        self.say(protocol.Hello(protocol.VERSION, os.getpid()))
+        self.say(protocol.Phase("importing torch"))
 
     def restart(self) -> None:
         self.step, self.target, self.told = 0, 0, False
-        self.say(
-            Loaded(self.name, "fake.py", self.title, self.notes, 0, STEPS, "Trace_ELBO", "Adam",
-                   {"log_evidence": -4.5, "elbo": -4.5})
-        )  # fmt: skip
+        reference = {"log_evidence": -4.5, "elbo": -4.5}
+        about = (self.name, "fake.py", self.title, self.notes, 0, STEPS, "Trace_ELBO", "Adam")
+        self.say(protocol.Loaded(*about, reference))
 
     def rows(self, count: int) -> None:
         first = self.step + 1
         values = np.array([numbers(self.layout, first + i) for i in range(count)]).T
         if not self.told:
-            self.say(NewLayout(self.layout))
+            self.say(protocol.NewLayout(self.layout))
             self.told = True
         self.say(protocol.rows(Batch(self.layout, first, values)))
         self.step += count
 
     def obey(self, command) -> None:
         match command:
-            case Load() | Restart():
+            case protocol.Load() | protocol.Restart():
                 self.restart()
-            case Step():
+            case protocol.Step():
                 now = self.step if self.target is None else max(self.step, self.target)
                 self.target = now + command.count
-            case Run():
+            case protocol.Run():
                 self.target = command.until
-            case Pause():
+            case protocol.Pause():
                 self.target = self.step
         self.seq = command.seq
         self.level()
@@ -167,16 +121,14 @@ class Hangs(Engine):
             return
         try:
             self.hangs = True
-            self.say(Remark("it hangs", "fake"))
+            self.say(protocol.Remark("it hangs", "fake"))
             while True:
                 signal.pause()
         except KeyboardInterrupt:
             self.hangs = False
             self.target = self.step
             trace = 'File "model.py", line 3, in model\n    while True: pass\nKeyboardInterrupt'
-            self.say(
-                Fault("interrupted", "model.py:3", "look where it hangs", trace, 2, "interrupted")
-            )
+            self.fault("interrupted", "interrupted", "model.py:3", "look where it hangs", trace)
             self.level()
 
 
@@ -208,7 +160,7 @@ class Prints(Engine):
             os.write(1, (line * 100).encode())
         os.write(1, b"\x1b]0;owned\x07the end\n")
         super().rows(count)
-        self.say(Remark("a warning of [bold]Pyro[/]", "UserWarning"))
+        self.say(protocol.Remark("a warning of [bold]Pyro[/]", "UserWarning"))
 
 
 class BadFrame(Engine):
@@ -222,7 +174,7 @@ class WrongVersion(Engine):
     """Speaks another version."""
 
     def hello(self) -> None:
-        self.say(Hello(protocol.VERSION + 1, os.getpid()))
+        self.say(protocol.Hello(protocol.VERSION + 1, os.getpid()))
 
 
 class Names(Engine):
@@ -253,8 +205,8 @@ class Fails(Engine):
         else:
             self.target = self.step
             trace = 'Traceback:\n  File "model.py", line 12\nValueError: bad \x1b[31m[red]'
-            self.say(Fault("step 7 failed: ValueError: bad \x1b[31m[red]", "model.py:12",
-                           "correct the file and press R", trace, 6, "step"))  # fmt: skip
+            what = "step 7 failed: ValueError: bad \x1b[31m[red]"
+            self.fault("step", what, "model.py:12", "correct the file and press R", trace)
         self.level()
 
 
@@ -262,17 +214,16 @@ class LoadFails(Engine):
     """The file does not parse."""
 
     def restart(self) -> None:
-        self.say(Fault("the file does not parse", "model.py:3", "correct it and press R", "",
-                       0, "load"))  # fmt: skip
+        self.fault("load", "the file does not parse", "model.py:3", "correct it and press R")
 
     def obey(self, command) -> None:
         self.seq = command.seq
-        if isinstance(command, Load):
+        if isinstance(command, protocol.Load):
             self.restart()
         self.level()
 
     def level(self) -> None:
-        self.say(Level("failed", 0, None, 0.0, self.seq))
+        self.say(protocol.Level("failed", 0, None, 0.0, self.seq))
 
 
 class Jit(Engine):

@@ -1,0 +1,125 @@
+"""What goes wrong is told, and nothing is lost: failed steps, hanging and dying engines, noise."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.ui.driving import driven
+
+
+async def test_a_failed_step_says_what_where_and_what_to_do():
+    async with driven("fails") as d:
+        await d.ready()
+        await d.press("9", "n")
+        await d.shows(
+            "step 7 failed: ValueError",
+            "· model.py:12",
+            "press R · e shows the traceback",
+            "step 6 ",
+        )
+        d.golden("failed_80x24")
+        await d.press("e")
+        await d.shows("ValueError: bad ", "The run stands at step 6.")
+        await d.press("e")
+        await d.shows("log q(z)")
+
+
+async def test_a_scenario_that_does_not_load():
+    async with driven("load_fails") as d:
+        await d.shows("the file does not parse · model.py:3", "correct it and press R", "failed")
+        await d.press("n")
+        assert "R loads the file again" in d.text()
+
+
+async def test_a_killed_engine_is_told_of_and_the_history_stays():
+    async with driven("dies") as d:
+        await d.ready()
+        await d.press("5", "n")
+        await d.shows("the engine was killed (signal 9)", "step 2 ", "ended")
+        await d.press("space")
+        assert "R starts a fresh engine" in d.text()
+        await d.press("R", "y")
+        await d.ready()
+
+
+async def test_ctrl_c_interrupts_a_model_that_hangs():
+    async with driven("hangs") as d:
+        await d.ready()
+        await d.press("5", "n")
+        await d.until(lambda: d.run.step == 2 and d.run.output.warnings)
+        await d.press("ctrl+c")
+        await d.shows("interrupted · model.py:3", "e shows the traceback", "step 2 ")
+
+
+async def test_a_model_that_ignores_the_interrupt_is_ended(monkeypatch):
+    monkeypatch.setattr("tui_elbo.ui.link.PATIENCE", 0.01)
+    monkeypatch.setattr("tui_elbo.ui.link.GRACE", 0.01)
+    async with driven("stubborn") as d:
+        await d.ready()
+        await d.press("5", "n")
+        await d.until(lambda: d.run.step == 2 and d.run.output.warnings)
+        await d.press("ctrl+c")
+        await d.shows("did not answer for 0.02 s and was ended", "step 2 ")
+
+
+async def test_reload_and_quit_while_the_engine_hangs():
+    async with driven("stubborn") as d:
+        await d.ready()
+        await d.press("5", "n")
+        await d.until(lambda: d.run.step == 2)
+        old = d.explorer.session.link.engine.process
+        await d.press("R", "y")
+        await d.ready()
+        assert old.returncode is not None
+        new = d.explorer.session.link.engine.process
+        await d.press("q")
+    assert new.returncode is not None
+    assert d.app.return_code == 0
+
+
+async def test_ctrl_c_at_rest_changes_nothing_and_never_quits():
+    async with driven("normal") as d:
+        await d.ready()
+        await d.press("ctrl+c", "ctrl+c", "n")
+        await d.shows("step 1 ", "paused")
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "words"),
+    [
+        ("bad_frame", "a message that does not decode"),
+        ("wrong_version", "two installations of elbo-tui are mixed"),
+    ],
+)
+async def test_an_engine_that_speaks_otherwise(behaviour, words):
+    async with driven(behaviour, (160, 24)) as d:
+        await d.press("n")
+        await d.shows(words, "engine ended")
+
+
+async def test_ten_megabytes_of_prints_leave_the_keys_alone():
+    async with driven("prints") as d:
+        await d.ready()
+        await d.press("n", "1", "2")
+        await d.shows("12 then n")
+        await d.until(lambda: d.run.step == 1 and "the end" in d.run.output.shown()[-2])
+        assert len(d.run.output.lines) <= 5_000
+        assert d.run.output.total == 100_003
+        await d.press("o")
+        await d.shows("the end", "UserWarning: a warning of [bold]Pyro[/]")
+        assert "owned" not in d.text()
+        await d.press("home")
+        await d.shows("earlier lines are not kept)")
+        await d.press("o")
+        await d.shows("log q(z)")
+
+
+async def test_names_of_the_users_world_are_data():
+    async with driven("names", (120, 24)) as d:
+        await d.ready()
+        await d.press("n")
+        await d.shows("step 1 ", "[red]a", "b\\nc", "d\\x1b[31me", "漢字の名前", "f\\u202eg")
+        assert "\x1b" not in d.text()
+        d.golden("names_120x24")
+        await d.press("i")
+        await d.shows("[bold]title[/bold]")
