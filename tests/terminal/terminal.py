@@ -38,8 +38,8 @@ class Terminal:
         self.pid, self._line = pty.fork()
         if self.pid == 0:
             settings = {"TERM": "xterm-256color", "LANG": "C.UTF-8", "COLORTERM": "truecolor"}
-            os.environ.update(settings | env)
-            os.execvp(argv[0], list(argv))
+            # An environment of our own: a readline in this process may have put a size into its.
+            os.execvpe(argv[0], list(argv), dict(os.environ) | settings | env)
         self.resize(cols, rows)
 
     def __enter__(self) -> Terminal:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sysconfig
 import traceback
 from pathlib import Path
 
+_LIBRARY = sysconfig.get_path("stdlib") + os.sep
 _OURS = str(Path(__file__).parents[1]) + os.sep
 
 MAX_MESSAGE, MAX_TRACE = 500, 100_000
@@ -22,6 +24,11 @@ def _is_ours(filename: str) -> bool:
     return in_package and not filename.startswith(_OURS + "scenarios")
 
 
+def _is_the_persons(filename: str) -> bool:
+    in_library = {"site-packages", "dist-packages"} & set(Path(filename).parts)
+    return not in_library and not filename.startswith(("<", _LIBRARY))
+
+
 def place(error: BaseException, own: Path) -> str:
     """`file:line` of the innermost frame in the person's own files; empty if none is."""
     for frame in reversed(_own_frames(error)):
@@ -32,12 +39,13 @@ def place(error: BaseException, own: Path) -> str:
 
 
 def trimmed(error: BaseException) -> str:
-    """The traceback as text, without the frames of elbo-tui itself."""
+    """The traceback as text: from where it enters the person's code, without our own frames."""
     told = traceback.TracebackException.from_exception(error)
     link: traceback.TracebackException | None = told
     while link is not None:
         kept = [frame for frame in link.stack if not _is_ours(frame.filename)]
-        link.stack = traceback.StackSummary.from_list(kept)
+        entered = (i for i, frame in enumerate(kept) if _is_the_persons(frame.filename))
+        link.stack = traceback.StackSummary.from_list(kept[next(entered, 0) :])
         link = link.__cause__ or link.__context__
     text = "".join(told.format()).rstrip()
     if len(text) <= MAX_TRACE:

@@ -27,8 +27,8 @@ Tell = Callable[[str], object]
 DENSE_STEPS, DENSE_EVERY = 50, 3
 """So many steps before the present have a checkpoint each so many steps, once gone back to."""
 
-FLUSH_STEPS = 500
-"""Steps that are run again are forgotten after so many."""
+MANY_STEPS = 500
+"""Running more steps again than this is worth a word."""
 
 
 @dataclass(frozen=True)
@@ -268,11 +268,10 @@ class Session:
             self._execute()
         self._failed = False
         first = self._stepper.taken + 1
-        if step - first > FLUSH_STEPS:
+        if step - first > MANY_STEPS:
             self._busy(f"running steps {first} to {step} again")
         while self._stepper.taken < step:
             self._repeat_step(dense=step - DENSE_STEPS)
-        self._collector.flush()
 
     def _repeat_step(self, dense: int) -> None:
         step = self._stepper.taken + 1

@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any, ClassVar
 
-from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
-from textual.events import Resize
 from textual.screen import Screen
 
 from tui_elbo.ui.driver import end_on_signals, quick
@@ -17,12 +15,13 @@ from tui_elbo.ui.gallery import Gallery
 from tui_elbo.ui.layout import CSS
 from tui_elbo.ui.process import EngineProcess
 from tui_elbo.ui.session import Options
+from tui_elbo.ui.settling import Settling
 from tui_elbo.ui.theme import THEME
 
 __all__ = ["ElboApp", "Options", "run"]
 
 
-class ElboApp(App[int]):
+class ElboApp(Settling):
     """The gallery or the explorer, and what holds for both; the arguments are those of `run`."""
 
     TITLE = "elbo-tui"
@@ -55,11 +54,6 @@ class ElboApp(App[int]):
     def on_mount(self) -> None:
         """Let signals end the program in an orderly way."""
         end_on_signals(self)
-
-    def on_resize(self, event: Resize) -> None:
-        """There and back in one go is no change to Textual, but the terminal has lost cells."""
-        if event.size == self.size:
-            self.screen.refresh()
 
     def on_gallery_chosen(self, event: Gallery.Chosen) -> None:
         """Open a scenario, in the engine that has been warming up for it."""

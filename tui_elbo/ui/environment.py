@@ -16,6 +16,9 @@ def prepare(environ: MutableMapping[str, str]) -> None:
     To be called before Textual is imported.
     """
     environ.setdefault("TEXTUAL_THEME", THEME)
+    # A size that a shell has exported would stand for good, however the window is dragged.
+    environ.pop("COLUMNS", None)
+    environ.pop("LINES", None)
     if environ.get("SSH_CONNECTION"):
         for name, value in OVER_SSH.items():
             environ.setdefault(name, value)
