@@ -56,9 +56,9 @@ def ratio(path: Path) -> float:
     steps = max(5, int(SECONDS / plain.seconds_a_step(plain_state)))
     ratios = []
     for burst in range(BURSTS):
-        sides: list[tuple[str, Callable[[], None]]] = [
+        sides: list[tuple[str, Callable[[], object]]] = [
             ("plain", lambda: plain.advance(steps)),
-            ("watched", lambda: None if session.advance(steps) else None),
+            ("watched", lambda: session.advance(steps)),
         ]
         took = {}
         for name, advance in sides if burst % 2 else reversed(sides):

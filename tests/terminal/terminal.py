@@ -79,9 +79,16 @@ class Terminal:
         return self.screen
 
     def ended(self) -> int:
-        """Wait until the program has ended; returns its exit code."""
+        """Wait until the program has ended; returns its exit code.
+
+        Raises:
+            AssertionError: with the screen, if it does not end.
+        """
+        until = time.monotonic() + PATIENCE
         while self._read():
             pass
+        if time.monotonic() > until:
+            raise AssertionError(f"still there:\n{self.screen}")
         _, status = os.waitpid(self.pid, 0)
         self.exit_code = os.waitstatus_to_exitcode(status)
         return self.exit_code

@@ -93,7 +93,9 @@ def test_a_model_that_hangs_shows_where(tmp_path: Path) -> None:
         terminal.wait("interrupted")
         terminal.press("e")
         assert "scenario.py" in terminal.wait("while True: pass")
-        terminal.press("escape", "q")
+        terminal.press("escape")
+        terminal.wait("n step")
+        terminal.press("q")
         assert terminal.ended() == 0
 
 
@@ -108,7 +110,9 @@ def test_what_a_model_prints_stays_off_the_screen(tmp_path: Path) -> None:
         assert "x[red]" in terminal.wait("x.red")
         terminal.press("o")
         terminal.wait("noise noise noise")
-        terminal.press("escape", "q")
+        terminal.press("escape")
+        terminal.wait("n step")
+        terminal.press("q")
         assert terminal.ended() == 0
         assert b"\x1b]0;title" not in terminal.sent
 
