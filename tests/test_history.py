@@ -97,3 +97,19 @@ def test_a_long_history_keeps_every_number():
     for first in range(1, count, 100):
         history.append(batch(first, [list(map(float, range(first, first + 100)))]))
     assert history.values(LOSS).tolist() == list(map(float, range(1, count + 1)))
+
+
+def test_a_run_that_is_taken_back_goes_on_in_other_layouts():
+    one = Layout(7, (), (), (LOSS,))
+    other = Layout(8, (), (), (LOSS, EXTRA))
+    history = History()
+    history.append(Batch(one, 1, np.arange(3.0)[None]))
+    history.append(Batch(other, 4, np.arange(4.0).reshape(2, 2)))
+    history.forget_after(2)
+    assert (history.last, history.layout) == (2, one)
+    assert history.record(3) is None
+    history.append(Batch(one, 3, np.array([[7.0, 8.0]])))
+    assert history.values(LOSS).tolist() == [0.0, 1.0, 7.0, 8.0]
+    assert np.isnan(history.values(EXTRA)).all()
+    history.forget_after(0)
+    assert (history.last, history.layout) == (0, None)

@@ -49,6 +49,17 @@ class History:
             self.layout = batch.layout
         self.last = end
 
+    def forget_after(self, step: int) -> None:
+        """Drop the steps after this one: the run has been taken back to it."""
+        if step >= self.last:
+            return
+        for stored in self._columns.values():
+            stored[step : self.last] = np.nan
+        kept = bisect_right(self._starts, step)
+        del self._starts[kept:], self._layouts[kept:]
+        self.layout = self._layouts[-1] if self._layouts else None
+        self.last = step
+
     def values(self, column: Column) -> Floats:
         """The column's numbers, index `step - 1`; NaN where a step lacks it. Not to be written."""
         stored = self._columns.get(column)

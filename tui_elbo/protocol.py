@@ -20,7 +20,7 @@ import numpy as np
 from tui_elbo.errors import ProtocolError
 from tui_elbo.records import Batch, Layout
 
-VERSION = 2
+VERSION = 3
 """Grows whenever a message changes its shape or its meaning."""
 
 MAX_FRAME = 64 * 2**20
@@ -74,6 +74,12 @@ class GoTo(Command, frozen=True, kw_only=True):
     """Take the run itself back to an earlier step; what came after is dropped."""
 
     step: int
+
+
+class Back(Command, frozen=True, kw_only=True):
+    """Take the run back by `count` steps, from where it will stand once it has no more to take."""
+
+    count: int = 1
 
 
 class Tuning(msgspec.Struct, frozen=True):
@@ -211,7 +217,7 @@ class Rows(Event, frozen=True):
     """Little-endian float64 of shape (columns, count)."""
 
 
-AnyCommand: TypeAlias = Load | Step | Run | Pause | Restart | GoTo | Tune
+AnyCommand: TypeAlias = Load | Step | Run | Pause | Restart | GoTo | Back | Tune
 AnyEvent: TypeAlias = (
     Hello | Phase | Loaded | Rewound | Tuned | Met | Level | Fault | Remark | NewLayout | Rows
 )

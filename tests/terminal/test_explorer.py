@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -40,6 +41,18 @@ def test_a_scenario_is_stepped_run_and_left() -> None:
         assert terminal.ended() == 0
         assert terminal.sent.rstrip().endswith((b"\x1b[?1049l", b"\x1b[?25h", b"l", b"h"))
         assert b"\x1b[?1049l" in terminal.sent
+
+
+def test_going_back_and_forth_shows_the_same_numbers() -> None:
+    with Terminal([*COMMAND, "no_theta"]) as terminal:
+        terminal.press("6", "n")
+        (seen,) = re.findall(r"step 6 .*paused", terminal.wait(r"step 6 .*paused"))
+        terminal.press("4", "N")
+        terminal.wait(r"step 2 .*paused")
+        terminal.press("5", "n", "N")
+        assert seen in terminal.wait(r"step 6 .*paused")
+        terminal.press("q")
+        assert terminal.ended() == 0
 
 
 def test_the_gallery_opens_a_scenario() -> None:

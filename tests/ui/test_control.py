@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from tui_elbo.protocol import Level, Loaded, Pause, Restart, Run, Step
+from tui_elbo.protocol import Back, Level, Loaded, Pause, Restart, Run, Step
 from tui_elbo.ui.control import Control
 
 LOADED = Loaded("n", "p", "t", "", 0, 200, "", "", {})
@@ -46,6 +46,16 @@ def test_a_count_has_a_bound(told):
     for _ in range(30):
         told.control.digit("9")
     assert told.control.count == "9" * 9
+
+
+def test_going_back_takes_the_count_and_stands_still(told):
+    told.control.run_pause()
+    for digit in "12":
+        told.control.digit(digit)
+    told.control.back()
+    told.control.back()
+    assert told.sent[1:] == [Back(seq=2, count=12), Back(seq=3, count=1)]
+    assert not told.control.running
 
 
 def test_toggling_goes_by_the_last_wish(told):

@@ -17,6 +17,7 @@ from tui_elbo.engine.shared import warm_up
 from tui_elbo.errors import ElboError, UsageError
 from tui_elbo.protocol import (
     AnyCommand,
+    Back,
     Event,
     Fault,
     GoTo,
@@ -130,6 +131,8 @@ class Driver:
         elif self._session is not None:
             if isinstance(command, GoTo):
                 self._go_to(self._session, command.step)
+            elif isinstance(command, Back):
+                self._back(self._session, max(command.count, 1))
             elif isinstance(command, Tune):
                 words = self._session.tune(command.tuning)
                 self._send(Tuned(self._session.steps_taken, str(command.tuning), *words))
@@ -151,10 +154,21 @@ class Driver:
         self.running = self._target is None or self._target > session.steps_taken
 
     def _add_steps(self, session: Session, count: int) -> None:
-        stepping = self.running and self._target is not None and isinstance(session.due, Always)
+        self._target = self._will_stand_at(session) + count
         self._until = session.until = None
-        base = self._target if stepping and self._target is not None else session.steps_taken
-        self._target, self.running, session.due = base + count, True, Always()
+        self.running, session.due = True, Always()
+
+    def _will_stand_at(self, session: Session) -> int:
+        """The step at which the steps that were asked for one by one end."""
+        by_hand = self.running and isinstance(session.due, Always) and self._until is None
+        return self._target if by_hand and self._target is not None else session.steps_taken
+
+    def _back(self, session: Session, count: int) -> None:
+        step = max(0, self._will_stand_at(session) - count)
+        if step > session.steps_taken:
+            self._target = step
+        else:
+            self._go_to(session, step)
 
     def _go_to(self, session: Session, step: int) -> None:
         self.running = False

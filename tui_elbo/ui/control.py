@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tui_elbo.protocol import Command, Level, Loaded, Pause, Restart, Run, Step
+from tui_elbo.protocol import Back, Command, Level, Loaded, Pause, Restart, Run, Step
 
 MAX_COUNT = 999_999_999
 
@@ -40,6 +40,12 @@ class Control:
         count, self.count = int(self.count or 1), ""
         self._finish_later = False
         self._tell(Step(count=count), running=False)
+
+    def back(self) -> None:
+        """Take the run back by as many steps as were typed, else by one."""
+        count, self.count = int(self.count or 1), ""
+        self._finish_later = False
+        self._tell(Back(count=count), running=False)
 
     def run_pause(self) -> None:
         """Run, or stand still."""

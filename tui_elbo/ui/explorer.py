@@ -101,8 +101,6 @@ class Explorer(Screen[None]):
         """Leave no engine behind."""
         self.session.end()
 
-    # Drawing.
-
     def touch(self) -> None:
         """Something changed: draw it as soon as a frame is due."""
         self._draw_at(self._pace.due(monotonic()))
@@ -136,7 +134,7 @@ class Explorer(Screen[None]):
             pane = self.query_one(f"#{curve.id}", CurvePane)
             if tables and pane.title != curve.title:  # A title costs a drawing of the whole pane.
                 pane.title = curve.title
-            pane.show(curve.values, 1, run.step, curve.references)
+            pane.show(curve.values, 1, run.step, curve.references, live=running)
         if tables:
             self._pace.tabled(now)
             self._tabled = run.step
@@ -208,6 +206,12 @@ class Explorer(Screen[None]):
         """Step."""
         if self._moves():
             self.session.control.step()
+            self._answer()
+
+    def action_back(self) -> None:
+        """Take the run back."""
+        if self._moves():
+            self.session.control.back()
             self._answer()
 
     def action_run_pause(self) -> None:

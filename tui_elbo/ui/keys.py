@@ -27,6 +27,14 @@ KEYS = (
     Key(
         "n", "n", "step", "step", "take one step; a count before it, such as 50n, takes so many", 0
     ),
+    Key(
+        "N",
+        "N",
+        "back",
+        "back",
+        "take the run one step back, exactly; 5N takes five",
+        2,
+    ),
     Key("space", "space", "run_pause", "run  ", "run, and pause", 0),
     Key("f", "f", "finish", "finish", "finish: run to the scenario's last step", 3),
     Key("r", "r", "restart", "restart", "restart from step 0 in the same engine", 6),
@@ -60,7 +68,7 @@ KEYS = (
         "ctrl+c", "ctrl+c", "interrupt", "", "pause, and interrupt a model that hangs; never quits"
     ),
     Key("q", "q", "quit", "quit", "quit at once", 1),
-    Key("0,1,2,3,4,5,6,7,8,9", "0-9", "digit", "", "a count for the next n"),
+    Key("0,1,2,3,4,5,6,7,8,9", "0-9", "digit", "", "a count for the next n or N"),
 )
 """Every key of the explorer, in the order of the help."""
 

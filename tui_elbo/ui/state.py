@@ -17,6 +17,7 @@ from tui_elbo.protocol import (
     NewLayout,
     Phase,
     Remark,
+    Rewound,
     Rows,
     batch,
 )
@@ -65,6 +66,9 @@ class Run:
                 self._level(event)
             case Loaded():
                 self._loaded(event)
+            case Rewound():
+                self.history.forget_after(event.step)
+                self.fault = None
             case Phase():
                 self.phase = event.text
             case Fault():
