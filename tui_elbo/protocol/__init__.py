@@ -1,0 +1,75 @@
+"""What the terminal and the engine say to each other, and how it is framed.
+
+Commands go to the engine, events come from it. Each message is a tagged `msgspec` struct in
+MessagePack, behind its length as four little-endian bytes; numbers travel as raw little-endian
+float64. A message that does not decode is a `ProtocolError`, never a guess.
+
+The engine says `Hello` first. Every command carries a number that grows; every `Level` repeats the
+number of the last command that the engine has carried out, so the terminal knows which of its
+wishes are already part of what it is told.
+"""
+
+from tui_elbo.protocol.commands import (
+    AnyCommand,
+    Back,
+    Command,
+    GoTo,
+    Load,
+    Pause,
+    Restart,
+    Run,
+    Step,
+    Tune,
+    Tuning,
+)
+from tui_elbo.protocol.events import (
+    VERSION,
+    AnyEvent,
+    Event,
+    Fault,
+    Hello,
+    Level,
+    Loaded,
+    Met,
+    NewLayout,
+    Phase,
+    Remark,
+    Rewound,
+    Rows,
+    Tuned,
+)
+from tui_elbo.protocol.framing import MAX_FRAME, Decoder, batch, encodable, frame, rows
+
+__all__ = [
+    "MAX_FRAME",
+    "VERSION",
+    "AnyCommand",
+    "AnyEvent",
+    "Back",
+    "Command",
+    "Decoder",
+    "Event",
+    "Fault",
+    "GoTo",
+    "Hello",
+    "Level",
+    "Load",
+    "Loaded",
+    "Met",
+    "NewLayout",
+    "Pause",
+    "Phase",
+    "Remark",
+    "Restart",
+    "Rewound",
+    "Rows",
+    "Run",
+    "Step",
+    "Tune",
+    "Tuned",
+    "Tuning",
+    "batch",
+    "encodable",
+    "frame",
+    "rows",
+]

@@ -1,0 +1,83 @@
+"""What the terminal asks of the engine."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+
+class Command(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """From the terminal to the engine."""
+
+    seq: int = 0
+    """Grows by one with each command of a connection."""
+
+
+class Load(Command, frozen=True, kw_only=True):
+    """Load a scenario and stand at step 0."""
+
+    target: str
+    """A gallery name, a path or a module name."""
+    seed: int | None = None
+    """None: the scenario's own `seed`, else 0."""
+    threads: int = 1
+    device: str | None = None
+    """None: torch's own default device is left alone."""
+
+
+class Step(Command, frozen=True, kw_only=True):
+    """Take `count` more steps, then stand still; added to those still to be taken."""
+
+    count: int = 1
+
+
+class Run(Command, frozen=True, kw_only=True):
+    """Run until told otherwise, or until the step `until` has been taken, or a condition holds."""
+
+    until: int | None = None
+    condition: str | None = None
+    """In the language of `tui_elbo.conditions`; the run stops on the first step that meets it."""
+
+
+class Pause(Command, frozen=True, kw_only=True):
+    """Stand still after the present step; steps asked for and not yet taken are dropped."""
+
+
+class Restart(Command, frozen=True, kw_only=True):
+    """Execute the scenario's file afresh and stand at step 0, in the same process."""
+
+
+class GoTo(Command, frozen=True, kw_only=True):
+    """Take the run itself back to an earlier step; what came after is dropped."""
+
+    step: int
+
+
+class Back(Command, frozen=True, kw_only=True):
+    """Take the run back by `count` steps, from where it will stand once it has no more to take."""
+
+    count: int = 1
+
+
+class Tuning(msgspec.Struct, frozen=True):
+    """Settings to change; None leaves one as it is."""
+
+    lr: float | None = None
+    particles: int | None = None
+    estimator: str | None = None
+    """The name of one of Pyro's, such as `TraceMeanField_ELBO`."""
+
+    def __str__(self) -> str:
+        lr = "" if self.lr is None else f"lr {self.lr:g}"
+        particles = "" if self.particles is None else f"{self.particles} particles"
+        return ", ".join(part for part in (lr, particles, self.estimator) if part)
+
+
+class Tune(Command, frozen=True, kw_only=True):
+    """Change settings from the next step on. Refused, with the reason, if they do not fit."""
+
+    tuning: Tuning
+
+
+AnyCommand: TypeAlias = Load | Step | Run | Pause | Restart | GoTo | Back | Tune

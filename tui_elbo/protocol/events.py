@@ -1,0 +1,132 @@
+"""What the engine tells the terminal."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import msgspec
+
+from tui_elbo.records import Layout
+
+VERSION = 3
+"""Grows whenever a message changes its shape or its meaning."""
+
+
+class Event(msgspec.Struct, frozen=True, tag=True):
+    """From the engine to the terminal."""
+
+
+class Hello(Event, frozen=True):
+    """The first message of a connection."""
+
+    version: int
+    pid: int
+
+
+class Phase(Event, frozen=True):
+    """What the engine is busy with while it cannot step: a few words, replaced by the next."""
+
+    text: str
+
+
+class Loaded(Event, frozen=True):
+    """A scenario stands at step 0; what came before is history of another run."""
+
+    name: str
+    path: str
+    title: str
+    notes: str
+    """Markdown: the file's docstring without its first line."""
+    seed: int
+    steps: int
+    """What "finish" runs to."""
+    estimator: str
+    """Such as `Trace_ELBO, 4 particles`."""
+    optimizer: str
+    """Such as `Adam, lr 0.02`."""
+    reference: dict[str, Any]
+    """As the scenario gives it: `log_evidence`, `elbo`,
+    `params` {name: value} and `posterior` {site: (mean, sd)}, each of them optional."""
+
+
+class Rewound(Event, frozen=True):
+    """The run stands at an earlier step; the steps after it are no longer part of it."""
+
+    step: int
+
+
+class Tuned(Event, frozen=True):
+    """Settings have changed from the step after `step` on."""
+
+    step: int
+    text: str
+    """What has changed, such as `lr 0.1`."""
+    estimator: str
+    """As in `Loaded`."""
+    optimizer: str
+    """As in `Loaded`."""
+
+
+class Met(Event, frozen=True):
+    """The run has stopped on a step because it meets the condition that was given."""
+
+    step: int
+    text: str
+    """The condition with the step's numbers, such as `elbo = -1.19 > -1.2`."""
+
+
+class Level(Event, frozen=True):
+    """How things stand. A newer one replaces an older one."""
+
+    state: str
+    """`loading`, `paused`, `running` or `failed` (no scenario stands: only Load helps)."""
+    step: int
+    target: int | None
+    """The step at which it will stop by itself; None if it will not."""
+    rate: float
+    """Steps a second over the last stretch of running; 0 when paused."""
+    seq: int
+    """The last command that has been carried out."""
+
+
+class Fault(Event, frozen=True):
+    """Something went wrong; the run stands at `step`, nothing is lost."""
+
+    what: str
+    where: str
+    todo: str
+    trace: str
+    """The traceback in the person's own code; may be empty."""
+    step: int
+    kind: str
+    """`load`, `step`, `interrupted`, `nonfinite`; `refused` for a command that cannot be done."""
+
+
+class Remark(Event, frozen=True):
+    """A warning, Pyro's or ours: for the output pane, and for stderr without a screen."""
+
+    text: str
+    source: str
+    """Such as `UserWarning` or `elbo-tui`."""
+
+
+class NewLayout(Event, frozen=True):
+    """Comes before the first rows that use it."""
+
+    layout: Layout
+
+
+class Rows(Event, frozen=True):
+    """The numbers of consecutive steps. Never dropped, never merged."""
+
+    layout: int
+    """The id of a `NewLayout` that came before."""
+    first: int
+    count: int
+    data: bytes
+    """Little-endian float64 of shape (columns, count)."""
+
+
+AnyEvent: TypeAlias = (
+    Hello | Phase | Loaded | Rewound | Tuned | Met | Level | Fault | Remark | NewLayout | Rows
+)
