@@ -103,7 +103,7 @@ class Collector:
         for index in range(len(seen[0].parts)):
             own[f"loss[{index}]"] = np.array([one.parts[index] for one in seen])
         columns = {Column("step", "", name): values for name, values in own.items()}
-        rows = table([one.terms.tensors for one in seen])
+        rows = table([one.terms.row for one in seen])
         columns |= self._terms.plan(seen[0].terms.key).columns(rows, loss)
         steps = [one.params for one in seen]
         return columns | self._params.plan(steps[0].key).columns(steps)

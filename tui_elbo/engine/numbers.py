@@ -36,9 +36,10 @@ def table(rows: Sequence[Sequence[Tensor]]) -> Floats:
 
 
 def _joined(tensors: list[Tensor]) -> Tensor:
-    if any(tensor.dim() for tensor in tensors):
+    try:
+        return torch.stack(tensors)
+    except RuntimeError:  # not all of one shape
         return torch.cat([tensor.reshape(-1) for tensor in tensors])
-    return torch.stack(tensors)
 
 
 def norms(elements: Floats) -> Floats:

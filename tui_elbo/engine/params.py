@@ -49,6 +49,8 @@ class StepParams:
     """The same after it."""
     grads: list[Tensor]
     """Copies of those small parameters' gradients that exist."""
+    restarted: bool
+    """Whether some of `before` is not what the step before has left."""
     sums: list[Tensor]
     """0-dim: `mean`, `sd`, `min`, `max`, `grad_norm`, `update_norm` of each large parameter."""
 
@@ -67,7 +69,10 @@ class ParamPlan:
     def columns(self, steps: list[StepParams]) -> dict[Column, Floats]:
         """The columns of consecutive steps of this key, each of shape (steps,)."""
         after = table([step.after for step in steps])
-        before = table([step.before for step in steps])
+        if any(step.restarted for step in steps[1:]):
+            before = table([step.before for step in steps])
+        else:
+            before = np.vstack([table([steps[0].before]), after[:-1]])
         grads = table([step.grads for step in steps])
         sums = table([step.sums for step in steps])
         found: dict[Column, Floats] = {}
@@ -123,7 +128,7 @@ class ParamWatch:
 
     def begin(self, *, due: bool) -> None:
         """A step begins; `due` says whether to take the sums of large parameters."""
-        self._due = due
+        self._due, self._restarted = due, False
         self._grads: list[Tensor] = []
         self._has_grad: list[bool] = []
         self._large_before: list[Tensor] = []
@@ -138,6 +143,7 @@ class ParamWatch:
             if grad is not None:
                 self._grads.append(grad.clone())
             if param.name not in self._last:
+                self._restarted = True
                 self._last[param.name] = param.tensor.detach().clone()
         for param in self._large if self._due else ():
             grad = param.tensor.grad
@@ -161,7 +167,7 @@ class ParamWatch:
         if key not in self._plans:
             infos = tuple(param.info for param in self._tracked)
             self._plans[key] = ParamPlan(small, large, key[1], infos)
-        return StepParams(key, before, after, self._grads, sums)
+        return StepParams(key, before, after, self._grads, self._restarted, sums)
 
     @property
     def version(self) -> int:

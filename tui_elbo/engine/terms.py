@@ -21,6 +21,9 @@ from torch import Tensor
 from tui_elbo.engine.enumeration import enumerated_terms
 from tui_elbo.records import Column, Floats, SiteInfo
 
+FEW = 6
+"""So many tensors of a step are kept one by one."""
+
 SUMMED_OUT = "enumerated in the model: summed out, so it has no term of its own"
 DEPENDS_ON_SUMMED_OUT = "depends on a site that is summed out, so it has no term of its own"
 
@@ -31,8 +34,14 @@ class StepTerms:
 
     key: Hashable
     """Equal keys mean the same sites in the same order."""
-    tensors: list[Tensor]
-    """0-dim log probabilities, in the order that the key's `TermPlan` knows."""
+    tensors: Tensor | list[Tensor]
+    """0-dim log probabilities, in the order that the key's `TermPlan` knows; many are one tensor,
+    since what is kept alive costs more than what is joined."""
+
+    @property
+    def row(self) -> list[Tensor]:
+        """The same, as a row of a table."""
+        return [self.tensors] if isinstance(self.tensors, Tensor) else self.tensors
 
 
 @dataclass(eq=False)
@@ -100,6 +109,7 @@ class TermWatch:
         self._loss = loss
         self._enumerates = isinstance(loss, TraceEnum_ELBO)
         self._note = _why_no_terms(loss)
+        self._sums = not self._note and not self._enumerates
         self.begin()
         if "_get_trace" in vars(loss):
             return
@@ -114,8 +124,10 @@ class TermWatch:
 
     def begin(self) -> None:
         """Forget what an earlier, perhaps failed, step has left."""
-        self._names: list[tuple[str, str]] = []
-        self._tensors: list[Tensor] = []
+        self._p_names: list[str] = []
+        self._q_names: list[str] = []
+        self._p: list[Tensor] = []
+        self._q: list[Tensor] = []
         self._traces = 0
 
     def finish(self) -> StepTerms:
@@ -125,11 +137,13 @@ class TermWatch:
             self._enumerates,
             self._loss.num_particles,
             self._traces > 0,
-            *self._names,
+            tuple(self._p_names),
+            tuple(self._q_names),
         )
         if key not in self._plans:
             self._plans[key] = self._plan()
-        terms = StepTerms(key, self._tensors)
+        tensors = self._p + self._q
+        terms = StepTerms(key, torch.stack(tensors) if len(tensors) > FEW else tensors)
         self.begin()
         return terms
 
@@ -139,31 +153,37 @@ class TermWatch:
 
     def _take(self, model_trace: Trace, guide_trace: Trace) -> None:
         self._traces += 1
-        _note_params(model_trace, self.model_params)
-        _note_params(guide_trace, self.guide_params)
+        # This runs once a particle: one pass over each trace, and nothing that can wait.
         for name, node in guide_trace.nodes.items():
-            if node["type"] == "sample" and name not in self._guide:
-                self._describe_guide_site(name, node, guide_trace)
+            if node["type"] == "sample":
+                if name not in self._guide:
+                    self._describe_guide_site(name, node, guide_trace)
+                if self._sums:
+                    self._q_names.append(name)
+                    self._q.append(node["log_prob_sum"].detach())
+            elif node["type"] == "param":
+                self.guide_params.add(name)
         for name, node in model_trace.nodes.items():
-            if node["type"] == "sample" and name not in self._told:
-                self._describe_model_site(name, node, guide_trace)
-        if self._note:
-            return
+            if node["type"] == "sample":
+                if name not in self._told:
+                    self._describe_model_site(name, node, guide_trace)
+                if self._sums:
+                    self._p_names.append(name)
+                    self._p.append(node["log_prob_sum"].detach())
+            elif node["type"] == "param":
+                self.model_params.add(name)
         if self._enumerates:
-            found = enumerated_terms(model_trace, guide_trace)
-            self._note_summed_out(model_trace, {name for term, name, _ in found if term == "log_p"})
-        else:
-            found = [
-                (term, name, node["log_prob_sum"])
-                for term, trace in (("log_p", model_trace), ("log_q", guide_trace))
-                for name, node in trace.nodes.items()
-                if node["type"] == "sample"
-            ]
+            self._take_enumerated(model_trace, guide_trace)
+
+    def _take_enumerated(self, model_trace: Trace, guide_trace: Trace) -> None:
+        found = enumerated_terms(model_trace, guide_trace)
         for term, name, value in found:
-            self._names.append((term, name))
-            self._tensors.append(
-                value.detach() if isinstance(value, Tensor) else torch.tensor(float(value))
+            names, tensors = (
+                (self._p_names, self._p) if term == "log_p" else (self._q_names, self._q)
             )
+            names.append(name)
+            tensors.append(value.detach())
+        self._note_summed_out(model_trace, set(self._p_names))
 
     def _describe_guide_site(self, name: str, node: Any, trace: Trace) -> None:
         auxiliary = bool(node["infer"].get("is_auxiliary"))
@@ -207,7 +227,9 @@ class TermWatch:
         plan.log_p_by_loss = self._enumerates
         if not self._note and not self._traces:
             plan.note = "this step built no traces of model and guide, so it has no terms"
-        for index, (term, name) in enumerate(self._names):
+        names = [("log_p", name) for name in self._p_names]
+        names += [("log_q", name) for name in self._q_names]
+        for index, (term, name) in enumerate(names):
             if name in self._hidden:
                 continue
             shown = self._guide[name][0] if term == "log_q" else name
@@ -221,12 +243,6 @@ class TermWatch:
     def _noted(self, info: SiteInfo) -> SiteInfo:
         note = self._summed_out.get(info.name)
         return info if note is None else msgspec.structs.replace(info, note=note)
-
-
-def _note_params(trace: Trace, names: set[str]) -> None:
-    for name, node in trace.nodes.items():
-        if node["type"] == "param" and name not in names:
-            names.add(name)
 
 
 def _info(name: str, node: Any) -> SiteInfo:
