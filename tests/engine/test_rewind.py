@@ -94,7 +94,7 @@ def test_a_failed_step_is_retried_from_the_state_before_it(tmp_path: Path, memor
 
 COUNTS = """
 import torch, pyro, pyro.distributions as dist
-calls = []
+calls = torch.__dict__.setdefault("calls_that_outlive_the_file", [])
 def model():
     calls.append(1)
     z = pyro.sample("z", dist.Normal(0., 1.))
@@ -108,11 +108,10 @@ def test_a_model_that_keeps_state_in_python_is_found_out_once(tmp_path: Path) ->
     path = tmp_path / "counts.py"
     path.write_text(COUNTS)
     told: list[str] = []
-    room_for_a_few = 80_000
-    session = Session(str(path), checkpoint_memory=room_for_a_few, warn=told.append)
-    for _ in range(40):
+    session = Session(str(path), warn=told.append)
+    for _ in range(9):
         session.step()
-    for step in range(39, 5, -3):
+    for step in (6, 3):
         session.go_to(step)
     assert not session.repeatable
     assert len(told) == 1
