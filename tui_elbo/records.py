@@ -29,13 +29,14 @@ SUMMARY = ("mean", "sd", "min", "max")
 class Column(NamedTuple):
     """The name of one number of a step."""
 
-    kind: Literal["step", "site", "param"]
+    kind: Literal["step", "site", "param", "module"]
     """What it belongs to."""
     name: str
-    """The site's or the parameter's name; empty for the step's own numbers."""
+    """The site's, parameter's or module's name; empty for the step's own numbers."""
     field: str
     """`loss`, `elbo`, `log_p`, `log_q`, `seconds`, `loss[0]`… of a step; `log_p`, `log_q` of a
-    site; `value[0]`… or those of `SUMMARY`, `grad_norm` and `update_norm` of a parameter."""
+    site; `value[0]`… or those of `SUMMARY`, `grad_norm` and `update_norm` of a parameter; those of
+    `SUMMARY` and both norms of a module."""
 
 
 class SiteInfo(msgspec.Struct, frozen=True):
@@ -50,6 +51,12 @@ class SiteInfo(msgspec.Struct, frozen=True):
     event_shape: tuple[int, ...]
     note: str = ""
     """Why one of its terms is missing, in words; empty when none is."""
+    plates: tuple[str, ...] = ()
+    """The plates around it, from the outermost in."""
+    scale: float = 1.0
+    """What its log probabilities are multiplied by; NaN where that differs by element."""
+    masked: int = 0
+    """How many of its batch's elements a mask takes out of its log probability."""
 
 
 class ParamInfo(msgspec.Struct, frozen=True):
@@ -64,15 +71,30 @@ class ParamInfo(msgspec.Struct, frozen=True):
     """`real` when there is none."""
 
 
+class ModuleInfo(msgspec.Struct, frozen=True):
+    """Parameters that are summed up together, beyond the budget of columns."""
+
+    name: str
+    """What their names begin with; empty for those that have nothing in common."""
+    role: Role
+    params: int
+    """How many parameters."""
+    size: int
+    """How many elements together."""
+
+
 class Layout(msgspec.Struct, frozen=True, dict=True):
     """Which sites, parameters and columns a stretch of steps has."""
 
     id: int
     sites: tuple[SiteInfo, ...]
     params: tuple[ParamInfo, ...]
+    """Every parameter of the store; beyond the budget of columns most have no column."""
     columns: tuple[Column, ...]
     note: str = ""
     """Why the step's own terms are missing, in words; empty when none is."""
+    modules: tuple[ModuleInfo, ...] = ()
+    """What is summed up because there are too many parameters; empty within the budget."""
 
     @cached_property
     def index(self) -> dict[Column, int]:

@@ -7,13 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
-from tui_elbo import protocol
 from tui_elbo.conditions import Condition, parse
 from tui_elbo.engine.blame import place, said, trimmed
-from tui_elbo.engine.describe import estimator, optimizer, plain
 from tui_elbo.engine.due import Always, Budget
 from tui_elbo.engine.session import Session
 from tui_elbo.engine.shared import warm_up
+from tui_elbo.engine.telling import MAX_TEXT, Teller
 from tui_elbo.errors import ElboError, UsageError
 from tui_elbo.protocol import (
     AnyCommand,
@@ -23,15 +22,13 @@ from tui_elbo.protocol import (
     GoTo,
     Level,
     Load,
-    Loaded,
     Met,
-    NewLayout,
     Pause,
     Phase,
-    Remark,
     Restart,
     Rewound,
     Run,
+    Step,
     Tune,
     Tuned,
 )
@@ -43,12 +40,6 @@ BURST_STEPS, BURST_SECONDS = 2000, 0.05
 
 CHECKPOINT_MEMORY = 64 * 2**20
 """Bytes for the states that a failed step is retried from."""
-
-MAX_REMARKS = 500
-"""A model that warns in other words at each step is cut short."""
-
-MAX_TEXT = 10_000
-"""Characters of a message that are sent."""
 
 
 class Driver:
@@ -63,14 +54,13 @@ class Driver:
         self.running = False
         """Whether `burst` has steps to take."""
         self._send = send
+        self._teller = Teller(send)
         self._session: Session | None = None
         self._load: Load | None = None
         self._own: Path | None = None
         self._loading = False
         self._target: int | None = None
-        self._rate, self._seq, self._remarks = 0.0, 0, 0
-        self._layouts: set[int] = set()
-        self._layout: Layout | None = None
+        self._rate, self._seq = 0.0, 0
         self._until: Condition | None = None
 
     def carry_out(self, command: AnyCommand) -> None:
@@ -102,7 +92,7 @@ class Driver:
         line: str | None = None,  # noqa: ARG002
     ) -> None:
         """Pass a warning on to the terminal."""
-        self._remark(f"{message} ({filename}:{lineno})", category.__name__)
+        self._teller.remark(f"{message} ({filename}:{lineno})", category.__name__)
 
     def _guarded(self, act: Callable[..., None], *args: Any) -> None:
         """Do something that may run the person's code, and tell what goes wrong."""
@@ -129,23 +119,28 @@ class Driver:
         elif isinstance(command, Pause):
             self.running = False
         elif self._session is not None:
-            if isinstance(command, GoTo):
-                self._go_to(self._session, command.step)
-            elif isinstance(command, Back):
-                self._back(self._session, max(command.count, 1))
-            elif isinstance(command, Tune):
-                words = self._session.tune(command.tuning)
-                self._send(Tuned(self._session.steps_taken, str(command.tuning), *words))
-            elif isinstance(command, Run):
-                self._run(self._session, command)
-            else:
-                self._add_steps(self._session, max(command.count, 1))
+            self._act(self._session, command)
         self._level()
+
+    def _act(self, session: Session, command: AnyCommand) -> None:
+        """What can be asked of a scenario that stands."""
+        match command:
+            case GoTo():
+                self._go_to(session, command.step)
+            case Back():
+                self._back(session, max(command.count, 1))
+            case Tune():
+                words = session.tune(command.tuning)
+                self._send(Tuned(session.steps_taken, str(command.tuning), *words))
+            case Run():
+                self._run(session, command)
+            case Step():
+                self._add_steps(session, max(command.count, 1))
 
     def _run(self, session: Session, command: Run) -> None:
         self._until = None if command.condition is None else parse(command.condition)
-        if self._until is not None and self._layout is not None:
-            self._until.check(self._layout)
+        if self._until is not None and self._teller.layout is not None:
+            self._until.check(self._teller.layout)
         self._target, session.due = command.until, Budget()
         if self._until is not None:
             session.until = self._until.met
@@ -177,7 +172,8 @@ class Driver:
 
     def _open(self, load: Load) -> None:
         """Load a scenario, or execute it afresh; torch stays imported."""
-        self.running, self._rate, self._remarks = False, 0.0, 0
+        self.running, self._rate = False, 0.0
+        self._teller.opening()
         self._level("loading")
         self._send(Phase(f"loading {load.target}"))
         session, self._session = self._session, None
@@ -193,14 +189,13 @@ class Driver:
                     threads=load.threads,
                     device=load.device,
                     checkpoint_memory=CHECKPOINT_MEMORY,
-                    warn=lambda text: self._remark(text, "elbo-tui"),
+                    warn=lambda text: self._teller.remark(text, "elbo-tui"),
                     busy=lambda text: self._send(Phase(text)),
                 )
         finally:
             self._loading = False
         self._session = session
-        self._layouts.clear()
-        self._send(_loaded(session))
+        self._teller.loaded(session)
 
     def _burst(self) -> None:
         session = self._session
@@ -210,7 +205,7 @@ class Driver:
         begin, before = time.perf_counter(), session.steps_taken
         left = BURST_STEPS if self._target is None else self._target - before
         batches = session.advance(min(left, BURST_STEPS), BURST_SECONDS)
-        self._tell(batches)
+        self._teller.rows(batches)
         rate = (session.steps_taken - before) / (time.perf_counter() - begin)
         self._rate = rate if self._rate == 0 else 0.8 * self._rate + 0.2 * rate
         if self._target is not None and session.steps_taken >= self._target:
@@ -224,18 +219,10 @@ class Driver:
         else:
             self._level()
 
-    def _tell(self, batches: list[Batch]) -> None:
-        for batch in batches:
-            if batch.layout.id not in self._layouts:
-                self._layouts.add(batch.layout.id)
-                self._send(NewLayout(batch.layout))
-            self._send(protocol.rows(batch))
-            self._layout = batch.layout
-
     def _failed(self, kind: str, error: ElboError) -> None:
         self.running, step = False, 0
         if self._session is not None:
-            self._tell(self._session.flush())
+            self._teller.rows(self._session.flush())
             step = self._session.steps_taken
         what = error.what[:MAX_TEXT]
         self._send(Fault(what, error.where, error.todo, error.trace, step, kind))
@@ -258,31 +245,9 @@ class Driver:
         target = self._target if self.running else None
         self._send(Level(state, step, target, rate, self._seq))
 
-    def _remark(self, text: str, source: str) -> None:
-        self._remarks += 1
-        if self._remarks < MAX_REMARKS:
-            self._send(Remark(text[:MAX_TEXT], source))
-        elif self._remarks == MAX_REMARKS:
-            self._send(Remark("further warnings are left out", "elbo-tui"))
-
 
 def _newest(batch: Batch) -> tuple[Layout, int, Callable[[Column], float]]:
     """The newest step, as a condition asks for it."""
     layout = batch.layout
     step = batch.first + batch.steps - 1
     return layout, step, lambda column: float(batch.values[layout.index[column], -1])
-
-
-def _loaded(session: Session) -> Loaded:
-    scenario = session.scenario
-    return Loaded(
-        name=scenario.source.name,
-        path=str(scenario.source.path),
-        title=scenario.title,
-        notes=scenario.notes,
-        seed=session.seed,
-        steps=scenario.steps,
-        estimator=estimator(scenario.loss),
-        optimizer=optimizer(scenario.optimizer),
-        reference=plain(scenario.reference),
-    )

@@ -24,6 +24,8 @@ class Load(Command, frozen=True, kw_only=True):
     threads: int = 1
     device: str | None = None
     """None: torch's own default device is left alone."""
+    draws: int | None = None
+    """Of the lens; None: its own default; 0: the run is not looked at through a lens."""
 
 
 class Step(Command, frozen=True, kw_only=True):
@@ -80,4 +82,25 @@ class Tune(Command, frozen=True, kw_only=True):
     tuning: Tuning
 
 
-AnyCommand: TypeAlias = Load | Step | Run | Pause | Restart | GoTo | Back | Tune
+class Watch(Command, frozen=True, kw_only=True):
+    """Record these parameters by themselves, and no others beyond the budget of columns."""
+
+    names: tuple[str, ...]
+
+
+class Inspect(Command, frozen=True, kw_only=True):
+    """Tell everything about one parameter, now and after each burst of steps."""
+
+    name: str
+    """Empty: tell of none any more."""
+
+
+class Weigh(Command, frozen=True, kw_only=True):
+    """Take the importance-weighted bound and k̂ at the present state."""
+
+    draws: int = 2000
+
+
+AnyCommand: TypeAlias = (
+    Load | Step | Run | Pause | Restart | GoTo | Back | Tune | Watch | Inspect | Weigh
+)

@@ -8,7 +8,7 @@ import msgspec
 
 from tui_elbo.records import Layout
 
-VERSION = 3
+VERSION = 4
 """Grows whenever a message changes its shape or its meaning."""
 
 
@@ -102,6 +102,48 @@ class Fault(Event, frozen=True):
     """`load`, `step`, `interrupted`, `nonfinite`; `refused` for a command that cannot be done."""
 
 
+class Summary(msgspec.Struct, frozen=True):
+    """A tensor in a few numbers. What is not finite is counted, and left out of the others."""
+
+    size: int
+    """How many elements it has."""
+    mean: float
+    sd: float
+    """Population standard deviation of the finite elements."""
+    min: float
+    max: float
+    broken: int
+    """Elements that are not finite."""
+    elements: tuple[float, ...]
+    """The elements in row-major order, if there are at most `MAX_ELEMENTS`; else none."""
+
+
+class Histogram(msgspec.Struct, frozen=True):
+    """How the finite elements of a tensor are spread over bins of one width."""
+
+    low: float
+    high: float
+    counts: tuple[int, ...]
+    broken: int
+    """Elements that are not finite."""
+
+
+class Inspected(Event, frozen=True):
+    """Everything about the parameter that was asked for."""
+
+    name: str
+    step: int
+    """The values are those after this step's update."""
+    constrained: Summary | None
+    """None if the store has no such parameter now."""
+    unconstrained: Summary | None
+    gradient: Histogram | None
+    """Of the unconstrained tensor, as the optimiser received it in this step; None if it is not
+    known (yet), or nothing reached the parameter."""
+    note: str = ""
+    """Why something is missing, in words."""
+
+
 class Remark(Event, frozen=True):
     """A warning, Pyro's or ours: for the output pane, and for stderr without a screen."""
 
@@ -128,5 +170,16 @@ class Rows(Event, frozen=True):
 
 
 AnyEvent: TypeAlias = (
-    Hello | Phase | Loaded | Rewound | Tuned | Met | Level | Fault | Remark | NewLayout | Rows
+    Hello
+    | Phase
+    | Loaded
+    | Rewound
+    | Tuned
+    | Met
+    | Level
+    | Fault
+    | Inspected
+    | Remark
+    | NewLayout
+    | Rows
 )

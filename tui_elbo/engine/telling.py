@@ -1,0 +1,71 @@
+"""What the engine tells whoever is at the other end: rows, warnings, loaded scenarios."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from tui_elbo import protocol
+from tui_elbo.engine.describe import estimator, optimizer, plain
+from tui_elbo.engine.session import Session
+from tui_elbo.protocol import Event, Loaded, NewLayout, Remark
+from tui_elbo.records import Batch, Layout
+
+MAX_REMARKS = 500
+"""A model that warns in other words at each step is cut short."""
+
+MAX_TEXT = 10_000
+"""Characters of a message that are sent."""
+
+
+class Teller:
+    """Puts what happens into events.
+
+    Args:
+        send: takes the events, in order.
+    """
+
+    def __init__(self, send: Callable[[Event], None]) -> None:
+        self.send = send
+        self.layout: Layout | None = None
+        """That of the newest step told."""
+        self._layouts: set[int] = set()
+        self._remarks = 0
+
+    def opening(self) -> None:
+        """Another scenario is about to be loaded."""
+        self._remarks = 0
+
+    def loaded(self, session: Session) -> None:
+        """A scenario stands at step 0."""
+        self._layouts.clear()
+        scenario = session.scenario
+        self.send(
+            Loaded(
+                name=scenario.source.name,
+                path=str(scenario.source.path),
+                title=scenario.title,
+                notes=scenario.notes,
+                seed=session.seed,
+                steps=scenario.steps,
+                estimator=estimator(scenario.loss),
+                optimizer=optimizer(scenario.optimizer),
+                reference=plain(scenario.reference),
+            )
+        )
+
+    def rows(self, batches: Sequence[Batch]) -> None:
+        """Steps have been taken."""
+        for batch in batches:
+            if batch.layout.id not in self._layouts:
+                self._layouts.add(batch.layout.id)
+                self.send(NewLayout(batch.layout))
+            self.send(protocol.rows(batch))
+            self.layout = batch.layout
+
+    def remark(self, text: str, source: str) -> None:
+        """Something the person should know and no error says."""
+        self._remarks += 1
+        if self._remarks < MAX_REMARKS:
+            self.send(Remark(text[:MAX_TEXT], source))
+        elif self._remarks == MAX_REMARKS:
+            self.send(Remark("further warnings are left out", "elbo-tui"))
