@@ -52,8 +52,10 @@ def example(kind: type[msgspec.Struct]) -> msgspec.Struct:
             given[name] = found[0]
         elif typing.get_origin(wanted) in (tuple, list):
             given[name] = typing.get_origin(wanted)()
-        elif isinstance(wanted, type) and issubclass(wanted, msgspec.Struct):
-            given[name] = example(wanted)
+        else:
+            structs = [one for one in candidates if isinstance(one, type)]
+            structs = [one for one in structs if issubclass(one, msgspec.Struct)]
+            given |= {name: example(one) for one in structs[:1]}
     return kind(**given)
 
 
