@@ -55,7 +55,7 @@ def example(kind: type[msgspec.Struct]) -> msgspec.Struct:
         else:
             structs = [one for one in candidates if isinstance(one, type)]
             structs = [one for one in structs if issubclass(one, msgspec.Struct)]
-            given |= {name: example(one) for one in structs[:1]}
+            given.update((name, example(one)) for one in structs[:1])
     return kind(**given)
 
 
