@@ -11,6 +11,7 @@ from textual.events import Blur, Focus, Resize
 
 from tui_elbo.ui.canvas import Canvas, Line
 from tui_elbo.ui.glyphs import ASCII, UNICODE
+from tui_elbo.ui.text import safe
 from tui_elbo.ui.theme import DIM
 
 MANY = 200
@@ -47,7 +48,7 @@ class Table(Canvas, can_focus=True):
         """The first row shown."""
         self.detail = ""
         """The second part of the title."""
-        self._heading, self._empty, self._title = name, empty, ""
+        self._heading, self._empty, self._title, self._filter = name, empty, "", ""
         self._planned = -1
         self._widths_planned: Sequence[int] = ()
 
@@ -78,6 +79,28 @@ class Table(Canvas, can_focus=True):
         count = self.count()
         return 1 + (sum(map(self.height_of, range(count))) if count <= MANY else count)
 
+    def sift(self) -> None:
+        """The filter has changed: choose the rows anew. Nothing for a table without a filter."""
+
+    # The filter.
+
+    @property
+    def filter(self) -> str:
+        """Only rows whose name has this in it are shown; all if it is empty."""
+        return self._filter
+
+    @filter.setter
+    def filter(self, text: str) -> None:
+        if text != self._filter:
+            self._filter = text
+            self.sift()
+            self.replan()
+            self.paint()
+
+    def keeps(self, name: str) -> bool:
+        """Whether a row of this name passes the filter, in which capitals do not matter."""
+        return self._filter.casefold() in name.casefold()
+
     # The window on it.
 
     def replan(self) -> None:
@@ -93,10 +116,13 @@ class Table(Canvas, can_focus=True):
             self._planned, self._widths_planned = width, self.widths(width)
         self.cut(self._widths_planned)
         lines, shown = self._window(self.size.height - 1)
-        self.put([self.header(), *(lines or [[(f" {self._empty}", DIM)]])])
-        title = f"{self._heading} ── {self.detail}" if self.detail else self._heading
+        empty = f"nothing has {safe(self._filter)!r} in its name" if self._filter else self._empty
+        self.put([self.header(), *(lines or [[(f" {empty}", DIM)]])])
+        parts = [self._heading, self.detail]
+        parts += [f"/{safe(self._filter)} {self.count()}"] if self._filter else []
         if shown < self.count():
-            title += f" ── {self.top + 1}-{self.top + shown} of {self.count()}"
+            parts.append(f"{self.top + 1}-{self.top + shown} of {self.count()}")
+        title = " ── ".join(part for part in parts if part)
         title = title if self.glyphs is UNICODE else title.replace("──", "--")
         if self._title != title:
             self._title = title
