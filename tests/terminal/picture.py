@@ -74,8 +74,10 @@ async def drawn() -> str:
             (explorer,) = [screen for screen in app.screen_stack if isinstance(screen, Explorer)]
             if explorer.session.run.step == STEPS and "paused" in app.export_screenshot():
                 break
-        await pilot.pause(0.5)
-        picture = app.export_screenshot(title="elbo-tui no_theta")
+        picture, before = "", "-"
+        while picture != before:  # Curves and tables are drawn at a pace of their own.
+            await pilot.pause(0.5)
+            before, picture = picture, app.export_screenshot(title="elbo-tui no_theta")
         # The picture needs nothing from elsewhere: without the fonts' addresses, a local one does.
         return re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL) + "\n"
 

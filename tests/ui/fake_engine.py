@@ -79,6 +79,9 @@ class Engine:
                 self.target = command.until
             case protocol.Pause():
                 self.target = self.step
+            case protocol.GoTo():
+                self.step = self.target = command.step
+                self.say(protocol.Rewound(self.step))
             case protocol.Back():
                 self.step = self.target = max(0, self.step - command.count)
                 self.say(protocol.Rewound(self.step))

@@ -9,7 +9,7 @@ from tests.ui.driving import driven
 
 async def test_opens_with_panes_in_place_and_fills_in():
     async with driven("normal") as d:
-        assert "log p(x, z)" in d.text()
+        await d.shows("log p(x, z)")
         await d.ready()
         d.golden("ready_80x24")
 

@@ -1,4 +1,4 @@
-"""Parts that need no screen: environment, pace, shares of rows, the status line, sparklines."""
+"""Parts that need no screen: environment, pace, the status line, sparklines."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from tui_elbo.records import SiteInfo
+from tui_elbo.ui.course import course, stride
 from tui_elbo.ui.environment import prepare
 from tui_elbo.ui.glyphs import ASCII, UNICODE
-from tui_elbo.ui.layout import share
 from tui_elbo.ui.pace import FRAME, GATHER, Pace
-from tui_elbo.ui.panes.params import course, stride
 from tui_elbo.ui.panes.sites import shape_text
 from tui_elbo.ui.status import Standing, status_line
 
@@ -49,16 +48,6 @@ def test_the_first_change_after_a_rest_is_drawn_soon():
     assert Pace().due(100.0) == 100.0 + GATHER
 
 
-@given(st.integers(0, 100), st.integers(0, 200), st.integers(0, 200))
-def test_panes_share_the_rows(room, upper, lower):
-    rows = share(room, upper, lower)
-    assert 0 <= rows <= room
-    if upper + lower <= room:
-        assert rows >= lower
-    assert rows >= min(lower, room // 2)
-    assert room - rows >= min(upper, room - room // 2) or lower <= room // 2
-
-
 NUMBERS = st.one_of(st.none(), st.floats(allow_nan=True))
 
 
@@ -73,6 +62,9 @@ NUMBERS = st.one_of(st.none(), st.floats(allow_nan=True))
         phase=st.sampled_from(["", "importing torch and Pyro"]),
         state=st.sampled_from(["", "paused", "failed", "loading"]),
         running=st.booleans(),
+        newest=st.integers(0, 10**9),
+        until=st.sampled_from(["", "elbo > -1.2", "500"]),
+        changed=st.sampled_from(["", "lr 0.1"]),
         rate=st.floats(0, 1e6),
         count=st.sampled_from(["", "50", "999999999"]),
         dead=st.booleans(),

@@ -36,7 +36,7 @@ def test_rows_become_history(run):
     run.apply(rows(1, [3, 2], [-3, -2], [-4, -3], [-1, -1]))
     run.apply(rows(3, [1], [-1], [-2], [-1]))
     assert run.step == 3
-    assert curves(run)[2].values.tolist() == [-3, -2, -1]
+    assert curves(run, run.step)[2].values.tolist() == [-3, -2, -1]
 
 
 def test_rows_that_do_not_follow_are_an_error(run):
@@ -83,31 +83,31 @@ def test_a_lost_engine_leaves_the_history(run):
     run.apply(rows(1, [3], [-3], [-4], [-1]))
     run.lost("the engine was killed (signal 9)")
     assert run.step == 1
-    assert standing(run, running=False, count="").dead
+    assert standing(run, run.step, running=False, count="").dead
     run.reconnected()
     assert (run.step, run.dead) == (1, "")
 
 
 def test_a_loss_that_is_not_minus_elbo_is_shown_by_name(run):
     run.apply(rows(1, [3], [-3], [-4], [-1]))
-    assert curves(run)[2].title == "ELBO"
+    assert curves(run, run.step)[2].title == "ELBO"
     run.apply(rows(2, [3.5], [-3], [-4], [-1]))
-    assert curves(run)[2].title == "ELBO -3.0000, loss 3.50000"
+    assert curves(run, run.step)[2].title == "ELBO -3.0000, loss 3.50000"
     run.apply(rows(3, [3], [-3], [-4], [-1]))
-    assert curves(run)[2].title == "ELBO -3.0000, loss 3.00000"
+    assert curves(run, run.step)[2].title == "ELBO -3.0000, loss 3.00000"
 
 
 def test_float32_rounding_of_large_terms_is_no_difference(run):
     run.apply(rows(1, [3.0 + 1e-6], [-3], [-4], [-1]))
     run.apply(rows(2, [0.06], [0.0], [-1e6], [-1e6]))
-    assert curves(run)[2].title == "ELBO"
+    assert curves(run, run.step)[2].title == "ELBO"
 
 
 def test_references_are_lines_of_the_elbo():
     run = Run()
     run.apply(loaded(log_evidence=-5.0, elbo=-5.0))
-    assert curves(run)[2].references == (("log p(x)", -5.0),)
+    assert curves(run, run.step)[2].references == (("log p(x)", -5.0),)
     run.apply(loaded(log_evidence=-5.0, elbo=-5.5))
-    assert curves(run)[2].references == (("best", -5.5), ("log p(x)", -5.0))
+    assert curves(run, run.step)[2].references == (("best", -5.5), ("log p(x)", -5.0))
     run.apply(loaded())
-    assert curves(run)[2].references == ()
+    assert curves(run, run.step)[2].references == ()

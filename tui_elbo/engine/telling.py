@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from tui_elbo import protocol
 from tui_elbo.engine.describe import estimator, optimizer, plain
 from tui_elbo.engine.session import Session
+from tui_elbo.engine.tuning import estimators
 from tui_elbo.protocol import Event, Loaded, NewLayout, Remark
 from tui_elbo.records import Batch, Layout
 
@@ -50,6 +51,7 @@ class Teller:
                 estimator=estimator(scenario.loss),
                 optimizer=optimizer(scenario.optimizer),
                 reference=plain(scenario.reference),
+                estimators=tuple(estimators()),
             )
         )
 

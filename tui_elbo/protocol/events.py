@@ -47,6 +47,8 @@ class Loaded(Event, frozen=True):
     reference: dict[str, Any]
     """As the scenario gives it: `log_evidence`, `elbo`,
     `params` {name: value} and `posterior` {site: (mean, sd)}, each of them optional."""
+    estimators: tuple[str, ...] = ()
+    """The names that `Tuning.estimator` may have."""
 
 
 class Rewound(Event, frozen=True):

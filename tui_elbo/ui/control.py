@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from tui_elbo.protocol import Back, Command, Level, Loaded, Pause, Restart, Run, Step
+from tui_elbo.protocol import (
+    Back,
+    Command,
+    GoTo,
+    Level,
+    Loaded,
+    Pause,
+    Restart,
+    Run,
+    Step,
+    Tune,
+    Tuning,
+    Watch,
+)
 
 MAX_COUNT = 999_999_999
 
@@ -25,6 +38,9 @@ class Control:
         """The digits typed so far."""
         self.running = False
         """Whether the engine runs or is to run, once all that was sent is carried out."""
+        self.running_to = ""
+        """What it runs to, in words; empty when it stands, or runs on and on."""
+        self._watched: tuple[str, ...] = ()
         self._seq = 0
         self._steps = 0
         self._finish_later = False
@@ -37,15 +53,45 @@ class Control:
 
     def step(self) -> None:
         """As many steps as were typed, else one, and then stand still."""
-        count, self.count = int(self.count or 1), ""
         self._finish_later = False
-        self._tell(Step(count=count), running=False)
+        self._tell(Step(count=self.taken_count()), running=False)
 
     def back(self) -> None:
         """Take the run back by as many steps as were typed, else by one."""
-        count, self.count = int(self.count or 1), ""
         self._finish_later = False
-        self._tell(Back(count=count), running=False)
+        self._tell(Back(count=self.taken_count()), running=False)
+
+    def go_to(self, step: int) -> None:
+        """Take the run to an earlier step."""
+        self.count = ""
+        self._finish_later = False
+        self._tell(GoTo(step=step), running=False)
+
+    def until(self, condition: str) -> None:
+        """Run to the first step that meets a condition."""
+        self.count = ""
+        self._finish_later = False
+        self._tell(Run(condition=condition), running=True, to=condition)
+
+    def run_to(self, step: int) -> None:
+        """Run to a step."""
+        self.count = ""
+        self._finish_later = False
+        self._tell(Run(until=step), running=True, to=str(step))
+
+    def watch(self, names: Sequence[str]) -> None:
+        """Have these parameters recorded whole."""
+        self._watched = tuple(names)
+        self.sent(self._send(Watch(names=self._watched)))
+
+    def tune(self, tuning: Tuning) -> None:
+        """Change settings from the next step on; a run goes on with them."""
+        self.sent(self._send(Tune(tuning=tuning)))
+
+    def taken_count(self) -> int:
+        """The count that was typed, else one; it is used up."""
+        count, self.count = int(self.count or 1), ""
+        return count
 
     def run_pause(self) -> None:
         """Run, or stand still."""
@@ -60,7 +106,7 @@ class Control:
         """Run to the scenario's last step; kept until it is known which that is."""
         self.count = ""
         if self._steps:
-            self._tell(Run(until=self._steps), running=True)
+            self._tell(Run(until=self._steps), running=True, to=str(self._steps))
         else:
             self._finish_later = self.running = True
 
@@ -73,6 +119,8 @@ class Control:
     def loaded(self, loaded: Loaded) -> None:
         """The scenario is known now."""
         self._steps = loaded.steps
+        if self._watched:
+            self.watch(self._watched)
         if self._finish_later:
             self._finish_later = False
             self.finish()
@@ -95,6 +143,6 @@ class Control:
         """The engine is gone, and every wish with it."""
         self.count, self.running, self._finish_later = "", False, False
 
-    def _tell(self, command: Command, *, running: bool) -> None:
+    def _tell(self, command: Command, *, running: bool, to: str = "") -> None:
         self._seq = self._send(command)
-        self.running = running
+        self.running, self.running_to = running, to

@@ -27,12 +27,12 @@ class CurveOf:
     references: tuple[tuple[str, float], ...] = ()
 
 
-def curves(run: Run) -> list[CurveOf]:
-    """The three curves, from top to bottom."""
+def curves(run: Run, step: int) -> list[CurveOf]:
+    """The three curves, from top to bottom; names and numbers in titles are those of `step`."""
     return [
         CurveOf("log_p", "log p(x, z)", _column(run, "log_p")),
         CurveOf("log_q", "log q(z)", _column(run, "log_q")),
-        _elbo(run),
+        _elbo(run, step),
     ]
 
 
@@ -42,15 +42,25 @@ def why(run: Run) -> str:
     return layout.note if layout is not None and not _has(layout, "log_p") else ""
 
 
-def _elbo(run: Run) -> CurveOf:
+def changes(run: Run) -> tuple[int, ...]:
+    """The steps before which settings were changed."""
+    return tuple(tuned.step + 1 for tuned in run.tunings if tuned.step)
+
+
+def changed(run: Run, step: int) -> str:
+    """What was changed just before that step, in words; empty for nothing."""
+    return ", ".join(tuned.text for tuned in run.tunings if tuned.step + 1 == step)
+
+
+def _elbo(run: Run, step: int) -> CurveOf:
     """The ELBO; where the estimator gives none, what it does give."""
     layout = run.history.layout
     if layout is not None and not _has(layout, "elbo"):
         return CurveOf("elbo", "-loss", -_column(run, "loss"))
     values = _column(run, "elbo")
     title = "ELBO"
-    if run.loss_apart and len(values):
-        elbo, loss = (number(float(v[-1]), 7).strip() for v in (values, _column(run, "loss")))
+    if run.loss_apart and step:
+        elbo, loss = (number(_at(run, f, step), 7).strip() for f in ("elbo", "loss"))
         title = f"ELBO {elbo}, loss {loss}"
     return CurveOf("elbo", title, values, _lines(run))
 
@@ -66,6 +76,14 @@ def _column(run: Run, field: str) -> Floats:
     return run.history.values(column)
 
 
+def _at(run: Run, field: str, step: int) -> float | None:
+    """A number of that step; None if it has none."""
+    layout = run.history.layout_at(step)
+    if layout is None or not _has(layout, field):
+        return None
+    return float(run.history.values(Column("step", "", field))[step - 1])
+
+
 def _lines(run: Run) -> tuple[tuple[str, float], ...]:
     """The scenario's reference values for the ELBO; one that is both is drawn once."""
     reference = run.loaded.reference if run.loaded else {}
@@ -78,15 +96,22 @@ def _lines(run: Run) -> tuple[tuple[str, float], ...]:
     return tuple(lines)
 
 
-def standing(run: Run, *, running: bool, count: str) -> Standing:
-    """What the status line tells."""
-    step, level, loaded = run.step, run.level, run.loaded
+def standing(run: Run, step: int, *, running: bool, count: str, until: str = "") -> Standing:
+    """What the status line tells.
+
+    Args:
+        run: the run.
+        step: the step that the panes show.
+        running: whether it runs, or is to run.
+        count: the count being typed.
+        until: what it runs to, in words.
+    """
+    level, loaded = run.level, run.loaded
     terms: list[tuple[str, float | None]] = []
     if step:
-        named = {name: _column(run, field) for name, field in TERMS}
-        if len(named["elbo"]) == 0:
-            named = {"loss": _column(run, "loss")}
-        terms = [(name, float(v[-1]) if len(v) else None) for name, v in named.items()]
+        layout = run.history.layout_at(step)
+        fields = TERMS if layout is None or _has(layout, "elbo") else (("loss", "loss"),)
+        terms = [(name, _at(run, field, step)) for name, field in fields]
     ready = loaded is not None and not run.phase and not run.dead
     return Standing(
         step=step,
@@ -98,5 +123,8 @@ def standing(run: Run, *, running: bool, count: str) -> Standing:
         rate=level.rate if level else 0.0,
         count=count,
         dead=bool(run.dead),
-        about=(loaded.name, loaded.estimator, loaded.optimizer) if loaded else (),
+        newest=run.step,
+        until=until,
+        changed=changed(run, step),
+        about=(loaded.name, *run.settings) if loaded else (),
     )

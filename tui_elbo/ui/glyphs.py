@@ -26,6 +26,8 @@ class Glyphs:
     observed: str
     latent: str
     warn: str
+    watched: str
+    """Before the name of a parameter that is watched."""
     up: str
     down: str
     bars: str
@@ -37,5 +39,5 @@ class Glyphs:
         return letters.get(role, "")
 
 
-UNICODE = Glyphs("·", "…", "·", "θ", "φ", "Δ", "|∇|", "▶", "●", "○", "⚠", "↑", "↓", "▁▂▃▄▅▆▇█")
-ASCII = Glyphs("-", "~", ".", "th", "ph", "d", "|g|", ">", "*", "o", "!", "^", "v", "_.-=+*#@")
+UNICODE = Glyphs("·", "…", "·", "θ", "φ", "Δ", "|∇|", "▶", "●", "○", "⚠", "◆", "↑", "↓", "▁▂▃▄▅▆▇█")
+ASCII = Glyphs("-", "~", ".", "th", "ph", "d", "|g|", ">", "*", "o", "!", "+", "^", "v", "_.-=+*#@")

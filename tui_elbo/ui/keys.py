@@ -11,7 +11,7 @@ class Key:
     """A key and what it does in the explorer."""
 
     key: str
-    """As Textual names it; several, with commas between them, do the same."""
+    """As Textual names it; several, with commas between them, share a row."""
     show: str
     """As a person names it."""
     action: str
@@ -21,54 +21,76 @@ class Key:
     help: str
     rank: int = 9
     """The key line drops the highest first when it is short of room."""
+    told: bool = False
+    """The method is told which of the row's keys was pressed."""
+
+    @property
+    def actions(self) -> list[tuple[str, str]]:
+        """Each key by itself, and the action with its argument."""
+        keys = self.key.split(",")
+        return [(key, f"{self.action}('{key}')" if self.told else self.action) for key in keys]
 
 
 KEYS = (
     Key(
         "n", "n", "step", "step", "take one step; a count before it, such as 50n, takes so many", 0
     ),
-    Key(
-        "N",
-        "N",
-        "back",
-        "back",
-        "take the run one step back, exactly; 5N takes five",
-        2,
-    ),
+    Key("N", "N", "back", "back", "take the run one step back, exactly; 5N takes five", 2),
     Key("space", "space", "run_pause", "run  ", "run, and pause", 0),
-    Key("f", "f", "finish", "finish", "finish: run to the scenario's last step", 3),
-    Key("r", "r", "restart", "restart", "restart from step 0 in the same engine", 6),
+    Key("f", "f", "finish", "finish", "finish: run to the scenario's last step", 4),
+    Key("u", "u", "until", "until", "run until a step (500) or a condition (elbo > -1.2)", 3),
+    Key("t", "t", "tune", "tune", "tune: learning rate, particles, estimator, from now on", 4),
     Key(
-        "R",
-        "R",
-        "reload",
-        "",
-        "reload the file in a fresh engine, even if this one hangs",
+        "comma,full_stop,left,right",
+        ", .",
+        "look",
+        "look",
+        "look one step back or on, in all panes; touches nothing",
+        3,
+        told=True,
     ),
+    Key(
+        "less_than_sign,greater_than_sign,home,end",
+        "< >",
+        "look",
+        "",
+        "look ten steps back or on; home: the first, end: the newest",
+        told=True,
+    ),
+    Key(
+        "enter",
+        "enter",
+        "enter",
+        "",
+        "take the run to where you look; in a table: all about one",
+    ),
+    Key("r", "r", "restart", "restart", "restart from step 0 in the same engine", 7),
+    Key("R", "R", "reload", "", "reload the file in a fresh engine, even if this one hangs"),
+    Key("tab", "tab", "", "", "go to the next pane; the arrows then move in a table"),
+    Key("v", "v", "view", "view", "the next panes at the right", 6),
+    Key("z", "z", "zoom", "", "the pane that has the focus alone, and all of them again"),
+    Key("y", "y", "range", "", "y range: robust, full, log"),
+    Key("slash", "/", "filter", "", "filter the parameters or sites by name"),
+    Key("w", "w", "watch", "", "watch a parameter: it comes first, and is recorded whole"),
+    Key("l", "l", "largest", "", "the parameters that move most come first, or store order"),
     Key(
         "i",
         "i",
         "show_notes",
         "notes",
         "the scenario's notes: what to look at, and why it happens",
-        2,
+        3,
     ),
-    Key("o", "o", "show_output", "output", "what the model prints, and warnings", 4),
-    Key("e", "e", "show_error", "error", "the last error with its traceback", 5),
-    Key("tab", "tab", "", "", "go to the next pane; the arrows then move in a table"),
-    Key(
-        "escape",
-        "escape",
-        "cancel",
-        "",
-        "forget the count; close what is open; back to the gallery",
-    ),
+    Key("o", "o", "show_output", "output", "what the model prints, and warnings", 5),
+    Key("e", "e", "show_error", "error", "the last error with its traceback", 2),
+    Key("escape", "escape", "cancel", "", "look at the newest step; close; back to the gallery"),
     Key("question_mark", "?", "show_help", "help", "this help", 1),
+    Key("ctrl+p", "ctrl+p", "palette", "", "everything by name, and the themes"),
     Key(
         "ctrl+c", "ctrl+c", "interrupt", "", "pause, and interrupt a model that hangs; never quits"
     ),
     Key("q", "q", "quit", "quit", "quit at once", 1),
-    Key("0,1,2,3,4,5,6,7,8,9", "0-9", "digit", "", "a count for the next n or N"),
+    Key("0,1,2,3,4,5,6,7,8,9", "0-9", "digit", "", "a count for n, N and the look", told=True),
 )
 """Every key of the explorer, in the order of the help."""
 

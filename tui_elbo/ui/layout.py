@@ -6,19 +6,10 @@ SMALLEST = (60, 18)
 """Columns and rows below which there is one sentence instead."""
 
 
-def share(room: int, upper: int, lower: int) -> int:
-    """How many of `room` rows the lower of two panes gets, if they would like so many.
-
-    The upper one gets what is left over; neither gets more than half at the other's cost.
-    """
-    half = room // 2
-    return lower if lower <= max(half, room - upper) else max(half, room - upper)
-
-
 def _frames(screen: str, kind: str, colour: str, focus: str, title: str) -> str:
     return f"""
     {screen} {{
-        CurvePane, Table {{
+        CurvePane, Table, TextPane {{
             border: {kind} {colour}; border-bottom: none;
             border-title-color: {title}; border-title-style: bold;
             &.-last {{ border-bottom: {kind} {colour}; }}
@@ -36,16 +27,11 @@ CSS = "".join(
         """
     Explorer {
         overflow: hidden hidden;
-        #panes { height: 1fr; }
-        #curves { width: 1fr; }
-        #tables { width: 60%; max-width: 68; }
-        CurvePane, Table, Why { height: 1fr; }
         StatusLine, KeyLine { height: 1; }
         FaultLine { height: 2; }
-        TooSmall, Why { display: none; }
-        &.-silent { #log_p, #log_q { display: none; } }
-        &.-silent Why { display: block; height: auto; }
-        &.-small { #panes, StatusLine, KeyLine, FaultLine { display: none; } }
+        TooSmall, Prompt { display: none; }
+        &.-asking { StatusLine, KeyLine { display: none; } Prompt { display: block; } }
+        &.-small { #panes, StatusLine, KeyLine, FaultLine, Prompt { display: none; } }
         &.-small TooSmall { display: block; }
     }
     """,

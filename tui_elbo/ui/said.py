@@ -33,17 +33,17 @@ class TooSmall(Widget, can_focus=False):
 class Why(Widget, can_focus=False):
     """Says why two of the curves are missing."""
 
-    DEFAULT_CSS = "Why { width: 1fr; height: auto; padding: 1; }"
+    DEFAULT_CSS = "Why { padding: 1; }"
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(id="why")
         self._note = ""
 
     def show(self, note: str) -> None:
         """Show this; empty for nothing."""
         if note != self._note:
             self._note = note
-            self.refresh(layout=True)
+            self.refresh()
 
     def render(self) -> Content:
         """The sentence, wrapped."""

@@ -12,13 +12,16 @@ from tui_elbo.history import History
 from tui_elbo.protocol import (
     AnyEvent,
     Fault,
+    Inspected,
     Level,
     Loaded,
+    Met,
     NewLayout,
     Phase,
     Remark,
     Rewound,
     Rows,
+    Tuned,
     batch,
 )
 from tui_elbo.records import Batch, Column, Layout
@@ -43,6 +46,12 @@ class Run:
         """How the engine ended, in words; empty while it lives."""
         self.loss_apart = False
         """Whether some step's loss was not −ELBO, beyond what float32 rounds away."""
+        self.tunings: list[Tuned] = []
+        """The changes of settings, from the first on."""
+        self.met: Met | None = None
+        """Why the run has stopped by itself, until it goes on."""
+        self.inspected: Inspected | None = None
+        """The newest word about the parameter that is looked at closely."""
         self.output = Output()
         self._layouts: dict[int, Layout] = {}
 
@@ -50,6 +59,12 @@ class Run:
     def step(self) -> int:
         """The newest step that the history holds."""
         return self.history.last
+
+    @property
+    def settings(self) -> tuple[str, str]:
+        """The estimator and the optimiser of the next step, in words; empty before loading."""
+        newest = self.tunings[-1] if self.tunings else self.loaded
+        return (newest.estimator, newest.optimizer) if newest else ("", "")
 
     def apply(self, event: AnyEvent) -> None:
         """Take in what the engine told.
@@ -67,8 +82,14 @@ class Run:
             case Loaded():
                 self._loaded(event)
             case Rewound():
-                self.history.forget_after(event.step)
+                self._rewound(event.step)
+            case Tuned():
+                self.tunings.append(event)
                 self.fault = None
+            case Met():
+                self.met = event
+            case Inspected():
+                self.inspected = event
             case Phase():
                 self.phase = event.text
             case Fault():
@@ -84,7 +105,7 @@ class Run:
 
     def reconnected(self) -> None:
         """A fresh engine is starting; the history stays until it has loaded."""
-        self.dead, self.fault, self.level = "", None, None
+        self.dead, self.fault, self.level, self.met = "", None, None, None
         self._layouts = {}
 
     def _rows(self, rows: Batch) -> None:
@@ -92,9 +113,14 @@ class Run:
             self.history.append(rows)
         except ValueError as error:
             raise ProtocolError(str(error)) from error
-        self.fault = None
+        self.fault = self.met = None
         if not self.loss_apart:
             self.loss_apart = _apart(rows)
+
+    def _rewound(self, step: int) -> None:
+        self.history.forget_after(step)
+        self.tunings = [tuned for tuned in self.tunings if tuned.step <= step]
+        self.fault = self.met = None
 
     def _level(self, level: Level) -> None:
         self.level = level
@@ -104,6 +130,7 @@ class Run:
     def _loaded(self, loaded: Loaded) -> None:
         self.history = History()
         self.loaded, self.fault, self.phase, self.loss_apart = loaded, None, "", False
+        self.tunings, self.met, self.inspected = [], None, None
 
 
 def _apart(rows: Batch) -> bool:

@@ -35,6 +35,12 @@ class Standing:
     count: str = ""
     """The count being typed."""
     dead: bool = False
+    newest: int = 0
+    """The newest step; `step` is before it when the past is looked at."""
+    until: str = ""
+    """What it runs to, in words."""
+    changed: str = ""
+    """What was changed just before this step, in words."""
     about: tuple[str, ...] = ()
     """The scenario, the estimator, the optimiser: shown as far as there is room."""
 
@@ -113,7 +119,9 @@ def _numbers(
     standing: Standing, terms: Sequence[tuple[str, float | None]], width: int, glyphs: Glyphs
 ) -> list[Piece]:
     room = max(6, len(str(standing.step)))
-    pieces: list[Piece] = [(" step ", DIM), (f"{standing.step:<{room}}", "")]
+    looking = standing.step < standing.newest
+    word: Piece = (" look ", KEY) if looking else (" step ", DIM)
+    pieces: list[Piece] = [word, (f"{standing.step:<{room}}", "")]
     if terms:
         labels = [f"{glyphs.dot} {name} " for name, _ in terms]
         space = width - 6 - room - sum(map(len, labels))
@@ -134,10 +142,17 @@ def _state(standing: Standing, glyphs: Glyphs) -> tuple[list[str], str, bool]:
         return ["engine ended", "ended"], BAD, True
     if standing.phase:
         return [f"{safe(standing.phase)}{glyphs.more}"], WARN, True
+    dot = f" {glyphs.dot} "
+    changed = f"{dot}{safe(standing.changed)} from here on" if standing.changed else ""
+    if standing.step < standing.newest:
+        run, of = f"{glyphs.run} " * standing.running, f"of {standing.newest}"
+        long = f"looking at {standing.step} {of}"
+        return [f"{run}{long}{changed}", f"{run}{long}", f"{run}{of}", "past"], KEY, False
     if standing.running:
         rate = [f"{glyphs.run} {_rate(standing.rate)}"] if standing.rate else []
-        return [*rate, glyphs.run], GOOD, False
-    word, dot = standing.state or "paused", f" {glyphs.dot} "
+        until = [f"{one} until {safe(standing.until)}" for one in rate if standing.until]
+        return [*until, *rate, glyphs.run], GOOD, False
+    word = standing.state or "paused"
     about = [safe(part) for part in standing.about]
     texts = [dot.join([*about[:count], word]) for count in range(len(about), -1, -1)]
     return texts, BAD if word == "failed" else DIM, False

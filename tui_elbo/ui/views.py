@@ -74,6 +74,14 @@ class View(ModalScreen[None]):
         frame.scroll_to(y=0 if which < 0 else frame.max_scroll_y, animate=False)
 
 
+class Live(View):
+    """A view of something that changes."""
+
+    def update(self) -> None:
+        """Show what has come since; called at most ten times a second."""
+        raise NotImplementedError
+
+
 class NotesView(View):
     """What the scenario's file says about itself, as Markdown.
 
@@ -99,7 +107,7 @@ class NotesView(View):
         yield self.framed(VerticalScroll(markdown, id="frame"), f"notes of {safe(scenario.name)}")
 
 
-class OutputView(View):
+class OutputView(Live):
     """What the engine and the model print, and warnings.
 
     Args:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
+from typing import ClassVar
 
 import numpy as np
 from rich.cells import cell_len
+from textual.binding import Binding, BindingType
+from textual.message import Message
 
 from tui_elbo.history import History
-from tui_elbo.records import MAX_ELEMENTS, SUMMARY, Column, Floats, Layout, ParamInfo
+from tui_elbo.records import SUMMARY, Layout, ParamInfo
 from tui_elbo.ui.canvas import Line, Piece
+from tui_elbo.ui.course import course, stride
+from tui_elbo.ui.rows import ORDERS, Row, by_movement, rows
 from tui_elbo.ui.table import Table
 from tui_elbo.ui.text import left, number, safe, signed, tail
-from tui_elbo.ui.theme import BAD, DIM, ROLE
+from tui_elbo.ui.theme import BAD, DIM, KEY, ROLE
 
 NAME, VALUE, CHANGE, GRAD, COURSE = 8, 11, 10, 9, 5
 """The least widths of the columns, a space before each number included."""
@@ -29,22 +33,87 @@ class ParamsPane(Table):
     Euclidean norm of what the optimiser added, in unconstrained space.
     """
 
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "open", show=False)]
+
+    class Opened(Message):
+        """The person wants to know all about this parameter."""
+
+        def __init__(self, name: str) -> None:
+            self.name = name
+            super().__init__()
+
     def __init__(self, *, id: str = "params", ascii: bool = False) -> None:
         super().__init__("parameters", "known after the first step", id=id, ascii=ascii)
+        self.watched: tuple[str, ...] = ()
+        """The parameters that come first, and are recorded whole."""
+        self.order = ORDERS[0]
+        """One of `ORDERS`."""
         self._layout: Layout | None = None
         self._history = History()
         self._step = 0
+        self._rows: list[Row] = []
+        self._sifted = -1
         self._plan = (NAME, False, 0)
 
-    def show(self, history: History, step: int) -> None:
-        """Show the parameters after `step`; nothing if there is no such step."""
+    def show(self, history: History, step: int, *, live: bool = False) -> None:
+        """Show the parameters after `step`; nothing if there is no such step.
+
+        Args:
+            history: the numbers.
+            step: the step.
+            live: more is to come very soon: the order of the rows stays.
+        """
         layout = history.layout_at(step)
+        moved = self.order != ORDERS[0] and not live and self._sifted != step
+        self._history, self._step = history, step
         if layout is not self._layout:
             self._layout = layout
+            self.sift()
             self.replan()
             self.detail = self._roles(layout.params) if layout else ""
-        self._history, self._step = history, step
+        elif moved:
+            self.sift()
         self.paint()
+
+    def sift(self) -> None:
+        """Choose the rows anew; the cursor stays with its parameter."""
+        under = self._rows[self.cursor].name if self.cursor < len(self._rows) else ""
+        found: list[Row] = []
+        if self._layout is not None:
+            found = rows(self._layout, self.filter, self.watched)
+            if self.order != ORDERS[0]:
+                found = by_movement(found, self._history, self._layout, self._step, self.watched)
+        self._rows, self._sifted = found, self._step
+        names = [row.name for row in found]
+        self.cursor = names.index(under) if under in names else 0
+
+    def toggle_watched(self) -> tuple[str, ...]:
+        """Watch the parameter under the cursor, or no more; the names of those that are."""
+        row = self._rows[self.cursor] if self._rows else None
+        if row is not None and row.kind == "param":
+            others = tuple(name for name in self.watched if name != row.name)
+            self.watched = others if row.name in self.watched else (*self.watched, row.name)
+            self.sift()
+            self.paint()
+        return self.watched
+
+    def next_order(self) -> str:
+        """Show the rows in the other order; in words."""
+        self.order = ORDERS[(ORDERS.index(self.order) + 1) % len(ORDERS)]
+        self.sift()
+        self.cursor = 0
+        self.paint()
+        return self.order
+
+    def action_open(self) -> None:
+        """All about the parameter under the cursor; of a module, its parameters."""
+        if not self._rows:
+            return
+        row = self._rows[self.cursor]
+        if row.kind == "module":
+            self.filter = row.name
+        else:
+            self.post_message(self.Opened(row.name))
 
     def _roles(self, params: Sequence[ParamInfo]) -> str:
         both = sum(p.role == "both" for p in params)
@@ -58,21 +127,17 @@ class ParamsPane(Table):
         return f" {self.glyphs.dot} ".join(parts)
 
     @property
-    def _params(self) -> tuple[ParamInfo, ...]:
-        return self._layout.params if self._layout else ()
-
-    @property
     def _role_width(self) -> int:
-        both = any(p.role == "both" for p in self._params)
+        both = any(row.role == "both" for row in self._rows)
         return (1 + both) * len(self.glyphs.theta) + 1
 
     def count(self) -> int:
         """How many parameters there are."""
-        return len(self._params)
+        return len(self._rows)
 
     def widths(self, width: int) -> Sequence[int]:
         """Role, name, value, change, gradient norm, course; 0 where there is no room for it."""
-        names = [safe(p.name) for p in self._params]
+        names = [safe(row.name) for row in self._rows]
         longest = max((cell_len(name) for name in names), default=0)
         rest = width - self._role_width - VALUE - CHANGE
         grad = rest - GRAD >= NAME
@@ -99,63 +164,63 @@ class ParamsPane(Table):
 
     def height_of(self, row: int) -> int:
         """One line, and more for the elements of what is no single number."""
-        shape = self._params[row].shape
-        size = prod(shape)
-        if not shape or size == 1:
+        one = self._rows[row]
+        if one.size == 1 or not one.recorded:
             return 1
         per = max(1, (self.size.width - self._role_width) // ELEMENT)
-        return 2 if size > MAX_ELEMENTS else 1 + -(-size // per)
+        return 2 if one.summed else 1 + -(-one.size // per)
 
     def lines_of(self, row: int, whole: bool) -> Sequence[Line]:
         """The parameter in one line, and its elements below it."""
-        info = self._params[row]
+        one = self._rows[row]
         name, grad, course = self._plan
+        letter = left(self.glyphs.role(one.role), self._role_width - 1)
+        watched = one.kind == "param" and one.name in self.watched
         first: list[Piece] = [
-            (left(self.glyphs.role(info.role), self._role_width), ROLE[info.role]),
-            (tail(safe(info.name), name - 1, self.glyphs.more) + " ", ""),
-            *self._value(info, whole),
-            self._piece(self._change(info), CHANGE, "", signs=prod(info.shape) == 1),
+            (letter, ROLE[one.role]),
+            (self.glyphs.watched if watched else " ", KEY),
+            (tail(safe(one.name), name - 1, self.glyphs.more) + " ", ""),
+            *self._value(one, whole),
+            self._piece(self._change(one), CHANGE, "", signs=one.size == 1),
         ]
         if grad:
-            first.append(self._piece(self._get(info, "grad_norm"), GRAD, DIM, digits=4))
+            first.append(self._piece(self._get(one, "grad_norm"), GRAD, DIM, digits=4))
         if course:
-            first.append((" " + self._course(info, course - 1), DIM))
-        return [first, *self._elements(info)] if whole else [first]
+            first.append((" " + self._course(one, course - 1), DIM))
+        return [first, *self._elements(one)] if whole else [first]
 
-    def _get(self, info: ParamInfo, field: str, step: int | None = None) -> float | None:
-        step = self._step if step is None else step
-        column = Column("param", info.name, field)
-        if self._layout is None or column not in self._layout.index or step < 1:
+    def _get(self, row: Row, field: str, step: int | None = None) -> float | None:
+        if self._layout is None:
             return None
-        return float(self._history.values(column)[step - 1])
+        step = self._step if step is None else step
+        return row.at(self._history, self._layout, field, step)
 
-    def _value(self, info: ParamInfo, whole: bool) -> list[Piece]:
+    def _value(self, row: Row, whole: bool) -> list[Piece]:
         """A single number; else the shape if the elements stand below, and their mean if not."""
-        size = prod(info.shape)
-        if size == 1:
-            return [self._piece(self._get(info, "value[0]"), VALUE, "")]
+        if not row.recorded:
+            return [(" " + left("w watches", VALUE - 1, self.glyphs.more), DIM)]
+        if row.size == 1 and not row.summed:
+            return [self._piece(self._get(row, "value[0]"), VALUE, "")]
         if whole:
-            shape = "(" + ", ".join(map(str, info.shape)) + ")"
+            shape = "(" + ", ".join(map(str, row.shape)) + ")"
+            shape = f"{row.params} params" if row.kind == "module" else shape
             return [(" " + left(shape, VALUE - 1, self.glyphs.more).rjust(VALUE - 1), DIM)]
-        mean = self._get(info, "mean")
-        if mean is None and size <= MAX_ELEMENTS:
-            values = [self._get(info, f"value[{i}]") for i in range(size)]
-            mean = float(np.mean([np.nan if v is None else v for v in values])) if values else None
+        values = [self._get(row, field) for field in row.fields]
+        mean = float(np.mean([np.nan if v is None else v for v in values])) if values else None
         return [(" mean", DIM), self._piece(mean, VALUE - 5, "", digits=3)]
 
-    def _change(self, info: ParamInfo) -> float | None:
-        if prod(info.shape) != 1:
-            return self._get(info, "update_norm")
-        new, old = (self._get(info, "value[0]", step) for step in (self._step, self._step - 1))
+    def _change(self, row: Row) -> float | None:
+        if row.size != 1 or row.summed:
+            return self._get(row, "update_norm")
+        new, old = (self._get(row, "value[0]", step) for step in (self._step, self._step - 1))
         return None if new is None or old is None else new - old
 
-    def _elements(self, info: ParamInfo) -> list[Line]:
+    def _elements(self, row: Row) -> list[Line]:
         """Each element of a small tensor, mean, sd and range of a large one."""
-        size = prod(info.shape)
         indent: Piece = (" " * self._role_width, "")
-        if size == 1:
+        if not row.recorded or (row.size == 1 and not row.summed):
             return []
-        if size > MAX_ELEMENTS:
+        if row.summed:
             line: list[Piece] = [indent]
             used = self._role_width + sum(len(field) + 1 for field in SUMMARY)
             width = max(6, min(10, (self.size.width - used) // len(SUMMARY)))
@@ -163,22 +228,19 @@ class ParamsPane(Table):
                 digits = min(4, width - 4)
                 line += [
                     (field, DIM),
-                    self._piece(self._get(info, field), width, "", digits=digits),
+                    self._piece(self._get(row, field), width, "", digits=digits),
                 ]
                 line.append((" ", ""))
             return [line]
         per = max(1, (self.size.width - self._role_width) // ELEMENT)
-        pieces = [self._piece(self._get(info, f"value[{i}]"), ELEMENT, "") for i in range(size)]
-        return [[indent, *pieces[i : i + per]] for i in range(0, size, per)]
+        pieces = [self._piece(self._get(row, field), ELEMENT, "") for field in row.fields]
+        return [[indent, *pieces[i : i + per]] for i in range(0, row.size, per)]
 
-    def _course(self, info: ParamInfo, width: int) -> str:
+    def _course(self, row: Row, width: int) -> str:
         """The value over all steps so far; the mean of what has several elements."""
-        if self._layout is None:
-            return " " * width
-        size = prod(info.shape)
-        fields = ["mean"] if size > MAX_ELEMENTS else [f"value[{i}]" for i in range(size)]
-        columns = [Column("param", info.name, field) for field in fields]
-        if not columns or not all(column in self._layout.index for column in columns):
+        columns = [row.column(field) for field in row.fields]
+        known = self._layout is not None and all(c in self._layout.index for c in columns)
+        if not columns or not known:
             return " " * width
         part = slice(0, self._step, stride(self._step, width))
         sample = np.array([self._history.values(column)[part] for column in columns])
@@ -193,31 +255,3 @@ class ParamsPane(Table):
         if value is None:
             return text, DIM
         return text, style if np.isfinite(value) else BAD
-
-
-def stride(count: int, width: int) -> int:
-    """How far apart to look at `count` numbers, so that about eight are looked at for each cell.
-
-    A power of two: the same numbers are looked at for as long as possible.
-    """
-    return 1 << max(0, (count // (8 * width)).bit_length())
-
-
-def course(sample: Floats, width: int, bars: str) -> str:
-    """The numbers as `width` characters from low to high; what is not finite is a space."""
-    if len(sample) == 0:
-        return " " * width
-    count = min(width, len(sample))
-    edges = (np.arange(count) * len(sample)) // count
-    finite = np.isfinite(sample)
-    low = float(np.min(sample, initial=np.inf, where=finite))
-    high = float(np.max(sample, initial=-np.inf, where=finite))
-    if not low <= high:
-        return " " * width
-    scale = (high - low) or 1.0
-    share = np.where(finite, (sample - low) / scale, 0.0)
-    total = np.add.reduceat(finite.astype(float), edges)
-    means = np.add.reduceat(share, edges) / np.maximum(total, 1.0)
-    level = np.minimum((means * len(bars)).astype(int), len(bars) - 1)
-    text = "".join(bars[i] if n else " " for i, n in zip(level.tolist(), total, strict=True))
-    return text.ljust(width)

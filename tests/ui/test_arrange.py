@@ -1,0 +1,53 @@
+"""Where the panes are: no cell twice, none beyond the edge, something for everyone."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tui_elbo.ui.arrange import CURVES, TABLES, arrange, pages, stack
+
+SIZES = st.tuples(st.integers(60, 320), st.integers(14, 110))
+WISHES = st.fixed_dictionaries({name: st.integers(0, 400) for name in TABLES})
+
+
+@given(SIZES, WISHES, st.integers(0, 9), st.booleans(), st.sampled_from(["", "elbo", "params"]))
+def test_panes_fill_the_room_without_overlapping(size, wishes, page, silent, alone):
+    places = arrange(size, wishes, page=page, silent=silent, alone=alone)
+    seen = set()
+    for place in places.values():
+        assert place.width > 0
+        assert place.height > 0
+        cells = {
+            (x, y)
+            for x in range(place.x, place.x + place.width)
+            for y in range(place.y, place.y + place.height)
+        }
+        assert not cells & seen
+        seen |= cells
+    assert seen == {(x, y) for x in range(size[0]) for y in range(size[1])}
+
+
+@given(SIZES, WISHES)
+def test_each_table_has_its_turn_beside_the_parameters(size, wishes):
+    shown = [set(arrange(size, wishes, page=page)) for page in range(pages())]
+    assert set.union(*shown) == {*CURVES, *TABLES}
+    assert all({*CURVES, "params"} <= one for one in shown)
+
+
+def test_larger_terminals_show_more():
+    wishes = dict.fromkeys(TABLES, 8)
+    counts = [len(arrange(size, wishes)) for size in ((80, 22), (120, 38), (200, 48))]
+    assert counts[0] == 5
+    assert counts[0] < counts[1] <= counts[2] == 3 + len(TABLES)
+
+
+@given(st.integers(0, 100), st.lists(st.integers(0, 200), min_size=1, max_size=5))
+def test_rows_are_shared_and_nobody_pays_for_another(room, wishes):
+    heights = stack(room, wishes)
+    assert sum(heights) == room
+    share = room // len(wishes)
+    for height, wish in zip(heights, wishes, strict=True):
+        assert height >= min(wish, share)
+    if sum(wishes) <= room:
+        assert all(h >= w for h, w in zip(heights, wishes, strict=True))

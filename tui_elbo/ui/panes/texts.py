@@ -1,0 +1,97 @@
+"""Panes of plain text, where there is room for them: what was printed, and the notes."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable
+from itertools import islice
+
+from textual.content import Content
+from textual.events import Resize
+
+from tui_elbo.ui.canvas import Canvas, Line
+from tui_elbo.ui.lines import wrapped
+from tui_elbo.ui.output import Output
+from tui_elbo.ui.text import safe
+from tui_elbo.ui.theme import DIM
+
+MANY = 200
+"""More lines than any pane has."""
+
+
+class TextPane(Canvas):
+    """Lines of text in a frame, wrapped; the first or the last that fit.
+
+    Args:
+        title: plain text.
+        id: the widget's id.
+        end: show the last lines, not the first.
+    """
+
+    def __init__(self, title: str, *, id: str, end: bool = False) -> None:
+        super().__init__(id=id)
+        self.border_title = Content(title)
+        self._end, self._lines = end, list[Line]()
+
+    def wish(self) -> int:
+        """How many lines it would like to have."""
+        return len(self._lines)
+
+    def put_lines(self, lines: Iterable[Line]) -> None:
+        """Show these lines."""
+        self._lines = list(lines)
+        self.paint()
+
+    def paint(self) -> None:
+        """Bring the screen up to date."""
+        width, height = self.size
+        if not (self.is_mounted and self.display) or width <= 0 or height <= 0:
+            return
+        self.cut([width])
+        lines = [part for line in self._lines for part in self._broken(line, width - 1)]
+        lines = lines[-height:] if self._end else lines[:height]
+        self.put([[(" ", ""), *line] for line in lines])
+
+    def _broken(self, line: Line, width: int) -> Iterable[Line]:
+        """The line in so many cells: prose between words, output anywhere."""
+        if self._end:
+            return wrapped(line, width)
+        [(text, style)] = line
+        return [[(part, style)] for part in textwrap.wrap(text, max(1, width)) or [""]]
+
+    def on_resize(self, _event: Resize) -> None:
+        """Wrap anew."""
+        self.paint()
+
+
+class OutputPane(TextPane):
+    """The last lines of what the model prints, and of warnings."""
+
+    def __init__(self) -> None:
+        super().__init__("output", id="output", end=True)
+        self._version = -1
+
+    def show(self, output: Output) -> None:
+        """Show what has come since."""
+        if output.version != self._version:
+            self._version = output.version
+            newest = list(output.shown())[-MANY:]
+            lines: list[Line] = [[(safe(line, lines=True), "")] for line in newest]
+            self.put_lines(lines or [[("nothing has been printed, no warnings", DIM)]])
+
+
+class NotesPane(TextPane):
+    """The first lines of the scenario's notes."""
+
+    def __init__(self) -> None:
+        super().__init__("notes", id="notes")
+        self._shown: tuple[str, str] | None = None
+
+    def show(self, title: str, notes: str) -> None:
+        """Show these notes."""
+        if (title, notes) != self._shown:
+            self._shown = (title, notes)
+            text = safe(notes, lines=True).strip() or "This file has no notes."
+            lines: list[Line] = [[(safe(title), "bold")]]
+            lines += ([(line, "")] for line in islice(text.splitlines(), MANY))
+            self.put_lines(lines)
