@@ -237,6 +237,28 @@ def test_axes_hold_still_and_a_step_changes_a_few_cells():
     assert len([last for last in moved if last > 100]) <= 7
 
 
+def test_a_bright_line_of_its_own_leads_straight_over_steps_without_a_number():
+    line = np.full(20, np.nan)
+    line[[3, 7, 15]] = [4.0, 8.0, 0.0]
+    reduced = columns(Curve(np.zeros(20), 1, 20, line=line), 20, 40)
+    joined = reduced.mean
+    assert joined[3:16].tolist() == [*range(4, 9), *range(7, -1, -1)]
+    assert np.isnan(joined[:3]).all()
+    assert np.isnan(joined[16:]).all()
+
+
+@given(st.lists(st.tuples(st.floats(), st.floats()), min_size=1, max_size=200), st.integers(1, 60))
+def test_a_band_reaches_as_far_as_its_spread(pairs, width):
+    values, spread = (np.array(one) for one in zip(*pairs, strict=True))
+    curve = Curve(values, 1, len(values), spread=spread)
+    band = columns(curve, round_up(max(20, len(values))), width)
+    under, over = (np.clip(x[np.isfinite(x)], -1e300, 1e300) for x in np.split(curve.reach, 2))
+    if len(under) and len(over):
+        assert np.nanmin(band.low) == under.min()
+        assert np.nanmax(band.high) == over.max()
+    sketch(curve, width, 6)
+
+
 def test_logarithms_keep_the_order_and_the_sign():
     for sign, values in ((1, [1e-3, 1.0, 1e5]), (-1, [-1e5, -1.0, -1e-3])):
         y = scaled(np.array(values), sign)

@@ -99,7 +99,7 @@ def _sign(shown: Floats) -> int:
 
 def _wanted(curve: Curve, mode: Mode, sign: int) -> tuple[float, float] | None:
     """The range that should be visible, in y units; None if there is no finite number."""
-    shown = curve.shown
+    shown = curve.reach
     if mode == "robust" and len(shown) > 2 * SAMPLE:
         shown = shown[:: len(shown) // SAMPLE]
     part = scaled(shown, sign)

@@ -43,11 +43,29 @@ class Curve:
     """The step looked at."""
     marks: tuple[int, ...] = ()
     """Steps before which something was changed by hand."""
+    line: Floats | None = None
+    """The bright line, index `step - 1`; it leads straight over steps that have no number. None:
+    the running mean of the values."""
+    spread: Floats | None = None
+    """How far the band reaches above and below each value, index `step - 1`; None: not at all."""
 
     @property
     def shown(self) -> Floats:
         """The numbers of the steps shown."""
-        return self.values[max(0, self.first - 1) : max(0, self.last)]
+        return self.part(self.values)
+
+    @property
+    def reach(self) -> Floats:
+        """The numbers of the steps shown, and the ends of what is spread about them."""
+        if self.spread is None:
+            return self.shown
+        spread = self.part(self.spread)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.concatenate([self.shown - spread, self.shown + spread])
+
+    def part(self, column: Floats) -> Floats:
+        """What a column has of the steps shown."""
+        return column[max(0, self.first - 1) : max(0, self.last)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +80,7 @@ class Columns:
     low: Floats
     high: Floats
     mean: Floats
-    """The running mean up to the bucket's last step."""
+    """The bright line: the running mean up to the bucket's last step, if it is no other."""
     up: Bools
     """The bucket holds a +inf."""
     down: Bools
@@ -121,14 +139,34 @@ def columns(curve: Curve, span: int, width: int, sign: int = 0) -> Columns:
     x = ((2 * offsets + 1) * width) // (2 * span) if span < width else np.arange(len(offsets))
     back = max(SMOOTH_STEPS, span // SMOOTH) / max(1.0, span / width)
     up, down = _broken(raw, part, offsets, bool(seen.broken.any()))
+    low, high = seen.low, seen.high
+    if curve.spread is not None:
+        under, over = np.split(curve.reach, 2)
+        low = window(scaled(under, sign), 1, len(part), width, span).low
+        high = window(scaled(over, sign), 1, len(part), width, span).high
+    if curve.line is not None:
+        mean = _joined(window(scaled(curve.part(curve.line), sign), 1, len(part), width, span).mean)
+    else:
+        mean = _trailing(np.clip(seen.mean, -LARGEST, LARGEST), seen.finite, round(back))
     return Columns(
         x=x,
-        low=np.clip(seen.low, -LARGEST, LARGEST),
-        high=np.clip(seen.high, -LARGEST, LARGEST),
-        mean=_trailing(np.clip(seen.mean, -LARGEST, LARGEST), seen.finite, round(back)),
+        low=np.clip(low, -LARGEST, LARGEST),
+        high=np.clip(high, -LARGEST, LARGEST),
+        mean=np.clip(mean, -LARGEST, LARGEST),
         up=up,
         down=down,
     )
+
+
+def _joined(heights: Floats) -> Floats:
+    """The heights, with straight lines over gaps between them."""
+    known = np.flatnonzero(np.isfinite(heights))
+    if len(known) == 0:
+        return heights
+    at = np.arange(len(heights))
+    joined: Floats = np.interp(at, known, np.clip(heights[known], -LARGEST, LARGEST))
+    joined[(at < known[0]) | (at > known[-1])] = np.nan
+    return joined
 
 
 def _broken(raw: Floats, part: Floats, offsets: Ints, some: bool) -> tuple[Bools, Bools]:

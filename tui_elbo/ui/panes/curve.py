@@ -144,6 +144,7 @@ class CurvePane(Widget, can_focus=True):
         cursor: int | None = None,
         *,
         marks: Sequence[int] = (),
+        line: Floats | None = None,
         note: str = "",
         live: bool = False,
     ) -> None:
@@ -156,12 +157,13 @@ class CurvePane(Widget, can_focus=True):
             references: names and heights of dashed lines.
             cursor: the step looked at.
             marks: steps before which something was changed.
+            line: the bright line, index `step - 1`; without it, the running mean of the column.
             note: a few words behind the title; plain text.
             live: more is to come very soon, and in the end a call without `live`. So frames may
                 be left out after one that sent much.
         """
         old = self._curve
-        self._curve = Curve(values, first, last, tuple(references), cursor, tuple(marks))
+        self._curve = Curve(values, first, last, tuple(references), cursor, tuple(marks), line)
         self._note = note
         grown = (old.first, old.references, old.cursor, old.marks) == (
             first,
