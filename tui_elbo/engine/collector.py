@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TypeAlias
@@ -46,20 +46,15 @@ class Collector:
     Args:
         terms: knows how a step's terms become columns.
         params: knows it of a step's parameters.
-        first_layout: the number of the first layout that this collector makes.
+        ids: a number for each layout that this collector makes.
     """
 
-    def __init__(self, terms: TermWatch, params: ParamWatch, first_layout: int = 0) -> None:
+    def __init__(self, terms: TermWatch, params: ParamWatch, ids: Iterator[int]) -> None:
         self._terms, self._params = terms, params
         self._pending: list[Observation] = []
         self._layouts: dict[Hashable, Layout] = {}
-        self._next_layout = first_layout
+        self._ids = ids
         self._asked: tuple[Hashable, Layout, TermPlan, ParamPlan] | None = None
-
-    @property
-    def next_layout(self) -> int:
-        """A number that no layout of this collector has."""
-        return self._next_layout
 
     def add(self, observation: Observation) -> None:
         """Keep one more step."""
@@ -89,11 +84,8 @@ class Collector:
         if layout is None:
             terms = self._terms.plan(seen[0].terms.key)
             params = self._params.plan(seen[0].params.key)
-            layout = Layout(
-                self._next_layout, terms.sites, params.infos, tuple(columns), terms.note
-            )
+            layout = Layout(next(self._ids), terms.sites, params.infos, tuple(columns), terms.note)
             self._layouts[key] = layout
-            self._next_layout += 1
         return Batch(layout, seen[0].step, np.stack(list(columns.values())))
 
     def _columns(self, seen: list[Observation]) -> dict[Column, Floats]:

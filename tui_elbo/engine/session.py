@@ -4,31 +4,23 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import count
 
 from tui_elbo.engine.blame import place, said, trimmed
-from tui_elbo.engine.collector import Collector, Meets, Observation
-from tui_elbo.engine.describe import estimator, optimizer
-from tui_elbo.engine.due import Always, Budget, Due
+from tui_elbo.engine.collector import Collector, Meets
+from tui_elbo.engine.due import Always, Due
 from tui_elbo.engine.loading import Scenario
-from tui_elbo.engine.past import Past
 from tui_elbo.engine.shared import here, warm_up
 from tui_elbo.engine.stepper import Stepper
 from tui_elbo.engine.suspects import Suspects
-from tui_elbo.engine.tuning import apply
-from tui_elbo.errors import StepError, UsageError
+from tui_elbo.engine.track import Tell, Track
+from tui_elbo.errors import ElboError, StepError, UsageError
 from tui_elbo.protocol import Tuning
 from tui_elbo.records import Batch, StepRecord
 from tui_elbo.scenario import find
-
-Tell = Callable[[str], object]
-
-DENSE_STEPS, DENSE_EVERY = 50, 3
-"""So many steps before the present have a checkpoint each so many steps, once gone back to."""
-
-MANY_STEPS = 500
-"""Running more steps again than this is worth a word."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +71,6 @@ class Session:
         self.source = find(target)
         self.due: Due = Always()
         """When to take the sums of large parameters; replaced by whoever runs the session."""
-        self.stepping = False
-        """True while the person's own code may be running."""
         self.non_finite: NonFinite | None = None
         """Set when the newest step's loss is not finite; the run goes on if told to."""
         self.until: Meets | None = None
@@ -88,7 +78,8 @@ class Session:
         self.met = False
         """Whether the newest step meets `until`."""
         self._asked_seed, self._warn, self._busy = seed, warn, busy
-        self._memory, self._next_layout = checkpoint_memory, 0
+        self._memory = checkpoint_memory
+        self._layout_ids = count()
         self.restart()
 
     def restart(self) -> None:
@@ -97,10 +88,15 @@ class Session:
         Raises:
             ScenarioError: as when it was loaded first; the session then cannot step.
         """
-        self._execute()
-        self.steps_taken = 0
-        """The step at which the run stands."""
-        self._past = Past(self._memory)
+        self._track = Track(
+            self.source,
+            self._asked_seed,
+            self._surroundings,
+            memory=self._memory,
+            warn=self._warn,
+            busy=self._busy,
+            executed=self._executed,
+        )
         self._ready: list[Batch] = []
         self._suspects = Suspects()
         self.non_finite = None
@@ -108,22 +104,36 @@ class Session:
     @property
     def scenario(self) -> Scenario:
         """What the file's last execution has made."""
-        return self._stepper.scenario
+        return self._track.stepper.scenario
 
     @property
     def seed(self) -> int:
         """The seed of the run."""
-        return self._stepper.seed
+        return self._track.stepper.seed
+
+    @property
+    def steps_taken(self) -> int:
+        """The step at which the run stands."""
+        return self._track.step
+
+    @property
+    def stepping(self) -> bool:
+        """True while the person's own code may be running."""
+        return self._track.stepping
+
+    @stepping.setter
+    def stepping(self, stepping: bool) -> None:
+        self._track.stepping = stepping
 
     @property
     def checkpoint_bytes(self) -> int:
         """What the checkpoints take, about."""
-        return self._past.timeline.size
+        return self._track.past.timeline.size
 
     @property
     def repeatable(self) -> bool:
         """False once a step that was run again gave another loss than before."""
-        return self._past.repeatable
+        return self._track.past.repeatable
 
     def step(self) -> StepRecord:
         """Take one step.
@@ -144,13 +154,12 @@ class Session:
             StepError: if the person's code raised. The steps before it are returned by `flush`.
             KeyboardInterrupt: likewise.
         """
-        self._stand_at_present()
-        keep: Due = Always() if isinstance(self.due, Always) else self._keep_when_running
+        self._track.stand_at_present()
         end = time.perf_counter() + seconds
         for _ in range(steps):
-            self._take_step(keep)
+            self._take_step()
             self.met = self.until is not None and self._collector.newest_meets(self.until)
-            stop = self.non_finite is not None or self._stepper.reports_no_loss or self.met
+            stop = self.non_finite is not None or self._reports_no_loss or self.met
             if stop or time.perf_counter() > end:
                 break
         return self.flush()
@@ -161,7 +170,7 @@ class Session:
         ready, self._ready = self._ready, []
         if self.non_finite is not None:
             self.non_finite = replace(self.non_finite, suspect=self._suspects.first)
-        elif self._stepper.reports_no_loss and self._suspects.step is not None:
+        elif self._reports_no_loss and self._suspects.step is not None:
             self.non_finite = NonFinite(self._suspects.step, math.nan, self._suspects.first)
         return ready
 
@@ -177,12 +186,11 @@ class Session:
             what = f"there is no step {step}"
             raise UsageError(what, todo=f"choose one from 0 to {self.steps_taken}")
         self.flush()
-        self._past.timeline.forget_after(step)
-        self._stand_at(step)
-        self._past.forget_after(step)
+        with self._telling():
+            self._track.go_to(step)
         if self._suspects.step is not None and self._suspects.step > step:
             self._suspects = Suspects()
-        self.steps_taken, self.non_finite = step, None
+        self.non_finite = None
 
     def tune(self, tuning: Tuning) -> tuple[str, str]:
         """Change settings from the next step on, if they fit the scenario.
@@ -193,92 +201,27 @@ class Session:
         Raises:
             UsageError: with the reason, if they do not fit; the run is then as it was.
         """
-        self._stand_at_present()
-        before = self._stepper.capture() if self.steps_taken else None
-        self.stepping = True
-        try:
-            apply(self._stepper, tuning)
-            scenario = self._stepper.scenario
-            words = estimator(self._stepper.estimator), optimizer(scenario.optimizer)
-            self._stepper.rehearse()
-        except (UsageError, KeyboardInterrupt):
-            raise
-        except BaseException as error:
-            what = f"{tuning} does not fit this scenario: {said(error)}"
-            raise UsageError(what, trace=trimmed(error)) from error
-        finally:
-            self.stepping = False
-            if before is None or not self._stepper.restore(before):
-                self._failed = True
-        self._past.tuned(self.steps_taken, tuning)
-        return words
+        return self._track.tune(tuning)
 
-    def _execute(self) -> None:
-        self._surroundings.put_back()
-        self.stepping = True
-        try:
-            self._stepper = Stepper(self.source, self._asked_seed, self._warn)
-        finally:
-            self.stepping = False
-        terms, params = self._stepper.terms, self._stepper.params
-        self._collector = Collector(terms, params, self._next_layout)
-        self._keep_when_running = Budget(0.02)
-        self._failed = False
+    @property
+    def _reports_no_loss(self) -> bool:
+        return self._track.stepper.reports_no_loss
 
-    def _take_step(self, keep: Due) -> None:
-        step = self._stepper.taken + 1
+    def _executed(self, stepper: Stepper) -> None:
+        """The file has been executed: its steps are watched from now on."""
+        self._collector = Collector(stepper.terms, stepper.params, self._layout_ids)
+
+    def _take_step(self) -> None:
+        step = self._track.stepper.taken + 1
         due = self.due.at(step)
-        seen = self._taken(step, due=due)
-        loss = self._stepper.loss
+        with self._telling():
+            seen = self._track.advance(due=due)
+        loss = self._track.stepper.loss
         bad = seen.loss is not None and not math.isfinite(loss)
         self.non_finite = NonFinite(step, loss, "") if bad else None
         self.due.took(seen.watching if due else 0.0, seen.seconds)
         self._collector.add(seen)
-        self.steps_taken = step
-        self._past.took(self._stepper, keep, seen.seconds)
-
-    def _taken(self, step: int, *, due: bool) -> Observation:
-        for tuning in self._past.tunings(step - 1):
-            apply(self._stepper, tuning)
-        self.stepping = True
-        try:
-            return self._stepper.take(due=due)
-        except BaseException as error:
-            self._failed = True
-            if isinstance(error, KeyboardInterrupt):
-                raise
-            raise self._told(error, step) from error
-        finally:
-            self.stepping = False
-
-    def _stand_at_present(self) -> None:
-        if self._failed or self._stepper.taken != self.steps_taken:
-            self._stand_at(self.steps_taken)
-
-    def _stand_at(self, step: int) -> None:
-        """Find the state of a step again: from a checkpoint if there is one, else from the file.
-
-        A failed step leaves random state and lazily made things behind; nothing of them is saved
-        at each step, since that would cost every step.
-        """
-        checkpoint = self._past.timeline.nearest(step)
-        if checkpoint is None or not self._stepper.restore(checkpoint):
-            self._next_layout = self._collector.next_layout
-            self._past.timeline.forget_after(0)
-            self._execute()
-        self._failed = False
-        first = self._stepper.taken + 1
-        if step - first > MANY_STEPS:
-            self._busy(f"running steps {first} to {step} again")
-        while self._stepper.taken < step:
-            self._repeat_step(dense=step - DENSE_STEPS)
-
-    def _repeat_step(self, dense: int) -> None:
-        step = self._stepper.taken + 1
-        self._taken(step, due=False)
-        wrong = self._past.repeated(self._stepper, keep=step > dense and step % DENSE_EVERY == 0)
-        if wrong:
-            self._warn(wrong)
+        self._track.keep(seen, always=isinstance(self.due, Always))
 
     def _collect(self) -> None:
         batches = self._collector.flush()
@@ -286,10 +229,27 @@ class Session:
             self._suspects.look(batch)
         self._ready += batches
 
-    def _told(self, error: BaseException, step: int) -> StepError:
-        stays = f"the run stays at step {self.steps_taken}"
-        if isinstance(error, StepError):
-            return StepError(error.what, where=error.where, todo=f"{error.todo}; {stays}")
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """What the person's code raises is told as a `StepError`."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            raise
+        except ElboError as error:
+            if isinstance(error, StepError):
+                stays = f"{error.todo}; {self._stays}"
+                raise StepError(error.what, where=error.where, todo=stays) from error
+            raise
+        except BaseException as error:
+            raise self._told(error) from error
+
+    @property
+    def _stays(self) -> str:
+        return f"the run stays at step {self.steps_taken}"
+
+    def _told(self, error: BaseException) -> StepError:
+        step = self._track.stepper.taken + 1
         what = f"step {step} raised {said(error)}"
         if isinstance(error, SystemExit):
             what = f"step {step} called sys.exit({error.code!r})"
@@ -297,4 +257,4 @@ class Session:
         if self._suspects.first:
             what += f" ({self._suspects.first})"
         where = place(error, self.source.own) or str(self.source.path)
-        return StepError(what, where=where, todo=stays, trace=trimmed(error))
+        return StepError(what, where=where, todo=self._stays, trace=trimmed(error))
