@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from tests.ui.driving import refit
 from tui_elbo import protocol
 from tui_elbo.protocol import AnyEvent, Decoder, Event, Hello, Level, Load, Loaded, Remark, Step
 from tui_elbo.ui.app import ElboApp
@@ -77,6 +78,7 @@ async def drawn() -> str:
         picture, before = "", "-"
         while picture != before:  # Curves and tables are drawn at a pace of their own.
             await pilot.pause(0.5)
+            refit(explorer)
             before, picture = picture, app.export_screenshot(title="elbo-tui no_theta")
         # The picture needs nothing from elsewhere: without the fonts' addresses, a local one does.
         return re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL) + "\n"

@@ -59,7 +59,12 @@ def _open(chosen: argparse.Namespace) -> int:
     from tui_elbo.ui.process import spawn  # noqa: PLC0415
 
     engine = spawn(ENGINE)
-    environment.prepare(os.environ)
+    from platformdirs import user_config_path  # noqa: PLC0415
+
+    from tui_elbo.ui.memory import Memory  # noqa: PLC0415
+
+    memory = Memory(user_config_path("elbo-tui", appauthor=False) / "settings.json")
+    environment.prepare(os.environ, memory.settings.theme)
     from tui_elbo.ui.app import Options, run  # noqa: PLC0415
 
     asked = Options(
@@ -68,5 +73,6 @@ def _open(chosen: argparse.Namespace) -> int:
         threads=chosen.threads,
         device=chosen.device,
         ascii=chosen.ascii,
+        memory=memory,
     )
     return run(chosen.scenario, asked, engine, mouse=not chosen.no_mouse)

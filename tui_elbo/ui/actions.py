@@ -195,6 +195,7 @@ class Actions(Screen[None]):
     def action_view(self) -> None:
         """Show the next of the tables that take turns."""
         self.desk.next_page()
+        self._keep(table=self.desk.turned)
         self._answer()
 
     def action_zoom(self) -> None:
@@ -204,7 +205,12 @@ class Actions(Screen[None]):
 
     def action_range(self) -> None:
         """Show the next y range."""
-        self._answer(f"y range: {self.desk.next_mode()}")
+        mode = self.desk.next_mode()
+        self._keep(range=mode)
+        self._answer(f"y range: {mode}")
+
+    def _keep(self, **changes: object) -> None:
+        self.session.options.memory.keep(**changes)
 
     def action_filter(self) -> None:
         """Ask for a part of a name, and show only rows that have it."""
@@ -222,6 +228,7 @@ class Actions(Screen[None]):
     def action_largest(self) -> None:
         """Sort the parameters by how far they move, or as the store has them."""
         order = self.desk.params.next_order()
+        self._keep(order=order)
         self._answer(f"parameters: {order}")
 
     # Views, and leaving.

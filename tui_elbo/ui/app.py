@@ -13,20 +13,19 @@ from tui_elbo.ui.driver import end_on_signals, quick
 from tui_elbo.ui.explorer import Explorer
 from tui_elbo.ui.gallery import Gallery
 from tui_elbo.ui.layout import CSS
+from tui_elbo.ui.palette import Offering
 from tui_elbo.ui.process import EngineProcess
 from tui_elbo.ui.session import Options
-from tui_elbo.ui.settling import Settling
 from tui_elbo.ui.theme import THEME
 
 __all__ = ["ElboApp", "Options", "run"]
 
 
-class ElboApp(Settling):
+class ElboApp(Offering):
     """The gallery or the explorer, and what holds for both; the arguments are those of `run`."""
 
     TITLE = "elbo-tui"
     CSS = CSS
-    ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c", "interrupt", show=False, priority=True, system=True),
         Binding("ctrl+q", "quit", show=False, priority=True, system=True),
@@ -36,7 +35,7 @@ class ElboApp(Settling):
         self, target: str | None, options: Options, engine: EngineProcess | None = None
     ) -> None:
         super().__init__()
-        if "TEXTUAL_THEME" not in os.environ:
+        if os.environ.get("TEXTUAL_THEME") not in self.available_themes:
             self.theme = THEME
         self.set_class(options.ascii, "-ascii")
         self._target, self._options, self._engine = target, options, engine
@@ -52,8 +51,10 @@ class ElboApp(Settling):
         return Explorer(self._target, self._options, self._engine)
 
     def on_mount(self) -> None:
-        """Let signals end the program in an orderly way."""
+        """Let signals end the program in an orderly way; remember another theme."""
         end_on_signals(self)
+        keep = self._options.memory.keep
+        self.theme_changed_signal.subscribe(self, lambda theme: keep(theme=theme.name))
 
     def on_gallery_chosen(self, event: Gallery.Chosen) -> None:
         """Open a scenario, in the engine that has been warming up for it."""
@@ -76,7 +77,7 @@ def run(
     *,
     mouse: bool = True,
 ) -> int:
-    """Show the program until the person quits, and return the exit code.
+    """Show the program until the person quits; returns the exit code.
 
     Args:
         target: the scenario, as a person names it; None opens the gallery.
@@ -84,9 +85,8 @@ def run(
         engine: a running engine for the first scenario; without one it is started.
         mouse: let the terminal tell of the mouse.
     """
-    app = ElboApp(target, options, engine)
     try:
-        app.run(mouse=mouse)
+        (app := ElboApp(target, options, engine)).run(mouse=mouse)
     finally:
         if engine is not None:
             engine.end()

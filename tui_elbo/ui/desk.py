@@ -11,6 +11,7 @@ from textual.widget import Widget
 from tui_elbo.ui.arrange import CURVES, TABLES, Place, arrange, pages
 from tui_elbo.ui.drawing.curve import Mode
 from tui_elbo.ui.figures import changes, curves, why
+from tui_elbo.ui.memory import Settings
 from tui_elbo.ui.panes.curve import CurvePane
 from tui_elbo.ui.panes.params import ParamsPane
 from tui_elbo.ui.panes.sites import SitesPane
@@ -125,6 +126,18 @@ class Desk(Widget):
         if run.loaded is not None:
             self._notes.show(run.loaded.title, run.loaded.notes)
         self.rearrange()
+
+    @property
+    def turned(self) -> str:
+        """The id of the first of the tables that take turns."""
+        return TABLES[1:][self.page]
+
+    def remember(self, settings: Settings) -> None:
+        """Show things as they were left."""
+        self.mode = settings.range
+        self.params.order = settings.order
+        if settings.table in TABLES[1:]:
+            self.page = TABLES[1:].index(settings.table)
 
     def next_page(self) -> None:
         """Show the next of the tables that take turns."""

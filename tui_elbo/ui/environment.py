@@ -10,12 +10,18 @@ OVER_SSH = {"TEXTUAL_FPS": "15", "TEXTUAL_ANIMATIONS": "none", "TEXTUAL_SMOOTH_S
 """Fewer frames, and nothing that is sent only to look smooth."""
 
 
-def prepare(environ: MutableMapping[str, str]) -> None:
+def prepare(environ: MutableMapping[str, str], theme: str = "") -> None:
     """The theme, and settings for a line that may be slow; what a person has set is left alone.
 
     To be called before Textual is imported.
+
+    Args:
+        environ: the environment, which is changed.
+        theme: the theme that a person chose last; empty for none.
     """
-    environ.setdefault("TEXTUAL_THEME", THEME)
+    if environ.get("NO_COLOR") and not theme.startswith("ansi-"):
+        theme = ""  # Any other theme is left with its greys.
+    environ.setdefault("TEXTUAL_THEME", theme or THEME)
     # A size that a shell has exported would stand for good, however the window is dragged.
     environ.pop("COLUMNS", None)
     environ.pop("LINES", None)

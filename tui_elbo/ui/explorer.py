@@ -90,6 +90,9 @@ class Explorer(Actions):
 
     def on_mount(self) -> None:
         """Connect at once: the panes fill in when the engine tells."""
+        memory = self.session.options.memory
+        self.desk.remember(memory.settings)
+        self.notice = memory.complaint
         self.session.open(self._engine)
         self._opening.enter_context(self.app.batch_update())
         self.touch()

@@ -45,6 +45,13 @@ CSS = "".join(
             "ansi_blue",
             "ansi_default",
         ),
-        "ElboApp.-ascii View #frame { border: ascii $primary; }",
+        """
+    ElboApp.-ascii View #frame { border: ascii $primary; }
+    CommandPalette SearchIcon { display: none; }
+    ElboApp.-ascii CommandPalette {
+        #--input, #--input.--list-visible, CommandList { border: ascii $primary; }
+        CommandList { scrollbar-size-vertical: 0; }
+    }
+    """,
     )
 )

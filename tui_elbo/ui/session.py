@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,7 @@ from tui_elbo.errors import ProtocolError
 from tui_elbo.protocol import AnyEvent, Command, Level, Load, Loaded
 from tui_elbo.ui.control import Control
 from tui_elbo.ui.link import Link
+from tui_elbo.ui.memory import Memory
 from tui_elbo.ui.process import EngineProcess, spawn
 from tui_elbo.ui.state import Run
 
@@ -27,6 +28,8 @@ class Options:
     device: str | None = None
     ascii: bool = False
     """Draw with ASCII characters alone."""
+    memory: Memory = field(default_factory=Memory)
+    """What is remembered from one start to the next."""
 
 
 class Session:
