@@ -12,9 +12,11 @@ import select
 import signal
 import socket
 import sys
+from typing import ClassVar
 
+import msgspec
 import numpy as np
-from fake_numbers import layout, numbers
+from fake_numbers import inspected, layout, numbers
 
 from tui_elbo import protocol
 from tui_elbo.records import Batch
@@ -28,6 +30,7 @@ class Engine:
     title = "A fake of the forum question"
     notes = "Press `n`, then `space`.\n\n- *log p* rises\n- and **why**\n"
     name = "fake"
+    reference: ClassVar = {"log_evidence": -4.5, "elbo": -4.5}
 
     def __init__(self, fd: int) -> None:
         self.line = socket.socket(fileno=fd)
@@ -36,6 +39,7 @@ class Engine:
         self.target: int | None = 0
         self.layout = layout()
         self.told = False
+        self.inspected = ""
 
     def say(self, event) -> None:
         self.line.sendall(protocol.frame(event))
@@ -55,9 +59,8 @@ class Engine:
 
     def restart(self) -> None:
         self.step, self.target, self.told = 0, 0, False
-        reference = {"log_evidence": -4.5, "elbo": -4.5}
         about = (self.name, "fake.py", self.title, self.notes, 0, STEPS, "Trace_ELBO", "Adam")
-        self.say(protocol.Loaded(*about, reference))
+        self.say(protocol.Loaded(*about, self.reference))
 
     def rows(self, count: int) -> None:
         first = self.step + 1
@@ -85,14 +88,22 @@ class Engine:
             case protocol.Back():
                 self.step = self.target = max(0, self.step - command.count)
                 self.say(protocol.Rewound(self.step))
+            case protocol.Inspect():
+                self.inspected = command.name
         self.seq = command.seq
         self.level()
+        self.inspect()
+
+    def inspect(self) -> None:
+        if self.inspected and self.step:
+            self.say(inspected(self.inspected, self.step))
 
     def work(self) -> None:
         """What is done between two looks at the queue."""
         room = 10 if self.target is None else min(10, self.target - self.step)
         self.rows(room)
         self.level()
+        self.inspect()
 
     def main(self) -> None:
         self.hello()
@@ -202,6 +213,29 @@ class Names(Engine):
         self.layout = layout(names, ("[red]z", "new\nline\x1b]0;t\x07"))
 
 
+class Vectors(Engine):
+    """A small vector, with an answer that it should come to, and a tensor that is summed up."""
+
+    def __init__(self, fd: int) -> None:
+        super().__init__(fd)
+        self.layout = layout(("locs", "weights"), shapes=((3,), (50, 40)))
+
+    reference: ClassVar = {"params": {"locs": [0.9, 0.5, 0.1]}}
+
+
+class Plates(Engine):
+    """A site within plates, scaled and masked."""
+
+    def __init__(self, fd: int) -> None:
+        super().__init__(fd)
+        inner = {"batch_shape": (100, 10), "plates": ("outer", "data"), "scale": 50.0, "masked": 7}
+        sites = tuple(
+            msgspec.structs.replace(site, **inner) if site.observed else site
+            for site in self.layout.sites
+        )
+        self.layout = msgspec.structs.replace(self.layout, sites=sites)
+
+
 class Fails(Engine):
     """Step 7 raises."""
 
@@ -279,6 +313,8 @@ BEHAVIOURS = {
     "bad_frame": BadFrame,
     "wrong_version": WrongVersion,
     "names": Names,
+    "vectors": Vectors,
+    "plates": Plates,
     "fails": Fails,
     "load_fails": LoadFails,
     "jit": Jit,

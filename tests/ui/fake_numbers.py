@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import math
 
-from tui_elbo.records import Column, Layout, ParamInfo, SiteInfo
+from tui_elbo.protocol import Histogram, Inspected, Summary
+from tui_elbo.records import SUMMARY, Column, Layout, ParamInfo, SiteInfo
 
 
-def layout(names=("phi",), sites=("z",), note="") -> Layout:
-    params = tuple(ParamInfo(name, "guide", (), "positive") for name in names)
+def layout(names=("phi",), sites=("z",), note="", shapes=()) -> Layout:
+    shapes = shapes or ((),) * len(names)
+    params = tuple(
+        ParamInfo(name, "guide", shape, "positive")
+        for name, shape in zip(names, shapes, strict=True)
+    )
     infos = tuple(SiteInfo(name, False, "Normal", (), ()) for name in sites)
     infos += (SiteInfo("x", True, "Normal", (4,), ()),)
     columns = [Column("step", "", field) for field in ("loss", "seconds")]
@@ -19,10 +24,24 @@ def layout(names=("phi",), sites=("z",), note="") -> Layout:
             if not info.observed:
                 columns.append(Column("site", info.name, "log_q"))
     for param in params:
-        columns += [
-            Column("param", param.name, f) for f in ("value[0]", "grad_norm", "update_norm")
-        ]
+        size = math.prod(param.shape)
+        fields = SUMMARY if size > 16 else [f"value[{i}]" for i in range(size)]
+        columns += [Column("param", param.name, f) for f in (*fields, "grad_norm", "update_norm")]
     return Layout(1, infos, params, tuple(columns), note)
+
+
+def level(step: int) -> float:
+    return 1 - 0.8 * math.exp(-step / 40)
+
+
+def inspected(name: str, step: int) -> Inspected:
+    if name == "gone":
+        return Inspected(name, step, None, None, None, "the store has no such parameter")
+    size, elements = (2000, ()) if name == "weights" else (3, (1.0, 0.5, 0.25))
+    now = Summary(size, level(step), 0.1, -0.3, 1.5, 0, elements)
+    free = Summary(size, math.log(level(step)), 0.2, -2.0, 0.4, 0, elements and (0.0, -0.7, -1.4))
+    spread = Histogram(-0.2, 0.2, (1, 20, 300, 100, 4), 2)
+    return Inspected(name, step, now, free, spread)
 
 
 def numbers(shape: Layout, step: int) -> list[float]:
@@ -30,7 +49,9 @@ def numbers(shape: Layout, step: int) -> list[float]:
     log_q = -1.4 - math.exp(-step / 30) + 0.3 * wave
     log_p = -6.0 - 8 * math.exp(-step / 25) + wave
     table = {"loss": log_q - log_p, "elbo": log_p - log_q, "log_p": log_p, "log_q": log_q}
-    table |= {"value[0]": 1 - 0.8 * math.exp(-step / 40), "grad_norm": math.exp(-step / 40)}
+    table |= {f"value[{i}]": level(step) / (i + 1) for i in range(3)}
+    table |= {"mean": level(step), "sd": 0.1, "min": -0.3, "max": 1.5}
+    table |= {"grad_norm": math.exp(-step / 40)}
     table |= {"update_norm": 0.02 * math.exp(-step / 40), "seconds": 0.001}
     out = []
     for column in shape.columns:

@@ -8,6 +8,7 @@ from tui_elbo.protocol import (
     Back,
     Command,
     GoTo,
+    Inspect,
     Level,
     Loaded,
     Pause,
@@ -41,6 +42,7 @@ class Control:
         self.running_to = ""
         """What it runs to, in words; empty when it stands, or runs on and on."""
         self._watched: tuple[str, ...] = ()
+        self._inspected = ""
         self._seq = 0
         self._steps = 0
         self._finish_later = False
@@ -84,6 +86,11 @@ class Control:
         self._watched = tuple(names)
         self.sent(self._send(Watch(names=self._watched)))
 
+    def inspect(self, name: str) -> None:
+        """Have everything told about this parameter; empty for none any more."""
+        self._inspected = name
+        self.sent(self._send(Inspect(name=name)))
+
     def tune(self, tuning: Tuning) -> None:
         """Change settings from the next step on; a run goes on with them."""
         self.sent(self._send(Tune(tuning=tuning)))
@@ -121,6 +128,8 @@ class Control:
         self._steps = loaded.steps
         if self._watched:
             self.watch(self._watched)
+        if self._inspected:
+            self.inspect(self._inspected)
         if self._finish_later:
             self._finish_later = False
             self.finish()

@@ -20,10 +20,12 @@ from textual.widget import Widget
 from tui_elbo.ui import layout
 from tui_elbo.ui.actions import Actions
 from tui_elbo.ui.desk import Desk
+from tui_elbo.ui.detail import ParamView
 from tui_elbo.ui.figures import standing
 from tui_elbo.ui.keys import KEYS
 from tui_elbo.ui.looking import Looking
 from tui_elbo.ui.pace import Pace
+from tui_elbo.ui.panes.params import ParamsPane
 from tui_elbo.ui.process import EngineProcess
 from tui_elbo.ui.prompt import Prompt, Question
 from tui_elbo.ui.said import TooSmall
@@ -172,6 +174,20 @@ class Explorer(Actions):
         columns, rows = layout.SMALLEST
         self.set_class(width < columns or height < rows, "-small")
         self.touch()
+
+    def on_params_pane_opened(self, event: ParamsPane.Opened) -> None:
+        """All about one parameter, over the panes."""
+        session = self.session
+
+        def do(action: str, *args: str) -> None:
+            getattr(self, f"action_{action}")(*args)
+
+        def closed(_result: None) -> None:
+            session.control.inspect("")
+
+        session.control.inspect(event.name)
+        view = ParamView(session.run, self.looking, event.name, do, ascii=session.options.ascii)
+        self.app.push_screen(view, closed)
 
     # Questions.
 

@@ -18,6 +18,12 @@ MARK, TERM = 2, 10
 LEAST = (6, 6, 5)
 """The least widths of name, distribution and shape."""
 
+SPARE = (4, 6, 2)
+"""How much wider they may be than what is in them."""
+
+MORE = ("plates", "scale", "masked")
+"""Columns for which there has to be room, and a site that has something in it."""
+
 
 class SitesPane(Table):
     """The table of sample sites."""
@@ -28,6 +34,7 @@ class SitesPane(Table):
         self._history = History()
         self._step = 0
         self._plan = LEAST
+        self._more: dict[str, int] = {}
 
     def show(self, history: History, step: int) -> None:
         """Show the sites of `step`; nothing if there is no such step."""
@@ -55,7 +62,7 @@ class SitesPane(Table):
         return len(self._sites)
 
     def widths(self, width: int) -> Sequence[int]:
-        """Mark, name, distribution, shape, log p, log q."""
+        """Mark, name, distribution, shape, what there is room for of `MORE`, log p, log q."""
         room = max(0, width - MARK - 2 * TERM)
         want = [
             max(cell_len(text) for text in texts) + 1
@@ -68,12 +75,17 @@ class SitesPane(Table):
         while sum(want) > room and any(w > least for w, least in zip(want, LEAST, strict=True)):
             widest = max(range(3), key=lambda i: want[i] - LEAST[i])
             want[widest] -= 1
-        name, dist, shape = want if sum(want) <= room else (room, 0, 0)
-        spare = room - name - dist - shape
-        name += min(spare, 4)
-        dist += min(max(0, spare - 4), 6)
-        self._plan = (name, dist, shape)
-        return (MARK, name, dist, shape, TERM, TERM, room - name - dist - shape)
+        plan = want if sum(want) <= room else [room, 0, 0]
+        more = {}
+        for field in MORE:
+            wide = max([len(field), *(cell_len(more_text(s, field)) for s in self._sites)]) + 1
+            if any(more_text(s, field) for s in self._sites) and wide <= room - sum(plan):
+                plan = [*plan, wide]
+                more[field] = wide
+        for i, most in enumerate(SPARE):
+            plan[i] += min(most, room - sum(plan))
+        self._plan, self._more = (plan[0], plan[1], plan[2]), more
+        return (MARK, *plan, TERM, TERM, room - sum(plan))
 
     def header(self) -> Line:
         """The names of the columns."""
@@ -82,6 +94,7 @@ class SitesPane(Table):
         text = (
             f"{'':{MARK}}{'site':{name}.{name}}{words[0]:{dist}.{dist}}{words[1]:{shape}.{shape}}"
         )
+        text += "".join(f"{field:{wide}}" for field, wide in self._more.items())
         return [(f"{text}{'log p':>{TERM}}{'log q':>{TERM}}", DIM)]
 
     def height_of(self, row: int) -> int:
@@ -97,6 +110,7 @@ class SitesPane(Table):
             (_cell(tail, safe(site.name), name, more), ""),
             (_cell(left, safe(site.dist), dist, more), DIM),
             (_cell(left, shape_text(site), shape, more), DIM),
+            *((left(more_text(site, f), wide, more), DIM) for f, wide in self._more.items()),
             self._term(site, "log_p"),
             self._term(site, "log_q"),
         ]
@@ -121,3 +135,14 @@ def shape_text(site: SiteInfo) -> str:
     """Batch and event shape as Pyro's `format_shapes` has them: `8 3 | 2`; `()` for a number."""
     batch, event = (" ".join(map(str, shape)) for shape in (site.batch_shape, site.event_shape))
     return f"{batch}|{event}" if event else batch or "()"
+
+
+def more_text(site: SiteInfo, field: str) -> str:
+    """What a site has in a column of `MORE`; empty for what goes without saying."""
+    if field == "plates":
+        return safe(" ".join(site.plates))
+    if field == "masked":
+        return str(site.masked) if site.masked else ""
+    if site.scale == 1.0:
+        return ""
+    return f"{site.scale:.6g}" if np.isfinite(site.scale) else "varies"
