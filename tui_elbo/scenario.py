@@ -20,6 +20,9 @@ from tui_elbo.errors import UsageError
 MAX_SEED = 2**32 - 1
 """NumPy takes no larger seed."""
 
+CHECKPOINT_MEMORY = 64 * 2**20
+"""Bytes for the states that a run can be taken back to, unless told otherwise."""
+
 _LIST = "`elbo-tui list` shows the gallery; a path or a module name will do as well"
 
 

@@ -72,6 +72,7 @@ def _open(chosen: argparse.Namespace) -> int:
         seed=chosen.seed,
         threads=chosen.threads,
         device=chosen.device,
+        checkpoint_memory=chosen.checkpoint_memory,
         ascii=chosen.ascii,
         memory=memory,
     )

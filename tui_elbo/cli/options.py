@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
 
-from tui_elbo.scenario import MAX_SEED
+from tui_elbo.scenario import CHECKPOINT_MEMORY, MAX_SEED
+
+MAX_MEMORY = 2**62
 
 MAX_THREADS = 4096
 """More than a machine has; far more would abort the process when torch starts them."""
@@ -36,6 +39,17 @@ def whole(least: int, most: int | None = None) -> Callable[[str], int]:
     return number
 
 
+def memory(text: str) -> int:
+    """The type of an amount of memory, for argparse: bytes, or with K, M or G behind."""
+    match = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([KMG]?)(?:i?B)?", text.strip(), re.IGNORECASE)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"must be such as 64M, and is {text!r}")
+    value = float(match[1]) * 1024 ** " KMG".index(match[2].upper() or " ")
+    if value > MAX_MEMORY:
+        raise argparse.ArgumentTypeError(f"must be at most {MAX_MEMORY}, and is {text}")
+    return int(value)
+
+
 def add_engine_options(to: argparse.ArgumentParser) -> None:
     """Add what both the explorer and `run` pass on to the engine."""
     to.add_argument(
@@ -50,6 +64,13 @@ def add_engine_options(to: argparse.ArgumentParser) -> None:
         default=1,
         metavar="N",
         help="torch's threads; default: 1",
+    )
+    to.add_argument(
+        "--checkpoint-memory",
+        type=memory,
+        default=CHECKPOINT_MEMORY,
+        metavar="SIZE",
+        help="for going back, such as 64M (the default); 0: every step back is run again",
     )
     to.add_argument("--device", help="torch's default device, such as cuda; default: torch's own")
     to.add_argument("--traceback", action="store_true", help="print the traceback of an error")

@@ -9,11 +9,13 @@ import argparse
 import os
 import signal
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
 from tui_elbo.cli.lensed import Lensed, add_lens_options, follow
 from tui_elbo.cli.options import add_engine_options, parser, whole
 from tui_elbo.cli.printers import Lines, Printer, Summary
+from tui_elbo.cli.script import add_script_option, asked, play
 from tui_elbo.cli.table import Table
 from tui_elbo.cli.until import Until
 from tui_elbo.conditions import parse
@@ -50,6 +52,7 @@ def main(words: list[str]) -> int:
     chosen = _options().parse_args(words)
     find(chosen.scenario)
     condition = None if chosen.until is None else parse(chosen.until)
+    pressed = asked(chosen)
     out = own_stdout()
     from tui_elbo.engine.due import Always, Every  # noqa: PLC0415 - these import torch
     from tui_elbo.engine.session import Session  # noqa: PLC0415
@@ -59,26 +62,36 @@ def main(words: list[str]) -> int:
         seed=chosen.seed,
         threads=chosen.threads,
         device=chosen.device,
+        checkpoint_memory=chosen.checkpoint_memory if pressed else 0,
         warn=narrate,
         busy=narrate,
     )
     steps = chosen.steps or (condition and condition.step) or session.scenario.steps
     session.due = Every(chosen.every, steps)
-    if condition is not None and condition.reads_params:
+    if pressed or (condition is not None and condition.reads_params):
         session.due = Always()
     until = None if condition is None else Until(condition, session, narrate)
-    printer: Printer
-    if chosen.json:
-        printer = Lines(out, chosen.every, steps)
-    else:
-        printer = Table(out, chosen.every) if chosen.csv else Summary(out, session, steps)
+    printer = _printer(chosen, session, steps, out)
     lensed = follow(session, chosen, steps, out, narrate)
-    code = _run(session, steps, printer, until, lensed)
-    printer.close()
-    if lensed is not None:
-        lensed.close()
-    out.close()
+    stop = _Stop(session)
+
+    def go() -> int:
+        if pressed:
+            play(session, pressed, printer, lambda: stop.asked)
+            return _ended(session)
+        return _run(session, steps, printer, until=until, lensed=lensed, stop=stop)
+
+    code = _guarded(session, printer, stop, go)
+    for one in (printer, lensed, out):
+        if one is not None:
+            one.close()
     return code
+
+
+def _printer(chosen: argparse.Namespace, session: Session, steps: int, out: TextIO) -> Printer:
+    if chosen.json:
+        return Lines(out, chosen.every, steps)
+    return Table(out, chosen.every) if chosen.csv else Summary(out, session, steps)
 
 
 def _options() -> argparse.ArgumentParser:
@@ -94,6 +107,7 @@ def _options() -> argparse.ArgumentParser:
     output = options.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="one JSON object a step on stdout")
     output.add_argument("--csv", action="store_true", help="a table on stdout, when the run ends")
+    add_script_option(options)
     add_lens_options(options)
     add_engine_options(options)
     return options
@@ -118,41 +132,56 @@ class _Stop:
             raise KeyboardInterrupt
 
 
-def _run(
-    session: Session, steps: int, printer: Printer, until: Until | None, lensed: Lensed | None
-) -> int:
-    stop = _Stop(session)
+def _guarded(session: Session, printer: Printer, stop: _Stop, go: Callable[[], int]) -> int:
+    """Run, and print what there is however that ends; returns the exit code."""
     try:
-        while session.steps_taken < steps and not stop.asked:
-            # A condition's names are checked as soon as the first step has shown which there are.
-            most = 1 if until is not None and session.steps_taken == 0 else CHUNK_STEPS
-            if lensed is not None:
-                most = min(most, lensed.most())
-            batches = session.advance(min(steps - session.steps_taken, most), CHUNK_SECONDS)
-            if until is not None:
-                until.check(batches)
-            printer.take(batches, last=session.met or session.non_finite is not None)
-            if lensed is not None:
-                lensed.take(batches)
-            met = until is not None and until.met(batches)
-            if session.non_finite is not None:
-                narrate(str(session.non_finite))
-                return 3
-            if met:
-                return 0
+        code = go()
     except StepError:
         printer.take(session.flush(), last=True)
         printer.close()
         raise
     except KeyboardInterrupt:
-        stop.asked = True
-    if stop.asked:
+        stop.asked, code = True, 130
+    if stop.asked and not code % 130:
         printer.take(session.flush(), last=True)
         narrate(f"interrupted, {session.steps_taken} steps taken")
         return 130
-    if until is not None:
+    return code
+
+
+def _run(
+    session: Session,
+    steps: int,
+    printer: Printer,
+    *,
+    until: Until | None,
+    lensed: Lensed | None,
+    stop: _Stop,
+) -> int:
+    while session.steps_taken < steps and not stop.asked:
+        # A condition's names are checked as soon as the first step has shown which there are.
+        most = 1 if until is not None and session.steps_taken == 0 else CHUNK_STEPS
+        if lensed is not None:
+            most = min(most, lensed.most())
+        batches = session.advance(min(steps - session.steps_taken, most), CHUNK_SECONDS)
+        if until is not None:
+            until.check(batches)
+        printer.take(batches, last=session.met or session.non_finite is not None)
+        if lensed is not None:
+            lensed.take(batches)
+        met = until is not None and until.met(batches)
+        if met or session.non_finite is not None:
+            return _ended(session)
+    if until is not None and not stop.asked:
         until.missed()
     return 0
+
+
+def _ended(session: Session) -> int:
+    if session.non_finite is None:
+        return 0
+    narrate(str(session.non_finite))
+    return 3
 
 
 def narrate(text: str) -> None:

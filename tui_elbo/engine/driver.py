@@ -38,9 +38,6 @@ from tui_elbo.scenario import find
 BURST_STEPS, BURST_SECONDS = 2000, 0.05
 """What has been seen is sent after so many steps or so many seconds, whichever comes first."""
 
-CHECKPOINT_MEMORY = 64 * 2**20
-"""Bytes for the states that a failed step is retried from."""
-
 
 class Driver:
     """Stands between the terminal's commands and a session.
@@ -188,7 +185,7 @@ class Driver:
                     seed=load.seed,
                     threads=load.threads,
                     device=load.device,
-                    checkpoint_memory=CHECKPOINT_MEMORY,
+                    checkpoint_memory=load.checkpoint_memory,
                     warn=lambda text: self._teller.remark(text, "elbo-tui"),
                     busy=lambda text: self._send(Phase(text)),
                 )

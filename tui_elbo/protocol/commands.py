@@ -6,6 +6,8 @@ from typing import TypeAlias
 
 import msgspec
 
+from tui_elbo.scenario import CHECKPOINT_MEMORY
+
 
 class Command(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     """From the terminal to the engine."""
@@ -26,6 +28,8 @@ class Load(Command, frozen=True, kw_only=True):
     """None: torch's own default device is left alone."""
     draws: int | None = None
     """Of the lens; None: its own default; 0: the run is not looked at through a lens."""
+    checkpoint_memory: int = CHECKPOINT_MEMORY
+    """Bytes for the states that the run can be taken back to; 0: every step back is a replay."""
 
 
 class Step(Command, frozen=True, kw_only=True):

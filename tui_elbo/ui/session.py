@@ -9,6 +9,7 @@ from typing import Any
 
 from tui_elbo.errors import ProtocolError
 from tui_elbo.protocol import AnyEvent, Command, Level, Load, Loaded
+from tui_elbo.scenario import CHECKPOINT_MEMORY
 from tui_elbo.ui.control import Control
 from tui_elbo.ui.link import Link
 from tui_elbo.ui.memory import Memory
@@ -26,6 +27,8 @@ class Options:
     """None: the scenario's own."""
     threads: int = 1
     device: str | None = None
+    checkpoint_memory: int = CHECKPOINT_MEMORY
+    """Bytes for the states that a run can be taken back to."""
     ascii: bool = False
     """Draw with ASCII characters alone."""
     memory: Memory = field(default_factory=Memory)
@@ -74,6 +77,7 @@ class Session:
                     seed=options.seed,
                     threads=options.threads,
                     device=options.device,
+                    checkpoint_memory=options.checkpoint_memory,
                 )
             )
         )
