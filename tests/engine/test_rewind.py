@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import random
+import gc
+from collections import Counter
 from pathlib import Path
 
-import msgspec
 import pytest
+import torch
 
+from tests.engine.matrix import write
+from tests.engine.specials import SPECIALS
+from tests.engine.wander import untimed, wander
 from tui_elbo.engine.session import Session
 from tui_elbo.errors import StepError, UsageError
-from tui_elbo.records import StepRecord
 
 GALLERY = ["no_theta", "learned_prior", "hyperprior_map", "network"]
-
-
-def untimed(record: StepRecord) -> bytes:
-    """The record's exact numbers, but for the time it took."""
-    return msgspec.json.encode(msgspec.structs.replace(record, seconds=0.0))
 
 
 @pytest.mark.parametrize("memory", [2**26, 30_000, 0])
@@ -25,26 +23,32 @@ def untimed(record: StepRecord) -> bytes:
 def test_back_and_forth_at_random_gives_the_same_records(target: str, memory: int) -> None:
     told: list[str] = []
     session = Session(target, checkpoint_memory=memory, warn=told.append)
-    records = [untimed(session.step()) for _ in range(25)]
-    chance = random.Random(7)
-    for to in [0, 25, 13, 13, *(chance.randint(0, 25) for _ in range(6))]:
-        session.go_to(min(to, session.steps_taken))
-        for _ in range(min(chance.randint(1, 12), 25 - session.steps_taken)):
-            record = session.step()
-            assert untimed(record) == records[record.step - 1]
-    assert session.repeatable
+    wander(session, 25, 6)
     assert told == []
 
 
-def test_no_optimiser_and_no_checkpoint_is_gained_by_going_back_often() -> None:
-    session = Session("no_theta", checkpoint_memory=2**26)
-    session.advance(30)
-    size, optimisers = session.checkpoint_bytes, len(session.scenario.optimizer.optim_objs)
-    for _ in range(100):
-        session.go_to(20)
-        session.advance(10)
-    assert len(session.scenario.optimizer.optim_objs) == optimisers
-    assert session.checkpoint_bytes == size
+def tensors() -> Counter[type]:
+    gc.collect()
+    kinds = map(type, gc.get_objects())
+    return Counter(k for k in kinds if issubclass(k, torch.Tensor | torch.optim.Optimizer))
+
+
+@pytest.mark.parametrize("times", [40, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("scenario", ["no_theta", "baseline-average"])
+def test_no_tensor_and_no_optimiser_is_gained_by_many_rewinds(
+    scenario: str, times: int, tmp_path: Path
+) -> None:
+    target = SPECIALS.get(scenario)
+    path = scenario if target is None else write(tmp_path, target)
+    session = Session(path, checkpoint_memory=2**26)
+    session.advance(12)
+    counts = []
+    for rewinds in (10, times - 10):
+        for _ in range(rewinds):
+            session.go_to(11)
+            session.advance(1)
+        counts.append((tensors(), session.checkpoint_bytes))
+    assert counts[0] == counts[1]
 
 
 def test_there_is_no_step_before_the_first_or_after_the_last() -> None:

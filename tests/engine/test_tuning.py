@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
 import pyro
 import pytest
 from pyro.infer import SVI
 
+from tests.engine.wander import untimed
 from tui_elbo.engine.loading import load
 from tui_elbo.engine.session import Session
 from tui_elbo.engine.tuning import estimators
 from tui_elbo.errors import UsageError
 from tui_elbo.protocol import Tuning
-from tui_elbo.records import StepRecord
 from tui_elbo.scenario import find
-
-
-def untimed(record: StepRecord) -> bytes:
-    return msgspec.json.encode(msgspec.structs.replace(record, seconds=0.0))
 
 
 def test_a_learning_rate_changes_the_run_as_it_would_change_the_plain_loop() -> None:

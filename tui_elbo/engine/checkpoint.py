@@ -21,22 +21,28 @@ from pyro.infer import ELBO
 from pyro.optim import PyroOptim
 from torch import Tensor, nn
 
+_PLAIN = {int, float, bool, str, type(None)}
+
 OWN_BYTES, PARAM_BYTES = 13_500, 3_000
 """What a checkpoint takes beside numbers: random state and objects, and those of a parameter."""
 
 
 @dataclass(frozen=True, eq=False)
 class KeptParam:
-    """A parameter of the store."""
+    """A parameter that an optimiser moves."""
 
     leaf: Tensor
-    """The live unconstrained tensor itself, to know it again."""
+    """The live unconstrained tensor itself."""
     value: Tensor
     """A copy of its values."""
+    has_grad: bool
+    """Whether a gradient has reached it: then one that does not come is zero, and not none."""
     optimizer: Any
     """The live optimiser or scheduler of this parameter; None if it had none yet."""
     optimizer_state: Any
-    """A deep copy of its state."""
+    """A copy of its state."""
+    clip: Any
+    """What clips its gradients; None if nothing does."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +62,14 @@ class Checkpoint:
     loss: float
     """The loss of that step; NaN if there is none."""
     params: dict[str, KeptParam]
+    """Those of the store, in its order."""
+    constraints: dict[str, Any]
+    """Theirs."""
+    others: list[KeptParam]
+    """Those that modules keep from the store."""
     modules: list[KeptModule]
+    optimizer: PyroOptim
+    """The live optimiser itself."""
     estimator: ELBO
     """The live estimator itself."""
     estimator_state: dict[str, Any]
@@ -68,6 +81,11 @@ class Checkpoint:
     size: int
     """Bytes, about."""
 
+    @property
+    def leaves(self) -> list[KeptParam]:
+        """Every parameter."""
+        return [*self.params.values(), *self.others]
+
 
 def living_modules() -> list[nn.Module]:
     """Every module that lives in this process, wherever the scenario's code keeps it.
@@ -76,7 +94,16 @@ def living_modules() -> list[nn.Module]:
     asked; that takes tens of milliseconds, and is done once for a set of parameters.
     """
     # By type: `isinstance` would ask each object for its `__class__`, and some do things then.
-    return [thing for thing in gc.get_objects() if issubclass(type(thing), nn.Module)]
+    kinds = _Kinds()
+    return [thing for thing in gc.get_objects() if kinds[type(thing)]]
+
+
+class _Kinds(dict[type, bool]):
+    """Whether a type is one of modules; asked half a million times for a few thousand types."""
+
+    def __missing__(self, kind: type) -> bool:
+        self[kind] = found = issubclass(kind, nn.Module)
+        return found
 
 
 def capture(
@@ -91,52 +118,70 @@ def capture(
         estimator: of the run.
         modules: those whose buffers and modes belong to the state.
     """
-    params = {
-        name: _kept(leaf, optimizer.optim_objs.get(leaf))
-        for name, leaf in pyro.get_param_store().named_parameters()
-    }
+    store = pyro.get_param_store()
+    params = {name: _kept(leaf, optimizer) for name, leaf in store.named_parameters()}
+    stored = {id(one.leaf) for one in params.values()}
+    # Of the parameters that are not in the store, only those matter that an optimiser moves.
+    local = [leaf for leaf in optimizer.optim_objs if is_modules(leaf) and id(leaf) not in stored]
+    others = [_kept(leaf, optimizer) for leaf in local]
     kept = [
         KeptModule(module, module.training, {n: b.clone() for n, b in _own_buffers(module)})
         for module in modules
     ]
-    size = sum(3 * _bytes(one.value) + PARAM_BYTES for one in params.values()) + OWN_BYTES
+    leaves = [*params.values(), *others]
+    size = sum(3 * _bytes(one.value) + PARAM_BYTES for one in leaves) + OWN_BYTES
     size += sum(_bytes(buffer) for one in kept for buffer in one.buffers.values())
     return Checkpoint(
-        step,
-        loss,
-        params,
-        kept,
-        estimator,
-        dict(vars(estimator)),
-        copy.copy(optimizer.pt_optim_args),
-        _random_state(),
-        size,
+        step=step,
+        loss=loss,
+        params=params,
+        constraints=dict(store._constraints),
+        others=others,
+        modules=kept,
+        optimizer=optimizer,
+        estimator=estimator,
+        estimator_state=dict(vars(estimator)),
+        optimizer_args=copy.copy(optimizer.pt_optim_args),
+        random=_random_state(),
+        size=size,
     )
 
 
-def restore(checkpoint: Checkpoint, optimizer: PyroOptim) -> bool:
-    """Put the run back into that state; its estimator is `checkpoint.estimator`.
+def is_modules(leaf: Tensor) -> bool:
+    """Whether a parameter may belong to a module, which keeps it whatever the store does."""
+    return isinstance(leaf, nn.Parameter)
+
+
+def restore(checkpoint: Checkpoint) -> bool:
+    """Put the run back into that state, with the optimiser and the estimator of then.
+
+    Parameters made since are dropped, with their optimisers; those dropped since come back.
 
     Returns:
-        False, with nothing changed, if the store holds parameters that were not there then, or
-        others of the same names: the run is then to be found again from its beginning.
+        False, with nothing changed, if a module has come by a parameter since: what it has set up
+        with it cannot be undone, and the run is to be found again from its beginning.
     """
-    store = pyro.get_param_store()
-    live = dict(store.named_parameters())
-    replaced = {name for name, kept in checkpoint.params.items() if live.get(name) is not kept.leaf}
-    if live.keys() != checkpoint.params.keys() or any(
-        checkpoint.params[name].optimizer is not None for name in replaced
-    ):
+    store, optimizer = pyro.get_param_store(), checkpoint.optimizer
+    leaves = checkpoint.leaves
+    known = {id(one.leaf) for one in leaves}
+    live = [leaf for _, leaf in store.named_parameters()]
+    if any(is_modules(leaf) and id(leaf) not in known for leaf in [*live, *optimizer.optim_objs]):
         return False
-    for name, kept in checkpoint.params.items():
-        if name not in replaced:
-            _put_back(kept, optimizer)
-    _replace(checkpoint, replaced)
-    for one in checkpoint.modules:
-        one.module.training = one.training
-        for name, buffer in _own_buffers(one.module):
-            with torch.no_grad():
-                buffer.copy_(one.buffers[name])
+    for one in leaves:
+        _put_back(one)
+    moved = [one for one in leaves if one.optimizer is not None]
+    for table, values in (
+        (optimizer.optim_objs, {one.leaf: one.optimizer for one in moved}),
+        (optimizer.grad_clip, {one.leaf: one.clip for one in moved}),
+    ):
+        table.clear()
+        table.update(values)
+    stored = {name: one.leaf for name, one in checkpoint.params.items()}
+    if [*map(id, live)] != [*map(id, stored.values())]:
+        store.clear()
+        store.set_state({"params": stored, "constraints": checkpoint.constraints})
+    for kept in checkpoint.modules:
+        _put_back_module(kept)
     estimator = vars(checkpoint.estimator)
     estimator.clear()
     estimator.update(checkpoint.estimator_state)
@@ -145,41 +190,55 @@ def restore(checkpoint: Checkpoint, optimizer: PyroOptim) -> bool:
     return True
 
 
-def _kept(leaf: Tensor, optimizer: Any) -> KeptParam:
-    state = None if optimizer is None else copy.deepcopy(_state_of(optimizer))
-    return KeptParam(leaf, leaf.detach().clone(), optimizer, state)
+def _kept(leaf: Tensor, optimizer: PyroOptim) -> KeptParam:
+    own = optimizer.optim_objs.get(leaf)
+    state = None if own is None else [copied(part.state_dict()) for part in _parts(own)]
+    clip = optimizer.grad_clip.get(leaf)
+    return KeptParam(leaf, leaf.detach().clone(), leaf.grad is not None, own, state, clip)
 
 
-def _put_back(kept: KeptParam, optimizer: PyroOptim) -> None:
+def _put_back(kept: KeptParam) -> None:
     with torch.no_grad():
         kept.leaf.copy_(kept.value)
-    kept.leaf.grad = None
-    if kept.optimizer is None:
-        optimizer.optim_objs.pop(kept.leaf, None)
-        return
-    states = copy.deepcopy(kept.optimizer_state)
-    for part, state in zip(_parts(kept.optimizer), states, strict=True):
-        part.load_state_dict(state)
+    kept.leaf.grad = torch.zeros_like(kept.leaf) if kept.has_grad else None
+    if kept.optimizer is not None:
+        states = copied(kept.optimizer_state)
+        for part, state in zip(_parts(kept.optimizer), states, strict=True):
+            part.load_state_dict(state)
 
 
-def _replace(checkpoint: Checkpoint, names: set[str]) -> None:
-    """Give the store new leaves where the model replaces its tensor at each step."""
-    store = pyro.get_param_store()
-    for name in names:
-        kept = checkpoint.params[name]
-        leaf = kept.value.clone().requires_grad_(kept.leaf.requires_grad)
-        constraint = store._constraints[name]
-        store.set_state({"params": {name: leaf}, "constraints": {name: constraint}})
+def _put_back_module(kept: KeptModule) -> None:
+    module, live = kept.module, dict(_own_buffers(kept.module))
+    module.training = kept.training
+    for name, value in kept.buffers.items():
+        own = live.pop(name, None)
+        if own is not None and (own.shape, own.dtype) == (value.shape, value.dtype):
+            with torch.no_grad():
+                own.copy_(value)
+        else:
+            setattr(module, name, value.clone())
+    for name in live:
+        delattr(module, name)
+
+
+def copied(state: Any) -> Any:
+    """A copy of a nested state; as `copy.deepcopy`, and several times as fast."""
+    kind = type(state)
+    if kind is dict:
+        return {key: copied(value) for key, value in state.items()}
+    if kind is list:
+        return [copied(value) for value in state]
+    if kind in _PLAIN:
+        return state
+    if kind is Tensor:
+        return state.detach().clone()
+    return copy.deepcopy(state)
 
 
 def _parts(optimizer: Any) -> list[Any]:
     """A scheduler and the optimiser in it, or the optimiser alone."""
     inner = getattr(optimizer, "optimizer", None)
     return [optimizer] if inner is None else [inner, optimizer]
-
-
-def _state_of(optimizer: Any) -> list[dict[str, Any]]:
-    return [part.state_dict() for part in _parts(optimizer)]
 
 
 def _own_buffers(module: nn.Module) -> Iterator[tuple[str, Tensor]]:

@@ -16,7 +16,7 @@ import torch
 from pyro.infer import ELBO, SVI, TraceTailAdaptive_ELBO
 from pyro.optim import PyroLRScheduler
 
-from tui_elbo.engine.checkpoint import Checkpoint, capture, living_modules, restore
+from tui_elbo.engine.checkpoint import Checkpoint, capture, is_modules, living_modules, restore
 from tui_elbo.engine.collector import Observation
 from tui_elbo.engine.loading import load
 from tui_elbo.engine.params import ParamWatch
@@ -51,13 +51,10 @@ class Stepper:
         self.terms = TermWatch(scenario.loss, warn)
         self.params = ParamWatch(scenario.guide, self.terms.model_params, self.terms.guide_params)
         self._modules: tuple[object, list[torch.nn.Module]] = (None, [])
-        optimizer, watch = self.svi.optim, self.params
-
-        def watched(params: Any, *args: Any, **kwargs: Any) -> None:
-            watch.before_update()
-            optimizer(params, *args, **kwargs)
-
-        self.svi.optim = watched
+        """Those that there are, and what may not change for that to stay true."""
+        self.optimizer = scenario.optimizer
+        """The optimiser in use: the scenario's own until another is chosen."""
+        self.svi.optim = self._update
 
     @property
     def reports_no_loss(self) -> bool:
@@ -107,21 +104,26 @@ class Stepper:
 
     def capture(self) -> Checkpoint:
         """The state after the newest step."""
-        version = self.params.version
-        if self._modules[0] != version:
-            self._modules = (version, living_modules())
-        optimizer = self.scenario.optimizer
-        return capture(self.taken, self.loss, optimizer, self.estimator, self._modules[1])
+        owned = sum(map(is_modules, self.optimizer.optim_objs))
+        if self._modules[0] != (self.params.version, owned):
+            self._modules = ((self.params.version, owned), living_modules())
+        return capture(self.taken, self.loss, self.optimizer, self.estimator, self._modules[1])
 
     def restore(self, checkpoint: Checkpoint) -> bool:
         """Stand where the checkpoint was taken; False, and nothing changed, if that cannot be."""
-        if not restore(checkpoint, self.scenario.optimizer):
+        if not restore(checkpoint):
             return False
         if checkpoint.estimator is not self.estimator:
             self.use(checkpoint.estimator)
+        self.optimizer = checkpoint.optimizer
         self.taken, self.loss = checkpoint.step, checkpoint.loss
         self.params.forget()
         return True
+
+    def _update(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Watch what the optimiser is about to use and to change, and let it."""
+        self.params.before_update()
+        self.optimizer(params, *args, **kwargs)
 
     def _arguments(self, step: int) -> tuple[Any, ...]:
         args = self.scenario.batch(step)
@@ -132,7 +134,7 @@ class Stepper:
         return args
 
     def _schedule(self, step: int, loss: Any) -> None:
-        scheduler = self.scenario.optimizer
+        scheduler = self.optimizer
         if not isinstance(scheduler, PyroLRScheduler) or step % self.scenario.scheduler_every:
             return
         if scheduler.pt_scheduler_constructor is torch.optim.lr_scheduler.ReduceLROnPlateau:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 
 from tui_elbo.engine.checkpoint import Checkpoint
+
+SLACK = 16
+"""A full budget is emptied by this part of it."""
 
 
 class Timeline:
@@ -21,15 +24,18 @@ class Timeline:
         """Bytes that they take now, about."""
 
     def add(self, checkpoint: Checkpoint) -> None:
-        """Keep a checkpoint of a step later than all that are kept."""
-        self._kept.append(checkpoint)
+        """Keep a checkpoint, if there is none of its step."""
+        index = bisect_left(self._kept, checkpoint.step, key=_step)
+        if index < len(self._kept) and self._kept[index].step == checkpoint.step:
+            return
+        self._kept.insert(index, checkpoint)
         self.size += checkpoint.size
-        while self.size > self._budget and len(self._kept) > 1:
+        if self.size > self._budget and len(self._kept) > 1:
             self._thin()
 
     def nearest(self, step: int) -> Checkpoint | None:
         """The latest checkpoint of a step not after `step`; None if there is none."""
-        index = bisect_right(self._kept, step, key=lambda kept: kept.step)
+        index = bisect_right(self._kept, step, key=_step)
         return self._kept[index - 1] if index else None
 
     def forget_after(self, step: int) -> None:
@@ -38,12 +44,29 @@ class Timeline:
             self.size -= self._kept.pop().size
 
     def _thin(self) -> None:
-        """Drop the one whose going leaves the smallest gap, relative to its age."""
-        now = self._kept[-1].step
+        """Drop those whose going leaves the smallest gaps, relative to their age.
 
-        def missed(index: int) -> float:
-            before = self._kept[index - 1].step if index else 0
-            return (self._kept[index + 1].step - before) / (now - self._kept[index].step)
+        Several at once, so that a full budget does not have each new one looked for.
+        """
+        steps = [0, *(kept.step for kept in self._kept)]
+        gaps = zip(steps, steps[1:], steps[2:], strict=False)
+        missed = [
+            ((after - before) / (steps[-1] - own), index)
+            for index, (before, own, after) in enumerate(gaps)
+        ]
+        going: set[int] = set()
+        left, room = self.size, self._budget - self._budget // SLACK
+        for _, index in sorted(missed):
+            if left <= room:
+                break
+            if not {index - 1, index + 1} & going:
+                going.add(index)
+                left -= self._kept[index].size
+        self._kept = [kept for index, kept in enumerate(self._kept) if index not in going]
+        self.size = left
+        if self.size > self._budget and len(self._kept) > 1:
+            self._thin()
 
-        index = min(range(len(self._kept) - 1), key=missed)
-        self.size -= self._kept.pop(index).size
+
+def _step(checkpoint: Checkpoint) -> int:
+    return checkpoint.step

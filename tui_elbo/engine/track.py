@@ -113,8 +113,7 @@ class Track:
         self.stepping = True
         try:
             apply(self._stepper, tuning)
-            scenario = self._stepper.scenario
-            words = estimator(self._stepper.estimator), optimizer(scenario.optimizer)
+            words = estimator(self._stepper.estimator), optimizer(self._stepper.optimizer)
             self._stepper.rehearse()
         except (UsageError, KeyboardInterrupt):
             raise

@@ -41,7 +41,7 @@ def apply(stepper: Stepper, tuning: Tuning) -> None:
         UsageError: if one of them cannot be made; some of the others may have been made.
     """
     if tuning.lr is not None:
-        set_learning_rate(stepper.scenario.optimizer, tuning.lr)
+        set_learning_rate(stepper.optimizer, tuning.lr)
     if tuning.particles is not None:
         set_particles(stepper.estimator, tuning.particles)
     if tuning.estimator is not None:
