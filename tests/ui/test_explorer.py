@@ -42,7 +42,7 @@ async def test_escape_forgets_a_count():
         assert d.run.step == 1
 
 
-@pytest.mark.parametrize("size", [(60, 18), (120, 40), (200, 50)])
+@pytest.mark.parametrize("size", [(60, 18), (120, 40), (200, 50), (300, 100)])
 async def test_fills_other_sizes(size):
     async with driven("normal", size) as d:
         await d.ready()
