@@ -101,6 +101,14 @@ class Layout(msgspec.Struct, frozen=True, dict=True):
         """The row of each column in `Batch.values`."""
         return {column: row for row, column in enumerate(self.columns)}
 
+    @cached_property
+    def recorded(self) -> tuple[ParamInfo, ...]:
+        """The parameters that are recorded by themselves: within the budget, all."""
+        if not self.modules:
+            return self.params
+        names = {column.name for column in self.columns if column.kind == "param"}
+        return tuple(info for info in self.params if info.name in names)
+
 
 class Batch(msgspec.Struct, frozen=True, eq=False):
     """The numbers of consecutive steps of one layout."""
@@ -149,6 +157,25 @@ class ParamRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     max: float | None = None
 
 
+class ModuleRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is summed up of many parameters, after one step's update; None if not at this step."""
+
+    role: Role
+    params: int
+    """How many parameters."""
+    size: int
+    """How many elements together."""
+    grad_norm: float | None
+    """Euclidean norm of all their gradients together; None if nothing reached them."""
+    update_norm: float | None
+    """Euclidean norm of all that the optimiser added, in unconstrained space."""
+    mean: float | None = None
+    """Over all elements, in constrained space; as are the others."""
+    sd: float | None = None
+    min: float | None = None
+    max: float | None = None
+
+
 class StepRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """What one optimiser step estimated, and what it changed.
 
@@ -174,9 +201,13 @@ class StepRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """Wall-clock time of `svi.step`."""
     sites: dict[str, SiteRecord]
     params: dict[str, ParamRecord]
-    """Values are those after this step's update."""
+    """Values are those after this step's update. Beyond the budget of columns, only the parameters
+    that are recorded by themselves."""
     loss_parts: tuple[float, ...] | None = None
     """The parts of a loss that is a sum, such as that of `ReweightedWakeSleep`."""
+    modules: dict[str, ModuleRecord] = {}
+    """What is summed up because there are too many parameters, by what their names begin with;
+    each holds all of its parameters, those that are recorded by themselves too."""
 
 
 def record_of(layout: Layout, step: int, numbers: Floats) -> StepRecord:
@@ -210,9 +241,17 @@ def record_of(layout: Layout, step: int, numbers: Floats) -> StepRecord:
         log_q=get("step", "", "log_q"),
         seconds=get("step", "", "seconds") or 0.0,
         sites={info.name: site(info) for info in layout.sites},
-        params={p.name: _param_record(p, layout, floats) for p in layout.params},
+        params={p.name: _param_record(p, layout, floats) for p in layout.recorded},
         loss_parts=parts or None,
+        modules={m.name: _module_record(m, layout, floats) for m in layout.modules},
     )
+
+
+def _module_record(info: ModuleInfo, layout: Layout, floats: list[float]) -> ModuleRecord:
+    fields = ("grad_norm", "update_norm", *SUMMARY)
+    rows = {field: layout.index.get(Column("module", info.name, field)) for field in fields}
+    numbers = {field: None if row is None else floats[row] for field, row in rows.items()}
+    return ModuleRecord(role=info.role, params=info.params, size=info.size, **numbers)
 
 
 def _param_record(info: ParamInfo, layout: Layout, floats: list[float]) -> ParamRecord:

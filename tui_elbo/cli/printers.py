@@ -11,7 +11,7 @@ import msgspec
 from tui_elbo.cli.curves import curves
 from tui_elbo.history import History
 from tui_elbo.protocol import encodable
-from tui_elbo.records import Batch, ParamRecord, StepRecord, record_of
+from tui_elbo.records import Batch, ModuleRecord, ParamRecord, StepRecord, record_of
 from tui_elbo.ui.text import safe
 
 if TYPE_CHECKING:
@@ -129,11 +129,12 @@ class Summary:
         terms["log q"] = record.log_q
         told = (f"{name} {_number(value)}" for name, value in terms.items())
         lines += [f"the last step: {' · '.join(told)} (nats)", ""]
-        width = max((len(safe(name)) for name in record.params), default=0)
-        lines += [
-            f"{ROLES[param.role]:2} {safe(name):{width}}  {_value(param)}"
-            for name, param in record.params.items()
-        ]
+        rows = [(ROLES[one.role], safe(name), _value(one)) for name, one in record.params.items()]
+        for name, module in record.modules.items():
+            what = f"{_sums(module)} of {module.params} parameters"
+            rows.append((ROLES[module.role], safe(name) or "all others", what))
+        width = max((len(name) for _, name, _ in rows), default=0)
+        lines += [f"{role:2} {name:{width}}  {what}" for role, name, what in rows]
         return lines
 
 
@@ -148,10 +149,12 @@ def _value(param: ParamRecord) -> str:
         return _nested(param.value)
     if param.mean is None:
         return f"shape {tuple(param.shape)}"
-    return (
-        f"mean {_number(param.mean)} sd {_number(param.sd)} "
-        f"in [{_number(param.min)}, {_number(param.max)}], shape {tuple(param.shape)}"
-    )
+    return f"{_sums(param)}, shape {tuple(param.shape)}"
+
+
+def _sums(one: ParamRecord | ModuleRecord) -> str:
+    low, high = _number(one.min), _number(one.max)
+    return f"mean {_number(one.mean)} sd {_number(one.sd)} in [{low}, {high}]"
 
 
 def _nested(value: object) -> str:

@@ -34,6 +34,7 @@ COND is a step number, or compares the numbers of a step, by the names that --js
   --until 'elbo > -1.2'        --until 'params["w"][3] < 0 or params["w"].mean > 0.9'
   --until 'grad_norm > 100'    --until 'not finite(sites["x"].log_p)'
 grad_norm and update_norm alone are the largest of any parameter.
+Beyond 512 columns parameters are summed up by module, and those that COND names recorded whole.
 
 --csv has a column for whatever any step has; an empty cell is a number that the step lacks or
 that is not finite. Since columns may come late, the table is written when the run ends.

@@ -23,9 +23,9 @@ OWN = ("loss", "elbo", "log_p", "log_q", "seconds")
 class Table:
     """Keeps steps, and at the end prints them as CSV, one a row.
 
-    The header has `step`, the step's own numbers, `sites.NAME.log_p` and `params.NAME.value[0]`…,
-    each that any printed step has. Floats read back to the same float; what a step lacks, and what
-    is not finite, is empty.
+    The header has `step`, the step's own numbers, `sites.NAME.log_p`, `params.NAME.value[0]`… and,
+    where there are too many parameters, `modules.NAME.mean`…, each that any printed step has.
+    Floats read back to the same float; what a step lacks, and what is not finite, is empty.
 
     Args:
         out: where to.
@@ -72,7 +72,7 @@ class Table:
         place: dict[tuple[str, str], int] = {}
         for column in found:
             place.setdefault((column.kind, column.name), len(place))
-        kinds = ("step", "site", "param")
+        kinds = ("step", "site", "param", "module")
         return sorted(found, key=lambda c: (kinds.index(c.kind), place[c.kind, c.name]))
 
 

@@ -25,7 +25,7 @@ class Until:
         self, condition: Condition, session: Session, tell: Callable[[str], object]
     ) -> None:
         self._condition, self._session, self._tell = condition, session, tell
-        session.until = condition.met
+        session.until, session.wanted.watched = condition.met, condition.params
 
     def check(self, batches: list[Batch]) -> None:
         """See, after the first step, that the run has what the condition names.

@@ -53,15 +53,23 @@ class Condition:
         """Whether it reads parameters; their sums are then wanted at every step."""
         return any(q.kind == "param" or q.field in LARGEST for q in self._reads)
 
+    @property
+    def params(self) -> frozenset[str]:
+        """The names of the parameters that it reads."""
+        return frozenset(q.name for q in self._reads if q.kind == "param")
+
     def check(self, *layouts: Layout) -> None:
         """See that each of its names is found in one of the layouts.
 
-        Columns are known from the first step on; before it, any name may turn out to be right.
+        Columns are known from the first step on; before it, any name may turn out to be right. So
+        may that of a parameter beyond the budget of columns, once it is watched.
 
         Raises:
             ConditionError: with the names that are nearest.
         """
         for quantity, at in self._reads.items():
+            if any(quantity.unwatched(layout) for layout in layouts):
+                continue
             if layouts and all(self._places(layout)[quantity] is None for layout in layouts):
                 what, todo = quantity.problem(layouts[-1])
                 raise ConditionError(what, todo, self.text, at)

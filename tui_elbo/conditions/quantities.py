@@ -19,7 +19,8 @@ from tui_elbo.records import MAX_ELEMENTS, SUMMARY, Column, Floats, Layout, Para
 
 TERMS = ("elbo", "log_p", "log_q")
 LARGEST = ("grad_norm", "update_norm")
-"""Of a parameter; on their own, the largest of any parameter."""
+"""Of a parameter; on their own, the largest of any parameter, or of any module where there are too
+many parameters."""
 STEP_FIELDS = ("step", "loss", *TERMS, "seconds", *LARGEST)
 SITE_FIELDS = ("log_p", "log_q")
 PARAM_FIELDS = (*SUMMARY, *LARGEST)
@@ -81,6 +82,13 @@ class Quantity:
         if self.field == "grad_norm":
             return f'no gradient reaches parameter "{self.name}"', ""
         return f'parameter "{self.name}" has no {self.field} at this step', ""
+
+    def unwatched(self, layout: Layout) -> bool:
+        """Whether it is of a parameter that is recorded only while it is watched."""
+        if self.kind != "param" or not layout.modules:
+            return False
+        recorded = any(info.name == self.name for info in layout.recorded)
+        return not recorded and any(info.name == self.name for info in layout.params)
 
     def _find_param(self, layout: Layout) -> Found | None:
         info = next((info for info in layout.params if info.name == self.name), None)
@@ -171,12 +179,13 @@ def _unknown(kind: str, name: str, names: list[str]) -> tuple[str, str]:
 
 
 def _find_largest(field: str, layout: Layout) -> Found | None:
-    summed = {c.name for c in layout.columns if c.kind == "param" and c.field == "mean"}
-    columns = [c for c in layout.columns if c.kind == "param" and c.field == field]
+    parts = [c for c in layout.columns if c.kind in ("param", "module")]
+    summed = {(c.kind, c.name) for c in parts if c.field == "mean"}
+    columns = [c for c in parts if c.field == field]
     if not columns:
         return None
-    columns.sort(key=lambda column: column.name in summed)
-    small = sum(column.name not in summed for column in columns)
+    columns.sort(key=lambda column: (column.kind, column.name) in summed)
+    small = sum((column.kind, column.name) not in summed for column in columns)
 
     def largest(values: list[Values], _: Values) -> Values:
         # A NaN among the sums of large parameters may stand for a gradient that never came.

@@ -9,10 +9,11 @@ from typing import TypeAlias
 
 import numpy as np
 
-from tui_elbo.engine.numbers import table
-from tui_elbo.engine.params import ParamPlan, ParamWatch, StepParams
+from tui_elbo.engine.numbers import kept_table
+from tui_elbo.engine.params import StepParams
 from tui_elbo.engine.peek import Peek
-from tui_elbo.engine.terms import StepTerms, TermPlan, TermWatch
+from tui_elbo.engine.remember import remember
+from tui_elbo.engine.terms import StepTerms
 from tui_elbo.records import Batch, Column, Floats, Layout
 
 Meets: TypeAlias = Callable[[Layout, int, Callable[[Column], float]], bool]
@@ -44,17 +45,14 @@ class Collector:
     """Keeps observations until they are asked for, then turns them into numbers together.
 
     Args:
-        terms: knows how a step's terms become columns.
-        params: knows it of a step's parameters.
         ids: a number for each layout that this collector makes.
     """
 
-    def __init__(self, terms: TermWatch, params: ParamWatch, ids: Iterator[int]) -> None:
-        self._terms, self._params = terms, params
+    def __init__(self, ids: Iterator[int]) -> None:
         self._pending: list[Observation] = []
         self._layouts: dict[Hashable, Layout] = {}
         self._ids = ids
-        self._asked: tuple[Hashable, Layout, TermPlan, ParamPlan] | None = None
+        self._asked: tuple[Hashable, Layout] | None = None
 
     def add(self, observation: Observation) -> None:
         """Keep one more step."""
@@ -65,11 +63,9 @@ class Collector:
         seen = self._pending[-1]
         if self._asked is None or self._asked[0] != seen.key:
             layout = self._layouts.get(seen.key) or self._batch(seen.key, [seen]).layout
-            terms, params = self._terms.plan(seen.terms.key), self._params.plan(seen.params.key)
             # Comparing keys is much cheaper than hashing them at each step.
-            self._asked = (seen.key, layout, terms, params)
-        _, layout, terms, params = self._asked
-        return condition(layout, seen.step, Peek(seen, terms, params))
+            self._asked = (seen.key, layout)
+        return condition(self._asked[1], seen.step, Peek(seen))
 
     def flush(self) -> list[Batch]:
         """All that was kept, as batches of consecutive steps; nothing is kept any more."""
@@ -82,11 +78,20 @@ class Collector:
         columns = self._columns(seen)
         layout = self._layouts.get(key)
         if layout is None:
-            terms = self._terms.plan(seen[0].terms.key)
-            params = self._params.plan(seen[0].params.key)
-            layout = Layout(next(self._ids), terms.sites, params.infos, tuple(columns), terms.note)
-            self._layouts[key] = layout
+            layout = self._layout(seen[0], tuple(columns))
+            remember(self._layouts, key, layout)
         return Batch(layout, seen[0].step, np.stack(list(columns.values())))
+
+    def _layout(self, seen: Observation, columns: tuple[Column, ...]) -> Layout:
+        terms, params = seen.terms.plan, seen.params.plan
+        return Layout(
+            id=next(self._ids),
+            sites=terms.sites,
+            params=params.infos,
+            columns=columns,
+            note=terms.note,
+            modules=params.modules,
+        )
 
     def _columns(self, seen: list[Observation]) -> dict[Column, Floats]:
         loss = np.array([np.nan if one.loss is None else one.loss for one in seen])
@@ -95,7 +100,6 @@ class Collector:
         for index in range(len(seen[0].parts)):
             own[f"loss[{index}]"] = np.array([one.parts[index] for one in seen])
         columns = {Column("step", "", name): values for name, values in own.items()}
-        rows = table([one.terms.row for one in seen])
-        columns |= self._terms.plan(seen[0].terms.key).columns(rows, loss)
-        steps = [one.params for one in seen]
-        return columns | self._params.plan(steps[0].key).columns(steps)
+        rows = kept_table([one.terms.row for one in seen])
+        columns |= seen[0].terms.plan.columns(rows, loss)
+        return columns | seen[0].params.plan.columns([one.params for one in seen])

@@ -20,6 +20,7 @@ from tui_elbo.protocol import (
     Event,
     Fault,
     GoTo,
+    Inspect,
     Level,
     Load,
     Met,
@@ -31,6 +32,7 @@ from tui_elbo.protocol import (
     Step,
     Tune,
     Tuned,
+    Watch,
 )
 from tui_elbo.records import Batch, Column, Layout
 from tui_elbo.scenario import find
@@ -59,6 +61,7 @@ class Driver:
         self._target: int | None = None
         self._rate, self._seq = 0.0, 0
         self._until: Condition | None = None
+        self._watched: frozenset[str] = frozenset()
 
     def carry_out(self, command: AnyCommand) -> None:
         """Do what the terminal asks, as far as it can be done at once."""
@@ -108,7 +111,7 @@ class Driver:
 
     def _obey(self, command: AnyCommand) -> None:
         if isinstance(command, Load):
-            self._load, self._session = command, None
+            self._load, self._session, self._watched = command, None, frozenset()
             self._open(command)
         elif isinstance(command, Restart):
             if self._load is not None:
@@ -117,6 +120,7 @@ class Driver:
             self.running = False
         elif self._session is not None:
             self._act(self._session, command)
+        self._teller.inspected(self._session)
         self._level()
 
     def _act(self, session: Session, command: AnyCommand) -> None:
@@ -126,6 +130,11 @@ class Driver:
                 self._go_to(session, command.step)
             case Back():
                 self._back(session, max(command.count, 1))
+            case Watch():
+                self._watched = frozenset(command.names)
+                self._watch(session)
+            case Inspect():
+                session.wanted.inspected = command.name
             case Tune():
                 words = session.tune(command.tuning)
                 self._send(Tuned(session.steps_taken, str(command.tuning), *words))
@@ -138,6 +147,7 @@ class Driver:
         self._until = None if command.condition is None else parse(command.condition)
         if self._until is not None and self._teller.layout is not None:
             self._until.check(self._teller.layout)
+        self._watch(session)
         self._target, session.due = command.until, Budget()
         if self._until is not None:
             session.until = self._until.met
@@ -148,7 +158,13 @@ class Driver:
     def _add_steps(self, session: Session, count: int) -> None:
         self._target = self._will_stand_at(session) + count
         self._until = session.until = None
+        self._watch(session)
         self.running, session.due = True, Always()
+
+    def _watch(self, session: Session) -> None:
+        """Record whole what the person watches, and what the condition reads."""
+        read = frozenset() if self._until is None else self._until.params
+        session.wanted.watched = self._watched | read
 
     def _will_stand_at(self, session: Session) -> int:
         """The step at which the steps that were asked for one by one end."""
@@ -203,6 +219,7 @@ class Driver:
         left = BURST_STEPS if self._target is None else self._target - before
         batches = session.advance(min(left, BURST_STEPS), BURST_SECONDS)
         self._teller.rows(batches)
+        self._teller.inspected(session)
         rate = (session.steps_taken - before) / (time.perf_counter() - begin)
         self._rate = rate if self._rate == 0 else 0.8 * self._rate + 0.2 * rate
         if self._target is not None and session.steps_taken >= self._target:

@@ -6,35 +6,23 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
 
 from tui_elbo.engine.blame import place, said, trimmed
 from tui_elbo.engine.collector import Collector, Meets
 from tui_elbo.engine.due import Always, Due
+from tui_elbo.engine.inspection import inspected
 from tui_elbo.engine.loading import Scenario
 from tui_elbo.engine.shared import here, warm_up
 from tui_elbo.engine.stepper import Stepper
-from tui_elbo.engine.suspects import Suspects
+from tui_elbo.engine.suspects import NonFinite, Suspects
 from tui_elbo.engine.track import Tell, Track
+from tui_elbo.engine.wanted import Wanted
 from tui_elbo.errors import ElboError, StepError, UsageError
-from tui_elbo.protocol import Tuning
+from tui_elbo.protocol import Inspected, Tuning
 from tui_elbo.records import Batch, StepRecord
 from tui_elbo.scenario import find
-
-
-@dataclass(frozen=True)
-class NonFinite:
-    """A step whose loss is not finite. The step is taken and recorded."""
-
-    step: int
-    loss: float
-    suspect: str
-    """The first bad site or parameter, in words; empty when none is known to be."""
-
-    def __str__(self) -> str:
-        tail = f": {self.suspect}" if self.suspect else ""
-        return f"the loss is {self.loss} at step {self.step}{tail}"
 
 
 class Session:
@@ -71,6 +59,8 @@ class Session:
         self.source = find(target)
         self.due: Due = Always()
         """When to take the sums of large parameters; replaced by whoever runs the session."""
+        self.wanted = Wanted()
+        """What is kept of single parameters, from the next step on."""
         self.non_finite: NonFinite | None = None
         """Set when the newest step's loss is not finite; the run goes on if told to."""
         self.until: Meets | None = None
@@ -92,6 +82,7 @@ class Session:
             self.source,
             self._asked_seed,
             self._surroundings,
+            self.wanted,
             memory=self._memory,
             warn=self._warn,
             busy=self._busy,
@@ -203,13 +194,25 @@ class Session:
         """
         return self._track.tune(tuning)
 
+    def inspected(self) -> Inspected | None:
+        """Everything about the parameter that is inspected, at the step at which the run stands.
+
+        Raises:
+            StepError, KeyboardInterrupt: if a step failed, and one that is run again does too.
+        """
+        if not self.wanted.inspected:
+            return None
+        with self._telling():
+            self._track.stand_at_present()
+        return inspected(self.wanted.inspected, self.steps_taken, self._track.stepper.params)
+
     @property
     def _reports_no_loss(self) -> bool:
         return self._track.stepper.reports_no_loss
 
-    def _executed(self, stepper: Stepper) -> None:
+    def _executed(self, _: Stepper) -> None:
         """The file has been executed: its steps are watched from now on."""
-        self._collector = Collector(stepper.terms, stepper.params, self._layout_ids)
+        self._collector = Collector(self._layout_ids)
 
     def _take_step(self) -> None:
         step = self._track.stepper.taken + 1

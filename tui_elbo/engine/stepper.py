@@ -19,8 +19,11 @@ from pyro.optim import PyroLRScheduler
 from tui_elbo.engine.checkpoint import Checkpoint, capture, is_modules, living_modules, restore
 from tui_elbo.engine.collector import Observation
 from tui_elbo.engine.loading import load
+from tui_elbo.engine.modules import BUDGET, LEAST
 from tui_elbo.engine.params import ParamWatch
 from tui_elbo.engine.terms import TermWatch
+from tui_elbo.engine.tracked import Roles
+from tui_elbo.engine.wanted import Wanted
 from tui_elbo.errors import StepError
 from tui_elbo.scenario import Source
 
@@ -32,12 +35,15 @@ class Stepper:
         source: the scenario's file.
         seed: of the run; None: the scenario's own.
         warn: is told what the person should know and no error says.
+        wanted: what is kept of single parameters.
 
     Raises:
         ScenarioError: if the file cannot be executed or breaks the contract.
     """
 
-    def __init__(self, source: Source, seed: int | None, warn: Callable[[str], object]) -> None:
+    def __init__(
+        self, source: Source, seed: int | None, warn: Callable[[str], object], wanted: Wanted
+    ) -> None:
         self.scenario = scenario = load(source)
         self.seed = scenario.seed if seed is None else seed
         self.taken = 0
@@ -49,7 +55,8 @@ class Stepper:
         self.estimator = scenario.loss
         """The estimator in use: the scenario's own until another is chosen."""
         self.terms = TermWatch(scenario.loss, warn)
-        self.params = ParamWatch(scenario.guide, self.terms.model_params, self.terms.guide_params)
+        roles = Roles(scenario.guide, self.terms.model_params, self.terms.guide_params)
+        self.params = ParamWatch(roles, wanted, lambda: max(LEAST, BUDGET - self.terms.columns))
         self._modules: tuple[object, list[torch.nn.Module]] = (None, [])
         """Those that there are, and what may not change for that to stay true."""
         self.optimizer = scenario.optimizer

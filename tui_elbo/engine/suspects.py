@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from tui_elbo.records import Batch, Column
 
 _WORDS = {"log_q": "log q of site", "log_p": "log p of site", "grad_norm": "the gradient of"}
+
+
+@dataclass(frozen=True)
+class NonFinite:
+    """A step whose loss is not finite. The step is taken and recorded."""
+
+    step: int
+    loss: float
+    suspect: str
+    """The first bad site or parameter, in words; empty when none is known to be."""
+
+    def __str__(self) -> str:
+        tail = f": {self.suspect}" if self.suspect else ""
+        return f"the loss is {self.loss} at step {self.step}{tail}"
 
 
 class Suspects:
@@ -52,4 +68,5 @@ def _words(column: Column) -> str:
         return "the ELBO"
     if column.kind == "site":
         return f'{_WORDS[column.field]} "{column.name}"'
-    return f'{_WORDS.get(column.field, "parameter")} "{column.name}"'
+    kind = "parameter" if column.kind == "param" else "module"
+    return f'{_WORDS.get(column.field, kind)} "{column.name}"'

@@ -64,6 +64,12 @@ class Teller:
             self.send(protocol.rows(batch))
             self.layout = batch.layout
 
+    def inspected(self, session: Session | None) -> None:
+        """The parameter that is looked at closely, if there is one."""
+        told = None if session is None else session.inspected()
+        if told is not None:
+            self.send(told)
+
     def remark(self, text: str, source: str) -> None:
         """Something the person should know and no error says."""
         self._remarks += 1

@@ -7,22 +7,27 @@ runs no model, draws no random number and keeps no graph.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 import numpy as np
-import torch
 from pyro.infer import ELBO, TraceEnum_ELBO, TraceTMC_ELBO
 from pyro.poutine import Trace
-from torch import Tensor
 
 from tui_elbo.engine.enumeration import enumerated_terms
+from tui_elbo.engine.numbers import Kept, kept
+from tui_elbo.engine.remember import remember
+from tui_elbo.engine.sites import site_info
 from tui_elbo.records import Column, Floats, SiteInfo
 
-FEW = 6
-"""So many tensors of a step are kept one by one."""
+MANY_SITES = 5_000
+"""So many are remembered; names may be new at each step."""
+
+OWN_COLUMNS = 5
+"""Those of a step itself."""
 
 SUMMED_OUT = "enumerated in the model: summed out, so it has no term of its own"
 DEPENDS_ON_SUMMED_OUT = "depends on a site that is summed out, so it has no term of its own"
@@ -34,14 +39,10 @@ class StepTerms:
 
     key: Hashable
     """Equal keys mean the same sites in the same order."""
-    tensors: Tensor | list[Tensor]
-    """0-dim log probabilities, in the order that the key's `TermPlan` knows; many are one tensor,
-    since what is kept alive costs more than what is joined."""
-
-    @property
-    def row(self) -> list[Tensor]:
-        """The same, as a row of a table."""
-        return [self.tensors] if isinstance(self.tensors, Tensor) else self.tensors
+    plan: TermPlan
+    """That of the key."""
+    row: list[Kept]
+    """Log probabilities, in the order that the plan knows."""
 
 
 @dataclass(eq=False)
@@ -126,9 +127,18 @@ class TermWatch:
         """Forget what an earlier, perhaps failed, step has left."""
         self._p_names: list[str] = []
         self._q_names: list[str] = []
-        self._p: list[Tensor] = []
-        self._q: list[Tensor] = []
+        self._p: list[Kept] = []
+        self._q: list[Kept] = []
         self._traces = 0
+
+    @property
+    def columns(self) -> int:
+        """How many columns the step that is under way has, parameters aside."""
+        return len(set(self._p_names)) + len(set(self._q_names)) + OWN_COLUMNS
+
+    @property
+    def _nesting(self) -> float:
+        return self._loss.max_plate_nesting if self._enumerates else math.inf
 
     def finish(self) -> StepTerms:
         """What this step's traces said."""
@@ -140,16 +150,16 @@ class TermWatch:
             tuple(self._p_names),
             tuple(self._q_names),
         )
-        if key not in self._plans:
-            self._plans[key] = self._plan()
-        tensors = self._p + self._q
-        terms = StepTerms(key, torch.stack(tensors) if len(tensors) > FEW else tensors)
+        plan = self._plans.get(key)
+        if plan is None:
+            plan = self._plan()
+            remember(self._plans, key, plan)
+        terms = StepTerms(key, plan, self._p + self._q)
         self.begin()
+        if len(self._infos) > MANY_SITES:
+            for known in (self._infos, self._guide, self._summed_out, self._hidden, self._told):
+                known.clear()
         return terms
-
-    def plan(self, key: Hashable) -> TermPlan:
-        """How the steps of this key become columns."""
-        return self._plans[key]
 
     def _take(self, model_trace: Trace, guide_trace: Trace) -> None:
         self._traces += 1
@@ -160,7 +170,7 @@ class TermWatch:
                     self._describe_guide_site(name, node, guide_trace)
                 if self._sums:
                     self._q_names.append(name)
-                    self._q.append(node["log_prob_sum"].detach())
+                    self._q.append(kept(node["log_prob_sum"]))
             elif node["type"] == "param":
                 self.guide_params.add(name)
         for name, node in model_trace.nodes.items():
@@ -169,7 +179,7 @@ class TermWatch:
                     self._describe_model_site(name, node, guide_trace)
                 if self._sums:
                     self._p_names.append(name)
-                    self._p.append(node["log_prob_sum"].detach())
+                    self._p.append(kept(node["log_prob_sum"]))
             elif node["type"] == "param":
                 self.model_params.add(name)
         if self._enumerates:
@@ -178,11 +188,11 @@ class TermWatch:
     def _take_enumerated(self, model_trace: Trace, guide_trace: Trace) -> None:
         found = enumerated_terms(model_trace, guide_trace)
         for term, name, value in found:
-            names, tensors = (
+            names, values = (
                 (self._p_names, self._p) if term == "log_p" else (self._q_names, self._q)
             )
             names.append(name)
-            tensors.append(value.detach())
+            values.append(kept(value))
         self._note_summed_out(model_trace, set(self._p_names))
 
     def _describe_guide_site(self, name: str, node: Any, trace: Trace) -> None:
@@ -190,14 +200,14 @@ class TermWatch:
         base = name.removesuffix("_unconstrained")
         shown = base if auxiliary and base in trace.nodes else name
         self._guide[name] = (shown, auxiliary)
-        self._infos.setdefault(shown, _info(shown, node))
+        self._infos.setdefault(shown, site_info(shown, node, self._nesting))
 
     def _describe_model_site(self, name: str, node: Any, guide_trace: Trace) -> None:
         self._told.add(name)
         if node["infer"].get("_deterministic"):
             self._hidden.add(name)
             return
-        self._infos[name] = info = _info(name, node)
+        self._infos[name] = info = site_info(name, node, self._nesting)
         enumerated = node["infer"].get("_enumerate_dim") is not None
         if not enumerated and not info.observed and name not in guide_trace.nodes:
             self._warn(
@@ -243,19 +253,6 @@ class TermWatch:
     def _noted(self, info: SiteInfo) -> SiteInfo:
         note = self._summed_out.get(info.name)
         return info if note is None else msgspec.structs.replace(info, note=note)
-
-
-def _info(name: str, node: Any) -> SiteInfo:
-    fn = node["fn"]
-    while hasattr(fn, "base_dist") and type(fn).__name__ in ("Independent", "ExpandedDistribution"):
-        fn = fn.base_dist
-    return SiteInfo(
-        name=name,
-        observed=bool(node["is_observed"]),
-        dist=type(fn).__name__,
-        batch_shape=tuple(node["fn"].batch_shape),
-        event_shape=tuple(node["fn"].event_shape),
-    )
 
 
 def _why_no_terms(loss: ELBO) -> str:

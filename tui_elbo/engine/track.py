@@ -13,6 +13,7 @@ from tui_elbo.engine.past import Past
 from tui_elbo.engine.shared import Surroundings
 from tui_elbo.engine.stepper import Stepper
 from tui_elbo.engine.tuning import apply
+from tui_elbo.engine.wanted import Wanted
 from tui_elbo.errors import UsageError
 from tui_elbo.protocol import Tuning
 from tui_elbo.scenario import Source
@@ -33,6 +34,7 @@ class Track:
         source: the scenario's file.
         seed: of the run; None: the scenario's own.
         surroundings: what each execution of the file is given.
+        wanted: what is kept of single parameters.
         memory: bytes for checkpoints; 0 takes none.
         warn: is told what the person should know and no error says.
         busy: is told what takes its time.
@@ -47,6 +49,7 @@ class Track:
         source: Source,
         seed: int | None,
         surroundings: Surroundings,
+        wanted: Wanted,
         *,
         memory: int,
         warn: Tell,
@@ -54,6 +57,7 @@ class Track:
         executed: Callable[[Stepper], object],
     ) -> None:
         self._source, self._asked_seed, self._surroundings = source, seed, surroundings
+        self._wanted = wanted
         self._warn, self._busy, self._executed = warn, busy, executed
         self.step = 0
         """The step at which the run stands."""
@@ -131,7 +135,7 @@ class Track:
         self._surroundings.put_back()
         self.stepping = True
         try:
-            self._stepper = Stepper(self._source, self._asked_seed, self._warn)
+            self._stepper = Stepper(self._source, self._asked_seed, self._warn, self._wanted)
         finally:
             self.stepping = False
         self._keep_when_running = Budget(0.02)

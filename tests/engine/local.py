@@ -1,0 +1,39 @@
+"""The engine's driver in the test's own process: what it does with commands, without a socket."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tui_elbo import protocol
+from tui_elbo.engine.driver import Driver
+from tui_elbo.protocol import Command, Event, Fault, Load, NewLayout, Rows
+from tui_elbo.records import Batch, Layout
+
+
+class Local:
+    """A driver, and everything that it has told."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.events: list[Event] = []
+        self.layouts: dict[int, Layout] = {}
+        self.batches: list[Batch] = []
+        self.driver = Driver(self._told)
+        self.ask(Load(target=str(path)))
+
+    def ask(self, command: Command) -> list[Event]:
+        """Carry the command out, and all steps that it asks for; what is told meanwhile."""
+        before = len(self.events)
+        self.driver.carry_out(command)
+        while self.driver.running:
+            self.driver.burst()
+        return self.events[before:]
+
+    def faults(self) -> list[Fault]:
+        return [event for event in self.events if isinstance(event, Fault)]
+
+    def _told(self, event: Event) -> None:
+        self.events.append(event)
+        if isinstance(event, NewLayout):
+            self.layouts[event.layout.id] = event.layout
+        if isinstance(event, Rows):
+            self.batches.append(protocol.batch(event, self.layouts))
