@@ -84,7 +84,7 @@ async def test_a_name_that_there_is_none_of_is_answered_with_the_nearest():
         await d.press("u", *"elbow > 3", "enter")
         await d.shows("elbow", "elbo")
         assert d.run.level.state == "paused"
-        assert d.explorer.has_class("-asking")
+        assert d.explorer.query_one("#prompt").asking
 
 
 async def test_a_condition_goes_to_the_engine_and_the_reason_of_the_stop_is_shown():

@@ -7,12 +7,16 @@ second. Nothing ticks when nothing changes.
 from __future__ import annotations
 
 from contextlib import ExitStack
+from importlib import import_module
+from threading import Thread
 from time import monotonic
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.containers import Vertical
 from textual.events import Resize
+from textual.geometry import Region
 from textual.message import Message
 from textual.timer import Timer
 from textual.widget import Widget
@@ -63,6 +67,7 @@ class Explorer(Actions):
         *,
         back: bool = False,
     ) -> None:
+        self._focusing = self._drawn = False
         super().__init__()
         self.session = Session(target, options, post=self.call_later, changed=self.touch)
         self.looking = Looking()
@@ -80,9 +85,11 @@ class Explorer(Actions):
         plain = self.session.options.ascii
         yield Desk(ascii=plain, rearranged=self.redraw)
         yield FaultLine(ascii=plain)
-        yield StatusLine(ascii=plain)
-        yield KeyLine(ascii=plain)
-        yield Prompt(ascii=plain, done=self._answered)
+        # In a container: what is shown and hidden in it has nothing else drawn again.
+        with Vertical(id="bottom"):
+            yield StatusLine(ascii=plain)
+            yield KeyLine(ascii=plain)
+            yield Prompt(ascii=plain, done=self._answered)
         yield TooSmall(layout.SMALLEST)
 
     @property
@@ -132,6 +139,10 @@ class Explorer(Actions):
         if not covered and self in self.app.screen_stack:
             self._draw()
         self._opening.close()
+        if not self._drawn:
+            self._drawn = True
+            # While the engine imports torch there is time for what the notes will take.
+            Thread(target=import_module, args=("textual.widgets.markdown",), daemon=True).start()
 
     def _draw(self) -> None:
         now, run = monotonic(), self.session.run
@@ -189,16 +200,40 @@ class Explorer(Actions):
         view = ParamView(session.run, self.looking, event.name, do, ascii=session.options.ascii)
         self.app.push_screen(view, closed)
 
+    def set_focus(
+        self, widget: Widget | None, scroll_visible: bool = True, from_app_focus: bool = False
+    ) -> None:
+        """Give a widget the focus."""
+        self._focusing = True
+        super().set_focus(widget, scroll_visible, from_app_focus)
+        self._focusing = False
+
+    def refresh(
+        self,
+        *regions: Region,
+        repaint: bool = True,
+        layout: bool = False,
+        recompose: bool = False,
+    ) -> Self:
+        """Draw again; not for another focus, of which the two widgets tell themselves."""
+        repaint = repaint and not (self._focusing and not regions)
+        return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
+
     # Questions.
 
     def ask(self, question: Question) -> None:
         """Ask for a line, where the status and the keys are."""
         self._asked_from = self.focused
-        self.add_class("-asking")
+        self._make_room(asking=True)
         self.query_one(Prompt).ask(question)
 
+    def _make_room(self, *, asking: bool) -> None:
+        for line in (self.query_one(StatusLine), self.query_one(KeyLine)):
+            line.set_class(asking, "-aside")
+        self.query_one(Prompt).set_class(asking, "-asking")
+
     def _answered(self) -> None:
-        self.remove_class("-asking")
+        self._make_room(asking=False)
         self.set_focus(self._asked_from)
         self.draw_bottom()
 

@@ -30,8 +30,10 @@ CSS = "".join(
         StatusLine, KeyLine { height: 1; }
         FaultLine { height: 2; }
         TooSmall, Prompt { display: none; }
-        &.-asking { StatusLine, KeyLine { display: none; } Prompt { display: block; } }
-        &.-small { #panes, StatusLine, KeyLine, FaultLine, Prompt { display: none; } }
+        .-aside { display: none; }
+        Prompt.-asking { display: block; }
+        #bottom { height: 2; }
+        &.-small { #panes, FaultLine, #bottom { display: none !important; } }
         &.-small TooSmall { display: block; }
     }
     """,
