@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import gc
+import re
 from collections import Counter
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.engine.matrix import write
+from tests.engine import matrix
+from tests.engine.sources import small, write
 from tests.engine.specials import SPECIALS
 from tests.engine.wander import untimed, wander
+from tui_elbo.engine import track
 from tui_elbo.engine.session import Session
 from tui_elbo.errors import StepError, UsageError
+from tui_elbo.protocol import Caution
 
 GALLERY = ["no_theta", "learned_prior", "hyperprior_map", "network"]
 
@@ -39,7 +43,7 @@ def test_no_tensor_and_no_optimiser_is_gained_by_many_rewinds(
     scenario: str, times: int, tmp_path: Path
 ) -> None:
     target = SPECIALS.get(scenario)
-    path = scenario if target is None else write(tmp_path, target)
+    path = scenario if target is None else matrix.write(tmp_path, target)
     session = Session(path, checkpoint_memory=2**26)
     session.advance(12)
     counts = []
@@ -111,12 +115,94 @@ def guide():
 def test_a_model_that_keeps_state_in_python_is_found_out_once(tmp_path: Path) -> None:
     path = tmp_path / "counts.py"
     path.write_text(COUNTS)
-    told: list[str] = []
-    session = Session(str(path), warn=told.append)
-    for _ in range(9):
-        session.step()
-    for step in (6, 3):
-        session.go_to(step)
+    told: list[Caution] = []
+    session = Session(str(path), caution=told.append)
+    records = [session.step() for _ in range(9)]
+    with pytest.raises(StepError) as stopped:
+        session.go_to(6)
+    said = f"step 1, run again, gave loss .*, and the record has {records[0].loss!r}"
+    assert re.match(said, stopped.value.what)
+    assert "the run stays at step 9" in stopped.value.todo
+    assert session.steps_taken == 9
     assert not session.repeatable
-    assert len(told) == 1
-    assert "run again, gave loss" in told[0]
+    session.go_to(6)
+    session.go_to(3)
+    assert session.steps_taken == 3
+    assert [caution.kind for caution in told] == ["unrepeatable"]
+    session.restart()
+    assert session.repeatable
+
+
+@pytest.mark.parametrize("kind", ["raise ValueError('now')", "raise KeyboardInterrupt"])
+def test_going_back_that_fails_leaves_the_run_where_it_stood(tmp_path: Path, kind: str) -> None:
+    text = f"""
+def batch(step):
+    if step == 3 and __import__("pathlib").Path(__file__).with_name("bad").exists(): {kind}
+    return ()
+"""
+    path = write(tmp_path, small(tail=text)).as_posix()
+    plain = Session(path)
+    wanted = [untimed(plain.step()) for _ in range(12)]
+    session = Session(path, checkpoint_memory=45_000)
+    found = [untimed(session.step()) for _ in range(9)]
+    (tmp_path / "bad").touch()
+    made = session.scenario
+    for _ in range(2):
+        with pytest.raises((StepError, KeyboardInterrupt)):
+            session.go_to(4)
+        assert session.steps_taken == 9
+    assert session.scenario is made
+    (tmp_path / "bad").unlink()
+    assert found + [untimed(session.step()) for _ in range(3)] == wanted
+    assert session.repeatable
+
+
+def test_steps_run_again_can_be_broken_off_between_two_of_them(tmp_path: Path) -> None:
+    text = "asked = []\ndef batch(step):\n    asked.append(step)\n    return ()\n"
+    path = write(tmp_path, small(tail=text)).as_posix()
+    session = Session(path, busy=lambda _: session.interrupt())
+    session.advance(9)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(track, "WORD_SECONDS", -1.0)
+        with pytest.raises(KeyboardInterrupt):
+            session.go_to(8)
+    assert session.steps_taken == 9
+    record = session.step()
+    plain = Session(path)
+    plain.advance(9)
+    assert untimed(record) == untimed(plain.step())
+
+
+def test_a_file_edited_since_is_told_of_once_and_the_run_keeps_to_what_it_was(
+    tmp_path: Path,
+) -> None:
+    path = write(tmp_path, small())
+    told: list[Caution] = []
+    session = Session(str(path), checkpoint_memory=45_000, caution=told.append)
+    records = [untimed(session.step()) for _ in range(9)]
+    path.touch()
+    session.go_to(8)
+    assert told == []
+    path.write_text(small().replace("0.5", "5.0"))
+    for to in (6, 0, 3):
+        session.go_to(to)
+        assert [untimed(session.step()) for _ in range(9 - to)] == records[to:]
+    assert [caution.kind for caution in told] == ["source"]
+    assert "scenario.py changed since the run began" in told[0].text
+    assert "R reloads it" in told[0].text
+    session.restart()
+    assert untimed(session.step()) != records[0]
+
+
+def test_a_changed_module_beside_the_file_cannot_be_executed_as_it_was(tmp_path: Path) -> None:
+    write(tmp_path, "obs = 0.5\n", "parts.py")
+    text = small(head="from parts import obs\n").replace("torch.tensor(0.5)", "torch.tensor(obs)")
+    session = Session(str(write(tmp_path, text)), checkpoint_memory=2**26)
+    records = [untimed(session.step()) for _ in range(9)]
+    write(tmp_path, "obs = 5.0\n", "parts.py")
+    session.go_to(4)
+    with pytest.raises(UsageError, match=r"parts.py has changed") as refused:
+        session.go_to(0)
+    assert refused.value.todo == "R reloads it; step 1 can be gone back to"
+    assert session.steps_taken == 4
+    assert [untimed(session.step()) for _ in range(5)] == records[4:]

@@ -318,7 +318,33 @@ class Silent(Engine):
             signal.pause()
 
 
+class Strays(Engine):
+    """Steps that are run again do not meet the record."""
+
+    def obey(self, command) -> None:
+        if isinstance(command, protocol.Back):
+            what = "step 2, run again, gave loss 1.5, and the record has 2.5"
+            self.say(protocol.Caution("unrepeatable", what))
+            self.fault("step", what, "fake.py", "the run stays at step 5")
+            self.seq = command.seq
+            self.level()
+        else:
+            super().obey(command)
+
+
+class Edited(Engine):
+    """Its file has been edited."""
+
+    def obey(self, command) -> None:
+        if isinstance(command, protocol.Back):
+            text = "fake.py changed since the run began, which keeps to what it was: R reloads it"
+            self.say(protocol.Caution("source", text))
+        super().obey(command)
+
+
 BEHAVIOURS = {
+    "strays": Strays,
+    "edited": Edited,
     "leaves_a_child": LeavesAChild,
     "exits": Exits,
     "silent": Silent,

@@ -65,7 +65,8 @@ def main(words: list[str]) -> int:
         device=chosen.device,
         checkpoint_memory=chosen.checkpoint_memory if pressed else 0,
         warn=narrate,
-        busy=narrate,
+        busy=_Once(),
+        caution=lambda caution: narrate(caution.text) if caution.kind == "source" else None,
     )
     steps = chosen.steps or (condition and condition.step) or session.scenario.steps
     session.due = Every(chosen.every, steps)
@@ -114,6 +115,19 @@ def _options() -> argparse.ArgumentParser:
     return options
 
 
+class _Once:
+    """Narrates what takes its time, but not how far it has come."""
+
+    def __init__(self) -> None:
+        self._said = ""
+
+    def __call__(self, text: str) -> None:
+        what = text.partition(":")[0]
+        if what != self._said:
+            self._said = what
+            narrate(what)
+
+
 class _Stop:
     """ctrl+c: breaks off the person's code at once, and ours between two pieces of the run.
 
@@ -129,6 +143,7 @@ class _Stop:
 
     def _ask(self, *_: object) -> None:
         at_once, self.asked = self.asked or self._session.stepping, True
+        self._session.interrupt()
         if at_once:
             raise KeyboardInterrupt
 

@@ -79,6 +79,8 @@ class Driver:
     def interrupt(self, *_: object) -> None:
         """SIGINT: break off the person's own code; our own goes on to the next command."""
         self.running = False
+        if self._session is not None:
+            self._session.interrupt()
         if self._loading or (self._session is not None and self._session.stepping):
             raise KeyboardInterrupt
 
@@ -180,8 +182,14 @@ class Driver:
 
     def _go_to(self, session: Session, step: int) -> None:
         self.running = False
-        session.go_to(step)
-        self._send(Rewound(session.steps_taken))
+        try:
+            session.go_to(step)
+        except KeyboardInterrupt as error:
+            what = f"going back to step {step} was interrupted"
+            todo = f"the run stays at step {session.steps_taken}"
+            self._failed("interrupted", ElboError(what, todo=todo, trace=trimmed(error)))
+        else:
+            self._send(Rewound(session.steps_taken))
 
     def _open(self, load: Load) -> None:
         """Load a scenario, or execute it afresh; torch stays imported."""
@@ -204,6 +212,7 @@ class Driver:
                     checkpoint_memory=load.checkpoint_memory,
                     warn=lambda text: self._teller.remark(text, "elbo-tui"),
                     busy=lambda text: self._send(Phase(text)),
+                    caution=self._send,
                 )
         finally:
             self._loading = False
@@ -254,10 +263,11 @@ class Driver:
         if not state:
             state = "failed" if self._session is None and self._load is not None else "paused"
             state = "running" if self.running else state
-        step = 0 if self._session is None else self._session.steps_taken
+        session = self._session
+        step, kept = (session.steps_taken, session.checkpoint_bytes) if session else (0, 0)
         rate = self._rate if self.running else 0.0
         target = self._target if self.running else None
-        self._send(Level(state, step, target, rate, self._seq))
+        self._send(Level(state, step, target, rate, self._seq, kept))
 
 
 def _newest(batch: Batch) -> tuple[Layout, int, Callable[[Column], float]]:

@@ -58,10 +58,14 @@ class Scenario:
     """Known answers: `log_evidence`, `elbo`, `params`, `posterior`, each optional."""
 
 
-def load(source: Source) -> Scenario:
+def load(source: Source, text: bytes | None = None) -> Scenario:
     """Execute the file, and afresh every module that it imports from its own folder or package.
 
     Clears the param store first. The random state while the file runs is always the same.
+
+    Args:
+        source: where the file is.
+        text: what to execute in its place, where it was named by a path; None: what it says.
 
     Raises:
         ScenarioError: if the file cannot be executed or breaks the contract.
@@ -70,7 +74,7 @@ def load(source: Source) -> Scenario:
     put_back()
     pyro.set_rng_seed(0)
     try:
-        module = _execute(source)
+        module = _execute(source, text)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
@@ -79,12 +83,25 @@ def load(source: Source) -> Scenario:
     return Scenario(source, title, notes, **_attributes(vars(module), str(source.path)))
 
 
-def _execute(source: Source) -> ModuleType:
+def own_files() -> list[Path]:
+    """The files of the modules that the scenario loaded last has imported from its own folder."""
+    own = [own for _, own in _loaded]
+    found = [getattr(sys.modules[name], "__file__", None) for name in _belonging(*own)]
+    return [Path(file) for file in found if file]
+
+
+def _execute(source: Source, text: bytes | None) -> ModuleType:
     importlib.invalidate_caches()
     linecache.checkcache()
     if source.module is not None:
         return importlib.import_module(source.module)
-    code = compile(source.path.read_bytes(), str(source.path), "exec", dont_inherit=True)
+    if text is None:
+        text = source.path.read_bytes()
+    else:
+        # Tracebacks are to show the lines that are executed; an entry without a time stays.
+        lines = text.decode("utf-8", "replace").splitlines(keepends=True)
+        linecache.cache[str(source.path)] = (len(text), None, lines, str(source.path))
+    code = compile(text, str(source.path), "exec", dont_inherit=True)
     module = ModuleType(f"_scenario_{source.path.stem}")
     module.__file__ = str(source.path)
     sys.modules[module.__name__] = module
@@ -107,14 +124,22 @@ def _make_way(source: Source) -> None:
 
 def _forget(own: Path) -> None:
     """Drop the modules that lie below `own`, so that they are executed again when imported."""
+    for name in _belonging(own):
+        del sys.modules[name]
+
+
+def _belonging(*own: Path) -> list[str]:
+    """The names of the modules that lie below one of these folders."""
+    found = []
     for name, module in list(sys.modules.items()):
         if name in _BEFORE or name.split(".")[0] == "tui_elbo":
             continue
         file = getattr(module, "__file__", None)
         # A folder without an `__init__.py` is a package too, and keeps hold of what is in it.
         places = [file] if file else list(getattr(module, "__path__", ()))
-        if places and all(_lies_below(own, Path(place)) for place in places):
-            del sys.modules[name]
+        if places and any(all(_lies_below(one, Path(p)) for p in places) for one in own):
+            found.append(name)
+    return found
 
 
 def _lies_below(own: Path, path: Path) -> bool:

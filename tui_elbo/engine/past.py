@@ -5,11 +5,32 @@ from __future__ import annotations
 import math
 import time
 from array import array
+from dataclasses import dataclass
 
 from tui_elbo.engine.due import Due
 from tui_elbo.engine.stepper import Stepper
 from tui_elbo.engine.timeline import Timeline
 from tui_elbo.protocol import Tuning
+
+HICCUP = 2.0
+"""A checkpoint that took so many times as long as the last one has waited for something else."""
+
+
+@dataclass(frozen=True)
+class Stray:
+    """A step that was run again, and did not meet the record."""
+
+    step: int
+    field: str
+    """Which number."""
+    recorded: float
+    replayed: float
+
+    def __str__(self) -> str:
+        return (
+            f"step {self.step}, run again, gave {self.field} {self.replayed!r}, "
+            f"and the record has {self.recorded!r}: the scenario keeps state of its own"
+        )
 
 
 class Past:
@@ -21,41 +42,43 @@ class Past:
 
     def __init__(self, memory: int) -> None:
         self.timeline = Timeline(memory)
-        self.repeatable = True
-        """False once a step that was run again gave another loss than before."""
-        self._memory = memory
+        self.stray: Stray | None = None
+        """The first step that did not meet the record when it was run again."""
+        self.memory = memory
+        """Bytes for checkpoints."""
+        self._cost = 0.0
         self._losses = array("d")
         self._tunings: list[tuple[int, Tuning]] = []
 
     def took(self, stepper: Stepper, when: Due, seconds: float) -> None:
         """A step was taken, in so many seconds; keep its state when it is due."""
         self._losses.append(stepper.loss)
-        if not self._memory:
+        if not self.memory:
             return
         cost = 0.0
         if when.at(stepper.taken):
+            # Once for a set of parameters; and a hiccup of the machine is no cost of ours either.
+            stepper.modules()
             begin = time.perf_counter()
             self.timeline.add(stepper.capture())
-            cost = time.perf_counter() - begin
+            cost = min(time.perf_counter() - begin, HICCUP * self._cost or math.inf)
+            self._cost = cost
         when.took(cost, seconds)
 
-    def repeated(self, stepper: Stepper, *, keep: bool) -> str:
+    def repeated(self, stepper: Stepper, *, keep: bool) -> bool:
         """A step was run again; keep its state if asked to.
 
         Returns:
-            What is wrong with it, the first time that something is; else nothing.
+            Whether it is the first that does not meet the record; `stray` says how.
         """
-        if keep and self._memory:
-            self.timeline.add(stepper.capture())
-        step, loss, wanted = stepper.taken, stepper.loss, self._losses[stepper.taken - 1]
-        same = loss == wanted or (math.isnan(loss) and math.isnan(wanted))
-        if same or not self.repeatable:
-            return ""
-        self.repeatable = False
-        return (
-            f"step {step}, run again, gave loss {loss!r} and not {wanted!r}: the scenario keeps "
-            "state of its own, or its file has changed (R reloads it)"
-        )
+        step, loss, recorded = stepper.taken, stepper.loss, self._losses[stepper.taken - 1]
+        same = loss == recorded or (math.isnan(loss) and math.isnan(recorded))
+        if same or self.stray is not None:
+            if keep and self.memory:
+                self.timeline.add(stepper.capture())
+            return False
+        self.stray = Stray(step, "loss", recorded, loss)
+        return True
 
     def tuned(self, step: int, tuning: Tuning) -> None:
         """Settings have changed from the step after `step` on."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
@@ -20,7 +20,7 @@ from tui_elbo.engine.suspects import NonFinite, Suspects
 from tui_elbo.engine.track import Tell, Track
 from tui_elbo.engine.wanted import Wanted
 from tui_elbo.errors import ElboError, StepError, UsageError
-from tui_elbo.protocol import Inspected, Tuning
+from tui_elbo.protocol import Caution, Inspected, Tuning
 from tui_elbo.records import Batch, StepRecord
 from tui_elbo.scenario import find
 
@@ -36,7 +36,8 @@ class Session:
         checkpoint_memory: bytes for checkpoints; 0 takes none, and every step back is a replay
             from the beginning.
         warn: is told what the person should know and no error says.
-        busy: is told what takes its time, such as "running 412 steps again".
+        busy: is told what takes its time, such as "running steps 1 to 412 again: 35%".
+        caution: is told what holds of the run from now on.
 
     Raises:
         UsageError: if there is no such scenario, or no such device.
@@ -53,6 +54,7 @@ class Session:
         checkpoint_memory: int = 0,
         warn: Tell = id,
         busy: Tell = id,
+        caution: Callable[[Caution], object] = id,
     ) -> None:
         warm_up()
         self._surroundings = here(threads, device)
@@ -67,7 +69,7 @@ class Session:
         """Asked after each step; `advance` stops on the first step that meets it."""
         self.met = False
         """Whether the newest step meets `until`."""
-        self._asked_seed, self._warn, self._busy = seed, warn, busy
+        self._asked_seed, self._warn, self._busy, self._caution = seed, warn, busy, caution
         self._memory = checkpoint_memory
         self._layout_ids = count()
         self.restart()
@@ -86,6 +88,7 @@ class Session:
             memory=self._memory,
             warn=self._warn,
             busy=self._busy,
+            caution=self._caution,
             executed=self._executed,
         )
         self._ready: list[Batch] = []
@@ -123,8 +126,8 @@ class Session:
 
     @property
     def repeatable(self) -> bool:
-        """False once a step that was run again gave another loss than before."""
-        return self._track.past.repeatable
+        """False once a step that was run again did not meet the record."""
+        return self._track.past.stray is None
 
     def step(self) -> StepRecord:
         """Take one step.
@@ -165,13 +168,19 @@ class Session:
             self.non_finite = NonFinite(self._suspects.step, math.nan, self._suspects.first)
         return ready
 
+    def interrupt(self) -> None:
+        """Run steps again no further; may be called from a signal handler."""
+        self._track.interrupted = True
+
     def go_to(self, step: int) -> None:
         """Stand at an earlier step, exactly as the run stood there; what came after is dropped.
 
         Raises:
             UsageError: if there is no such step.
-            StepError, KeyboardInterrupt: if a step that is run again ends so; the run then still
-                stands where it stood.
+            StepError: if a step that is run again raises, or does not meet the record.
+            KeyboardInterrupt: if it is broken off.
+
+        The run still stands where it stood if anything is raised.
         """
         if not 0 <= step <= self.steps_taken:
             what = f"there is no step {step}"

@@ -36,15 +36,21 @@ class Stepper:
         seed: of the run; None: the scenario's own.
         warn: is told what the person should know and no error says.
         wanted: what is kept of single parameters.
+        text: what to execute in place of what the file says now.
 
     Raises:
         ScenarioError: if the file cannot be executed or breaks the contract.
     """
 
     def __init__(
-        self, source: Source, seed: int | None, warn: Callable[[str], object], wanted: Wanted
+        self,
+        source: Source,
+        seed: int | None,
+        warn: Callable[[str], object],
+        wanted: Wanted,
+        text: bytes | None = None,
     ) -> None:
-        self.scenario = scenario = load(source)
+        self.scenario = scenario = load(source, text)
         self.seed = scenario.seed if seed is None else seed
         self.taken = 0
         """The newest step that has been taken."""
@@ -57,8 +63,7 @@ class Stepper:
         self.terms = TermWatch(scenario.loss, warn)
         roles = Roles(scenario.guide, self.terms.model_params, self.terms.guide_params)
         self.params = ParamWatch(roles, wanted, lambda: max(LEAST, BUDGET - self.terms.columns))
-        self._modules: tuple[object, list[torch.nn.Module]] = (None, [])
-        """Those that there are, and what may not change for that to stay true."""
+        self._modules: dict[tuple[int, int], list[torch.nn.Module]] = {}
         self.optimizer = scenario.optimizer
         """The optimiser in use: the scenario's own until another is chosen."""
         self.svi.optim = self._update
@@ -111,10 +116,15 @@ class Stepper:
 
     def capture(self) -> Checkpoint:
         """The state after the newest step."""
-        owned = sum(map(is_modules, self.optimizer.optim_objs))
-        if self._modules[0] != (self.params.version, owned):
-            self._modules = ((self.params.version, owned), living_modules())
-        return capture(self.taken, self.loss, self.optimizer, self.estimator, self._modules[1])
+        modules = self.modules()
+        return capture(self.taken, self.loss, self.optimizer, self.estimator, modules)
+
+    def modules(self) -> list[torch.nn.Module]:
+        """Every module that there is; looked for once for each set of parameters."""
+        key = self.params.version, sum(map(is_modules, self.optimizer.optim_objs))
+        if key not in self._modules:
+            self._modules[key] = living_modules()
+        return self._modules[key]
 
     def restore(self, checkpoint: Checkpoint) -> bool:
         """Stand where the checkpoint was taken; False, and nothing changed, if that cannot be."""

@@ -33,6 +33,11 @@ class Timeline:
         if self.size > self._budget and len(self._kept) > 1:
             self._thin()
 
+    @property
+    def earliest(self) -> Checkpoint | None:
+        """The first of them; None if there is none."""
+        return self._kept[0] if self._kept else None
+
     def nearest(self, step: int) -> Checkpoint | None:
         """The latest checkpoint of a step not after `step`; None if there is none."""
         index = bisect_right(self._kept, step, key=_step)

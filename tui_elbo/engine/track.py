@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from tui_elbo.engine.blame import said, trimmed
+from tui_elbo.engine.checkpoint import Checkpoint
 from tui_elbo.engine.collector import Observation
 from tui_elbo.engine.describe import estimator, optimizer
 from tui_elbo.engine.due import Always, Budget, Due
+from tui_elbo.engine.loading import own_files
+from tui_elbo.engine.origin import Origin
 from tui_elbo.engine.past import Past
 from tui_elbo.engine.shared import Surroundings
 from tui_elbo.engine.stepper import Stepper
+from tui_elbo.engine.timeline import Timeline
 from tui_elbo.engine.tuning import apply
 from tui_elbo.engine.wanted import Wanted
-from tui_elbo.errors import UsageError
-from tui_elbo.protocol import Tuning
+from tui_elbo.errors import StepError, UsageError
+from tui_elbo.protocol import Caution, Tuning
 from tui_elbo.scenario import Source
 
 Tell: TypeAlias = Callable[[str], object]
@@ -23,8 +29,21 @@ Tell: TypeAlias = Callable[[str], object]
 DENSE_STEPS, DENSE_EVERY = 50, 3
 """So many steps before the present have a checkpoint each so many steps, once gone back to."""
 
-MANY_STEPS = 500
-"""Running more steps again than this is worth a word."""
+CHECKPOINTS = 0.025
+"""The part of the time of running that taking checkpoints may take."""
+
+WORD_SECONDS = 0.3
+"""Running steps again for longer than this is worth a word, each time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where a run stands, to stand there again if going elsewhere fails."""
+
+    stepper: Stepper
+    timeline: Timeline
+    state: Checkpoint | None
+    """None if the state has to be found again anyway."""
 
 
 class Track:
@@ -38,6 +57,7 @@ class Track:
         memory: bytes for checkpoints; 0 takes none.
         warn: is told what the person should know and no error says.
         busy: is told what takes its time.
+        caution: is told what holds of the run from now on.
         executed: is called with what a new execution of the file has made.
 
     Raises:
@@ -54,16 +74,22 @@ class Track:
         memory: int,
         warn: Tell,
         busy: Tell,
+        caution: Callable[[Caution], object],
         executed: Callable[[Stepper], object],
     ) -> None:
-        self._source, self._asked_seed, self._surroundings = source, seed, surroundings
+        self._asked_seed, self._surroundings = seed, surroundings
         self._wanted = wanted
         self._warn, self._busy, self._executed = warn, busy, executed
+        self._caution = caution
+        self._origin, self._told_of_change = Origin(source), False
         self.step = 0
         """The step at which the run stands."""
         self.stepping = False
         """True while the person's own code may be running."""
+        self.interrupted = False
+        """Set from a signal handler to have steps run again no further."""
         self.past = Past(memory)
+        self._stepper: Stepper
         self._execute()
 
     @property
@@ -95,11 +121,19 @@ class Track:
         """Stand at an earlier step; what came after is forgotten.
 
         Raises:
-            Exception: if a step that is run again ends so; the run then still stands where it
-                stood.
+            UsageError: if the scenario cannot be executed again as it was.
+            StepError: if a step that is run again does not meet the record, the first time.
+            Exception: if a step that is run again ends so.
+
+        The run still stands where it stood if anything is raised.
         """
-        self.past.timeline.forget_after(step)
-        self._stand_at(step)
+        self._look_at_files()
+        place = self._place()
+        try:
+            self._stand_at(step, strict=True)
+        except BaseException:
+            self._come_back(place)
+            raise
         self.past.forget_after(step)
         self.step = step
 
@@ -131,16 +165,55 @@ class Track:
         self.past.tuned(self.step, tuning)
         return words
 
-    def _execute(self) -> None:
+    def _look_at_files(self) -> None:
+        """Say so, once, if they are not what the run was executed from."""
+        if self._told_of_change or not (changed := self._origin.changed()):
+            return
+        self._told_of_change = True
+        names = " and ".join(path.name for path in changed[:3])
+        text = f"{names} changed since the run began, which keeps to what it was: R reloads it"
+        self._caution(Caution("source", text))
+
+    def _place(self) -> Place:
+        away = self._failed or self._stepper.taken != self.step
+        state = None if away or not self.step else self._stepper.capture()
+        return Place(self._stepper, self.past.timeline, state)
+
+    def _come_back(self, place: Place) -> None:
+        if self._stepper is not place.stepper:
+            self._stepper, self.past.timeline = place.stepper, place.timeline
+            self._executed(self._stepper)
+        self._failed = place.state is None or not self._stepper.restore(place.state)
+
+    def _execute(self, text: bytes | None = None) -> None:
         self._surroundings.put_back()
         self.stepping = True
         try:
-            self._stepper = Stepper(self._source, self._asked_seed, self._warn, self._wanted)
+            self._stepper = Stepper(
+                self._origin.source, self._asked_seed, self._warn, self._wanted, text
+            )
         finally:
             self.stepping = False
-        self._keep_when_running = Budget(0.02)
+        self._origin.note(own_files())
+        self._keep_when_running = Budget(CHECKPOINTS)
         self._failed = False
         self._executed(self._stepper)
+
+    def _execute_again(self) -> None:
+        """Stand at step 0, as the run began.
+
+        Raises:
+            UsageError: if a file is not there any more as it was.
+        """
+        missing = self._origin.missing()
+        if missing:
+            earliest = self.past.timeline.earliest
+            reach = "" if earliest is None else f"; step {earliest.step} can be gone back to"
+            what = f"{missing[0].name} has changed since the run began, and would be executed again"
+            raise UsageError(what, todo=f"R reloads it{reach}")
+        unchanged = self._origin.source.path not in self._origin.changed()
+        self.past.timeline = Timeline(self.past.memory)
+        self._execute(None if unchanged else self._origin.text)
 
     def _taken(self, *, due: bool) -> Observation:
         for tuning in self.past.tunings(self._stepper.taken):
@@ -154,26 +227,32 @@ class Track:
         finally:
             self.stepping = False
 
-    def _stand_at(self, step: int) -> None:
+    def _stand_at(self, step: int, *, strict: bool = False) -> None:
         """Find the state of a step again: from a checkpoint if there is one, else from the file.
 
         A failed step leaves random state and lazily made things behind; nothing of them is saved
         at each step, since that would cost every step.
         """
+        self.interrupted = False
         checkpoint = self.past.timeline.nearest(step)
         if checkpoint is None or not self._stepper.restore(checkpoint):
-            self.past.timeline.forget_after(0)
-            self._execute()
+            self._execute_again()
         self._failed = False
-        first = self._stepper.taken + 1
-        if step - first > MANY_STEPS:
-            self._busy(f"running steps {first} to {step} again")
+        first, told = self._stepper.taken + 1, time.perf_counter()
         while self._stepper.taken < step:
-            self._repeat_step(dense=step - DENSE_STEPS)
+            if self.interrupted:
+                raise KeyboardInterrupt
+            self._repeat_step(dense=step - DENSE_STEPS, strict=strict)
+            if (now := time.perf_counter()) > told + WORD_SECONDS:
+                told, done = now, (self._stepper.taken + 1 - first) / (step + 1 - first)
+                self._busy(f"running steps {first} to {step} again: {done:.0%}")
 
-    def _repeat_step(self, dense: int) -> None:
+    def _repeat_step(self, *, dense: int, strict: bool) -> None:
         step = self._stepper.taken + 1
         self._taken(due=False)
-        wrong = self.past.repeated(self._stepper, keep=step > dense and step % DENSE_EVERY == 0)
-        if wrong:
-            self._warn(wrong)
+        if self.past.repeated(self._stepper, keep=step > dense and step % DENSE_EVERY == 0):
+            text = str(self.past.stray)
+            self._caution(Caution("unrepeatable", text))
+            if strict:
+                todo = "going back once more goes on without the record"
+                raise StepError(text, where=str(self._origin.source.path), todo=todo)

@@ -28,6 +28,7 @@ from tui_elbo.protocol.commands import (
 from tui_elbo.protocol.events import (
     VERSION,
     AnyEvent,
+    Caution,
     Event,
     Fault,
     Hello,
@@ -52,6 +53,7 @@ __all__ = [
     "AnyCommand",
     "AnyEvent",
     "Back",
+    "Caution",
     "Command",
     "Decoder",
     "Event",

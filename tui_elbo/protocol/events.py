@@ -89,6 +89,8 @@ class Level(Event, frozen=True):
     """Steps a second over the last stretch of running; 0 when paused."""
     seq: int
     """The last command that has been carried out."""
+    memory: int = 0
+    """Bytes, about, of the states that the run can be taken back to."""
 
 
 class Fault(Event, frozen=True):
@@ -171,6 +173,15 @@ class Rows(Event, frozen=True):
     """Little-endian float64 of shape (columns, count)."""
 
 
+class Caution(Event, frozen=True):
+    """Something that holds of the run from now on, until it is loaded or begun anew."""
+
+    kind: str
+    """`unrepeatable`: a step that was run again did not meet the record; `source`: a file has
+    changed since the run began, which keeps to what was executed."""
+    text: str
+
+
 AnyEvent: TypeAlias = (
     Hello
     | Phase
@@ -184,4 +195,5 @@ AnyEvent: TypeAlias = (
     | Remark
     | NewLayout
     | Rows
+    | Caution
 )

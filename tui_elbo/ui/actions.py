@@ -73,7 +73,7 @@ class Actions(Screen[None]):
 
     def _answer(self, notice: str = "") -> None:
         self.notice = notice
-        self.session.run.met = None
+        self.session.run.met, self.session.run.word = None, ""
         self.draw_bottom()
 
     def _moves(self) -> bool:

@@ -169,7 +169,7 @@ class Explorer(Actions):
         self.query_one(FaultLine).show(run.fault, run.dead)
         met = f"stopped at {run.met.step}: {run.met.text}" if run.met is not None else ""
         self.query_one(KeyLine).show(
-            notice=self.notice or met,
+            notice=self.notice or run.word or met,
             running=control.running,
             fault=run.fault is not None,
             news=run.output.version > self.seen_output,

@@ -17,6 +17,10 @@ TERMS = (("elbo", "elbo"), ("log q", "log_q"), ("log p", "log_p"))
 HINTS = ("n takes a step, space runs, i tells what to look at", "n steps, space runs")
 
 
+MARKS = {"unrepeatable": ("not repeatable", "not exact"), "source": ("file edited", "edited")}
+"""The status line's words for what holds of a run, by the kind of the caution."""
+
+
 @dataclass(frozen=True, eq=False)
 class CurveOf:
     """What one of the three curve panes shows."""
@@ -96,6 +100,12 @@ def _lines(run: Run) -> tuple[tuple[str, float], ...]:
     return tuple(lines)
 
 
+def _kept(run: Run) -> list[str]:
+    """How much is kept to go back with, in words."""
+    memory = run.level.memory if run.level is not None else 0
+    return [f"{memory / 2**20:.1f} MB kept"] if memory else []
+
+
 def standing(run: Run, step: int, *, running: bool, count: str, until: str = "") -> Standing:
     """What the status line tells.
 
@@ -126,5 +136,6 @@ def standing(run: Run, step: int, *, running: bool, count: str, until: str = "")
         newest=run.step,
         until=until,
         changed=changed(run, step),
-        about=(loaded.name, *run.settings) if loaded else (),
+        marks=tuple(MARKS[kind] for kind in run.cautions if kind in MARKS),
+        about=(loaded.name, *run.settings, *_kept(run)) if loaded else (),
     )

@@ -11,6 +11,7 @@ from tui_elbo.errors import ProtocolError
 from tui_elbo.history import History
 from tui_elbo.protocol import (
     AnyEvent,
+    Caution,
     Fault,
     Inspected,
     Level,
@@ -48,6 +49,10 @@ class Run:
         """Whether some step's loss was not −ELBO, beyond what float32 rounds away."""
         self.tunings: list[Tuned] = []
         """The changes of settings, from the first on."""
+        self.cautions: dict[str, Caution] = {}
+        """What holds of the run from now on, by kind; the newest last."""
+        self.word = ""
+        """What the engine has to say to the person, until the next key."""
         self.met: Met | None = None
         """Why the run has stopped by itself, until it goes on."""
         self.inspected: Inspected | None = None
@@ -86,8 +91,18 @@ class Run:
             case Tuned():
                 self.tunings.append(event)
                 self.fault = None
+            case _:
+                self._said(event)
+
+    def _said(self, event: AnyEvent) -> None:
+        """What the engine says about the run."""
+        match event:
             case Met():
                 self.met = event
+            case Caution():
+                self.cautions[event.kind] = event
+                if event.kind == "source":
+                    self.word = event.text
             case Inspected():
                 self.inspected = event
             case Phase():
@@ -96,8 +111,6 @@ class Run:
                 self.fault, self.phase = event, ""
             case Remark():
                 self.output.warn(event.source, event.text)
-            case _:
-                pass
 
     def lost(self, text: str) -> None:
         """The engine is gone; the history stays."""
@@ -130,6 +143,7 @@ class Run:
     def _loaded(self, loaded: Loaded) -> None:
         self.history = History()
         self.loaded, self.fault, self.phase, self.loss_apart = loaded, None, "", False
+        self.cautions = {}
         self.tunings, self.met, self.inspected = [], None, None
 
 

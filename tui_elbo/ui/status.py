@@ -41,6 +41,8 @@ class Standing:
     """What it runs to, in words."""
     changed: str = ""
     """What was changed just before this step, in words."""
+    marks: tuple[tuple[str, str], ...] = ()
+    """What holds of the run as long as it lasts: a long and a short way to say it."""
     about: tuple[str, ...] = ()
     """The scenario, the estimator, the optimiser: shown as far as there is room."""
 
@@ -148,14 +150,17 @@ def _state(standing: Standing, glyphs: Glyphs) -> tuple[list[str], str, bool]:
         run, of = f"{glyphs.run} " * standing.running, f"of {standing.newest}"
         long = f"looking at {standing.step} {of}"
         return [f"{run}{long}{changed}", f"{run}{long}", f"{run}{of}", "past"], KEY, False
+    marks, short = [long for long, _ in standing.marks], dot.join(s for _, s in standing.marks)
     if standing.running:
         rate = [f"{glyphs.run} {_rate(standing.rate)}"] if standing.rate else []
         until = [f"{one} until {safe(standing.until)}" for one in rate if standing.until]
-        return [*until, *rate, glyphs.run], GOOD, False
+        marked = [dot.join([*mark, one]) for one in rate for mark in (marks, [short]) if marks]
+        return [*marked, *until, *rate, glyphs.run], GOOD, False
     word = standing.state or "paused"
     about = [safe(part) for part in standing.about]
-    texts = [dot.join([*about[:count], word]) for count in range(len(about), -1, -1)]
-    return texts, BAD if word == "failed" else DIM, False
+    texts = [dot.join([*about[:count], *marks, word]) for count in range(len(about), -1, -1)]
+    style = BAD if word == "failed" else WARN if marks else DIM
+    return [*texts, dot.join(marks), short, word], style, False
 
 
 def _rate(rate: float) -> str:

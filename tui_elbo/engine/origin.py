@@ -1,0 +1,63 @@
+"""The files that a run was executed from: kept as they were, and compared with how they are."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from tui_elbo.scenario import Source
+
+
+class Origin:
+    """A scenario's files as they were when the run began.
+
+    Args:
+        source: the scenario; its own text is kept, so that it can be executed again.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.text = source.path.read_bytes()
+        """What the run was executed from, whatever the file says by now."""
+        self._seen: dict[Path, tuple[object, bytes]] = {}
+
+    def note(self, paths: Sequence[Path]) -> None:
+        """The files that were executed with it, modules of its own; noted once each."""
+        for path in (self.source.path, *paths):
+            if path not in self._seen:
+                self._seen[path] = (_stamp(path), _digest(path))
+
+    def changed(self) -> list[Path]:
+        """Those that are not as they were."""
+        return [path for path in self._seen if self._has_changed(path)]
+
+    def missing(self) -> list[Path]:
+        """Those that have changed and cannot be executed again as they were."""
+        own = self.source.path if self.source.module is None else None
+        return [path for path in self.changed() if path != own]
+
+    def _has_changed(self, path: Path) -> bool:
+        stamp, digest = self._seen[path]
+        now = _stamp(path)
+        if now == stamp:
+            return False
+        if _digest(path) != digest:
+            return True
+        self._seen[path] = (now, digest)
+        return False
+
+
+def _stamp(path: Path) -> object:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
+def _digest(path: Path) -> bytes:
+    try:
+        return hashlib.sha256(path.read_bytes()).digest()
+    except OSError:
+        return b""
