@@ -66,7 +66,9 @@ def test_a_load_tells_what_was_loaded(client: Client, tmp_path: Path) -> None:
         estimator="Trace_ELBO",
         optimizer="Adam, lr 0.05",
         reference={"elbo": -1},
+        estimators=loaded.estimators,
     )
+    assert "TraceMeanField_ELBO" in loaded.estimators
     kinds = [type(event) for event in client.seen]
     assert kinds.index(Phase) < kinds.index(Loaded) < len(kinds) - 1
     levels = [event for event in client.seen if isinstance(event, Level)]
