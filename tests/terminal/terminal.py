@@ -98,9 +98,9 @@ class Terminal:
         with open(f"/proc/{self.pid}/task/{self.pid}/children", encoding="ascii") as file:
             return [int(pid) for pid in file.read().split()]
 
-    def _read(self) -> bool:
-        """Take in what has come; False once the program has closed the line."""
-        ready, _, _ = select.select([self._line], [], [], PATIENCE)
+    def _read(self, seconds: float = PATIENCE) -> bool:
+        """Take in what has come, or comes; False once the program has closed the line."""
+        ready, _, _ = select.select([self._line], [], [], seconds)
         data = b""
         if ready:
             with contextlib.suppress(OSError):

@@ -253,6 +253,14 @@ class Plates(Engine):
         self.layout = msgspec.structs.replace(self.layout, sites=sites)
 
 
+class Long(Engine):
+    """Has a long history at once."""
+
+    def work(self) -> None:
+        self.rows(min(2000, self.target - self.step))
+        self.level()
+
+
 class Fails(Engine):
     """Step 7 raises."""
 
@@ -358,6 +366,7 @@ BEHAVIOURS = {
     "names": Names,
     "vectors": Vectors,
     "plates": Plates,
+    "long": Long,
     "fails": Fails,
     "load_fails": LoadFails,
     "jit": Jit,

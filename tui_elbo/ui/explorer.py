@@ -153,9 +153,9 @@ class Explorer(Actions):
         if tables:
             self._pace.tabled(now)
             self._tabled = run.step
+            self.draw_bottom()
         else:
             self._draw_at(self._pace.tables)
-        self.draw_bottom()
 
     def draw_bottom(self) -> None:
         """Draw the lines at the bottom."""

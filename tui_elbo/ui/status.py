@@ -120,7 +120,7 @@ def status_line(standing: Standing, width: int, glyphs: Glyphs) -> Line:
 def _numbers(
     standing: Standing, terms: Sequence[tuple[str, float | None]], width: int, glyphs: Glyphs
 ) -> list[Piece]:
-    room = max(6, len(str(standing.step)))
+    room = max(6, len(str(standing.step)) + 1)
     looking = standing.step < standing.newest
     word: Piece = (" look ", KEY) if looking else (" step ", DIM)
     pieces: list[Piece] = [word, (f"{standing.step:<{room}}", "")]
