@@ -82,6 +82,12 @@ class Path:
         self._terms: tuple[Term, ...] = ()
         self._totals: dict[Player, Floats] = {}
 
+    @property
+    def size(self) -> int:
+        """Bytes, about."""
+        units = 0 if self.base is None else self.base.units.nbytes
+        return units + sum(total.nbytes for total in self._totals.values())
+
     def extend(
         self,
         state: int,

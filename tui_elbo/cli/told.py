@@ -7,9 +7,10 @@ from collections.abc import Sized
 from typing import TYPE_CHECKING
 
 from tui_elbo.accounts import Observed, Point, Share, account
+from tui_elbo.bound import bound_texts, gap_text, rough
 from tui_elbo.cli.printers import ROLES
 from tui_elbo.readings import OWN, PLAYERS, Player, Term
-from tui_elbo.scene import gap_name, scene
+from tui_elbo.scene import scene
 from tui_elbo.sentences import sentence
 from tui_elbo.ui.text import safe
 
@@ -40,7 +41,7 @@ def accounts(start: Point, end: Point, seen: dict[int, Observed]) -> list[str]:
         row, share = end.terms.index(term), shares[term]
         if math.isnan(end.value[row]) and not share.moved:
             continue
-        value = f"{_plain(end.value[row])} ± {_error(end.error[row])}"
+        value = f"{_plain(end.value[row])} ± {rough(end.error[row])}"
         moved = [_moved(share, player, end) for player in players]
         rows.append([NAMES[term], *moved, _signed(share.draw), _signed(share.observed), value])
     lines = [head, *_table(rows)]
@@ -72,7 +73,7 @@ def by_site(start: Point, end: Point) -> list[str]:
 
 def by_parameter(attribution: Attribution) -> list[str]:
     """How far each parameter has come, and what pulls at it now."""
-    changes, pulls = attribution.changes(), attribution.pulls()
+    (_, changes), pulls = attribution.changes(), attribution.pulls()
     if not changes:
         return ["There is no parameter."]
     rows = [["by parameter (unconstrained)", "change", "pull of log p", "of log q", "of the ELBO"]]
@@ -94,23 +95,10 @@ def gap(session: Session, attribution: Attribution) -> list[str]:
     players, points = attribution.players, len(attribution.latents[1])
     bound = attribution.weigh()
     evidence = session.scenario.reference.get("log_evidence")
-    if evidence is not None and not points and math.isfinite(bound.elbo):
-        found = float(evidence) - bound.elbo
-        name = gap_name(players, points)
-        error = _error(bound.elbo_error)
-        text = f"{round(found, 4) + 0.0:.4f} ± {error} nats, from log p(x) = {evidence:.4f}"
-        return [f"{name}: {text}"]
-    if evidence is not None and points:
-        text = "the ELBO of a guide that is a point is not comparable to it"
-        return [f"log p(x) = {evidence:.4f}; {text}"]
-    if bound.reason:
-        return [f"no importance weights: {bound.reason}"]
-    if bound.exact:
-        return [f"the guide is exact: every draw says {bound.elbo:.4f} (sd {bound.spread:.1g})"]
-    text = f"importance-weighted bound: {bound.value:.4f} ± {_error(bound.error)}"
-    khat = f"k̂ {bound.khat:.2f} [{bound.khat_low:.2f}, {bound.khat_high:.2f}]"
-    trust = "" if bound.trusted else f"; k̂ is past {bound.limit:.2f}: not to be trusted"
-    return [f"{text} nats, {khat} from {bound.draws} draws{trust}"]
+    if evidence is not None and (points or math.isfinite(bound.elbo)):
+        return [gap_text(float(evidence), bound.elbo, bound.elbo_error, players, points)]
+    text, *more = bound_texts(bound)
+    return [", ".join([text, *more[:1]]) + "".join(f"; {one}" for one in more[1:])]
 
 
 def _moved(share: Share, player: Player, point: Point) -> str:
@@ -118,7 +106,7 @@ def _moved(share: Share, player: Player, point: Point) -> str:
         return "·"
     error = share.errors.get(player, math.nan)
     text = _signed(share.moved.get(player, math.nan))
-    return f"{text} ± {_error(error)}" if math.isfinite(error) and error > 5e-4 else text
+    return f"{text} ± {rough(error)}" if math.isfinite(error) and error > 5e-4 else text
 
 
 def _pull(pull: Pull | None) -> str:
@@ -131,10 +119,6 @@ def _signed(value: float) -> str:
 
 def _plain(value: float) -> str:
     return f"{value:.3f}" if math.isfinite(value) else "–"
-
-
-def _error(value: float) -> str:
-    return f"{value:.1g}" if math.isfinite(value) else "–"
 
 
 def _more(found: Sized) -> list[str]:

@@ -14,10 +14,11 @@ from typing import TypeVar
 import torch
 
 from tui_elbo.accounts import Path, Point
+from tui_elbo.bound import Bound, no_bound
 from tui_elbo.engine.gradients import Pulls, pulls
 from tui_elbo.engine.importance import DRAWS as WEIGHED
-from tui_elbo.engine.importance import Bound, no_bound, weigh
-from tui_elbo.engine.lens import DRAWS, Births, Lens, Sight, State, captured
+from tui_elbo.engine.importance import weigh
+from tui_elbo.engine.lens import DRAWS, Births, GaveWay, Lens, Sight, State, captured
 from tui_elbo.engine.lens.batches import SEED
 from tui_elbo.engine.session import Session
 from tui_elbo.readings import (
@@ -37,13 +38,18 @@ KEPT_STATES = 64
 """Points from which a run that is taken back can go on."""
 
 KEPT_BYTES = 2**26
-"""What their parameters may take, about."""
+"""What their parameters and numbers may take, about."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Kept:
     path: Path
     state: State
+
+    @property
+    def size(self) -> int:
+        """Bytes, about."""
+        return self.path.size + sum(value.nbytes for value in self.state.values())
 
 
 class Attribution:
@@ -65,6 +71,7 @@ class Attribution:
         self._kept: list[_Kept] = []
         self._lens = Lens(session.scenario, self._draws)
         self._version = 0
+        self._give_way: Callable[[], bool] | None = None
 
     def close(self) -> None:
         """Follow no longer."""
@@ -95,13 +102,22 @@ class Attribution:
         except RuntimeError:
             return (), ()
 
-    def changes(self) -> dict[str, float]:
-        """How far each parameter is from where it began: Euclidean, unconstrained."""
-        return {
-            name: float(torch.linalg.vector_norm((value - self._births.values[name]).double()))
+    def changes(self, since: int = 0) -> tuple[int, dict[str, float]]:
+        """How far each parameter has come since a state: Euclidean, unconstrained.
+
+        Returns:
+            The state from which on it is counted, which is the last before `since` of which the
+            values are kept; and the changes by name.
+        """
+        earlier = [kept for kept in self._kept if 0 < kept.path.state <= since]
+        begin = earlier[-1].state if earlier else State()
+        begin = self._births.completed(begin)
+        changes = {
+            name: float(torch.linalg.vector_norm((value - begin[name]).double()))
             for name, value in captured().items()
-            if name in self._births.values
+            if name in begin
         }
+        return (earlier[-1].path.state if earlier else 0), changes
 
     def pulls(self) -> dict[str, Pulls]:
         """The gradients of the terms at the present parameters; empty if they cannot be had."""
@@ -121,12 +137,21 @@ class Attribution:
         finally:
             self._session.stepping = False
 
-    def begin(self) -> Point:
-        """The point of step 0; to be taken after the first step, before any other point."""
+    def begin(self, give_way: Callable[[], bool] | None = None) -> Point:
+        """The point of step 0; to be taken after the first step, before any other point.
+
+        Args:
+            give_way: asked between draws; if it says so, the look is broken off.
+
+        Raises:
+            GaveWay: when it has been broken off; nothing has changed then.
+        """
+        self._give_way = give_way
         return self._point(0, dict(self._births.values), present=False)
 
-    def point(self) -> Point:
-        """The point of the state at which the session stands."""
+    def point(self, give_way: Callable[[], bool] | None = None) -> Point:
+        """The point of the state at which the session stands; arguments as for `begin`."""
+        self._give_way = give_way
         state = self._births.completed(captured())
         return self._point(self._session.steps_taken, state, present=True)
 
@@ -149,8 +174,10 @@ class Attribution:
         try:
             reading, corners = self._readings(state, moved, present=present)
             note = self.lens.note
-        except Exception as error:
-            reading, corners = nothing(), {}
+        except GaveWay:
+            raise
+        except (Exception, SystemExit) as error:
+            reading, corners, self.posterior = nothing(), {}, {}
             note = f"the lens sees nothing: {type(error).__name__}: {error}".splitlines()[0]
         point = self._path.extend(step, reading, players, moved=moved, corners=corners, note=note)
         if self._path.base is reading:
@@ -180,15 +207,14 @@ class Attribution:
     def _see(self, state: State | None) -> Sight:
         self._session.stepping = True
         try:
-            return self.lens.see(state)
+            return self.lens.see(state, self._give_way)
         finally:
             self._session.stepping = False
 
     def _keep(self) -> None:
         """Keep where the path stands; every second of the older ones goes when it gets much."""
         self._kept.append(_Kept(copy.copy(self._path), self._base))
-        size = sum(value.nbytes for value in self._base.values())
-        if len(self._kept) > max(min(KEPT_STATES, KEPT_BYTES // (size + 1)), 2):
+        if len(self._kept) > max(min(KEPT_STATES, KEPT_BYTES // (self._kept[-1].size + 1)), 2):
             del self._kept[1:-1:2]
 
     def _differ(self, player: Player, state: State) -> bool:

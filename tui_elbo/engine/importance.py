@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass
 
 import numpy as np
 
+from tui_elbo.bound import EXACT, Bound, no_bound
 from tui_elbo.engine.lens import Lens, State
 from tui_elbo.engine.lens.batches import SEED
 from tui_elbo.engine.loading import Scenario
@@ -21,45 +21,8 @@ from tui_elbo.records import Floats
 
 DRAWS = 2000
 
-EXACT = 0.01
-"""Standard deviation of log p − log q below which the guide is called exact: KL < 0.00005 nats."""
-
 WIDTH = 2.58
 """Standard errors to each side of k̂: 99 % of a normal's, and 95 % of k̂'s, which is skewed."""
-
-
-@dataclass(frozen=True)
-class Bound:
-    """What importance weights say, in nats; what they cannot say is NaN."""
-
-    draws: int
-    elbo: float
-    """Mean of log p − log q."""
-    elbo_error: float
-    spread: float
-    """Standard deviation of log p − log q from draw to draw."""
-    value: float
-    """log of the mean weight: a bound on log p(x), on average below it and above the ELBO."""
-    error: float
-    """Its standard error, as far as k̂ allows to believe in one."""
-    khat: float
-    """The shape of the weights' upper tail; NaN where all weights are the same."""
-    khat_low: float
-    khat_high: float
-    limit: float
-    """The k̂ from which on the bound is not to be trusted, for so many draws."""
-    reason: str = ""
-    """Why there are no weights, in words; empty when there are."""
-
-    @property
-    def exact(self) -> bool:
-        """Whether log p − log q is the same for every draw: then q is the posterior."""
-        return self.spread < EXACT
-
-    @property
-    def trusted(self) -> bool:
-        """Whether the bound may be believed."""
-        return self.exact or self.khat < self.limit
 
 
 def weigh(
@@ -127,9 +90,3 @@ def _khat(log_weights: Floats) -> tuple[float, float]:
         _, khat = array_stats.psislw(-np.maximum(log_weights, least - 100.0))
     tail = min(0.2 * draws, 3 * math.sqrt(draws))
     return float(khat), (1 + max(float(khat), 0.0)) / math.sqrt(tail)
-
-
-def no_bound(draws: int, reason: str) -> Bound:
-    """Where there are no weights."""
-    nan = math.nan
-    return Bound(draws, nan, nan, nan, nan, nan, nan, nan, nan, nan, reason)

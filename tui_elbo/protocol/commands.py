@@ -105,6 +105,13 @@ class Weigh(Command, frozen=True, kw_only=True):
     draws: int = 2000
 
 
+class Pull(Command, frozen=True, kw_only=True):
+    """Tell how far each parameter has come, and what pulls at it at the present state."""
+
+    since: int = 0
+    """The state from which on the changes are counted."""
+
+
 AnyCommand: TypeAlias = (
-    Load | Step | Run | Pause | Restart | GoTo | Back | Tune | Watch | Inspect | Weigh
+    Load | Step | Run | Pause | Restart | GoTo | Back | Tune | Watch | Inspect | Weigh | Pull
 )

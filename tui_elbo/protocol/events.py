@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from tui_elbo.bound import Bound
 from tui_elbo.records import Layout
 
 VERSION = 4
@@ -182,6 +183,52 @@ class Caution(Event, frozen=True):
     text: str
 
 
+class Looked(Event, frozen=True):
+    """What the lens sees at one parameter state: a point and a posterior. Never dropped.
+
+    The fields are those of `accounts.Point` and `sightings.Sighting`; the numbers are in `data`.
+    """
+
+    state: int
+    since: int
+    draws: int
+    bad: int
+    note: str
+    terms: tuple[tuple[str, str], ...]
+    """Site and field of each."""
+    players: tuple[str, ...]
+    latents: int
+    points: int
+    posterior: tuple[tuple[str, int], ...]
+    """Each small latent, and how many elements it has."""
+    data: bytes
+    """Little-endian float64: value, error and spread, (terms,) each; share, its error, total, its
+    error, (players, terms) each; mean and sd of each latent, (elements,) each; then the blocks."""
+
+
+class Pulled(Event, frozen=True):
+    """How far each parameter has come since a state, and what pulls at it at the present one."""
+
+    step: int
+    since: int
+    """The state that the changes are counted from: the one asked for, or the last before it of
+    which the values are kept."""
+    names: tuple[str, ...]
+    """The largest change first."""
+    reasons: tuple[str, ...]
+    """Why a parameter has no gradients, in words; empty when it has."""
+    data: bytes
+    """Little-endian float64 of shape (params, 7): Euclidean norm of the change, unconstrained; norm
+    and signal-to-noise ratio of the gradients of E log p, of E log q, and of the ELBO."""
+
+
+class Weighed(Event, frozen=True):
+    """What importance weights say at the parameters after a step."""
+
+    step: int
+    bound: Bound
+
+
 AnyEvent: TypeAlias = (
     Hello
     | Phase
@@ -196,4 +243,7 @@ AnyEvent: TypeAlias = (
     | NewLayout
     | Rows
     | Caution
+    | Looked
+    | Pulled
+    | Weighed
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -44,6 +45,14 @@ class Sight:
     """Sights of equal numbers saw the same draws."""
 
 
+class GaveWay(Exception):  # noqa: N818 - it is no error
+    """A look was broken off because there was something more urgent to do."""
+
+
+def _never() -> bool:
+    return False
+
+
 class Lens:
     """Looks at parameter states of one scenario.
 
@@ -61,16 +70,22 @@ class Lens:
         """What is to be known of how it draws; empty when nothing is."""
         self._kind: Kind | None = None
         self._readings = 0
+        self._give_way: Callable[[], bool] = _never
 
-    def see(self, state: State | None = None) -> Sight:
+    def see(
+        self, state: State | None = None, give_way: Callable[[], bool] | None = None
+    ) -> Sight:
         """What model and guide say at a parameter state.
 
         Args:
             state: unconstrained values; None: the present ones.
+            give_way: asked between draws; if it says so, the look is broken off.
 
         Raises:
+            GaveWay: when it has been broken off.
             Exception: whatever the person's own code raises.
         """
+        self._give_way = give_way or _never
         with untouched(), torch.no_grad(), held(state or {}):
             if self._kind is None:
                 self._settle()
@@ -143,6 +158,8 @@ class Lens:
         if not self._looped:
             try:
                 return self._at_once()
+            except GaveWay:
+                raise
             except Exception as error:
                 self._loop(f"all at once, they raise {type(error).__name__}")
         return self._one_by_one()
@@ -150,6 +167,7 @@ class Lens:
     def _at_once(self) -> Table:
         table = self._empty()
         for group in self._groups:
+            self._interruptible()
             table.take(group.first, self.way.many(group.args, group.draws, group.seed))
         return table
 
@@ -157,6 +175,7 @@ class Lens:
         table, failed = self._empty(), None
         for group in self._groups:
             for draw in range(group.first, group.first + group.draws):
+                self._interruptible()
                 pyro.set_rng_seed(self._groups[0].seed + draw)
                 try:
                     table.take(draw, self.way.one(group.args))
@@ -166,6 +185,10 @@ class Lens:
         if failed is not None and len(table.failed) == table.draws:
             raise failed
         return table
+
+    def _interruptible(self) -> None:
+        if self._give_way():
+            raise GaveWay
 
     def _empty(self) -> Table:
         return Table(sum(group.draws for group in self._groups), local=self.alike)
