@@ -10,6 +10,7 @@ from typing import Any, TextIO
 from tui_elbo.conditions import Condition, parse
 from tui_elbo.engine.blame import place, said, trimmed
 from tui_elbo.engine.due import Always, Budget
+from tui_elbo.engine.onlooker import Onlooker
 from tui_elbo.engine.session import Session
 from tui_elbo.engine.shared import warm_up
 from tui_elbo.engine.telling import MAX_TEXT, Teller
@@ -26,6 +27,7 @@ from tui_elbo.protocol import (
     Met,
     Pause,
     Phase,
+    Pull,
     Restart,
     Rewound,
     Run,
@@ -33,6 +35,7 @@ from tui_elbo.protocol import (
     Tune,
     Tuned,
     Watch,
+    Weigh,
 )
 from tui_elbo.records import Batch, Column, Layout
 from tui_elbo.scenario import find
@@ -46,12 +49,15 @@ class Driver:
 
     Args:
         send: takes the events, in order.
+        waiting: whether a command waits to be carried out.
     """
 
-    def __init__(self, send: Callable[[Event], None]) -> None:
+    def __init__(
+        self, send: Callable[[Event], None], waiting: Callable[[], bool] = lambda: False
+    ) -> None:
         warm_up()
         self.running = False
-        """Whether `burst` has steps to take."""
+        """Whether there are steps to take."""
         self._send = send
         self._teller = Teller(send)
         self._session: Session | None = None
@@ -62,6 +68,12 @@ class Driver:
         self._rate, self._seq = 0.0, 0
         self._until: Condition | None = None
         self._watched: frozenset[str] = frozenset()
+        self._onlooker = Onlooker(send, waiting)
+
+    @property
+    def busy(self) -> bool:
+        """Whether `work` has something to do."""
+        return self.running or self._onlooker.owed
 
     def carry_out(self, command: AnyCommand) -> None:
         """Do what the terminal asks, as far as it can be done at once."""
@@ -72,9 +84,15 @@ class Driver:
         """Tell how things stand."""
         self._level()
 
-    def burst(self) -> None:
-        """Take the next steps, for as long as the terminal can wait for them."""
-        self._guarded(self._burst)
+    def work(self) -> None:
+        """Look through the lens if that is due; else take the next steps.
+
+        Either for as long as the terminal can wait.
+        """
+        if self._onlooker.owed:
+            self._guarded(self._onlooker.look)
+        else:
+            self._guarded(self._burst)
 
     def interrupt(self, *_: object) -> None:
         """SIGINT: break off the person's own code; our own goes on to the next command."""
@@ -119,7 +137,7 @@ class Driver:
             if self._load is not None:
                 self._open(self._load)
         elif isinstance(command, Pause):
-            self.running = False
+            self._stop()
         elif self._session is not None:
             self._act(self._session, command)
         self._teller.inspected(self._session)
@@ -144,6 +162,8 @@ class Driver:
                 self._run(session, command)
             case Step():
                 self._add_steps(session, max(command.count, 1))
+            case Weigh() | Pull():
+                self._onlooker.answer(command)
 
     def _run(self, session: Session, command: Run) -> None:
         self._until = None if command.condition is None else parse(command.condition)
@@ -157,7 +177,13 @@ class Driver:
                 session.due = Always()
         self.running = self._target is None or self._target > session.steps_taken
 
+    def _stop(self) -> None:
+        """The run stands still."""
+        self.running = False
+        self._onlooker.stands()
+
     def _add_steps(self, session: Session, count: int) -> None:
+        self._onlooker.asked()
         self._target = self._will_stand_at(session) + count
         self._until = session.until = None
         self._watch(session)
@@ -170,8 +196,12 @@ class Driver:
 
     def _will_stand_at(self, session: Session) -> int:
         """The step at which the steps that were asked for one by one end."""
-        by_hand = self.running and isinstance(session.due, Always) and self._until is None
+        by_hand = self.running and self._by_hand(session)
         return self._target if by_hand and self._target is not None else session.steps_taken
+
+    def _by_hand(self, session: Session) -> bool:
+        """Whether the steps being taken were asked for one by one."""
+        return isinstance(session.due, Always) and self._until is None
 
     def _back(self, session: Session, count: int) -> None:
         step = max(0, self._will_stand_at(session) - count)
@@ -190,10 +220,12 @@ class Driver:
             self._failed("interrupted", ElboError(what, todo=todo, trace=trimmed(error)))
         else:
             self._send(Rewound(session.steps_taken))
+            self._onlooker.went_back()
 
     def _open(self, load: Load) -> None:
         """Load a scenario, or execute it afresh; torch stays imported."""
         self.running, self._rate = False, 0.0
+        self._onlooker.leave()
         self._teller.opening()
         self._level("loading")
         self._send(Phase(f"loading {load.target}"))
@@ -218,6 +250,7 @@ class Driver:
             self._loading = False
         self._session = session
         self._teller.loaded(session)
+        self._onlooker.follow(session, load.draws)
 
     def _burst(self) -> None:
         session = self._session
@@ -226,15 +259,19 @@ class Driver:
             return
         begin, before = time.perf_counter(), session.steps_taken
         left = BURST_STEPS if self._target is None else self._target - before
-        batches = session.advance(min(left, BURST_STEPS), BURST_SECONDS)
+        by_hand = self._by_hand(session)
+        most = 1 if by_hand and self._onlooker.each else BURST_STEPS
+        batches = session.advance(min(left, most), BURST_SECONDS)
         self._teller.rows(batches)
         self._teller.inspected(session)
-        rate = (session.steps_taken - before) / (time.perf_counter() - begin)
+        seconds = time.perf_counter() - begin
+        self._onlooker.stepped(batches, seconds, by_hand=by_hand)
+        rate = (session.steps_taken - before) / seconds
         self._rate = rate if self._rate == 0 else 0.8 * self._rate + 0.2 * rate
         if self._target is not None and session.steps_taken >= self._target:
-            self.running = False
+            self._stop()
         if session.met and self._until is not None:
-            self.running = False
+            self._stop()
             self._send(Met(session.steps_taken, self._until.describe(*_newest(batches[-1]))))
         if session.non_finite is not None:
             todo = "n takes the next step all the same, r restarts"
@@ -244,6 +281,7 @@ class Driver:
 
     def _failed(self, kind: str, error: ElboError) -> None:
         self.running, step = False, 0
+        self._onlooker.owed = False
         if self._session is not None:
             self._teller.rows(self._session.flush())
             step = self._session.steps_taken

@@ -17,7 +17,7 @@ from tui_elbo.engine.due import Budget
 from tui_elbo.engine.gradients import Pulls
 from tui_elbo.engine.lens import GaveWay
 from tui_elbo.engine.session import Session
-from tui_elbo.protocol import Event, Weighed
+from tui_elbo.protocol import Event, Pull, Weigh, Weighed
 from tui_elbo.records import Batch
 from tui_elbo.sightings import Sighting
 
@@ -32,34 +32,37 @@ PATIENCE = 0.1
 
 
 class Onlooker:
-    """Follows one session.
+    """Follows one session at a time; none at first, and none that has no lens.
 
     Args:
-        session: standing at step 0.
-        draws: of the lens; None: its own default.
         send: takes the events.
         waiting: whether a command waits to be carried out.
     """
 
-    def __init__(
-        self,
-        session: Session,
-        draws: int | None,
-        *,
-        send: Callable[[Event], None],
-        waiting: Callable[[], bool],
-    ) -> None:
+    def __init__(self, send: Callable[[Event], None], waiting: Callable[[], bool]) -> None:
         self.owed = False
         """Whether a look is due at the step at which the session stands."""
-        self._session, self._send, self._waiting = session, send, waiting
-        self._attribution = Attribution(session, draws)
-        self._budget, self._by_hand = Budget(SHARE), 0.0
-        self._last = -1
+        self._send, self._waiting = send, waiting
+        self._attribution: Attribution | None = None
 
-    def close(self) -> None:
-        """Follow no longer."""
-        self._attribution.close()
-        self.owed = False
+    def follow(self, session: Session, draws: int | None) -> None:
+        """Follow a session that stands at step 0.
+
+        Args:
+            session: the session.
+            draws: of the lens; None: its own default; 0: there is none.
+        """
+        self.leave()
+        self._session, self._last = session, -1
+        self._budget, self._by_hand, self._free = Budget(SHARE), 0.0, False
+        if draws != 0:
+            self._attribution = Attribution(session, draws)
+
+    def leave(self) -> None:
+        """Follow it no longer."""
+        if self._attribution is not None:
+            self._attribution.close()
+        self._attribution, self.owed = None, False
 
     def asked(self) -> None:
         """Steps have been asked for by hand."""
@@ -68,7 +71,7 @@ class Onlooker:
     @property
     def each(self) -> bool:
         """Whether to look at each step, when they are taken by hand."""
-        return self._by_hand < BY_HAND
+        return self._attribution is not None and self._by_hand < BY_HAND
 
     def stepped(self, batches: Sequence[Batch], seconds: float, *, by_hand: bool) -> None:
         """Steps have been taken.
@@ -78,22 +81,23 @@ class Onlooker:
             seconds: how long they took.
             by_hand: whether they were asked for one by one.
         """
+        if self._attribution is None:
+            return
         self._attribution.learn(batches)
+        self._free = not by_hand
         self._budget.took(0.0, seconds)
         self.owed = self.each if by_hand else self._budget.at(0)
 
     def stands(self) -> None:
         """The run stands still now: whoever looks wants to see this step."""
-        self.owed = self._last != self._session.steps_taken > 0
+        if self._attribution is not None:
+            self.owed = self._last != self._session.steps_taken > 0
 
     def went_back(self) -> None:
         """The run has been taken back."""
-        self._last = self._attribution.go_back(self._session.steps_taken)
-        self.stands()
-
-    def failed(self) -> None:
-        """A step has failed: there is nothing new to see."""
-        self.owed = False
+        if self._attribution is not None:
+            self._last = self._attribution.go_back(self._session.steps_taken)
+            self.stands()
 
     def look(self) -> None:
         """Take the look that is due; it is still due if a command did not wait."""
@@ -102,37 +106,40 @@ class Onlooker:
         def give_way() -> bool:
             return time.perf_counter() - began > PATIENCE and self._waiting()
 
-        self.owed = False
+        attribution, self.owed = self._attribution, False
+        if attribution is None:
+            return
         try:
             if self._last < 0:
-                self._tell(self._attribution.begin(give_way))
-            self._tell(self._attribution.point(give_way))
+                self._tell(attribution, attribution.begin(give_way))
+            self._tell(attribution, attribution.point(give_way))
         except GaveWay:
             self.owed = True
         finally:
             cost = time.perf_counter() - began
-            self._budget.took(cost, 0.0)
-            self._by_hand += cost
+            if self._free:
+                self._budget.took(cost, 0.0)
+            else:
+                self._by_hand += cost
 
-    def weigh(self, draws: int) -> None:
-        """Take importance weights at the present step."""
-        if self._session.steps_taken:
-            bound = self._attribution.weigh(draws)
-            self._send(Weighed(self._session.steps_taken, bound))
-
-    def pull(self, since: int) -> None:
-        """Tell what pulls at each parameter."""
-        if not self._session.steps_taken:
+    def answer(self, command: Weigh | Pull) -> None:
+        """Tell what is asked of the present step; nothing before the first."""
+        attribution = self._attribution
+        if attribution is None or not self._session.steps_taken:
             return
-        start, changes = self._attribution.changes(since)
-        pulls = self._attribution.pulls()
+        step = self._session.steps_taken
+        if isinstance(command, Weigh):
+            self._send(Weighed(step, attribution.weigh(command.draws)))
+            return
+        start, changes = attribution.changes(command.since)
+        pulls = attribution.pulls()
         order = sorted(changes, key=lambda name: -changes[name])
         rows = [(name, *_row(changes[name], pulls.get(name))) for name in order]
-        self._send(protocol.pulled(self._session.steps_taken, start, rows))
+        self._send(protocol.pulled(step, start, rows))
 
-    def _tell(self, point: Point) -> None:
-        latents, points = self._attribution.latents
-        posterior = self._attribution.posterior if point.draws else {}
+    def _tell(self, attribution: Attribution, point: Point) -> None:
+        latents, points = attribution.latents
+        posterior = attribution.posterior if point.draws else {}
         self._send(protocol.looked(Sighting(point, len(latents), len(points), posterior)))
         self._last = point.state
 

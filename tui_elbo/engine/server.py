@@ -32,15 +32,15 @@ def serve(fd: int) -> None:
     connection.send(Phase("importing torch and Pyro"))
     from tui_elbo.engine.driver import Driver  # noqa: PLC0415 - the terminal need not wait for it
 
-    driver = Driver(connection.send)
+    driver = Driver(connection.send, lambda: not connection.commands.empty())
     signal.signal(signal.SIGINT, connection.not_within_a_message(driver.interrupt))
     warnings.showwarning = driver.warned
     connection.send(Phase(""))
     while connection.is_ours:
         # The person's code may have closed the streams; an interrupt may come late.
         with suppress(OSError, ValueError, KeyboardInterrupt):
-            if driver.running and connection.commands.empty():
-                driver.burst()
+            if driver.busy and connection.commands.empty():
+                driver.work()
             elif (command := connection.commands.get()) is not None:
                 driver.carry_out(command)
             else:

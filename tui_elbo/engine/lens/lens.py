@@ -27,8 +27,8 @@ LOOPED_SHARE = 4
 
 LEAST_LOOPED = 32
 
-MEMORY = 2**23
-"""How many numbers a plate of draws may take at once."""
+MEMORY = 2**20
+"""How many numbers a plate of draws may take at once: between two, a look can give way."""
 
 CHECK_EVERY = 64
 """Readings after which a plate is checked anew: a model's branches may depend on parameters."""
