@@ -118,7 +118,8 @@ SCENES: dict[str, tuple[Scene, str]] = {
     ),
     "quiet": (
         scene(share(0.0), share(0.0), span=(5, 6)),
-        "Nothing has moved that the lens can tell from the luck of the draw.",
+        "Little has moved: φ did +0 to the ELBO and +0 to log p; what is left is the luck of the "
+        "draw (±1.22 nats).",
     ),
 }
 

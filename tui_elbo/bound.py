@@ -53,10 +53,10 @@ def no_bound(draws: int, reason: str) -> Bound:
     return Bound(draws, nan, nan, nan, nan, nan, nan, nan, nan, nan, reason)
 
 
-def gap_text(
+def gap_texts(
     evidence: float, elbo: float, error: float, players: Sequence[Player], points: int
-) -> str:
-    """How far the ELBO is from a log evidence that is known, named as it may be.
+) -> tuple[str, str]:
+    """How far the ELBO is from a log evidence that is known, named as it may be; in two parts.
 
     Args:
         evidence: log p(x), at the best θ if there is one: nats.
@@ -67,9 +67,9 @@ def gap_text(
     """
     if points:
         text = "the ELBO of a guide that is a point is not comparable to it"
-        return f"log p(x) = {evidence:.4f}; {text}"
+        return f"log p(x) = {evidence:.4f}", text
     found = f"{round(evidence - elbo, 4) + 0.0:.4f} ± {rough(error)} nats"
-    return f"{gap_name(tuple(players), points)}: {found}, from log p(x) = {evidence:.4f}"
+    return f"{gap_name(tuple(players), points)}: {found}", f"from log p(x) = {evidence:.4f}"
 
 
 def bound_texts(bound: Bound) -> tuple[str, ...]:

@@ -43,7 +43,16 @@ def sentence(scene: Scene) -> Sentence:
         text = rule(scene)
         if text:
             return Sentence(rule.__name__, text)
-    return Sentence("quiet", "Nothing has moved that the lens can tell from the luck of the draw.")
+    return Sentence("quiet", quiet(scene))
+
+
+def quiet(scene: Scene) -> str:
+    """Little has moved, or no more than the lens's own error."""
+    elbo, log_p = (_signed_by_all(scene, term) for term in (ELBO, LOG_P))
+    return (
+        f"Little has moved: {_names(scene.players)} did {elbo} to the ELBO and {log_p} to log p; "
+        f"what is left is the luck of the draw{_luck(scene)}."
+    )
 
 
 def blind(scene: Scene) -> str:
@@ -221,9 +230,12 @@ def _by_all(scene: Scene, term: Term) -> float:
 
 def _clear(scene: Scene, term: Term) -> bool:
     """Whether what the parameters did to it is more than the lens's own error."""
-    share = scene.shares[term]
-    error = math.hypot(*(e for e in share.errors.values() if math.isfinite(e)))
-    return abs(sum(share.moved.values())) > 2 * error
+    return abs(_by_all(scene, term)) > 2 * _error(scene, term)
+
+
+def _error(scene: Scene, term: Term) -> float:
+    errors = scene.shares[term].errors.values()
+    return math.hypot(*(error for error in errors if math.isfinite(error)))
 
 
 def _rests(scene: Scene) -> bool:
@@ -233,6 +245,13 @@ def _rests(scene: Scene) -> bool:
     luck = scene.spread.get(LOG_P, math.nan)
     small = REST_SHARE * max(abs(scene.gained), luck if math.isfinite(luck) else 0.0, SMALL)
     return abs(_by_all(scene, ELBO)) <= small
+
+
+def _signed_by_all(scene: Scene, term: Term) -> str:
+    """What the parameters did to it, with the lens's error where that is of any size."""
+    error = _error(scene, term)
+    text = f"{round(_by_all(scene, term), 3) + 0.0:+.3g}"
+    return f"{text} ± {error:.1g}" if error > 0.005 else text
 
 
 def _alone(scene: Scene) -> bool:

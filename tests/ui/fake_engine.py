@@ -16,10 +16,13 @@ from typing import ClassVar
 
 import msgspec
 import numpy as np
-from fake_numbers import inspected, layout, numbers
+from fake_numbers import inspected, layout, numbers, reading
 
 from tui_elbo import protocol
+from tui_elbo.accounts import Path
+from tui_elbo.bound import Bound
 from tui_elbo.records import Batch
+from tui_elbo.sightings import Sighting
 
 STEPS = 200
 
@@ -40,6 +43,7 @@ class Engine:
         self.layout = layout()
         self.told = False
         self.inspected = ""
+        self.path = Path()
 
     def say(self, event) -> None:
         self.line.sendall(protocol.frame(event))
@@ -59,6 +63,7 @@ class Engine:
 
     def restart(self) -> None:
         self.step, self.target, self.told = 0, 0, False
+        self.path = Path()
         about = (self.name, "fake.py", self.title, self.notes, 0, STEPS, "Trace_ELBO", "Adam")
         self.say(protocol.Loaded(*about, self.reference))
 
@@ -69,7 +74,36 @@ class Engine:
             self.say(protocol.NewLayout(self.layout))
             self.told = True
         self.say(protocol.rows(Batch(self.layout, first, values)))
+        for state in range(first - (first == 1), first + count):
+            self.look(state)
         self.step += count
+
+    def look(self, state: int) -> None:
+        moved = ("phi",) if state else ()
+        point = self.path.extend(state, reading(self.layout, state), ("phi",), moved=moved)
+        mean = np.array([1 - 0.8 * np.exp(-state / 40)])
+        posterior = {site.name: (mean, 0.5 * mean) for site in self.layout.sites[:-1]}
+        self.say(protocol.looked(Sighting(point, 1, 0, posterior)))
+
+    def back(self, step: int) -> None:
+        self.step = self.target = step
+        self.path = Path()
+        for state in range(step + 1):
+            moved = ("phi",) if state else ()
+            self.path.extend(state, reading(self.layout, state), ("phi",), moved=moved)
+        self.say(protocol.Rewound(self.step))
+
+    def weigh(self) -> None:
+        bound = Bound(2000, -5.0, 0.02, 0.9, -4.6, 0.03, 0.45, 0.29, 0.61, 0.697)
+        self.say(protocol.Weighed(self.step, bound))
+
+    def pull(self, since: int) -> None:
+        names = [param.name for param in self.layout.params]
+        rows = [
+            (n, "", (0.5 / (i + 1), 1.25, 0.75, 0.5, np.inf, 0.75, 0.25))
+            for i, n in enumerate(names)
+        ]
+        self.say(protocol.pulled(self.step, since, rows))
 
     def obey(self, command) -> None:
         match command:
@@ -87,13 +121,15 @@ class Engine:
             case protocol.Pause():
                 self.target = self.step
             case protocol.GoTo():
-                self.step = self.target = command.step
-                self.say(protocol.Rewound(self.step))
+                self.back(command.step)
             case protocol.Back():
-                self.step = self.target = max(0, self.step - command.count)
-                self.say(protocol.Rewound(self.step))
+                self.back(max(0, self.step - command.count))
             case protocol.Inspect():
                 self.inspected = command.name
+            case protocol.Weigh():
+                self.weigh()
+            case protocol.Pull():
+                self.pull(command.since)
         self.seq = command.seq
         self.level()
         self.inspect()

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from tui_elbo.protocol import Histogram, Inspected, Summary
+from tui_elbo.readings import OWN, Reading, Term
 from tui_elbo.records import SUMMARY, Column, Layout, ParamInfo, SiteInfo
+
+NOISE = np.random.default_rng(0).standard_normal((2, 32))
 
 
 def layout(names=("phi",), sites=("z",), note="", shapes=()) -> Layout:
@@ -60,3 +65,15 @@ def numbers(shape: Layout, step: int) -> list[float]:
             value = value / 2 if column.field == "log_p" else value
         out.append(value)
     return out
+
+
+def reading(shape: Layout, state: int) -> Reading:
+    """What the lens sees: the curves of `numbers` without their wave, and noise of its own."""
+    likelihood = np.full(32, -3.0 - 4 * math.exp(-(state + 1) / 25))
+    prior = likelihood + (1 + math.exp(-state / 40)) * 0.2 * NOISE[0]
+    log_p = likelihood + prior
+    log_q = -1.4 - math.exp(-(state + 1) / 30) + 0.1 * NOISE[1]
+    latents = [site.name for site in shape.sites if not site.observed]
+    share = [(Term(name, "log_p"), prior / len(latents)) for name in latents]
+    rows = [log_p, log_q, log_p - log_q, likelihood, prior, *(row for _, row in share)]
+    return Reading((*OWN, *(term for term, _ in share)), np.array(rows), 32)

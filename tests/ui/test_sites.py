@@ -23,7 +23,7 @@ async def test_plates_scale_and_mask_where_there_is_room():
 async def test_at_80_columns_the_terms_come_first():
     async with driven("plates") as d:
         await d.ready()
-        await d.press("n")
+        await d.press("n", "v")
         await d.shows("step 1 ", "log q", "-6.74044")
         assert "masked" not in d.text()
         d.explorer.desk.sites.focus()

@@ -7,7 +7,7 @@ import os
 import sys
 
 from tui_elbo import __version__
-from tui_elbo.cli.options import add_engine_options, parser
+from tui_elbo.cli.options import add_engine_options, parser, whole
 from tui_elbo.errors import UsageError
 from tui_elbo.scenario import find
 
@@ -39,6 +39,12 @@ def main(words: list[str]) -> int:
         "scenario", nargs="?", help="a gallery name, a path or a module; default: the gallery"
     )
     add_engine_options(options)
+    options.add_argument(
+        "--draws",
+        type=whole(0),
+        metavar="M",
+        help="of the lens; default: 256, fewer one by one; 0: no lens",
+    )
     options.add_argument("--ascii", action="store_true", help="draw without Unicode")
     options.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
     options.add_argument("--version", action="version", version=f"elbo-tui {__version__}")
@@ -73,6 +79,7 @@ def _open(chosen: argparse.Namespace) -> int:
         threads=chosen.threads,
         device=chosen.device,
         checkpoint_memory=chosen.checkpoint_memory,
+        draws=chosen.draws,
         ascii=chosen.ascii,
         memory=memory,
     )

@@ -7,7 +7,7 @@ from collections.abc import Sized
 from typing import TYPE_CHECKING
 
 from tui_elbo.accounts import Observed, Point, Share, account
-from tui_elbo.bound import bound_texts, gap_text, rough
+from tui_elbo.bound import bound_texts, gap_texts, rough
 from tui_elbo.cli.printers import ROLES
 from tui_elbo.readings import OWN, PLAYERS, Player, Term
 from tui_elbo.scene import scene
@@ -96,7 +96,9 @@ def gap(session: Session, attribution: Attribution) -> list[str]:
     bound = attribution.weigh()
     evidence = session.scenario.reference.get("log_evidence")
     if evidence is not None and (points or math.isfinite(bound.elbo)):
-        return [gap_text(float(evidence), bound.elbo, bound.elbo_error, players, points)]
+        error = bound.elbo_error
+        parts = gap_texts(float(evidence), bound.elbo, error, players, points)
+        return [("; " if points else ", ").join(parts)]
     text, *more = bound_texts(bound)
     return [", ".join([text, *more[:1]]) + "".join(f"; {one}" for one in more[1:])]
 

@@ -72,11 +72,18 @@ def sighting(event: Looked) -> Sighting:
         share_error=table[1],
         total=table[2],
         total_error=table[3],
-        blocks=parts[-1].reshape(players, IN_BLOCKS, -1) if players else np.empty((0, IN_BLOCKS, 0)),
+        blocks=parts[-1].reshape(players, IN_BLOCKS, -1)
+        if players
+        else np.empty((0, IN_BLOCKS, 0)),
     )
     moments = iter(parts[7:-1])
     posterior = {name: (next(moments), next(moments)) for name, _ in event.posterior}
     return Sighting(point, event.latents, event.points, posterior)
+
+
+def _blocks(numbers: Floats, players: int) -> Floats:
+    shape = (players, IN_BLOCKS, len(numbers) // (max(players, 1) * IN_BLOCKS))
+    return numbers.reshape(shape)
 
 
 def pulled(step: int, since: int, rows: Sequence[tuple[str, str, Sequence[float]]]) -> Pulled:

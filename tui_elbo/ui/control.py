@@ -12,12 +12,14 @@ from tui_elbo.protocol import (
     Level,
     Loaded,
     Pause,
+    Pull,
     Restart,
     Run,
     Step,
     Tune,
     Tuning,
     Watch,
+    Weigh,
 )
 
 MAX_COUNT = 999_999_999
@@ -94,6 +96,14 @@ class Control:
     def tune(self, tuning: Tuning) -> None:
         """Change settings from the next step on; a run goes on with them."""
         self.sent(self._send(Tune(tuning=tuning)))
+
+    def weigh(self) -> None:
+        """Take importance weights at the present step."""
+        self.sent(self._send(Weigh()))
+
+    def pull(self, since: int) -> None:
+        """Tell what pulls at the parameters, and how far they have come since a state."""
+        self.sent(self._send(Pull(since=since)))
 
     def taken_count(self) -> int:
         """The count that was typed, else one; it is used up."""

@@ -11,16 +11,22 @@ from textual.widget import Widget
 from tui_elbo.ui.arrange import CURVES, TABLES, Place, arrange, pages
 from tui_elbo.ui.drawing.curve import Mode
 from tui_elbo.ui.figures import changes, curves, why
+from tui_elbo.ui.gap import gap
 from tui_elbo.ui.memory import Settings
+from tui_elbo.ui.panes.accounts import AccountsPane
 from tui_elbo.ui.panes.curve import CurvePane
 from tui_elbo.ui.panes.params import ParamsPane
 from tui_elbo.ui.panes.sites import SitesPane
 from tui_elbo.ui.panes.texts import NotesPane, OutputPane
 from tui_elbo.ui.said import Why
+from tui_elbo.ui.spans import Spanning
 from tui_elbo.ui.state import Run
 from tui_elbo.ui.table import Table
 
 MODES: tuple[Mode, ...] = ("robust", "full", "log")
+
+ACCOUNTS = 4
+"""While running, the accounts are drawn at each so many-th drawing of the tables."""
 
 
 class Desk(Widget):
@@ -42,6 +48,7 @@ class Desk(Widget):
         self.places: dict[str, Place] = {}
         """Where each pane is that is shown."""
         self._silent = False
+        self._accounted = 0
         self._rearranged = rearranged
         self._curves = {
             "log_p": CurvePane("log p(x, z)", id="log_p", ascii=ascii),
@@ -49,13 +56,14 @@ class Desk(Widget):
             "elbo": CurvePane("ELBO", id="elbo", ascii=ascii, axis=True),
         }
         self.params, self.sites = ParamsPane(ascii=ascii), SitesPane(ascii=ascii)
+        self.accounts, self.spanning = AccountsPane(ascii=ascii), Spanning()
         self._why, self._output, self._notes = Why(), OutputPane(), NotesPane()
 
     def compose(self) -> ComposeResult:
         """Every pane; `rearrange` says which of them is shown."""
         yield self._why
         yield from self._curves.values()
-        yield from (self.params, self.sites, self._output, self._notes)
+        yield from (self.params, self.accounts, self.sites, self._output, self._notes)
 
     def on_mount(self) -> None:
         """Nothing is shown before there is a size."""
@@ -115,13 +123,17 @@ class Desk(Widget):
             if tables and pane.title != curve.title:  # A title costs a drawing of the whole pane.
                 pane.title = curve.title
             shown = (curve.values, 1, run.step, curve.references, cursor)
-            pane.show(*shown, marks=marks, live=live and cursor is None)
+            pane.show(*shown, marks=marks, line=curve.line, live=live and cursor is None)
         if tables:
             self._draw_tables(run, step, live=live)
 
     def _draw_tables(self, run: Run, step: int, *, live: bool) -> None:
         self.params.show(run.history, step, live=live)
         self.sites.show(run.history, step)
+        self._accounted = (self._accounted + 1) % ACCOUNTS if live else 0
+        if not self._accounted:
+            span = self.spanning.span(run, step if step < run.step else None)
+            self.accounts.show(span, gap(run, span))
         self._output.show(run.output)
         if run.loaded is not None:
             self._notes.show(run.loaded.title, run.loaded.notes)

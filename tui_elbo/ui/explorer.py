@@ -22,7 +22,7 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from tui_elbo.ui import layout
-from tui_elbo.ui.actions import Actions
+from tui_elbo.ui.actions_lens import LensActions
 from tui_elbo.ui.desk import Desk
 from tui_elbo.ui.detail import ParamView
 from tui_elbo.ui.figures import standing
@@ -33,12 +33,13 @@ from tui_elbo.ui.panes.params import ParamsPane
 from tui_elbo.ui.process import EngineProcess
 from tui_elbo.ui.prompt import Prompt, Question
 from tui_elbo.ui.said import TooSmall
+from tui_elbo.ui.sentence import SentenceLine
 from tui_elbo.ui.session import Options, Session
 from tui_elbo.ui.status import FaultLine, KeyLine, StatusLine
 from tui_elbo.ui.views import Live, View
 
 
-class Explorer(Actions):
+class Explorer(LensActions):
     """Steps a scenario and shows what moves.
 
     Args:
@@ -84,6 +85,7 @@ class Explorer(Actions):
         """The panes, and the lines at the bottom."""
         plain = self.session.options.ascii
         yield Desk(ascii=plain, rearranged=self.redraw)
+        yield SentenceLine(ascii=plain)
         yield FaultLine(ascii=plain)
         # In a container: what is shown and hidden in it has nothing else drawn again.
         with Vertical(id="bottom"):
@@ -151,6 +153,7 @@ class Explorer(Actions):
         tables = not (running and now < self._pace.tables and self._tabled)
         self.desk.draw(run, self.looking.step(run.step), tables=tables, live=running)
         if tables:
+            self.draw_sentence(now, live=running)
             self._pace.tabled(now)
             self._tabled = run.step
             self.draw_bottom()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tui_elbo.readings import OWN, Term
 from tui_elbo.records import Column, Floats, Layout
 from tui_elbo.ui.state import Run
 from tui_elbo.ui.status import Standing
@@ -29,13 +30,15 @@ class CurveOf:
     title: str
     values: Floats
     references: tuple[tuple[str, float], ...] = ()
+    line: Floats | None = None
+    """What the lens sees of it; None where there is no lens."""
 
 
 def curves(run: Run, step: int) -> list[CurveOf]:
     """The three curves, from top to bottom; names and numbers in titles are those of `step`."""
     return [
-        CurveOf("log_p", "log p(x, z)", _column(run, "log_p")),
-        CurveOf("log_q", "log q(z)", _column(run, "log_q")),
+        CurveOf("log_p", "log p(x, z)", _column(run, "log_p"), line=_seen(run, OWN[0])),
+        CurveOf("log_q", "log q(z)", _column(run, "log_q"), line=_seen(run, OWN[1])),
         _elbo(run, step),
     ]
 
@@ -66,7 +69,13 @@ def _elbo(run: Run, step: int) -> CurveOf:
     if run.loss_apart and step:
         elbo, loss = (number(_at(run, f, step), 7).strip() for f in ("elbo", "loss"))
         title = f"ELBO {elbo}, loss {loss}"
-    return CurveOf("elbo", title, values, _lines(run))
+    return CurveOf("elbo", title, values, _lines(run), _seen(run, OWN[2]))
+
+
+def _seen(run: Run, term: Term) -> Floats | None:
+    """The term's expectation as the lens sees it; None if it has seen nothing of it."""
+    values = run.sightings.values(term, run.step)
+    return values if np.isfinite(values).any() else None
 
 
 def _has(layout: Layout, field: str) -> bool:

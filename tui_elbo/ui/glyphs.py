@@ -32,6 +32,16 @@ class Glyphs:
     down: str
     bars: str
     """From low to high."""
+    error: str
+    """Before a standard error."""
+
+    def plain(self, text: str) -> str:
+        """A text of ours with the characters that are at hand."""
+        if self.dot == "·":
+            return text
+        for character, spelled in SPELLED:
+            text = text.replace(character, spelled)
+        return text
 
     def role(self, role: Role) -> str:
         """The letter of a parameter's role; blank for one that neither reads."""
@@ -39,5 +49,21 @@ class Glyphs:
         return letters.get(role, "")
 
 
-UNICODE = Glyphs("·", "…", "·", "θ", "φ", "Δ", "|∇|", "▶", "●", "○", "⚠", "◆", "↑", "↓", "▁▂▃▄▅▆▇█")
-ASCII = Glyphs("-", "~", ".", "th", "ph", "d", "|g|", ">", "*", "o", "!", "+", "^", "v", "_.-=+*#@")
+SPELLED = (
+    ("θ", "th"),
+    ("φ", "ph"),
+    ("−", "-"),
+    ("–", "-"),
+    ("±", "+-"),
+    ("‖", "||"),
+    ("k̂", "khat"),
+    ("·", "-"),
+)
+"""What stands for the letters in our own sentences."""
+
+UNICODE = Glyphs(
+    "·", "…", "·", "θ", "φ", "Δ", "|∇|", "▶", "●", "○", "⚠", "◆", "↑", "↓", "▁▂▃▄▅▆▇█", "±"
+)
+ASCII = Glyphs(
+    "-", "~", ".", "th", "ph", "d", "|g|", ">", "*", "o", "!", "+", "^", "v", "_.-=+*#@", "+-"
+)

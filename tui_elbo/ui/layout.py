@@ -33,7 +33,7 @@ CSS = "".join(
         .-aside { display: none; }
         Prompt.-asking { display: block; }
         #bottom { height: 2; }
-        &.-small { #panes, FaultLine, #bottom { display: none !important; } }
+        &.-small { #panes, SentenceLine, FaultLine, #bottom { display: none !important; } }
         &.-small TooSmall { display: block; }
     }
     """,

@@ -29,6 +29,8 @@ class Options:
     device: str | None = None
     checkpoint_memory: int = CHECKPOINT_MEMORY
     """Bytes for the states that a run can be taken back to."""
+    draws: int | None = None
+    """Of the lens; None: its own default; 0: there is none."""
     ascii: bool = False
     """Draw with ASCII characters alone."""
     memory: Memory = field(default_factory=Memory)
@@ -78,6 +80,7 @@ class Session:
                     threads=options.threads,
                     device=options.device,
                     checkpoint_memory=options.checkpoint_memory,
+                    draws=options.draws,
                 )
             )
         )

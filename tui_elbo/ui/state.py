@@ -16,19 +16,27 @@ from tui_elbo.protocol import (
     Inspected,
     Level,
     Loaded,
+    Looked,
     Met,
     NewLayout,
     Phase,
+    Pulled,
     Remark,
     Rewound,
     Rows,
     Tuned,
+    Weighed,
     batch,
+    sighting,
 )
 from tui_elbo.records import Batch, Column, Layout
+from tui_elbo.sightings import Sightings
 from tui_elbo.ui.output import Output
 
 _STEP = {field: Column("step", "", field) for field in ("loss", "elbo", "log_p", "log_q")}
+
+_KEPT = {Met: "met", Inspected: "inspected", Weighed: "weighed", Pulled: "pulled"}
+"""Events of which the newest is all that counts."""
 
 
 class Run:
@@ -57,6 +65,12 @@ class Run:
         """Why the run has stopped by itself, until it goes on."""
         self.inspected: Inspected | None = None
         """The newest word about the parameter that is looked at closely."""
+        self.sightings = Sightings()
+        """What the lens has seen."""
+        self.weighed: Weighed | None = None
+        """The newest word about importance weights."""
+        self.pulled: Pulled | None = None
+        """The newest word about what pulls at the parameters."""
         self.output = Output()
         self._layouts: dict[int, Layout] = {}
 
@@ -82,6 +96,8 @@ class Run:
                 self._rows(batch(event, self._layouts))
             case NewLayout():
                 self._layouts[event.layout.id] = event.layout
+            case Looked():
+                self.sightings.add(sighting(event))
             case Level():
                 self._level(event)
             case Loaded():
@@ -97,14 +113,12 @@ class Run:
     def _said(self, event: AnyEvent) -> None:
         """What the engine says about the run."""
         match event:
-            case Met():
-                self.met = event
+            case Met() | Inspected() | Weighed() | Pulled():
+                setattr(self, _KEPT[type(event)], event)
             case Caution():
                 self.cautions[event.kind] = event
                 if event.kind == "source":
                     self.word = event.text
-            case Inspected():
-                self.inspected = event
             case Phase():
                 self.phase = event.text
             case Fault():
@@ -132,8 +146,9 @@ class Run:
 
     def _rewound(self, step: int) -> None:
         self.history.forget_after(step)
+        self.sightings.forget_after(step)
         self.tunings = [tuned for tuned in self.tunings if tuned.step <= step]
-        self.fault = self.met = None
+        self.fault = self.met = self.weighed = self.pulled = None
 
     def _level(self, level: Level) -> None:
         self.level = level
@@ -141,7 +156,8 @@ class Run:
             self.phase = ""
 
     def _loaded(self, loaded: Loaded) -> None:
-        self.history = History()
+        self.history, self.sightings = History(), Sightings()
+        self.weighed = self.pulled = None
         self.loaded, self.fault, self.phase, self.loss_apart = loaded, None, "", False
         self.cautions = {}
         self.tunings, self.met, self.inspected = [], None, None

@@ -47,7 +47,9 @@ class Standing:
     """The scenario, the estimator, the optimiser: shown as far as there is room."""
 
 
-class _Bottom(Canvas):
+class Bottom(Canvas):
+    """Base of the lines at the bottom of the screen."""
+
     def __init__(self, *, id: str, ascii: bool) -> None:
         super().__init__(id=id)
         self.glyphs = ASCII if ascii else UNICODE
@@ -74,7 +76,7 @@ class _Bottom(Canvas):
         self.paint()
 
 
-class StatusLine(_Bottom):
+class StatusLine(Bottom):
     """`step N · elbo E · log q Q · log p P`, and at the right whether it runs."""
 
     TILES = 9
@@ -167,7 +169,7 @@ def _rate(rate: float) -> str:
     return f"{rate:.0f}/s" if rate >= 10 else f"{rate:.1f}/s"
 
 
-class FaultLine(_Bottom):
+class FaultLine(Bottom):
     """What went wrong, where, and what to do, in two lines; none when all is well."""
 
     def __init__(self, *, id: str = "fault", ascii: bool = False) -> None:
@@ -210,7 +212,7 @@ def fault_texts(fault: Fault | None, dead: str, glyphs: Glyphs) -> tuple[str, st
     return safe(fault.what), safe(fault.where), todo
 
 
-class KeyLine(_Bottom):
+class KeyLine(Bottom):
     """The keys, or for a moment a word in answer to one."""
 
     def __init__(self, *, id: str = "keys", ascii: bool = False) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.events import Blur, Focus, Resize
+from textual.geometry import Region
 
 from tui_elbo.ui.canvas import Canvas, Line
 from tui_elbo.ui.glyphs import ASCII, UNICODE
@@ -51,6 +52,7 @@ class Table(Canvas, can_focus=True):
         self._heading, self._empty, self._title, self._filter = name, empty, "", ""
         self._planned = -1
         self._widths_planned: Sequence[int] = ()
+        self._entitling = False
 
     # What a subclass gives.
 
@@ -126,7 +128,21 @@ class Table(Canvas, can_focus=True):
         title = title if self.glyphs is UNICODE else title.replace("──", "--")
         if self._title != title:
             self._title = title
+            self._entitling = True
             self.border_title = Content(title)
+            self._entitling = False
+
+    def refresh(
+        self,
+        *regions: Region,
+        repaint: bool = True,
+        layout: bool = False,
+        recompose: bool = False,
+    ) -> Self:
+        """Draw again; of a new title the row that it is in, where Textual would draw everything."""
+        if self._entitling:
+            regions = (Region(-1, -1, self.outer_size.width, 1),)
+        return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
 
     def _window(self, room: int) -> tuple[list[Line], int]:
         """The lines of the rows from `top` on, and how many rows that are."""

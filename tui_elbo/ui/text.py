@@ -92,3 +92,12 @@ def signed(value: float | None, width: int, digits: int = 6, none: str = "·") -
     if value is None or not value > 0:
         return number(value, width, digits, none)
     return ("+" + number(value, width - 1, digits).lstrip()).rjust(width)
+
+
+def nats(value: float, width: int) -> str:
+    """A signed number of nats in exactly `width` cells: three decimals as long as they fit."""
+    for decimals in (3, 2, 1, 0):
+        text = f"{value + 0.0:+.{decimals}f}"
+        if len(text) <= width:
+            return text.rjust(width)
+    return signed(value, width)

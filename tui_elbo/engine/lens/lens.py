@@ -72,9 +72,7 @@ class Lens:
         self._readings = 0
         self._give_way: Callable[[], bool] = _never
 
-    def see(
-        self, state: State | None = None, give_way: Callable[[], bool] | None = None
-    ) -> Sight:
+    def see(self, state: State | None = None, give_way: Callable[[], bool] | None = None) -> Sight:
         """What model and guide say at a parameter state.
 
         Args:

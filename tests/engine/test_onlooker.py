@@ -1,0 +1,225 @@
+"""The engine takes lens points: where, how often, and without a trace in the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from tests.engine.client import Client, engine
+from tests.engine.sources import SMALL, small, write
+from tests.engine.test_server import untimed
+from tui_elbo.engine import onlooker
+from tui_elbo.engine.attribution import Attribution
+from tui_elbo.engine.driver import Driver
+from tui_elbo.engine.lens import GaveWay
+from tui_elbo.engine.session import Session
+from tui_elbo.protocol import (
+    AnyEvent,
+    Back,
+    Event,
+    GoTo,
+    Load,
+    Looked,
+    Pull,
+    Pulled,
+    Restart,
+    Run,
+    Step,
+    Weigh,
+    Weighed,
+    batch,
+    sighting,
+)
+from tui_elbo.records import StepRecord
+from tui_elbo.sightings import Sighting, Sightings
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Client]:
+    with engine() as client:
+        yield client
+
+
+def looked(client: Client, state: int) -> list[Sighting]:
+    """Every sighting since the load, up to that of this state."""
+    if not any(isinstance(event, Looked) and event.state == state for event in client.seen):
+        client.until(Looked, lambda event: event.state == state)
+    return [sighting(event) for event in client.seen if isinstance(event, Looked)]
+
+
+def test_by_hand_each_state_is_looked_at_and_step_0_is_the_first(
+    client: Client, tmp_path: Path
+) -> None:
+    client.load(write(tmp_path, SMALL))
+    for count in (1, 1, 4):
+        client.ask(Step(count=count))
+    seen = looked(client, 6)
+    assert [one.state for one in seen] == list(range(7))
+    assert [one.point.since for one in seen] == [0, 0, 1, 2, 3, 4, 5]
+    # The row of a step is told before the look at it.
+    rows, looks = ([type(e).__name__ for e in client.seen].index(n) for n in ("Rows", "Looked"))
+    assert rows < looks
+
+
+@pytest.mark.parametrize("draws", [None, 0])
+def test_the_lens_changes_nothing_of_the_run(draws: int | None, tmp_path: Path) -> None:
+    """Bit for bit the records of a session without any lens, by hand, running, there and back."""
+    path = write(tmp_path, SMALL)
+    events: list[AnyEvent] = []
+    driver = Driver(events.append)  # type: ignore[arg-type]
+    for command in (
+        Load(target=str(path), draws=draws),
+        Step(count=7),
+        Run(until=60),
+        Back(count=5),
+        Step(count=3),
+        GoTo(step=20),
+        Run(until=80),
+    ):
+        driver.carry_out(command)
+        while driver.busy:
+            driver.work()
+    assert any(isinstance(event, Looked) for event in events) == (draws is None)
+    records = recorded(events)
+    session = Session(str(path))
+    told = [record for one in session.advance(80) for record in one.records()]
+    assert untimed(records[-60:]) == untimed(told[20:])
+    assert untimed(records[:60]) == untimed(told[:60])
+
+
+def recorded(events: list[AnyEvent]) -> list[StepRecord]:
+    layouts = {e.layout.id: e.layout for e in events if type(e).__name__ == "NewLayout"}  # type: ignore[union-attr]
+    rows = [event for event in events if type(event).__name__ == "Rows"]
+    return [record for one in rows for record in batch(one, layouts).records()]  # type: ignore[arg-type]
+
+
+def test_going_back_drops_later_points_and_a_restart_all(client: Client, tmp_path: Path) -> None:
+    client.load(write(tmp_path, SMALL))
+    client.ask(Step(count=6))
+    first = looked(client, 6)
+    client.ask(GoTo(step=3))
+    client.ask(Step(count=1))
+    client.until(Looked, lambda event: event.state == 4)
+    kept = Sightings()
+    for one in looked(client, 4):
+        kept.add(one)
+    assert [one.state for one in kept] == [0, 1, 2, 3, 4]
+    assert np.array_equal(kept.at(4).point.total, first[4].point.total)  # type: ignore[union-attr]
+    client.ask(Restart())
+    client.ask(Step())
+    again = looked(client, 1)
+    assert [one.state for one in again] == [0, 1]
+    assert np.array_equal(again[1].point.total, first[1].point.total)
+
+
+def test_where_a_run_stops_it_is_looked_at(client: Client, tmp_path: Path) -> None:
+    client.load(write(tmp_path, SMALL))
+    client.ask(Run(until=123))
+    seen = looked(client, 123)
+    assert seen[0].state == 0
+    assert len(seen) < 123
+
+
+def test_a_look_that_lasts_gives_way_to_commands(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(onlooker, "PATIENCE", 0.0)
+    waits = [False]
+    events: list[Event] = []
+    driver = Driver(events.append, lambda: waits[0])
+    driver.carry_out(Load(target=str(write(tmp_path, SMALL))))
+    driver.carry_out(Step())
+    waits[0] = True
+    for _ in range(3):
+        driver.work()
+    assert not [event for event in events if isinstance(event, Looked)]
+    assert driver.busy, "the look is still due"
+    waits[0] = False
+    driver.work()
+    assert [event.state for event in events if isinstance(event, Looked)] == [0, 1]
+    assert not driver.busy
+
+
+def test_a_look_that_was_broken_off_has_changed_nothing(tmp_path: Path) -> None:
+    def points(*, broken: bool) -> list[bytes]:
+        session = Session("learned_prior")
+        attribution = Attribution(session, 32)
+        found = []
+        for step in range(3):
+            attribution.learn(session.advance(1))
+            asked = iter([False] * step)
+            if broken:
+                with pytest.raises(GaveWay):
+                    attribution.point(lambda asked=asked: next(asked, True))
+            found.append(attribution.point() if step else attribution.begin())
+        attribution.close()
+        return [point.total.tobytes() for point in found]
+
+    assert points(broken=True) == points(broken=False)
+
+
+def test_who_in_particular_and_weights_are_told_when_asked(client: Client, tmp_path: Path) -> None:
+    client.load("fixed_mean_guide")
+    client.send(Weigh())
+    client.ask(Pull())
+    assert not [event for event in client.seen if isinstance(event, Weighed | Pulled)]
+    client.ask(Step(count=5))
+    looked(client, 5)
+    client.send(Weigh(draws=500))
+    weighed = client.until(Weighed)
+    assert (weighed.step, weighed.bound.draws) == (5, 500)
+    assert weighed.bound.elbo < weighed.bound.value < 0.1
+    client.send(Pull(since=3))
+    pulled = client.until(Pulled)
+    assert (pulled.step, pulled.since, pulled.names, pulled.reasons) == (5, 3, ("phi",), ("",))
+    change, p, _, q, q_snr, elbo, _ = np.frombuffer(pulled.data).tolist()
+    # φ = exp(u): d/du of E log q is −1 for every draw.
+    values = [record.params["phi"].value for record in client.records()]
+    assert change == pytest.approx(np.log(values[4] / values[2]), rel=1e-4)
+    assert (q, q_snr) == (pytest.approx(1.0, abs=1e-5), np.inf)
+    assert elbo == pytest.approx(1.0 - p, abs=1e-6)
+
+
+def test_a_lens_that_sees_nothing_is_told_so_and_the_run_goes_on(
+    client: Client, tmp_path: Path
+) -> None:
+    client.load(write(tmp_path, small(guide="assert torch.is_grad_enabled(), 'training only'")))
+    client.ask(Step(count=2))
+    seen = looked(client, 2)
+    assert all(one.blind for one in seen)
+    assert "the lens sees nothing: AssertionError: training only" in seen[-1].point.note
+    assert client.faults() == []
+
+
+def test_a_model_that_exits_under_the_lens_does_not_end_the_engine(
+    client: Client, tmp_path: Path
+) -> None:
+    client.load(write(tmp_path, small(guide="torch.is_grad_enabled() or exit(3)")))
+    assert client.ask(Step(count=2)).step == 2
+    assert looked(client, 2)[-1].blind
+
+
+def test_points_travel_as_they_are() -> None:
+    session = Session("learned_prior")
+    attribution = Attribution(session, 32)
+    attribution.learn(session.advance(1))
+    attribution.begin()
+    point = attribution.point()
+    attribution.close()
+    from tui_elbo.protocol import looked as event_of
+
+    seen = Sighting(point, 1, 0, attribution.posterior)
+    event = msgspec.msgpack.decode(msgspec.msgpack.encode(event_of(seen)), type=AnyEvent)
+    back = sighting(event)
+    for name in ("value", "error", "spread", "share", "share_error", "total", "total_error"):
+        assert np.array_equal(getattr(back.point, name), getattr(point, name), equal_nan=True)
+    assert np.array_equal(back.point.blocks, point.blocks)
+    assert (back.point.terms, back.point.players) == (point.terms, point.players)
+    assert back.posterior.keys() == seen.posterior.keys()
+    for name, (mean, sd) in seen.posterior.items():
+        assert np.array_equal(back.posterior[name][0], mean)
+        assert np.array_equal(back.posterior[name][1], sd)
