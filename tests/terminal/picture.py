@@ -19,31 +19,47 @@ import msgspec
 
 from tests.ui.driving import refit
 from tui_elbo import protocol
-from tui_elbo.protocol import AnyEvent, Decoder, Event, Hello, Level, Load, Loaded, Remark, Step
+from tui_elbo.protocol import (
+    AnyEvent,
+    Decoder,
+    Event,
+    Hello,
+    Level,
+    Load,
+    Loaded,
+    Looked,
+    Remark,
+    Step,
+)
 from tui_elbo.ui.app import ElboApp
 from tui_elbo.ui.explorer import Explorer
 from tui_elbo.ui.session import Options
 
 HERE = Path(__file__).parent
 RECORDING, PICTURE = HERE / "no_theta.frames", HERE / "screen.svg"
-STEPS, SIZE = 400, (100, 30)
+STEPS, EVERY, SIZE = 400, 10, (100, 30)
 
 
 def recorded() -> list[Event]:
-    """What the engine tells of the first 400 steps, now."""
+    """What the engine tells of the first 400 steps, now; of the lens each tenth point."""
     ours, theirs = socket.socketpair()
     argv = [sys.executable, "-P", "-m", "tui_elbo.engine", str(theirs.fileno())]
     with subprocess.Popen(argv, pass_fds=[theirs.fileno()]), ours:
         theirs.close()
-        for command in (Load(seq=1, target="no_theta"), Step(seq=2, count=STEPS)):
-            ours.sendall(protocol.frame(command))
         decoder: Decoder[AnyEvent] = Decoder(AnyEvent)
         events: list[Event] = []
-        while True:
-            for event in decoder.feed(ours.recv(65536)):
-                events.append(event)
-                if isinstance(event, Level) and event.step == STEPS and event.state == "paused":
-                    return [_anywhere(one) for one in events if not isinstance(one, Remark)]
+        ours.sendall(protocol.frame(Load(seq=1, target="no_theta")))
+        for step in range(EVERY, STEPS + 1, EVERY):
+            ours.sendall(protocol.frame(Step(seq=2, count=EVERY)))
+            while not any(isinstance(one, Looked) and one.state == step for one in events):
+                events += decoder.feed(ours.recv(65536))
+        return [_anywhere(one) for one in events if _kept(one)]
+
+
+def _kept(event: Event) -> bool:
+    if isinstance(event, Looked):
+        return event.state % EVERY == 0 or event.state == STEPS - 1
+    return not isinstance(event, Remark)
 
 
 def _anywhere(event: Event) -> Event:

@@ -7,11 +7,32 @@ import sysconfig
 import traceback
 from pathlib import Path
 
+from tui_elbo.errors import ElboError
+
 _LIBRARY = sysconfig.get_path("stdlib") + os.sep
 _OURS = str(Path(__file__).parents[1]) + os.sep
 
 MAX_MESSAGE, MAX_TRACE = 500, 100_000
 """Characters of an error's message and of its traceback that are kept."""
+
+
+def interrupted(
+    error: KeyboardInterrupt, own: Path | None, step: int | None, *, looking: bool
+) -> ElboError:
+    """What was interrupted.
+
+    Args:
+        error: as it was caught.
+        own: the scenario's own folder.
+        step: at which the run stands; None if none does.
+        looking: whether it was the lens that ran the person's code.
+    """
+    what, todo = "loading was interrupted", "R loads it again"
+    if step is not None:
+        what = "the lens was interrupted" if looking else f"step {step + 1} was interrupted"
+        todo = f"the run stays at step {step}; e shows where it was"
+    where = "" if own is None else place(error, own)
+    return ElboError(what, where=where, todo=todo, trace=trimmed(error))
 
 
 def _own_frames(error: BaseException) -> list[traceback.FrameSummary]:

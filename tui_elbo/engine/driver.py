@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from tui_elbo.conditions import Condition, parse
-from tui_elbo.engine.blame import place, said, trimmed
+from tui_elbo.engine.blame import interrupted, said, trimmed
 from tui_elbo.engine.due import Always, Budget
 from tui_elbo.engine.onlooker import Onlooker
 from tui_elbo.engine.session import Session
@@ -119,7 +119,9 @@ class Driver:
         try:
             act(*args)
         except KeyboardInterrupt as error:
-            self._failed("interrupted", self._told_interrupt(error))
+            step = None if self._session is None else self._session.steps_taken
+            looking = self._onlooker.looking
+            self._failed("interrupted", interrupted(error, self._own, step, looking=looking))
         except UsageError as error:
             self._failed("refused" if self._session is not None else "load", error)
         except ElboError as error:
@@ -288,14 +290,6 @@ class Driver:
         what = error.what[:MAX_TEXT]
         self._send(Fault(what, error.where, error.todo, error.trace, step, kind))
         self._level()
-
-    def _told_interrupt(self, error: KeyboardInterrupt) -> ElboError:
-        session, what, todo = self._session, "loading was interrupted", "R loads it again"
-        if session is not None:
-            what = f"step {session.steps_taken + 1} was interrupted"
-            todo = f"the run stays at step {session.steps_taken}; e shows where it was"
-        where = "" if self._own is None else place(error, self._own)
-        return ElboError(what, where=where, todo=todo, trace=trimmed(error))
 
     def _level(self, state: str = "") -> None:
         if not state:

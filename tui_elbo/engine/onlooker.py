@@ -42,6 +42,8 @@ class Onlooker:
     def __init__(self, send: Callable[[Event], None], waiting: Callable[[], bool]) -> None:
         self.owed = False
         """Whether a look is due at the step at which the session stands."""
+        self.looking = False
+        """Whether it was looking when an interrupt came."""
         self._send, self._waiting = send, waiting
         self._attribution: Attribution | None = None
 
@@ -83,6 +85,7 @@ class Onlooker:
         """
         if self._attribution is None:
             return
+        self.looking = False
         self._attribution.learn(batches)
         self._free = not by_hand
         self._budget.took(0.0, seconds)
@@ -109,12 +112,14 @@ class Onlooker:
         attribution, self.owed = self._attribution, False
         if attribution is None:
             return
+        self.looking = True
         try:
             if self._last < 0:
                 self._tell(attribution, attribution.begin(give_way))
             self._tell(attribution, attribution.point(give_way))
+            self.looking = False
         except GaveWay:
-            self.owed = True
+            self.owed, self.looking = True, False
         finally:
             cost = time.perf_counter() - began
             if self._free:
