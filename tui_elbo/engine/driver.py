@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from tui_elbo.conditions import Condition, parse
 from tui_elbo.engine.blame import interrupted, said, trimmed
@@ -60,6 +60,7 @@ class Driver:
         """Whether there are steps to take."""
         self._send = send
         self._teller = Teller(send)
+        self.warned = self._teller.warned
         self._session: Session | None = None
         self._load: Load | None = None
         self._own: Path | None = None
@@ -101,18 +102,6 @@ class Driver:
             self._session.interrupt()
         if self._loading or (self._session is not None and self._session.stepping):
             raise KeyboardInterrupt
-
-    def warned(  # noqa: PLR0917 - the signature is that of `warnings.showwarning`
-        self,
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,
-        lineno: int,
-        file: TextIO | None = None,  # noqa: ARG002
-        line: str | None = None,  # noqa: ARG002
-    ) -> None:
-        """Pass a warning on to the terminal."""
-        self._teller.remark(f"{message} ({filename}:{lineno})", category.__name__)
 
     def _guarded(self, act: Callable[..., None], *args: Any) -> None:
         """Do something that may run the person's code, and tell what goes wrong."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TextIO
 
 from tui_elbo import protocol
 from tui_elbo.engine.describe import estimator, optimizer, plain
@@ -77,3 +78,15 @@ class Teller:
             self.send(Remark(text[:MAX_TEXT], source))
         elif self._remarks == MAX_REMARKS:
             self.send(Remark("further warnings are left out", "elbo-tui"))
+
+    def warned(  # noqa: PLR0917 - the signature is that of `warnings.showwarning`
+        self,
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,  # noqa: ARG002
+        line: str | None = None,  # noqa: ARG002
+    ) -> None:
+        """A warning; takes the place of `warnings.showwarning`."""
+        self.remark(f"{message} ({filename}:{lineno})", category.__name__)
