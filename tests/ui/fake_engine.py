@@ -41,6 +41,7 @@ class Engine:
         self.step = self.seq = 0
         self.target: int | None = 0
         self.layout = layout()
+        self.points: list[str] = []
         self.told = False
         self.inspected = ""
         self.path = Path()
@@ -120,6 +121,8 @@ class Engine:
                 self.tune(command.tuning)
             case protocol.Pause():
                 self.target = self.step
+            case protocol.Break():
+                self.points = [point.text for point in command.points if not point.held]
             case protocol.GoTo():
                 self.back(command.step)
             case protocol.Back():
@@ -154,7 +157,12 @@ class Engine:
     def work(self) -> None:
         """What is done between two looks at the queue."""
         room = 10 if self.target is None else min(10, self.target - self.step)
-        self.rows(room)
+        if self.points and self.step < 7:
+            self.rows(7 - self.step)
+            self.target = self.step
+            self.say(protocol.Met(7, f"{self.points[0]}, said the engine"))
+        else:
+            self.rows(room)
         self.level()
         self.inspect()
 

@@ -7,17 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tui_elbo.conditions import Condition, parse
+from tui_elbo.conditions import parse
 from tui_elbo.engine.blame import interrupted, said, trimmed
 from tui_elbo.engine.due import Always, Budget
 from tui_elbo.engine.onlooker import Onlooker
 from tui_elbo.engine.session import Session
 from tui_elbo.engine.shared import warm_up
+from tui_elbo.engine.stops import Stops
 from tui_elbo.engine.telling import MAX_TEXT, Teller
 from tui_elbo.errors import ElboError, UsageError
 from tui_elbo.protocol import (
     AnyCommand,
     Back,
+    Break,
     Event,
     Fault,
     GoTo,
@@ -37,7 +39,6 @@ from tui_elbo.protocol import (
     Watch,
     Weigh,
 )
-from tui_elbo.records import Batch, Column, Layout
 from tui_elbo.scenario import find
 
 BURST_STEPS, BURST_SECONDS = 2000, 0.05
@@ -67,7 +68,9 @@ class Driver:
         self._loading = False
         self._target: int | None = None
         self._rate, self._seq = 0.0, 0
-        self._until: Condition | None = None
+        self._by_hand = False
+        """Whether the steps to take were asked for one by one."""
+        self._stops = Stops()
         self._watched: frozenset[str] = frozenset()
         self._onlooker = Onlooker(send, waiting)
 
@@ -144,6 +147,9 @@ class Driver:
             case Watch():
                 self._watched = frozenset(command.names)
                 self._watch(session)
+            case Break():
+                self._stops.put(command.points)
+                self._watch(session)
             case Inspect():
                 session.wanted.inspected = command.name
             case Tune():
@@ -157,15 +163,12 @@ class Driver:
                 self._onlooker.answer(command)
 
     def _run(self, session: Session, command: Run) -> None:
-        self._until = None if command.condition is None else parse(command.condition)
-        if self._until is not None and self._teller.layout is not None:
-            self._until.check(self._teller.layout)
+        condition = None if command.condition is None else parse(command.condition)
+        self._stops.condition = condition
+        if condition is not None and self._teller.layout is not None:
+            condition.check(self._teller.layout)
+        self._target, session.due, self._by_hand = command.until, Budget(), False
         self._watch(session)
-        self._target, session.due = command.until, Budget()
-        if self._until is not None:
-            session.until = self._until.met
-            if self._until.reads_params:
-                session.due = Always()
         self.running = self._target is None or self._target > session.steps_taken
 
     def _stop(self) -> None:
@@ -176,23 +179,21 @@ class Driver:
     def _add_steps(self, session: Session, count: int) -> None:
         self._onlooker.asked()
         self._target = self._will_stand_at(session) + count
-        self._until = session.until = None
+        self._stops.condition = None
+        self.running, session.due, self._by_hand = True, Always(), True
         self._watch(session)
-        self.running, session.due = True, Always()
 
     def _watch(self, session: Session) -> None:
-        """Record whole what the person watches, and what the condition reads."""
-        read = frozenset() if self._until is None else self._until.params
-        session.wanted.watched = self._watched | read
+        """Record whole what the person watches, and stop where there is something to stop for."""
+        session.wanted.watched = self._watched | self._stops.params
+        session.until = self._stops.meets
+        if self._stops.reads_params:
+            session.due = Always()
 
     def _will_stand_at(self, session: Session) -> int:
         """The step at which the steps that were asked for one by one end."""
-        by_hand = self.running and self._by_hand(session)
-        return self._target if by_hand and self._target is not None else session.steps_taken
-
-    def _by_hand(self, session: Session) -> bool:
-        """Whether the steps being taken were asked for one by one."""
-        return isinstance(session.due, Always) and self._until is None
+        by_hand = self.running and self._by_hand and self._target is not None
+        return self._target or 0 if by_hand else session.steps_taken
 
     def _back(self, session: Session, count: int) -> None:
         step = max(0, self._will_stand_at(session) - count)
@@ -250,7 +251,7 @@ class Driver:
             return
         begin, before = time.perf_counter(), session.steps_taken
         left = BURST_STEPS if self._target is None else self._target - before
-        by_hand = self._by_hand(session)
+        by_hand = self._by_hand
         most = 1 if by_hand and self._onlooker.each else BURST_STEPS
         batches = session.advance(min(left, most), BURST_SECONDS)
         self._teller.rows(batches)
@@ -261,9 +262,9 @@ class Driver:
         self._rate = rate if self._rate == 0 else 0.8 * self._rate + 0.2 * rate
         if self._target is not None and session.steps_taken >= self._target:
             self._stop()
-        if session.met and self._until is not None:
+        if session.met:
             self._stop()
-            self._send(Met(session.steps_taken, self._until.describe(*_newest(batches[-1]))))
+            self._send(Met(session.steps_taken, self._stops.found))
         if session.non_finite is not None:
             todo = "n takes the next step all the same, r restarts"
             self._failed("nonfinite", ElboError(str(session.non_finite), todo=todo))
@@ -289,10 +290,3 @@ class Driver:
         rate = self._rate if self.running else 0.0
         target = self._target if self.running else None
         self._send(Level(state, step, target, rate, self._seq, kept))
-
-
-def _newest(batch: Batch) -> tuple[Layout, int, Callable[[Column], float]]:
-    """The newest step, as a condition asks for it."""
-    layout = batch.layout
-    step = batch.first + batch.steps - 1
-    return layout, step, lambda column: float(batch.values[layout.index[column], -1])

@@ -12,6 +12,8 @@ wishes are already part of what it is told.
 from tui_elbo.protocol.commands import (
     AnyCommand,
     Back,
+    Break,
+    Breakpoint,
     Command,
     GoTo,
     Inspect,
@@ -58,6 +60,8 @@ __all__ = [
     "AnyCommand",
     "AnyEvent",
     "Back",
+    "Break",
+    "Breakpoint",
     "Caution",
     "Command",
     "Decoder",

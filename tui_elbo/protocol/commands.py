@@ -112,6 +112,32 @@ class Pull(Command, frozen=True, kw_only=True):
     """The state from which on the changes are counted."""
 
 
+class Breakpoint(msgspec.Struct, frozen=True):
+    """Where runs are to stop, in the language of `tui_elbo.breakpoints`."""
+
+    text: str
+    held: bool = False
+    """Whether it holds at the step at which the run stands: it then stops where it does anew."""
+
+
+class Break(Command, frozen=True, kw_only=True):
+    """Stop, from now on, on steps at which one of these comes to hold, and for no others."""
+
+    points: tuple[Breakpoint, ...]
+
+
 AnyCommand: TypeAlias = (
-    Load | Step | Run | Pause | Restart | GoTo | Back | Tune | Watch | Inspect | Weigh | Pull
+    Load
+    | Step
+    | Run
+    | Pause
+    | Restart
+    | GoTo
+    | Back
+    | Tune
+    | Watch
+    | Inspect
+    | Weigh
+    | Pull
+    | Break
 )

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 
 from tui_elbo.protocol import (
     Back,
+    Break,
+    Breakpoint,
     Command,
     GoTo,
     Inspect,
@@ -92,6 +94,10 @@ class Control:
         """Have everything told about this parameter; empty for none any more."""
         self._inspected = name
         self.sent(self._send(Inspect(name=name)))
+
+    def break_at(self, points: tuple[Breakpoint, ...]) -> None:
+        """Stop at these breakpoints from now on."""
+        self.sent(self._send(Break(points=points)))
 
     def tune(self, tuning: Tuning) -> None:
         """Change settings from the next step on; a run goes on with them."""

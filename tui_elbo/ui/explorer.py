@@ -23,6 +23,7 @@ from textual.widget import Widget
 
 from tui_elbo.ui import layout
 from tui_elbo.ui.actions_lens import LensActions
+from tui_elbo.ui.actions_time import TimeActions
 from tui_elbo.ui.desk import Desk
 from tui_elbo.ui.detail import ParamView
 from tui_elbo.ui.figures import standing
@@ -39,7 +40,7 @@ from tui_elbo.ui.status import FaultLine, KeyLine, StatusLine
 from tui_elbo.ui.views import Live, View
 
 
-class Explorer(LensActions):
+class Explorer(LensActions, TimeActions):
     """Steps a scenario and shows what moves.
 
     Args:

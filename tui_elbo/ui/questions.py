@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from tui_elbo import breakpoints
 from tui_elbo.conditions import parse
 from tui_elbo.errors import UsageError
 from tui_elbo.protocol import Tuning
@@ -29,6 +30,12 @@ def until(run: Run, go: Callable[[int | None, str], None]) -> Question:
     hint = f"a step (500) or a condition: {EXAMPLES}"
     words = _words(run.history.layout)
     return Question("run until", hint, lambda text: go(*goal(text, run)), words)
+
+
+def breakpoint_at(run: Run, add: Callable[[str], None]) -> Question:
+    """Asks for a breakpoint, and hands it on."""
+    words = [*breakpoints.WORDS, *_words(run.history.layout)]
+    return Question("break at", f"such as {breakpoints.EXAMPLES}", add, words)
 
 
 def tune(run: Run, go: Callable[[Tuning], None]) -> Question:

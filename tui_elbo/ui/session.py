@@ -13,6 +13,7 @@ from tui_elbo.scenario import CHECKPOINT_MEMORY
 from tui_elbo.ui.control import Control
 from tui_elbo.ui.link import Link
 from tui_elbo.ui.memory import Memory
+from tui_elbo.ui.points import Points
 from tui_elbo.ui.process import EngineProcess, spawn
 from tui_elbo.ui.state import Run
 
@@ -58,6 +59,8 @@ class Session:
         self.target, self.options = target, options
         self.run = Run()
         self.control = Control(self._send)
+        self.points = Points()
+        """The breakpoints; they outlive an engine."""
         self.link: Link | None = None
         self._post, self._changed = post, changed
 
@@ -84,6 +87,10 @@ class Session:
                 )
             )
         )
+
+    def tell_points(self) -> None:
+        """Tell the engine which breakpoints are on."""
+        self.control.break_at(self.points.sent(self.run))
 
     def reload(self) -> None:
         """Load the scenario in a fresh engine; the history stays on the screen until it stands."""
@@ -131,6 +138,8 @@ class Session:
                 self.run.apply(event)
                 if isinstance(event, Loaded):
                     self.control.loaded(event)
+                    if self.points.all:
+                        self.tell_points()
                 elif isinstance(event, Level):
                     self.control.level(event)
         except ProtocolError as error:

@@ -1,0 +1,63 @@
+"""Breakpoints in the engine: runs stop on the step, say why, and go on from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.engine.client import Client, engine
+from tui_elbo.protocol import Back, Break, Breakpoint, Fault, Met, Run, Step
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Client]:
+    with engine() as one:
+        yield one
+
+
+@pytest.fixture
+def client(shared: Client) -> Client:
+    shared.load("no_theta")
+    return shared
+
+
+def met(client: Client) -> list[Met]:
+    return [event for event in client.seen if isinstance(event, Met)]
+
+
+def points(*texts: str) -> Break:
+    return Break(points=tuple(Breakpoint(text) for text in texts))
+
+
+def test_a_run_stops_on_the_step_and_says_why(client: Client) -> None:
+    client.ask(points('params["loc"] > -2.9', "step == 17", 'sign params["loc"]'))
+    client.ask(Run(until=400))
+    client.ask(Run(until=400))
+    client.ask(Step(count=300))
+    loc = [record.params["loc"].value for record in client.records()]
+    above = next(i for i, value in enumerate(loc, 1) if value > -2.9)
+    sign = next(i for i, value in enumerate(loc, 1) if value > 0)
+    told = met(client)
+    assert sorted([above, 17, sign]) == [event.step for event in told]
+    text = {event.step: event.text for event in told}
+    assert text[above] == f'params["loc"] = {loc[above - 1]:.6g} > -2.9'
+    assert text[sign] == f'params["loc"] = {loc[sign - 1]:.6g} > 0, and was below'
+    assert len(loc) == sign
+
+
+def test_one_that_holds_already_stops_where_it_does_anew(client: Client) -> None:
+    client.ask(Step(count=20))
+    client.ask(Break(points=(Breakpoint("step > 5", held=True),)))
+    assert client.ask(Run(until=40)).step == 40
+    client.ask(Back(count=38))
+    assert client.ask(Run(until=40)).step == 6
+    client.ask(points())
+    assert client.ask(Run(until=40)).step == 40
+
+
+def test_what_is_no_breakpoint_is_refused(client: Client) -> None:
+    client.ask(points("falls far"))
+    (fault,) = [event for event in client.seen if isinstance(event, Fault)]
+    assert (fault.kind, fault.step) == ("refused", 0)
+    assert client.ask(Step(count=3)).step == 3

@@ -1,0 +1,144 @@
+"""Breakpoints: read, asked step by step and about a whole history, with the same answers."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from tests.condition_data import layout_of
+from tui_elbo.breakpoints import Stop, last_held, stop_at, told
+from tui_elbo.errors import UsageError
+from tui_elbo.history import History
+from tui_elbo.records import Batch, Column
+
+STEPS = 300
+PHI = Column("param", "phi", "value[0]")
+
+
+def history(seed: int = 0) -> History:
+    """A run with a fall, sign changes, a parameter that stands still, and a NaN here and there."""
+    rng = np.random.default_rng(seed)
+    elbo = rng.normal(-5.0, 1.0, STEPS)
+    elbo[[100, 200]] = -20.0, math.nan
+    update = np.abs(rng.normal(size=STEPS))
+    update[120:160] = 0.0
+    grad = np.abs(rng.normal(size=STEPS))
+    grad[250] = math.inf
+    found = {
+        Column("step", "", "elbo"): elbo,
+        PHI: np.sin(np.arange(STEPS) / 9.0) + 0.5 * (np.arange(STEPS) > 150),
+        Column("param", "phi", "grad_norm"): grad,
+        Column("param", "phi", "update_norm"): update,
+    }
+    made = History()
+    layout = layout_of(found)
+    for first in (1, 101):
+        part = np.array(list(found.values()))[:, first - 1 : first + 99 if first == 1 else STEPS]
+        made.append(Batch(layout, first, part))
+    return made
+
+
+def asked(stop: Stop, run: History, first: int = 1, last: int = STEPS) -> list[bool]:
+    layout = run.layout_at(1)
+    return [
+        stop.met(layout, step, lambda c, s=step: float(run.values(c)[s - 1]))  # type: ignore[misc]
+        for step in range(first, last + 1)
+    ]
+
+
+EVERY = [
+    "nonfinite",
+    "nonfinite except phi",
+    "falls 3",
+    'sign params["phi"]',
+    'sign params["phi"] - 0.2',
+    "still 5",
+    "still 40 phi",
+    "elbo > -3",
+    "grad_norm > 2",
+]
+
+
+@pytest.mark.parametrize("text", EVERY)
+def test_asked_step_by_step_it_says_what_it_says_of_a_history(text: str) -> None:
+    run = history()
+    found = stop_at(text).holds_in(run)
+    assert 0 < found.sum() < STEPS / 2
+    assert asked(stop_at(text), run) == found.tolist()
+
+
+@pytest.mark.parametrize("text", EVERY)
+def test_after_going_back_it_says_the_same_again(text: str) -> None:
+    run, stop = history(), stop_at(text)
+    found = stop.holds_in(run).tolist()
+    asked(stop, run, last=210)
+    for to in (130, 60, 205, 0):
+        assert asked(stop, run, first=to + 1, last=210) == found[to:210]
+
+
+def test_where_each_of_them_holds() -> None:
+    run = history()
+
+    def steps(text: str) -> list[int]:
+        return (np.flatnonzero(stop_at(text).holds_in(run)) + 1).tolist()
+
+    assert steps("nonfinite") == [201, 251]
+    assert steps("nonfinite except phi") == [201]
+    assert 101 in steps("falls 3")
+    assert steps("falls 10") == [101]
+    assert steps("still 40") == [160]
+    assert steps("still 41") == []
+    phi = run.values(PHI)
+    signs = np.sign(phi[1:]) != np.sign(phi[:-1])
+    assert steps('sign params["phi"]') == [at + 2 for at in np.flatnonzero(signs) if at > 0]
+
+
+def test_it_tells_why() -> None:
+    run = history()
+    assert told(stop_at("nonfinite"), run, 251) == 'nonfinite: grad_norm of "phi" = inf'
+    assert told(stop_at("nonfinite"), run, 250) == ""
+    assert "elbo = -20, " in told(stop_at("falls 3"), run, 101)
+    assert told(stop_at("still 40"), run, 160) == 'still 40: "phi" has not moved for 40 steps'
+    assert told(stop_at('sign params["phi"]'), run, 30).startswith('params["phi"] = -0.0')
+
+
+def test_the_last_step_at_which_one_of_several_held() -> None:
+    run = history()
+    stops = [stop_at("nonfinite"), stop_at("still 40")]
+    for before, step, text in ((301, 251, "nonfinite"), (251, 201, "nonfinite"),
+                               (201, 160, "still 40")):  # fmt: skip
+        found = last_held(stops, run, before)
+        assert found is not None
+        assert (found[0], found[1].text) == (step, text)
+    assert last_held(stops, run, 160) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "no breakpoint"),
+        ("falls", "takes a number"),
+        ("falls nan", "takes a number"),
+        ("still -1", "at least 1"),
+        ("sign", "does not parse"),
+        ("elbo >", "does not parse"),
+        ("nonfinites", "there is no number nonfinites"),
+    ],
+)
+def test_what_is_none_is_refused(text: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        stop_at(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["still 5 psi", "nonfinite except psi", 'sign params["psi"]', 'params["psi"] > 1']
+)
+def test_names_that_are_not_there_are_refused_with_the_nearest(text: str) -> None:
+    layout = history().layout_at(1)
+    stop = stop_at(text)
+    stop.check()
+    with pytest.raises(UsageError, match="psi") as refused:
+        stop.check(layout)
+    assert "phi" in refused.value.todo

@@ -1,0 +1,39 @@
+"""What the keys of going back and forth do: breakpoints, futures left behind, a step in slow."""
+
+from __future__ import annotations
+
+from tui_elbo.errors import UsageError
+from tui_elbo.ui import questions
+from tui_elbo.ui.actions import Actions
+from tui_elbo.ui.points_view import PointsView
+
+
+class TimeActions(Actions):
+    """The keys' methods; who draws is the subclass."""
+
+    # Breakpoints.
+
+    def action_break(self) -> None:
+        """Ask for a breakpoint, and add it."""
+
+        def add(text: str) -> None:
+            self._answer(self.session.points.add(text, self.session.run))
+            self.session.tell_points()
+
+        self.ask(questions.breakpoint_at(self.session.run, add))
+
+    def action_breakpoints(self) -> None:
+        """List the breakpoints."""
+        view = PointsView(self.session.points, self.session.tell_points)
+        self.app.push_screen(view, lambda _: self._answer())
+
+    def action_break_back(self) -> None:
+        """Take the run back to the last step at which a breakpoint held."""
+        run = self.session.run
+        try:
+            step, why = self.session.points.before(run)
+        except UsageError as error:
+            self._answer(f"{error.what}: {error.todo}")
+            return
+        self._drive(lambda: self.session.control.go_to(step))
+        self._answer(f"back at {step}: {why}")
