@@ -40,9 +40,8 @@ def guide():
 loss = Trace_ELBO(num_particles={particles})
 """
 
-BURSTS, SECONDS = 31, 0.2
-TRIES = 3
-"""Noise only adds, so the least of a few measurements is the nearest to the cost of the code."""
+BURSTS, SECONDS = 121, 0.05
+"""As long as those of the engine that runs for a terminal."""
 
 
 def ratio(path: Path) -> float:
@@ -119,12 +118,7 @@ def test_watching_a_one_latent_model_costs_little(
 ) -> None:
     path = tmp_path / "one_latent.py"
     path.write_text(MODEL.format(particles=particles))
-    found = []
-    for _ in range(TRIES):
-        found.append(ratio(path))
-        if found[-1] <= most:
-            break
-    record_property("ratio", min(found))
-    told = ", ".join(f"{one:.3f}" for one in found)
-    print(f"\n{particles} particles: watched / plain = {told} (at most {most})")
-    assert min(found) <= most
+    found = ratio(path)
+    record_property("ratio", found)
+    print(f"\n{particles} particles: watched / plain = {found:.3f} (at most {most})")
+    assert found <= most

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.engine.client import Client, engine
-from tests.engine.sources import SMALL, write
+from tests.engine.sources import HEAD, SMALL, write
+from tests.engine.test_odd_shapes import CHANGING
 from tui_elbo.engine.driver import CHECKPOINT_MEMORY
 from tui_elbo.engine.due import Budget
 from tui_elbo.engine.session import Session
@@ -51,6 +52,19 @@ def test_the_engine_grows_by_losses_and_checkpoints_alone(tmp_path: Path) -> Non
 @pytest.mark.slow
 def test_a_session_without_checkpoints_grows_by_losses_alone(tmp_path: Path) -> None:
     session = Session(str(write(tmp_path, SMALL)))
+    session.due = Budget()
+    held = []
+    for step in (20_000, STEPS):
+        while session.steps_taken < step:
+            session.advance(500)
+        held.append(resident())
+    assert held[1] - held[0] < LOSSES + SLACK
+
+
+@needs_proc
+@pytest.mark.slow
+def test_sites_that_come_and_go_take_no_more(tmp_path: Path) -> None:
+    session = Session(str(write(tmp_path, HEAD + CHANGING)))
     session.due = Budget()
     held = []
     for step in (20_000, STEPS):

@@ -22,7 +22,7 @@ Meets: TypeAlias = Callable[[Layout, int, Callable[[Column], float]], bool]
 
 @dataclass(eq=False)
 class Observation:
-    """One step as it was seen: still tensors, without their graph."""
+    """One step as it was seen: numbers that are not columns yet."""
 
     step: int
     loss: float | None
@@ -38,7 +38,7 @@ class Observation:
     @property
     def key(self) -> Hashable:
         """Steps of equal keys have the same columns."""
-        return (self.terms.key, self.params.key, len(self.parts), self.loss is None)
+        return (self.terms.plan, self.params.plan, len(self.parts), self.loss is None)
 
 
 class Collector:
@@ -63,7 +63,6 @@ class Collector:
         seen = self._pending[-1]
         if self._asked is None or self._asked[0] != seen.key:
             layout = self._layouts.get(seen.key) or self._batch(seen.key, [seen]).layout
-            # Comparing keys is much cheaper than hashing them at each step.
             self._asked = (seen.key, layout)
         return condition(self._asked[1], seen.step, Peek(seen))
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from tui_elbo.engine.modules import SUMMED, divided
-from tui_elbo.engine.numbers import Kept, kept, kept_table, norms, table
+from tui_elbo.engine.numbers import Kept, kept, kept_table, norms
 from tui_elbo.engine.remember import remember
 from tui_elbo.engine.sums import Before, Group
 from tui_elbo.engine.tracked import Roles, Tracked, tracked
@@ -30,10 +30,9 @@ from tui_elbo.records import Column, Floats, ModuleInfo, ParamInfo
 class StepParams:
     """What one step did to the param store."""
 
-    key: Hashable
-    """Equal keys mean the same parameters, in the same order, with the same numbers taken."""
     plan: ParamPlan
-    """That of the key."""
+    """The same for all steps with the same parameters, in the same order, of which the same numbers
+    were taken."""
     before: list[Kept]
     """The unconstrained small parameters before the update; the same list as the `after` of the
     step before, unless that is not what they were."""
@@ -47,7 +46,7 @@ class StepParams:
 
 @dataclass(eq=False)
 class ParamPlan:
-    """How the numbers of one key become columns."""
+    """How the numbers of such steps become columns."""
 
     small: list[Tracked]
     """Those recorded element by element."""
@@ -59,7 +58,7 @@ class ParamPlan:
     modules: tuple[ModuleInfo, ...]
 
     def columns(self, steps: list[StepParams]) -> dict[Column, Floats]:
-        """The columns of consecutive steps of this key, each of shape (steps,)."""
+        """The columns of consecutive steps, each of shape (steps,)."""
         after = kept_table([step.after for step in steps])
         if all(step.before is last.after for last, step in pairwise(steps)):
             before = np.vstack([kept_table([steps[0].before]), after[:-1]])
@@ -110,8 +109,10 @@ def constrained(param: Tracked, values: Floats) -> Floats:
     leaf = param.tensor
     rows = torch.tensor(values, dtype=leaf.dtype, device=leaf.device)
     with torch.no_grad():
-        steps = [row.reshape(leaf.shape) for row in rows.unbind(0)]
-        return table([[param.to_constrained(row)] for row in steps])
+        steps = rows.reshape(-1, *leaf.shape).unbind(0)
+        found = torch.stack([param.to_constrained(step) for step in steps])
+    numbers: Floats = found.reshape(len(values), -1).to("cpu", torch.float64).numpy()
+    return numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,7 +183,7 @@ class ParamWatch:
             infos = tuple(param.info for param in self._tracked)
             plan = ParamPlan(self._small, groups, key[1], infos, self._modules)
             remember(self._plans, key, plan)
-        return StepParams(key, plan, before, after, self._grads, sums)
+        return StepParams(plan, before, after, self._grads, sums)
 
     @property
     def version(self) -> int:

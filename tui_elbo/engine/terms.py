@@ -37,23 +37,21 @@ DEPENDS_ON_SUMMED_OUT = "depends on a site that is summed out, so it has no term
 class StepTerms:
     """What was read off one step's traces."""
 
-    key: Hashable
-    """Equal keys mean the same sites in the same order."""
     plan: TermPlan
-    """That of the key."""
+    """The same for all steps with the same sites in the same order."""
     row: list[Kept]
     """Log probabilities, in the order that the plan knows."""
 
 
 @dataclass(eq=False)
 class TermPlan:
-    """How the tensors of one key become columns."""
+    """How the numbers of such steps become columns."""
 
     sites: tuple[SiteInfo, ...]
     note: str
     particles: int
     terms: dict[Column, list[int]] = field(default_factory=dict)
-    """For each site's column, which tensors add up to it."""
+    """For each site's column, which numbers add up to it."""
     log_p_by_loss: bool = False
     """log p is `log_q - loss`, since sums over sites would count enumerated branches."""
 
@@ -154,7 +152,7 @@ class TermWatch:
         if plan is None:
             plan = self._plan()
             remember(self._plans, key, plan)
-        terms = StepTerms(key, plan, self._p + self._q)
+        terms = StepTerms(plan, self._p + self._q)
         self.begin()
         if len(self._infos) > MANY_SITES:
             for known in (self._infos, self._guide, self._summed_out, self._hidden, self._told):
