@@ -8,11 +8,13 @@ import pyro
 import pytest
 from pyro.infer import SVI
 
+from tests.engine.compare import assert_same_state
+from tests.engine.plain import plain_run
 from tests.engine.wander import untimed
 from tui_elbo.engine.loading import load
 from tui_elbo.engine.session import Session
 from tui_elbo.engine.tuning import estimators
-from tui_elbo.errors import UsageError
+from tui_elbo.errors import StepError, UsageError
 from tui_elbo.protocol import Tuning
 from tui_elbo.scenario import find
 
@@ -88,6 +90,63 @@ def test_what_does_not_fit_is_refused_and_the_run_left_as_it_was(
     with pytest.raises(UsageError, match=said):
         session.tune(tuning)
     assert found + [untimed(session.step()) for _ in range(3)] == plain
+
+
+SCHEDULED = (
+    "\noptimizer = pyro.optim.ExponentialLR("
+    "dict(optimizer=torch.optim.SGD, optim_args=dict(lr=0.02, momentum=0.9), gamma=0.9))\n"
+)
+
+
+MISFITS = {
+    "ReweightedWakeSleep": "needs to be run with more than one particle",
+    "TraceTailAdaptive_ELBO": "only implemented for vectorize_particles==True",
+}
+"""What does not fit a model with one particle, and Pyro's reason."""
+
+TUNINGS = [Tuning(estimator=name) for name in sorted(estimators())]
+TUNINGS += [Tuning(lr=0.5, particles=0), Tuning(lr=0.3, estimator="TraceTailAdaptive_ELBO")]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("at", [0, 3])
+@pytest.mark.parametrize("tuning", TUNINGS, ids=str)
+def test_trying_settings_moves_nothing(tuning: Tuning, at: int, tmp_path: Path) -> None:
+    """Parameters, optimisers, schedulers and random states are as they were, taken or refused."""
+    path = tmp_path / "tuned.py"
+    path.write_text(find("no_theta").path.read_text(encoding="utf-8") + SCHEDULED)
+    session = Session(str(path), checkpoint_memory=2**26)
+    for _ in range(at):
+        session.step()
+    reason = MISFITS.get(tuning.estimator or "") or (
+        "one particle" if tuning.particles == 0 else ""
+    )
+    if reason:
+        with pytest.raises(UsageError, match=reason):
+            session.tune(tuning)
+    else:
+        assert session.tune(tuning)[0].startswith(tuning.estimator or "")
+    if at:
+        assert_same_state(plain_run(path, at), session)
+    if reason:
+        plain = plain_run(path, at + 2)
+        session.go_to(at)
+        assert [session.step().loss for _ in range(2)] == plain.losses[at:]
+        assert_same_state(plain, session)
+
+
+def test_any_positive_learning_rate_is_tried(tmp_path: Path) -> None:
+    """However large: a run that blows up stops on its step, and a step back undoes it."""
+    session = Session("no_theta", checkpoint_memory=2**26)
+    plain = [untimed(session.step()) for _ in range(5)]
+    session.go_to(3)
+    assert session.tune(Tuning(lr=1e9))[1] == "Adam, lr 1e+09"
+    assert untimed(session.step()) != plain[3]
+    with pytest.raises(StepError, match="step 5 raised ValueError"):
+        session.step()
+    assert session.steps_taken == 4
+    session.go_to(2)
+    assert [untimed(session.step()) for _ in range(3)] == plain[2:]
 
 
 def test_a_function_of_learning_rates_cannot_be_changed_here(tmp_path: Path) -> None:
