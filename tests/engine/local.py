@@ -18,14 +18,14 @@ class Local:
         self.layouts: dict[int, Layout] = {}
         self.batches: list[Batch] = []
         self.driver = Driver(self._told)
-        self.ask(Load(target=str(path)))
+        self.ask(Load(target=str(path), draws=0))
 
     def ask(self, command: Command) -> list[Event]:
         """Carry the command out, and all steps that it asks for; what is told meanwhile."""
         before = len(self.events)
         self.driver.carry_out(command)
-        while self.driver.running:
-            self.driver.burst()
+        while self.driver.busy:
+            self.driver.work()
         return self.events[before:]
 
     def faults(self) -> list[Fault]:

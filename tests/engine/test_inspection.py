@@ -101,7 +101,7 @@ def test_it_is_told_after_each_burst_and_each_command(tmp_path: Path) -> None:
     before = len(local.events)
     local.driver.carry_out(Run())
     for _ in range(3):
-        local.driver.burst()
+        local.driver.work()
     local.driver.carry_out(Pause())
     steps = [event.step for event in told(local, before)]
     assert len(steps) == 5
