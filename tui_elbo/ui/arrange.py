@@ -8,7 +8,7 @@ from dataclasses import dataclass
 CURVES = ("log_p", "log_q", "elbo")
 """The curves, from top to bottom; `why` stands in for the first two where there are none."""
 
-TABLES = ("params", "accounts", "sites", "output", "notes")
+TABLES = ("params", "accounts", "sites", "posterior", "totals", "output", "notes")
 """What is at the right, as far as there is room: the first always, the others in turn."""
 
 LEAST = 5

@@ -16,12 +16,14 @@ from tui_elbo.ui.memory import Settings
 from tui_elbo.ui.panes.accounts import AccountsPane
 from tui_elbo.ui.panes.curve import CurvePane
 from tui_elbo.ui.panes.params import ParamsPane
+from tui_elbo.ui.panes.posterior import PosteriorPane
 from tui_elbo.ui.panes.sites import SitesPane
 from tui_elbo.ui.panes.texts import NotesPane, OutputPane
 from tui_elbo.ui.said import Why
 from tui_elbo.ui.spans import Spanning
 from tui_elbo.ui.state import Run
 from tui_elbo.ui.table import Table
+from tui_elbo.ui.totals import TotalsPane
 
 MODES: tuple[Mode, ...] = ("robust", "full", "log")
 
@@ -57,13 +59,15 @@ class Desk(Widget):
         }
         self.params, self.sites = ParamsPane(ascii=ascii), SitesPane(ascii=ascii)
         self.accounts, self.spanning = AccountsPane(ascii=ascii), Spanning()
+        self._posterior, self._totals = PosteriorPane(ascii=ascii), TotalsPane(ascii=ascii)
         self._why, self._output, self._notes = Why(), OutputPane(), NotesPane()
 
     def compose(self) -> ComposeResult:
         """Every pane; `rearrange` says which of them is shown."""
         yield self._why
         yield from self._curves.values()
-        yield from (self.params, self.accounts, self.sites, self._output, self._notes)
+        yield from (self.params, self.accounts, self.sites)
+        yield from (self._posterior, self._totals, self._output, self._notes)
 
     def on_mount(self) -> None:
         """Nothing is shown before there is a size."""
@@ -132,12 +136,23 @@ class Desk(Widget):
         self.sites.show(run.history, step)
         self._accounted = (self._accounted + 1) % ACCOUNTS if live else 0
         if not self._accounted:
-            span = self.spanning.span(run, step if step < run.step else None)
-            self.accounts.show(span, gap(run, span))
+            self._draw_lens(run, step)
         self._output.show(run.output)
         if run.loaded is not None:
             self._notes.show(run.loaded.title, run.loaded.notes)
         self.rearrange()
+
+    def _draw_lens(self, run: Run, step: int) -> None:
+        look = step if step < run.step else None
+        span = self.spanning.span(run, look)
+        self.accounts.show(span, gap(run, span))
+        seen = run.sightings.newest(step)
+        if "posterior" in self.places:
+            wanted = run.loaded.reference.get("posterior") if run.loaded is not None else None
+            detail = "" if seen is None else f"after {seen.state}"
+            self._posterior.show({} if seen is None else seen.posterior, wanted, detail=detail)
+        if "totals" in self.places:
+            self._totals.show_totals(run, look)
 
     @property
     def turned(self) -> str:

@@ -16,6 +16,9 @@ BLANK, BAND, MEAN, REFERENCE, AXIS, CURSOR, BROKEN, OUTSIDE, MARK = " bmracxoi"
 """The inks: the raw estimates, the running mean, reference lines, ticks and labels, the step
 looked at, what is not finite, what lies outside the range, and where something was changed."""
 
+PHI, THETA, BOTH = "pt2"
+"""The inks of lines that belong to someone."""
+
 GUTTER = 8
 """Columns for the y axis: seven of label, one of line."""
 

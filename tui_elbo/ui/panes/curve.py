@@ -26,12 +26,15 @@ from tui_elbo.ui.drawing.sheet import (
     AXIS,
     BAND,
     BLANK,
+    BOTH,
     BROKEN,
     CURSOR,
     MARK,
     MEAN,
     OUTSIDE,
+    PHI,
     REFERENCE,
+    THETA,
 )
 from tui_elbo.ui.plotting import Axes, Canvas, Curve, Drawing, Look, plot
 from tui_elbo.ui.text import safe
@@ -57,6 +60,9 @@ CLASSES = {
     BROKEN: "curve--broken",
     OUTSIDE: "curve--outside",
     MARK: "curve--mark",
+    PHI: "curve--phi",
+    THETA: "curve--theta",
+    BOTH: "curve--both",
 }
 """The component class that the theme gives each ink its colour by."""
 
@@ -88,6 +94,9 @@ class CurvePane(Widget, can_focus=True):
         & > .curve--mark { color: $success; text-style: dim; }
         & > .curve--broken { color: $error; text-style: bold; }
         & > .curve--outside { color: $error; }
+        & > .curve--phi { color: $primary; text-style: bold; }
+        & > .curve--theta { color: $secondary; text-style: bold; }
+        & > .curve--both { color: $warning; text-style: bold; }
         &:ansi {
             border: round ansi_bright_black;
             border-title-color: ansi_default;
@@ -96,6 +105,9 @@ class CurvePane(Widget, can_focus=True):
             & > .curve--mean { color: ansi_default; text-style: bold; }
             & > .curve--reference { color: ansi_magenta; }
             & > .curve--axis { color: ansi_default; text-style: dim; }
+            & > .curve--phi { color: ansi_cyan; text-style: bold; }
+            & > .curve--theta { color: ansi_magenta; text-style: bold; }
+            & > .curve--both { color: ansi_yellow; text-style: bold; }
         }
     }
     """
@@ -190,9 +202,14 @@ class CurvePane(Widget, can_focus=True):
         width, height = self.size
         rows = Canvas.of(width, height, self._look).height
         self._axes = self._axes.covering(self._curve, rows, self._mode)
-        new = plot(self._curve, self._axes, width, height, look=self._look, before=self.drawing)
+        new = self._drawn(width, height)
         old, self.drawing = self.drawing, new
         return sum(piece.update(old, new) for piece in self.children if isinstance(piece, _Slice))
+
+    def _drawn(self, width: int, height: int) -> Drawing:
+        """The curve on the axes that there are."""
+        before = self.drawing
+        return plot(self._curve, self._axes, width, height, look=self._look, before=before)
 
     def _entitle(self) -> None:
         dash, gap = ("---", " - ") if self._look.ascii else ("┈┈┈", " · ")

@@ -1,0 +1,105 @@
+"""The posterior and the running totals: what they show, as functions of what the lens has seen."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.ui.driving import driven
+from tests.ui.fake_numbers import layout, numbers
+from tests.ui.test_lens import sighting, stepped
+from tui_elbo.accounts import Path
+from tui_elbo.readings import OWN
+from tui_elbo.records import Batch
+from tui_elbo.ui.drawing.curve import Curve
+from tui_elbo.ui.drawing.sheet import BAND, PHI, THETA, Look
+from tui_elbo.ui.panes.posterior import _pairs
+from tui_elbo.ui.plotting import Axes
+from tui_elbo.ui.state import Run
+from tui_elbo.ui.totals import Series, several, totals
+
+LETTERS = {"phi": "φ", "theta": "θ", "draw": "d"}
+
+
+def run_of(steps: int, states: list[int]) -> Run:
+    """A run of the fake engine, of which the lens has seen some states."""
+    run, path, shape = Run(), Path(), layout()
+    values = np.array([numbers(shape, step) for step in range(1, steps + 1)]).T
+    run.history.append(Batch(shape, 1, values))
+    for state in states:
+        run.sightings.add(sighting(state, path))
+    return run
+
+
+@pytest.mark.parametrize("term", OWN[:3], ids=lambda term: term.field)
+def test_totals_add_up_to_what_was_observed_where_the_lens_has_looked(term: object) -> None:
+    run = run_of(40, [0, 3, 10, 25, 39])
+    found = {one.who: one.values for one in totals(run, term)}  # type: ignore[arg-type]
+    assert set(found) == {"phi", "draw"}
+    told = [getattr(run.history.record(step), term.field) for step in range(1, 41)]  # type: ignore[attr-defined,union-attr]
+    for state in (0, 3, 10, 25, 39):
+        moved = found["phi"][state] + found["draw"][state]
+        assert moved == pytest.approx(told[state] - told[0], abs=1e-12)
+    assert found["phi"][5] == pytest.approx(
+        found["phi"][3] + (found["phi"][10] - found["phi"][3]) * 2 / 7
+    )
+
+
+def test_without_a_look_there_are_no_totals() -> None:
+    assert totals(run_of(5, []), OWN[0]) == []
+
+
+def test_each_curve_has_its_ink_and_its_letter() -> None:
+    series = [
+        Series("phi", np.linspace(0.0, 8.0, 20)),
+        Series("theta", np.linspace(0.0, 4.0, 20)),
+        Series("draw", np.zeros(20)),
+    ]
+    axes = Axes().covering(Curve(np.linspace(0.0, 8.0, 24), 1, 24), 9)
+    drawing = several(series, axes, (50, 9), LETTERS, look=Look(ascii=True))
+    rows = [row for row in drawing.rows if "φ" in row or "θ" in row or "d" in row[8:]]
+    assert [next(c for c in row if c in "φθd") for row in rows] == ["φ", "θ", "d"]
+    used = set("".join(drawing.inks))
+    assert {PHI, THETA, BAND} <= used
+    again = several(series, axes, (50, 9), LETTERS, look=Look())
+    assert all(len(row) == 50 for row in again.rows)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 2), (0, 0), (30, 1)])
+def test_totals_can_be_drawn_in_any_size(size: tuple[int, int]) -> None:
+    series = [Series("phi", np.linspace(0.0, 8.0, 20))]
+    drawing = several(series, Axes(), size, LETTERS, look=Look(axis=True))
+    assert drawing.size in (size, (0, 0))
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [None, 3.0, "ab", [1.0], [1.0, "x"], [[1.0, 2.0], [1.0]], [1.0, None, 2.0], {"a": 1}],
+)
+def test_a_reference_that_is_none_is_left_out(reference: object) -> None:
+    assert _pairs(reference, 1) == [None]
+
+
+def test_a_reference_may_be_of_any_shape() -> None:
+    assert _pairs([[[1.0, 2.0]], [[0.5, 0.25]]], 2) == [(1.0, 0.5), (2.0, 0.25)]
+
+
+async def test_the_posterior_is_that_of_the_step_looked_at():
+    async with driven("normal") as d:
+        await stepped(d, 50)
+        await d.press("v", "v")
+        await d.shows("posterior ── after 50", f"{1 - 0.8 * np.exp(-50 / 40):#.6g}")
+        await d.press("2", "0", "comma")
+        await d.shows("posterior ── after 30", f"{1 - 0.8 * np.exp(-30 / 40):#.6g}")
+
+
+async def test_the_totals_take_turns():
+    async with driven("normal") as d:
+        await stepped(d, 50)
+        await d.press("v", "v", "v")
+        await d.shows("what moved log p · φ · draw")
+        d.explorer.query_one("#totals").focus()
+        await d.press("enter")
+        await d.shows("what moved log q · φ · draw")
+        await d.press("enter")
+        await d.shows("what moved ELBO · φ · draw")

@@ -1,0 +1,129 @@
+"""The posterior as the guide has it: mean and deviation of each latent, and what they should be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from rich.cells import cell_len
+
+from tui_elbo.records import Floats
+from tui_elbo.ui.canvas import Line, Piece
+from tui_elbo.ui.table import Table
+from tui_elbo.ui.text import number, safe, tail
+from tui_elbo.ui.theme import BAD, DIM, LATENT
+
+NUMBER, NAME = 10, 8
+"""The widths of a column of numbers, a space before it included, and the least of the names."""
+
+
+@dataclass(frozen=True)
+class _Row:
+    name: str
+    mean: float
+    sd: float
+    wanted: tuple[float, float] | None
+
+
+class PosteriorPane(Table):
+    """Mean and standard deviation of each element of each small latent, in constrained space."""
+
+    def __init__(self, *, id: str = "posterior", ascii: bool = False) -> None:
+        super().__init__("posterior", "the lens has seen no latent yet", id=id, ascii=ascii)
+        self._seen: Mapping[str, tuple[Floats, Floats]] = {}
+        self._wanted: Mapping[str, Any] = {}
+        self._rows: list[_Row] = []
+        self._names: tuple[str, ...] = ()
+        self._plan = (NAME, False)
+
+    def show(
+        self,
+        seen: Mapping[str, tuple[Floats, Floats]],
+        wanted: Any,
+        *,
+        detail: str = "",
+    ) -> None:
+        """Show what the lens has seen.
+
+        Args:
+            seen: mean and standard deviation of each latent, (elements,) each.
+            wanted: the reference as the scenario's file gives it: a pair for each latent, by name.
+            detail: where, in a word or two.
+        """
+        self._seen, self.detail = seen, detail
+        self._wanted = wanted if isinstance(wanted, Mapping) else {}
+        self.sift()
+        self.paint()
+
+    def sift(self) -> None:
+        """Choose the rows anew."""
+        rows = [row for name, pair in self._seen.items() for row in self._of(name, *pair)]
+        self._rows = [row for row in rows if self.keeps(row.name)]
+        names = tuple(row.name for row in self._rows)
+        if names != self._names:
+            self._names = names
+            self.replan()
+
+    def _of(self, name: str, means: Floats, sds: Floats) -> list[_Row]:
+        wanted = _pairs(self._wanted.get(name), len(means))
+        one = len(means) == 1
+        return [
+            _Row(name if one else f"{name}[{i}]", float(means[i]), float(sds[i]), wanted[i])
+            for i in range(len(means))
+        ]
+
+    def count(self) -> int:
+        """How many elements there are."""
+        return len(self._rows)
+
+    def widths(self, width: int) -> Sequence[int]:
+        """Name, mean, sd, and what they should be where there is room and something known."""
+        known = any(row.wanted for row in self._rows)
+        wide = known and width >= NAME + 4 * NUMBER
+        longest = max((cell_len(safe(name)) for name in self._names), default=0) + 1
+        room = max(0, width - (4 if wide else 2) * NUMBER)
+        name = min(room, max(NAME, longest))
+        self._plan = (name, wide)
+        return [name, *[NUMBER] * (4 if wide else 2), room - name]
+
+    def header(self) -> Line:
+        """The names of the columns."""
+        name, wide = self._plan
+        words = ["mean", "sd", *(["ref mean", "ref sd"] if wide else [])]
+        text = f"{'latent':{name}.{name}}" + "".join(f"{word:>{NUMBER}}" for word in words)
+        return [(text, DIM)]
+
+    def height_of(self, row: int) -> int:
+        """One line."""
+        del row
+        return 1
+
+    def lines_of(self, row: int, whole: bool) -> Sequence[Line]:
+        """One element."""
+        del whole
+        one, (name, wide) = self._rows[row], self._plan
+        line: list[Piece] = [
+            (tail(safe(one.name), max(0, name - 1), self.glyphs.more) + " ", LATENT),
+            self._number(one.mean, ""),
+            self._number(one.sd, ""),
+        ]
+        if wide:
+            line += [self._number(value, DIM) for value in one.wanted or (None, None)]
+        return [line]
+
+    def _number(self, value: float | None, style: str) -> Piece:
+        text = " " + number(value, NUMBER - 1, none=self.glyphs.none)
+        return text, BAD if value is not None and not np.isfinite(value) else style
+
+
+def _pairs(reference: Any, size: int) -> list[tuple[float, float] | None]:
+    """Mean and deviation of each element as the scenario's file gives them, if it does."""
+    try:
+        mean, sd = (np.ravel(np.asarray(part, dtype=np.float64)) for part in reference)
+    except (TypeError, ValueError):
+        return [None] * size
+    if not len(mean) == len(sd) == size:
+        return [None] * size
+    return [(float(m), float(s)) for m, s in zip(mean, sd, strict=True)]
