@@ -1,3 +1,40 @@
 """elbo-tui: a debugger for stochastic variational inference in Pyro, in the terminal."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tui_elbo.engine.watched import Watched
+
 __version__ = "0.1.0"
+__all__ = ["watch"]
+
+
+def watch(svi: Any, name: str | None = None) -> Watched:
+    """Make a script's own training loop a live run, to be shown by `elbo-tui attach`.
+
+        svi = SVI(model, guide, optim, loss=Trace_ELBO())
+        tui_elbo.watch(svi)
+        for batch in batches:
+            svi.step(batch)
+
+    Not a bit of the training changes. The script is held only while a person at a terminal wants
+    it; it goes on when that person leaves. It cannot be taken back. Steps that are taken in a
+    forked worker, or in a second thread at the same time, are not seen.
+
+    Args:
+        svi: a `pyro.infer.SVI`, whose `step` the script calls.
+        name: what to call the run; the script's own name if None.
+
+    Returns:
+        What has `close()`, and may be used as a context manager; else the run is watched until
+        the process ends. Where no terminal could find the run, a warning says why, and the script
+        goes on as if `watch` had not been called.
+
+    Raises:
+        UsageError: if `svi` is none, or is watched already.
+    """
+    from tui_elbo.engine import watched  # noqa: PLC0415 - torch is imported by whoever has an SVI
+
+    return watched.watch(svi, name)

@@ -13,13 +13,27 @@ import subprocess
 import sys
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
+
 from tui_elbo import protocol
-from tui_elbo.protocol import AnyEvent, Command, Event, Fault, Hello, Level, NewLayout, Rows
+from tui_elbo.history import History
+from tui_elbo.protocol import (
+    AnyEvent,
+    Command,
+    Event,
+    Fault,
+    Hello,
+    Level,
+    Loaded,
+    NewLayout,
+    Rewound,
+    Rows,
+)
 from tui_elbo.records import Batch, Layout, StepRecord
 
 E = TypeVar("E", bound=Event)
@@ -32,27 +46,16 @@ class ClosedError(Exception):
     """The engine has closed the connection."""
 
 
-class Client:
+class Speaker:
     """The terminal's side of the protocol.
 
     Args:
-        folder: the engine's working folder; None: the test's own.
+        line: a connected socket.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
-        self._line, theirs = socket.socketpair()
+    def __init__(self, line: socket.socket) -> None:
+        self._line = line
         self._line.settimeout(PATIENCE)
-        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the client
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "tui_elbo.engine", str(theirs.fileno())],
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=self._output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            cwd=folder,
-        )
-        theirs.close()
         self._decoder: protocol.Decoder[AnyEvent] = protocol.Decoder(AnyEvent)
         self._coming: deque[AnyEvent] = deque()
         self._seq = 0
@@ -74,11 +77,12 @@ class Client:
     def send_bytes(self, data: bytes) -> None:
         self._line.sendall(data)
 
+    def finish(self) -> None:
+        """Say nothing more, and still listen."""
+        self._line.shutdown(socket.SHUT_WR)
+
     def hang_up(self) -> None:
         self._line.close()
-
-    def interrupt(self) -> None:
-        os.kill(self.process.pid, signal.SIGINT)
 
     def next(self) -> AnyEvent:
         """The next event.
@@ -128,6 +132,38 @@ class Client:
             step += batch.steps
         return [record for batch in self.batches for record in batch.records()]
 
+
+class Client(Speaker):
+    """A terminal with an engine of its own.
+
+    Args:
+        folder: the engine's working folder; None: the test's own.
+        apart: the engine reads its own output, and goes on without us.
+        options: of the engine.
+    """
+
+    def __init__(self, folder: Path | None = None, *options: str, apart: bool = False) -> None:
+        ours, theirs = socket.socketpair()
+        super().__init__(ours)
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the client
+        read, write = os.pipe() if apart else (-1, -1)
+        last = [theirs.fileno(), read] if apart else [theirs.fileno()]
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "tui_elbo.engine", *options, *map(str, last)],
+            pass_fds=last,
+            stdin=subprocess.DEVNULL,
+            stdout=write if apart else self._output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            cwd=folder,
+        )
+        theirs.close()
+        for end in (read, write) if apart else ():
+            os.close(end)
+
+    def interrupt(self) -> None:
+        os.kill(self.process.pid, signal.SIGINT)
+
     def end(self) -> int:
         """Wait until the engine has ended of itself; returns its exit code."""
         return self.process.wait(PATIENCE)
@@ -146,11 +182,55 @@ class Client:
 
 
 @contextmanager
-def engine(folder: Path | None = None) -> Iterator[Client]:
+def engine(folder: Path | None = None, *options: str, apart: bool = False) -> Iterator[Client]:
     """An engine that has said hello."""
-    client = Client(folder)
+    client = Client(folder, *options, apart=apart)
     try:
         assert client.until(Hello).version == protocol.VERSION
         yield client
     finally:
         client.close()
+
+
+@contextmanager
+def visitor(path: Path) -> Iterator[Speaker]:
+    """One who has come in at this socket, and has been said hello to."""
+    line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    line.settimeout(PATIENCE)
+    line.connect(str(path))
+    speaker = Speaker(line)
+    try:
+        assert speaker.until(Hello).version == protocol.VERSION
+        yield speaker
+    finally:
+        speaker.hang_up()
+
+
+def history(events: Iterable[AnyEvent]) -> History:
+    """What these events, from a `Loaded` on, tell of the run."""
+    layouts: dict[int, Layout] = {}
+    told = History()
+    for event in events:
+        match event:
+            case Loaded():
+                told = History()
+            case NewLayout():
+                layouts[event.layout.id] = event.layout
+            case Rows():
+                told.append(protocol.batch(event, layouts))
+            case Rewound():
+                told.forget_after(event.step)
+            case _:
+                pass
+    return told
+
+
+def untimed(records: Sequence[StepRecord | None]) -> list[bytes]:
+    """As they are printed, but for what the clock says."""
+    timeless = [msgspec.structs.replace(record, seconds=0.0) for record in records if record]
+    return [msgspec.json.encode(record) for record in timeless]
+
+
+def steps(told: History) -> list[bytes]:
+    """Every step of a history, but for what the clock says."""
+    return untimed([told.record(step) for step in range(1, told.last + 1)])

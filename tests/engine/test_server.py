@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.engine.client import Client, engine
+from tests.engine.client import Client, engine, untimed
 from tests.engine.sources import SMALL, small, write
 from tui_elbo import protocol
 from tui_elbo.engine.session import Session
@@ -27,7 +27,6 @@ from tui_elbo.protocol import (
     Run,
     Step,
 )
-from tui_elbo.records import StepRecord
 
 
 @pytest.fixture(scope="module")
@@ -160,11 +159,6 @@ def test_records_are_those_of_a_session(client: Client, tmp_path: Path) -> None:
     told = [record for batch in session.advance(25) for record in batch.records()]
     assert untimed(client.records()) == untimed(told)
     assert all(record.seconds > 0 for record in client.records())
-
-
-def untimed(records: list[StepRecord]) -> list[bytes]:
-    """As they are printed, but for what the clock says."""
-    return [msgspec.json.encode(msgspec.structs.replace(record, seconds=0.0)) for record in records]
 
 
 def test_a_load_that_fails_leaves_an_engine_that_loads(client: Client, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import select
 import signal
 import struct
 import sys
+import tempfile
 import termios
 import time
 from collections.abc import Sequence
@@ -35,9 +36,11 @@ class Terminal:
         self.sent = b""
         """All that the program has sent."""
         self.exit_code: int | None = None
+        self._home = tempfile.TemporaryDirectory()
         self.pid, self._line = pty.fork()
         if self.pid == 0:
             settings = {"TERM": "xterm-256color", "LANG": "C.UTF-8", "COLORTERM": "truecolor"}
+            settings |= {"XDG_CONFIG_HOME": self._home.name}  # where nothing is remembered
             # An environment of our own: a readline in this process may have put a size into its.
             os.execvpe(argv[0], list(argv), dict(os.environ) | settings | env)
         self.resize(cols, rows)
@@ -50,6 +53,7 @@ class Terminal:
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
         os.close(self._line)
+        self._home.cleanup()
 
     @property
     def screen(self) -> str:

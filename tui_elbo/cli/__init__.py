@@ -17,6 +17,10 @@ COMMANDS = {
     "explain": "tui_elbo.cli.explain",
     "list": "tui_elbo.cli.listing",
     "new": "tui_elbo.cli.new",
+    "runs": "tui_elbo.cli.runs",
+    "attach": "tui_elbo.cli.attach",
+    "end": "tui_elbo.cli.end",
+    "serve": "tui_elbo.cli.serve",
 }
 """Each command's module; without a command, the words belong to the explorer."""
 

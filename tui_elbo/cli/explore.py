@@ -5,11 +5,16 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tui_elbo import __version__
-from tui_elbo.cli.options import add_engine_options, parser, whole
+from tui_elbo.cli.options import add_engine_options, add_linger, parser, whole
 from tui_elbo.errors import UsageError
 from tui_elbo.scenario import find
+
+if TYPE_CHECKING:
+    from tui_elbo.ui.process import Engine
 
 DESCRIPTION = """\
 A debugger for stochastic variational inference in Pyro: step the optimiser,
@@ -22,6 +27,7 @@ watch log q(z), log p(x, z), the ELBO and the param store.
   elbo-tui run SCENARIO        the same numbers without a screen (run --help)
   elbo-tui list                what the gallery has (list --help)
   elbo-tui new PATH            write a scenario to start from (new --help)
+  elbo-tui runs                what was left going (runs, attach, end, serve --help)
 """
 
 ENGINE = (sys.executable, "-P", "-m", "tui_elbo.engine")
@@ -45,42 +51,83 @@ def main(words: list[str]) -> int:
         metavar="M",
         help="of the lens; default: 256, fewer one by one; 0: no lens",
     )
-    options.add_argument("--ascii", action="store_true", help="draw without Unicode")
-    options.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
+    add_linger(options)
+    add_screen_options(options)
     options.add_argument("--version", action="version", version=f"elbo-tui {__version__}")
     chosen = options.parse_args(words)
     if chosen.scenario is not None:
         find(chosen.scenario)
-    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
-        raise UsageError(
-            "the explorer needs a terminal, and this is none",
-            todo=f"elbo-tui run {chosen.scenario or 'SCENARIO'} prints the same numbers",
-        )
-    return _open(chosen)
-
-
-def _open(chosen: argparse.Namespace) -> int:
+    need_a_terminal(f"elbo-tui run {chosen.scenario or 'SCENARIO'} prints the same numbers")
     # Imported here, in this order: the engine imports torch while the screen is imported.
-    from tui_elbo.ui import environment  # noqa: PLC0415
     from tui_elbo.ui.process import spawn  # noqa: PLC0415
 
-    engine = spawn(ENGINE)
+    argv = (*ENGINE, "--linger", str(chosen.linger))
+    engine = spawn(argv)
+    names = ("seed", "threads", "device", "checkpoint_memory", "draws")
+    told = {name: getattr(chosen, name) for name in names}
+    return show(chosen.scenario, engine, chosen, argv, **told)
+
+
+def attach(path: Path, chosen: argparse.Namespace) -> int:
+    """Open the explorer on the live run at this socket; returns the exit code.
+
+    Raises:
+        UsageError: if it is ending.
+    """
+    from tui_elbo.ui.attached import Attached  # noqa: PLC0415
+
+    try:
+        engine = Attached(path)
+    except OSError as error:
+        raise UsageError("it is ending", where=path.stem) from error
+    return show("", engine, chosen, ENGINE)
+
+
+def show(
+    target: str | None,
+    engine: Engine,
+    chosen: argparse.Namespace,
+    argv: tuple[str, ...],
+    **told: Any,
+) -> int:
+    """Show the run of this engine until the person leaves; returns the exit code."""
     from platformdirs import user_config_path  # noqa: PLC0415
 
+    from tui_elbo.ui import environment  # noqa: PLC0415
     from tui_elbo.ui.memory import Memory  # noqa: PLC0415
 
     memory = Memory(user_config_path("elbo-tui", appauthor=False) / "settings.json")
     environment.prepare(os.environ, memory.settings.theme)
+    plain = chosen.ascii
+    if plain is None:
+        plain = environment.has_little_unicode(os.environ)
     from tui_elbo.ui.app import Options, run  # noqa: PLC0415
 
-    asked = Options(
-        argv=ENGINE,
-        seed=chosen.seed,
-        threads=chosen.threads,
-        device=chosen.device,
-        checkpoint_memory=chosen.checkpoint_memory,
-        draws=chosen.draws,
-        ascii=chosen.ascii,
-        memory=memory,
+    asked = Options(argv=argv, ascii=plain, memory=memory, **told)
+    return run(target, asked, engine, mouse=not chosen.no_mouse)
+
+
+def add_screen_options(to: argparse.ArgumentParser) -> None:
+    """Add what is about the terminal alone."""
+    to.add_argument(
+        "--ascii",
+        action=argparse.BooleanOptionalAction,
+        help="draw without Unicode; default: only where TERM says that there is little",
     )
-    return run(chosen.scenario, asked, engine, mouse=not chosen.no_mouse)
+    to.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
+
+
+def need_a_terminal(todo: str) -> None:
+    """Be sure that there is a screen to draw on.
+
+    Raises:
+        UsageError: if there is none; it says what to do instead.
+    """
+    from tui_elbo.ui import environment  # noqa: PLC0415
+
+    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
+        raise UsageError("the explorer needs a terminal, and this is none", todo=todo)
+    if environment.is_dumb(os.environ):
+        term = os.environ.get("TERM", "")
+        what = f"the explorer needs a terminal that can move its cursor, and TERM is {term!r}"
+        raise UsageError(what, todo=todo)

@@ -10,6 +10,8 @@ from tui_elbo.scenario import CHECKPOINT_MEMORY, MAX_SEED
 
 MAX_MEMORY = 2**62
 
+MAX_SECONDS = 10 * 365 * 86400.0
+
 MAX_THREADS = 4096
 """More than a machine has; far more would abort the process when torch starts them."""
 
@@ -74,3 +76,23 @@ def add_engine_options(to: argparse.ArgumentParser) -> None:
     )
     to.add_argument("--device", help="torch's default device, such as cuda; default: torch's own")
     to.add_argument("--traceback", action="store_true", help="print the traceback of an error")
+
+
+def duration(text: str) -> float:
+    """Seconds, from `90`, `30s`, `15m`, `24h` or `7d`, for argparse."""
+    unit = {"s": 1, "m": 60, "h": 3600, "d": 86400}.get(text[-1:], 0)
+    value = float(text[:-1] if unit else text) * (unit or 1)
+    if not 0 <= value <= MAX_SECONDS:
+        raise argparse.ArgumentTypeError(f"must be from 0 to ten years, and is {text}")
+    return value
+
+
+def add_linger(to: argparse.ArgumentParser) -> None:
+    """Add for how long a run without a terminal waits."""
+    to.add_argument(
+        "--linger",
+        type=duration,
+        default=24 * 3600.0,
+        metavar="TIME",
+        help="how long a run that was left waits when it has nothing to do; default: 24h",
+    )

@@ -1,8 +1,16 @@
-"""`python -m tui_elbo.engine FD`: the engine on the socket that the terminal has passed on."""
+"""`python -m tui_elbo.engine [--linger SECONDS] FD [OUTPUT]`: the engine of a terminal.
 
-import sys
+FD is the socket that the terminal has passed on; OUTPUT the read end of our own stdout.
+"""
 
-from tui_elbo.engine.server import serve
+import argparse
+
+from tui_elbo.engine.server import LINGER, serve
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]))
+    options = argparse.ArgumentParser()
+    options.add_argument("--linger", type=float, default=LINGER)
+    options.add_argument("fd", type=int)
+    options.add_argument("output", type=int, nargs="?", default=-1)
+    chosen = options.parse_args()
+    serve(chosen.fd, chosen.output, chosen.linger)

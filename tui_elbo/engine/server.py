@@ -1,7 +1,6 @@
-"""The engine's process and its connection to the terminal.
+"""The engine's process: one thread that owns torch and Pyro, and the lobby where terminals come.
 
-One thread owns torch and Pyro (`driver`); another, here, only reads commands and queues them, and
-ends the process when the terminal goes away. torch is imported after the first word is sent.
+torch is imported after the first word is sent.
 """
 
 from __future__ import annotations
@@ -16,19 +15,38 @@ from collections.abc import Callable
 from contextlib import suppress
 from queue import SimpleQueue
 
-from tui_elbo import protocol
-from tui_elbo.errors import ProtocolError
-from tui_elbo.protocol import AnyCommand, Event, Hello, Phase
+from tui_elbo.engine.guest import Manners
+from tui_elbo.engine.lobby import Lobby
+from tui_elbo.protocol import AnyCommand, Event, Interrupt, Load, Phase
+
+LINGER = 24 * 3600.0
+"""Seconds for which a run without a terminal waits when it has nothing to do."""
 
 
-def serve(fd: int) -> None:
-    """Serve the terminal at the other end of the socket `fd`, for as long as it is there."""
+def serve(fd: int, output: int = -1, linger: float = LINGER) -> None:
+    """Serve the terminal at the other end of the socket `fd`.
+
+    Args:
+        fd: its descriptor.
+        output: the read end of the pipe that is our stdout and stderr. With it, the run goes on
+            when the terminal goes, and what is printed is told; without, we end with the terminal.
+        linger: seconds for which the run then waits when it has nothing to do.
+    """
+    apart = output >= 0
+    connection = Connection(Manners(stays=apart, linger=linger, tells_output=apart))
+    connection.lobby.start(socket.socket(fileno=fd), output)
+    work(connection)
+
+
+def work(connection: Connection) -> None:
+    """Carry out what terminals ask, for as long as the process lives."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, _: connection.heed(number))
+    connection.lobby.loop.heed = connection.heed
+    connection.lobby.loop.heed_signals()
     streams = (sys.stdout, sys.stderr)
     for stream in streams:
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    connection = Connection(socket.socket(fileno=fd))
-    connection.send(Hello(protocol.VERSION, os.getpid()))
     connection.send(Phase("importing torch and Pyro"))
     from tui_elbo.engine.driver import Driver  # noqa: PLC0415 - the terminal need not wait for it
 
@@ -36,7 +54,7 @@ def serve(fd: int) -> None:
     signal.signal(signal.SIGINT, connection.not_within_a_message(driver.interrupt))
     warnings.showwarning = driver.warned
     connection.send(Phase(""))
-    while connection.is_ours:
+    while connection.lobby.is_ours:
         # The person's code may have closed the streams; an interrupt may come late.
         with suppress(OSError, ValueError, KeyboardInterrupt):
             if driver.busy and connection.commands.empty():
@@ -54,40 +72,31 @@ class Connection:
     """Sends events, and queues the commands that come.
 
     Args:
-        stream: a stream socket; its other end speaks `tui_elbo.protocol`.
+        manners: what holds for the terminals.
     """
 
-    def __init__(self, stream: socket.socket) -> None:
-        stream.set_inheritable(False)
-        self._stream, self._process = stream, os.getpid()
-        self._lock = threading.RLock()
+    def __init__(self, manners: Manners) -> None:
+        self.lobby = Lobby(self._deliver, manners)
         self._sending = self._interrupted = False
         self.commands: SimpleQueue[AnyCommand | None] = SimpleQueue()
         """What is still to be carried out, in order; None: tell how things stand."""
-        threading.Thread(target=self._read, daemon=True).start()
-
-    @property
-    def is_ours(self) -> bool:
-        """False in a child that the person's code has forked."""
-        return os.getpid() == self._process
 
     def send(self, event: Event) -> None:
-        """Send it whole, from any thread; the process ends if the terminal is gone."""
-        if not self.is_ours:
-            return
+        """Tell it, from any thread; no signal breaks in."""
         main = threading.current_thread() is threading.main_thread()
-        data = protocol.frame(event)
         self._sending |= main
-        try:
-            with self._lock:
-                self._stream.sendall(data)
-        except OSError:
-            os._exit(0)
+        self.lobby.send(event)
         if main:
             self._sending = False
             if self._interrupted:
                 self._interrupted = False
                 signal.raise_signal(signal.SIGINT)
+
+    def heed(self, number: int) -> None:
+        """A signal has come; the main thread may be asleep."""
+        if number == signal.SIGTERM:
+            self.lobby.end(128 + number)
+        self.commands.put(None)
 
     def not_within_a_message(self, act: Callable[[], None]) -> Callable[..., None]:
         """A signal handler that does `act`, but not before a message is sent whole.
@@ -104,15 +113,19 @@ class Connection:
 
         return handler
 
-    def _read(self) -> None:
-        decoder: protocol.Decoder[AnyCommand] = protocol.Decoder(AnyCommand)
-        stderr = sys.stderr
-        try:
-            while data := self._stream.recv(65536):
-                for command in decoder.feed(data):
-                    self.commands.put(command)
-        except ProtocolError as error:
-            print(f"elbo-tui: {error}", file=stderr, flush=True)
-        finally:
-            # The other thread may be anywhere in the person's code: nothing waits for it.
-            os._exit(0)
+    def _deliver(self, command: AnyCommand) -> None:
+        if isinstance(command, Interrupt):
+            main = threading.main_thread().ident
+            if main is not None:
+                signal.pthread_kill(main, signal.SIGINT)
+            return
+        if isinstance(command, Load):
+            # From here on there is something that is worth going on without a terminal.
+            self.lobby.open(name_of(command.target))
+        self.commands.put(command)
+
+
+def name_of(target: str) -> str:
+    """A short name for a scenario, from what it was asked for by."""
+    name = os.path.basename(target.strip().rstrip(os.sep))
+    return name.removesuffix(".py") if name.endswith(".py") else name.rpartition(".")[2]

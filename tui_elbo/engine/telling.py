@@ -30,6 +30,8 @@ class Teller:
         self.send = send
         self.layout: Layout | None = None
         """That of the newest step told."""
+        self.step = 0
+        """The newest step told."""
         self._layouts: set[int] = set()
         self._remarks = 0
 
@@ -64,6 +66,7 @@ class Teller:
                 self.send(NewLayout(batch.layout))
             self.send(protocol.rows(batch))
             self.layout = batch.layout
+            self.step = batch.first + batch.steps - 1
 
     def inspected(self, session: Session | None) -> None:
         """The parameter that is looked at closely, if there is one."""

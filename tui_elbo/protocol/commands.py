@@ -126,6 +126,29 @@ class Break(Command, frozen=True, kw_only=True):
     points: tuple[Breakpoint, ...]
 
 
+class Survey(Command, frozen=True, kw_only=True):
+    """Tell how the run stands, whoever is its terminal."""
+
+
+class Attach(Command, frozen=True, kw_only=True):
+    """Be the run's terminal from now on: all of it is told, then what happens; another one that
+    was is told so and left."""
+
+
+class End(Command, frozen=True, kw_only=True):
+    """End the engine at once, and the run with it."""
+
+
+class Interrupt(Command, frozen=True, kw_only=True):
+    """Break off what the model is doing, as SIGINT does; never answered."""
+
+
+class Draw(Command, frozen=True, kw_only=True):
+    """Draw so many times from the guide at the present state; training does not notice."""
+
+    count: int = 1000
+
+
 AnyCommand: TypeAlias = (
     Load
     | Step
@@ -140,4 +163,9 @@ AnyCommand: TypeAlias = (
     | Weigh
     | Pull
     | Break
+    | Survey
+    | Attach
+    | End
+    | Draw
+    | Interrupt
 )

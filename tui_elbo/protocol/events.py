@@ -7,14 +7,9 @@ from typing import Any, TypeAlias
 import msgspec
 
 from tui_elbo.bound import Bound
+from tui_elbo.protocol.event import Event
+from tui_elbo.protocol.visits import Drawn, Named, Printed, Surveyed, TakenOver
 from tui_elbo.records import Layout
-
-VERSION = 4
-"""Grows whenever a message changes its shape or its meaning."""
-
-
-class Event(msgspec.Struct, frozen=True, tag=True):
-    """From the engine to the terminal."""
 
 
 class Hello(Event, frozen=True):
@@ -22,6 +17,8 @@ class Hello(Event, frozen=True):
 
     version: int
     pid: int
+    tells_output: bool = False
+    """What is printed comes as `Printed`; else it is left in the pipe of the process."""
 
 
 class Phase(Event, frozen=True):
@@ -50,6 +47,8 @@ class Loaded(Event, frozen=True):
     `params` {name: value} and `posterior` {site: (mean, sd)}, each of them optional."""
     estimators: tuple[str, ...] = ()
     """The names that `Tuning.estimator` may have."""
+    watched: bool = False
+    """The run is a script's own loop: it can be held and let go on, and nothing else."""
 
 
 class Rewound(Event, frozen=True):
@@ -246,4 +245,9 @@ AnyEvent: TypeAlias = (
     | Looked
     | Pulled
     | Weighed
+    | Named
+    | Printed
+    | TakenOver
+    | Surveyed
+    | Drawn
 )

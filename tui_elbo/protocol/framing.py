@@ -10,7 +10,8 @@ import numpy as np
 
 from tui_elbo.errors import ProtocolError
 from tui_elbo.protocol.commands import Command
-from tui_elbo.protocol.events import Event, Rows
+from tui_elbo.protocol.event import Event
+from tui_elbo.protocol.events import Rows
 from tui_elbo.records import Batch, Layout
 
 MAX_FRAME = 64 * 2**20
@@ -70,9 +71,11 @@ class Decoder(Generic[T]):
 
     Args:
         kind: the union of the messages that may come: `AnyCommand` or `AnyEvent`.
+        longest: bytes; a longer message is refused before it is read.
     """
 
-    def __init__(self, kind: Any) -> None:
+    def __init__(self, kind: Any, longest: int = MAX_FRAME) -> None:
+        self._longest = longest
         self._decoder: msgspec.msgpack.Decoder[T] = msgspec.msgpack.Decoder(kind)
         self._buffer = bytearray()
 
@@ -85,8 +88,8 @@ class Decoder(Generic[T]):
         self._buffer += data
         while len(self._buffer) >= 4:
             size = int.from_bytes(self._buffer[:4], "little")
-            if size > MAX_FRAME:
-                raise ProtocolError(f"a message of {size} bytes, longer than {MAX_FRAME}")
+            if size > self._longest:
+                raise ProtocolError(f"a message of {size} bytes, longer than {self._longest}")
             if len(self._buffer) < 4 + size:
                 return
             body = bytes(self._buffer[4 : 4 + size])

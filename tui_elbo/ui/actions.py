@@ -285,8 +285,3 @@ class Actions(Screen[None]):
     def action_palette(self) -> None:
         """Everything by name."""
         self.app.action_command_palette()
-
-    def action_quit(self) -> None:
-        """Quit at once; the engine is told first, so that it ends meanwhile."""
-        self.session.leave()
-        self.app.exit(0)

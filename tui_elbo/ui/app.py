@@ -14,7 +14,7 @@ from tui_elbo.ui.explorer import Explorer
 from tui_elbo.ui.gallery import Gallery
 from tui_elbo.ui.layout import CSS
 from tui_elbo.ui.palette import Offering
-from tui_elbo.ui.process import EngineProcess
+from tui_elbo.ui.process import Engine
 from tui_elbo.ui.session import Options
 from tui_elbo.ui.theme import THEME
 
@@ -31,9 +31,7 @@ class ElboApp(Offering):
         Binding("ctrl+q", "quit", show=False, priority=True, system=True),
     ]
 
-    def __init__(
-        self, target: str | None, options: Options, engine: EngineProcess | None = None
-    ) -> None:
+    def __init__(self, target: str | None, options: Options, engine: Engine | None = None) -> None:
         super().__init__()
         if os.environ.get("TEXTUAL_THEME") not in self.available_themes:
             self.theme = THEME
@@ -73,7 +71,7 @@ class ElboApp(Offering):
 def run(
     target: str | None,
     options: Options,
-    engine: EngineProcess | None = None,
+    engine: Engine | None = None,
     *,
     mouse: bool = True,
 ) -> int:

@@ -13,7 +13,6 @@ import os
 import selectors
 import signal
 from codecs import getincrementaldecoder
-from functools import partial
 from typing import Any
 
 from textual import messages
@@ -21,6 +20,8 @@ from textual._xterm_parser import XTermParser
 from textual.app import App
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
+
+from tui_elbo.ui.leaving import farewells
 
 TICK = 0.1
 """Seconds between looks at whether the rest of an escape sequence is still to come."""
@@ -36,13 +37,17 @@ def quick(driver: type[Driver]) -> type[Driver]:
     return QuickDriver if driver is LinuxDriver else driver
 
 
-def end_on_signals(app: App[Any]) -> None:
+def end_on_signals(app: App[int]) -> None:
     """Let the app exit in good order when the terminal hangs up or the system ends it."""
     if app.is_headless:
         return
     for number in (signal.SIGTERM, signal.SIGHUP):
-        end = partial(app.exit, return_code=128 + number)
-        asyncio.get_running_loop().add_signal_handler(number, end)
+        asyncio.get_running_loop().add_signal_handler(number, _end, app, number)
+
+
+def _end(app: App[int], number: int) -> None:
+    """Runs that can be found again go on."""
+    app.exit(return_code=128 + number, message=farewells(app))
 
 
 class QuickDriver(LinuxDriver):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 
 from tui_elbo.ui.theme import THEME
 
@@ -28,3 +28,13 @@ def prepare(environ: MutableMapping[str, str], theme: str = "") -> None:
     if environ.get("SSH_CONNECTION"):
         for name, value in OVER_SSH.items():
             environ.setdefault(name, value)
+
+
+def is_dumb(environ: Mapping[str, str]) -> bool:
+    """Whether the terminal can only print lines."""
+    return environ.get("TERM", "") in ("", "dumb", "unknown")
+
+
+def has_little_unicode(environ: Mapping[str, str]) -> bool:
+    """Whether the terminal's font lacks most of what the screen would draw with."""
+    return environ.get("TERM", "") in ("linux", "vt100", "vt220", "cons25")

@@ -28,10 +28,11 @@ from tui_elbo.ui.desk import Desk
 from tui_elbo.ui.detail import ParamView
 from tui_elbo.ui.figures import standing
 from tui_elbo.ui.keys import KEYS
+from tui_elbo.ui.leaving import Leaving
 from tui_elbo.ui.looking import Looking
 from tui_elbo.ui.pace import Pace
 from tui_elbo.ui.panes.params import ParamsPane
-from tui_elbo.ui.process import EngineProcess
+from tui_elbo.ui.process import Engine
 from tui_elbo.ui.prompt import Prompt, Question
 from tui_elbo.ui.said import TooSmall
 from tui_elbo.ui.sentence import SentenceLine
@@ -40,7 +41,7 @@ from tui_elbo.ui.status import FaultLine, KeyLine, StatusLine
 from tui_elbo.ui.views import Live, View
 
 
-class Explorer(LensActions, TimeActions):
+class Explorer(LensActions, TimeActions, Leaving):
     """Steps a scenario and shows what moves.
 
     Args:
@@ -65,7 +66,7 @@ class Explorer(LensActions, TimeActions):
         self,
         target: str,
         options: Options,
-        engine: EngineProcess | None = None,
+        engine: Engine | None = None,
         *,
         back: bool = False,
     ) -> None:
@@ -110,8 +111,8 @@ class Explorer(LensActions, TimeActions):
         self.touch()
 
     def on_unmount(self) -> None:
-        """Leave no engine behind."""
-        self.session.end()
+        """Leave no engine behind that nobody would find again."""
+        self.session.close()
 
     # Frames.
 

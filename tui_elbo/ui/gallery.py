@@ -16,7 +16,7 @@ from tui_elbo.scenario import find, gallery
 from tui_elbo.ui.canvas import Piece
 from tui_elbo.ui.choice import Choice, Word
 from tui_elbo.ui.glyphs import ASCII, UNICODE
-from tui_elbo.ui.process import EngineProcess, spawn
+from tui_elbo.ui.process import Engine, spawn
 from tui_elbo.ui.session import Options
 from tui_elbo.ui.text import safe
 from tui_elbo.ui.theme import BAD, DIM, KEY
@@ -33,7 +33,7 @@ class Gallery(Screen[None]):
     class Chosen(Message):
         """A scenario was chosen; the engine goes with it."""
 
-        def __init__(self, target: str, engine: EngineProcess | None) -> None:
+        def __init__(self, target: str, engine: Engine | None) -> None:
             self.target, self.engine = target, engine
             super().__init__()
 
@@ -53,7 +53,7 @@ class Gallery(Screen[None]):
     }
     """
 
-    def __init__(self, options: Options, engine: EngineProcess | None = None) -> None:
+    def __init__(self, options: Options, engine: Engine | None = None) -> None:
         super().__init__()
         self._glyphs = ASCII if options.ascii else UNICODE
         self._options, self._engine = options, engine

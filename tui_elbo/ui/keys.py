@@ -101,7 +101,8 @@ KEYS = (
     Key(
         "ctrl+c", "ctrl+c", "interrupt", "", "pause, and interrupt a model that hangs; never quits"
     ),
-    Key("q", "q", "quit", "quit", "quit at once", 1),
+    Key("d", "d", "detach", "detach", "leave the run going; `elbo-tui attach` shows it again", 6),
+    Key("q", "q", "quit", "quit", "quit, and end the run; asks while it runs", 1),
     Key("0,1,2,3,4,5,6,7,8,9", "0-9", "digit", "", "a count for n, N and the look", told=True),
 )
 """Every key of the explorer, in the order of the help."""

@@ -13,8 +13,23 @@ from collections.abc import Callable
 import msgspec
 
 from tui_elbo.errors import ProtocolError
-from tui_elbo.protocol import VERSION, AnyEvent, Command, Decoder, Hello, Level, Pause, Phase, frame
-from tui_elbo.ui.process import EngineProcess
+from tui_elbo.protocol import (
+    VERSION,
+    AnyEvent,
+    Attach,
+    Command,
+    Decoder,
+    End,
+    Hello,
+    Interrupt,
+    Level,
+    Named,
+    Pause,
+    Phase,
+    TakenOver,
+    frame,
+)
+from tui_elbo.ui.process import Engine
 
 CHUNK = 1 << 16
 """Bytes read from one line in one turn of the event loop."""
@@ -36,12 +51,13 @@ class Link:
         engine: what `spawn` gave.
         on_events: called with the messages of each piece read, in their order.
         on_output: called with each piece of what the engine and the model print.
-        on_end: called once, with words, when the connection is over for whatever reason.
+        on_end: called once when the connection is over for whatever reason, with words: how it
+            ended, and perhaps on a second line what to do.
     """
 
     def __init__(
         self,
-        engine: EngineProcess,
+        engine: Engine,
         *,
         on_events: Callable[[list[AnyEvent]], None],
         on_output: Callable[[bytes], None],
@@ -54,6 +70,8 @@ class Link:
         """The number of the last command that the engine has carried out."""
         self.open = True
         """False once the connection is over; nothing more is sent or comes."""
+        self.named = Named("", "no scenario is loaded yet")
+        """Under which name the run goes on without us, or why it cannot."""
         self._on_events, self._on_output, self._on_end = on_events, on_output, on_end
         self._decoder: Decoder[AnyEvent] = Decoder(AnyEvent)
         self._unsent = bytearray()
@@ -63,16 +81,24 @@ class Link:
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(engine.line, self._read_line)
-        self._loop.add_reader(engine.output, self._read_output)
+        if engine.output >= 0:
+            self._loop.add_reader(engine.output, self._read_output)
         self._watch()
 
     def send(self, command: Command) -> int:
         """Send the command with the next number, and return that number."""
         self.seq += 1
-        if self.open:
-            self._unsent += frame(msgspec.structs.replace(command, seq=self.seq))
-            self._write()
+        self._say(msgspec.structs.replace(command, seq=self.seq))
         return self.seq
+
+    def attach(self) -> None:
+        """Become the terminal of a run that is there already."""
+        self._say(Attach())
+
+    def detach(self) -> None:
+        """Leave the engine running."""
+        self._close()
+        self.engine.let_go()
 
     def interrupt(self) -> int:
         """Pause; if the model does not let go, interrupt it; if that is no use, end the engine.
@@ -88,19 +114,24 @@ class Link:
 
     def leave(self) -> None:
         """Ask the engine to end, listen to it no more, and wait for nothing."""
-        self._close()
+        self._close(ending=True)
         self.engine.ask_to_end()
 
     def end(self) -> None:
         """End the engine at once, without a call of `on_end`."""
-        self._close()
+        self._close(ending=True)
         self.engine.end()
+
+    def _say(self, command: Command) -> None:
+        if self.open:
+            self._unsent += frame(command)
+            self._write()
 
     def _interrupt(self, seq: int) -> None:
         if self.answered >= seq:
             return
         if self._greeted:  # Before, Python has no handler yet, and would only die of it.
-            self.engine.interrupt()
+            self._say(Interrupt()) if self.engine.attached else self.engine.interrupt()
             self._on_events([Phase("interrupting the model")])
         self._after(GRACE, "kill", self._give_up, seq)
 
@@ -120,7 +151,7 @@ class Link:
 
     def _watch(self) -> None:
         """Notice an engine that died while a child of its own still holds the socket."""
-        if self.engine.process.poll() is not None:
+        if self.engine.gone():
             self._loop.call_soon(self._drain)
         else:
             self._timers["watch"] = self._loop.call_later(WATCH, self._watch)
@@ -159,6 +190,8 @@ class Link:
             for event in self._decoder.feed(data):
                 self._check(event)
                 events.append(event)
+                if isinstance(event, TakenOver):
+                    return self._taken_over(events)
         except ProtocolError as error:
             self._on_events(events)
             self._over(f"the engine sent {error.what}" if self._greeted else error.what)
@@ -175,6 +208,8 @@ class Link:
                     "two installations of elbo-tui are mixed"
                 )
             self._greeted = True
+            if event.tells_output and self.engine.output >= 0:
+                self._loop.remove_reader(self.engine.output)
         elif not self._greeted:
             raise ProtocolError("the engine did not say hello first")
         elif isinstance(event, Level):
@@ -182,14 +217,30 @@ class Link:
             self.answered = max(self.answered, event.seq)
             if self.answered >= self.seq:
                 self._interrupts = 0
+        elif isinstance(event, Named):
+            self.named = event
+
+    def _taken_over(self, events: list[AnyEvent]) -> bool:
+        """The run goes on for another terminal."""
+        self._on_events(events)
+        id = self.named.id
+        self.detach()
+        self._on_end(
+            f"another terminal has taken the run over: `elbo-tui attach {id}` takes it back"
+        )
+        return False
 
     def _wait_for_death(self, tries: int) -> None:
         """The line is closed: give the process a moment to be gone, to say how it went."""
         if not self.open:
             return
-        if self.engine.process.poll() is None and tries:
+        if not self.engine.gone() and tries:
             call = self._wait_for_death
             self._timers["death"] = self._loop.call_later(0.01, call, tries - 1)
+        elif self.named.id and not (self.engine.attached or self.engine.gone()):
+            id = self.named.id
+            self.detach()
+            self._on_end(f"the run goes on elsewhere\n`elbo-tui attach {id}` shows it")
         else:
             self._over(self.engine.end_text())
 
@@ -206,14 +257,14 @@ class Link:
             self._loop.remove_reader(self.engine.output)
 
     def _over(self, text: str) -> None:
-        self._close()
+        self._close(ending=True)
         self._read_output_rest()
         self.engine.end(grace=0)
         self._on_end(text)
 
     def _read_output_rest(self) -> None:
         """What a dying engine said last often tells why: a bounded piece of it."""
-        for _ in range(16):
+        for _ in range(16 if self.engine.output >= 0 else 0):
             try:
                 data = os.read(self.engine.output, CHUNK)
             except OSError:
@@ -222,12 +273,15 @@ class Link:
                 return
             self._on_output(data)
 
-    def _close(self) -> None:
+    def _close(self, *, ending: bool = False) -> None:
+        if ending and self.named.id:
+            self._say(End())
         self.open = False
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
-        if self.engine.output >= 0:
+        if not self.engine.over:
             self._loop.remove_reader(self.engine.line)
             self._loop.remove_writer(self.engine.line)
-            self._loop.remove_reader(self.engine.output)
+            if self.engine.output >= 0:
+                self._loop.remove_reader(self.engine.output)

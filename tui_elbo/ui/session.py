@@ -8,13 +8,13 @@ from functools import partial
 from typing import Any
 
 from tui_elbo.errors import ProtocolError
-from tui_elbo.protocol import AnyEvent, Command, Level, Load, Loaded
+from tui_elbo.protocol import AnyEvent, Command, Level, Load, Loaded, Named
 from tui_elbo.scenario import CHECKPOINT_MEMORY
 from tui_elbo.ui.control import Control
 from tui_elbo.ui.link import Link
 from tui_elbo.ui.memory import Memory
 from tui_elbo.ui.points import Points
-from tui_elbo.ui.process import EngineProcess, spawn
+from tui_elbo.ui.process import Engine, spawn
 from tui_elbo.ui.state import Run
 
 
@@ -23,7 +23,7 @@ class Options:
     """What the program was started with."""
 
     argv: Sequence[str]
-    """The program and arguments that start an engine; the descriptor's number comes last."""
+    """The program and arguments that start an engine; numbers of descriptors come last."""
     seed: int | None = None
     """None: the scenario's own."""
     threads: int = 1
@@ -42,7 +42,7 @@ class Session:
     """One scenario from its loading to its end, through as many engines as that takes.
 
     Args:
-        target: the scenario, as a person names it.
+        target: the scenario, as a person names it; empty for a run that is there already.
         options: what the program was started with.
         post: calls what it is given, with the arguments that follow, soon and in order.
         changed: called when there is something new to draw.
@@ -64,7 +64,7 @@ class Session:
         self.link: Link | None = None
         self._post, self._changed = post, changed
 
-    def open(self, engine: EngineProcess | None = None) -> None:
+    def open(self, engine: Engine | None = None) -> None:
         """Connect to the engine, or to one started now, and have it load the scenario."""
         try:
             engine = engine or spawn(self.options.argv)
@@ -72,9 +72,16 @@ class Session:
             self.run.lost(f"the engine could not be started: {error}")
             return
         self.link = Link(engine, on_events=self._told, on_output=self._printed, on_end=self._ended)
-        self.run.phase = "starting the engine"
-        options = self.options
         self.control = Control(self._send)
+        if engine.attached:
+            self.run.phase = "attaching"
+            self.link.attach()
+        else:
+            self.run.phase = "starting the engine"
+            self._load()
+
+    def _load(self) -> None:
+        options = self.options
         self.control.sent(
             self._send(
                 Load(
@@ -95,6 +102,8 @@ class Session:
     def reload(self) -> None:
         """Load the scenario in a fresh engine; the history stays on the screen until it stands."""
         self.end()
+        if not self.target and self.run.loaded:
+            self.target = self.run.loaded.path
         self.run.reconnected()
         self.open()
         self._changed()
@@ -103,6 +112,30 @@ class Session:
         """Pause, and interrupt a model that does not let go."""
         if self.link is not None:
             self.control.interrupted(self.link.interrupt())
+
+    @property
+    def watched(self) -> bool:
+        """Whether the run is a script's own loop."""
+        return self.run.loaded is not None and self.run.loaded.watched
+
+    @property
+    def way_back(self) -> Named:
+        """Under which name the run goes on without a terminal, or why it cannot."""
+        if self.link is None or not self.link.open:
+            return Named("", "the engine has ended")
+        return self.link.named
+
+    def detach(self) -> None:
+        """Leave the run going."""
+        if self.link is not None and self.link.open:
+            self.link.detach()
+
+    def close(self) -> None:
+        """Leave the run going if it can be found again; else end the engine."""
+        if self.way_back.id:
+            self.detach()
+        else:
+            self.end()
 
     def leave(self) -> None:
         """Tell the engine to end, listen to it no more, and wait for nothing."""

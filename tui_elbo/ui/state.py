@@ -20,6 +20,7 @@ from tui_elbo.protocol import (
     Met,
     NewLayout,
     Phase,
+    Printed,
     Pulled,
     Remark,
     Rewound,
@@ -123,8 +124,8 @@ class Run:
                 self.phase = event.text
             case Fault():
                 self.fault, self.phase = event, ""
-            case Remark():
-                self.output.warn(event.source, event.text)
+            case Printed() | Remark():
+                self._print(event)
 
     def lost(self, text: str) -> None:
         """The engine is gone; the history stays."""
@@ -134,6 +135,12 @@ class Run:
         """A fresh engine is starting; the history stays until it has loaded."""
         self.dead, self.fault, self.level, self.met = "", None, None, None
         self._layouts = {}
+
+    def _print(self, event: Printed | Remark) -> None:
+        if isinstance(event, Printed):
+            self.output.feed(event.data)
+        else:
+            self.output.warn(event.source, event.text)
 
     def _rows(self, rows: Batch) -> None:
         try:

@@ -16,6 +16,9 @@ from tui_elbo.ui.keys import key_line
 from tui_elbo.ui.text import left, number, right, safe, tail
 from tui_elbo.ui.theme import BAD, DIM, GOOD, KEY, WARN
 
+DEAD = "the history is kept: R reloads in a fresh engine, o shows its output"
+"""What can still be done when the engine has ended."""
+
 
 @dataclass(frozen=True)
 class Standing:
@@ -201,8 +204,8 @@ class FaultLine(Bottom):
 def fault_texts(fault: Fault | None, dead: str, glyphs: Glyphs) -> tuple[str, str, str]:
     """What, where, and what to do, safe to draw."""
     if dead:
-        todo = "the history is kept: R reloads in a fresh engine, o shows its output"
-        return safe(dead), "", todo
+        what, _, todo = dead.partition("\n")
+        return safe(what), "", safe(todo) or DEAD
     if fault is None:
         return "", "", ""
     todo = safe(fault.todo)

@@ -1,0 +1,244 @@
+"""The lobby without an engine behind it: who is told what, and what happens to odd visitors."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from queue import SimpleQueue
+
+import numpy as np
+import pytest
+
+from tests.engine.client import ClosedError, Speaker, history, visitor
+from tests.runtime import runtime_folder
+from tui_elbo import live, place, protocol
+from tui_elbo.engine import line
+from tui_elbo.engine.guest import Manners
+from tui_elbo.engine.lobby import VISITORS, Lobby
+from tui_elbo.protocol import (
+    AnyCommand,
+    Attach,
+    End,
+    Fault,
+    Level,
+    Load,
+    Loaded,
+    NewLayout,
+    Pause,
+    Rewound,
+    Run,
+    Step,
+    Surveyed,
+)
+from tui_elbo.records import Batch, Column, Layout
+
+COLUMNS = tuple(Column("step", "", name) for name in ("loss", "elbo", "log_p", "log_q"))
+LAYOUTS = (Layout(0, (), (), COLUMNS), Layout(1, (), (), COLUMNS[:2]))
+LOADED = Loaded("fake", "fake.py", "", "", 0, 100, "Trace_ELBO", "Adam", {})
+
+
+class Hosted:
+    """A lobby in this process, and what is done in it."""
+
+    def __init__(self) -> None:
+        self.commands: SimpleQueue[AnyCommand | str] = SimpleQueue()
+        manners = Manners(stays=True, refuses_end="not here")
+        self.lobby = Lobby(self.commands.put, manners, lambda: self.commands.put("left"))
+        self.step = 0
+        self.lobby.open("fake")
+        self.lobby.start()
+        self.lobby.send(LOADED)
+
+    @property
+    def path(self) -> Path:
+        return place.path_of(self.lobby.id)
+
+    def rows(self, count: int, layout: Layout = LAYOUTS[0]) -> None:
+        """So many more steps, whose numbers are their own."""
+        first = self.step + 1
+        self.step += count
+        at = np.arange(first, self.step + 1, dtype=np.float64)
+        values = np.stack([at + row / 8 for row in range(len(layout.columns))])
+        self.lobby.send(NewLayout(layout))
+        self.lobby.send(protocol.rows(Batch(layout, first, values)))
+        self.level()
+
+    def level(self, seq: int = 0) -> None:
+        self.lobby.send(Level("paused", self.step, None, 0.0, seq))
+
+    def back(self, step: int) -> None:
+        self.step = step
+        self.lobby.send(Rewound(step))
+        self.level()
+
+
+@pytest.fixture
+def hosted() -> Iterator[Hosted]:
+    with runtime_folder():
+        hosted = Hosted()
+        yield hosted
+        hosted.lobby.close()
+
+
+def told(speaker: Speaker, step: int) -> None:
+    """Listen until it is told that the run stands there, and compare all its numbers."""
+    speaker.until(Level, lambda level: level.step == step)
+    seen = history(speaker.seen)
+    assert seen.last == step
+    for row, column in enumerate(COLUMNS[:2]):
+        assert seen.values(column).tolist() == [at + row / 8 for at in range(1, step + 1)]
+
+
+def test_history_comes_in_messages_of_a_bounded_size(hosted: Hosted) -> None:
+    hosted.rows(100_000)
+    hosted.rows(3, LAYOUTS[1])
+    hosted.rows(5)
+    with visitor(hosted.path) as terminal:
+        terminal.send(Attach())
+        told(terminal, 100_008)
+        assert max(len(batch.values.tobytes()) for batch in terminal.batches) <= 2**20
+        assert [batch.layout.id for batch in terminal.batches][-3:] == [0, 1, 0]
+        hosted.rows(2)
+        told(terminal, 100_010)
+
+
+def test_a_terminal_that_does_not_read_is_told_all_anew(
+    hosted: Hosted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(line, "MOST", 2**19)
+    with visitor(hosted.path) as terminal:
+        terminal.send(Attach())
+        terminal.until(Loaded)
+        for _ in range(400):
+            hosted.rows(100)
+        hosted.back(39_000)
+        hosted.rows(1)
+        told(terminal, 39_001)
+        assert sum(isinstance(event, Loaded) for event in terminal.seen) > 1
+
+
+def test_a_run_taken_back_while_it_is_told(hosted: Hosted) -> None:
+    """What is told late is what holds now; what has changed meanwhile comes after it."""
+    hosted.rows(400_000)
+    with visitor(hosted.path) as terminal:
+        terminal.send(Attach())
+        terminal.until(NewLayout)
+        hosted.back(7)
+        hosted.rows(13)
+        told(terminal, 20)
+
+
+def test_levels_repeat_numbers_that_the_terminal_knows(hosted: Hosted) -> None:
+    with visitor(hosted.path) as first:
+        first.send(Attach())
+        assert first.until(Loaded)
+        numbers = [first.send(Step()) for _ in range(5)]
+        inside = [hosted.commands.get(timeout=30).seq for _ in numbers]  # type: ignore[union-attr]
+        hosted.level(inside[-1])
+        assert first.until(Level, lambda level: level.seq == numbers[-1])
+    assert hosted.commands.get(timeout=30) == "left"
+    with visitor(hosted.path) as second:
+        second.send(Attach())
+        assert second.until(Level).seq == 0
+        asked = second.send(Pause())
+        command = hosted.commands.get(timeout=30)
+        assert isinstance(command, Pause)
+        assert command.seq > inside[-1]
+        hosted.level(command.seq)
+        assert second.until(Level, lambda level: level.seq > 0).seq == asked
+
+
+def test_too_many_visitors_are_turned_away(hosted: Hosted) -> None:
+    with ExitStack() as stack:
+        lines = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(VISITORS + 5)]
+        said = []
+        for one in lines:
+            one.settimeout(30)
+            one.connect(str(hosted.path))
+            said.append(bool(one.recv(100)))
+        assert said == [True] * VISITORS + [False] * 5
+    # Nothing is known of when those who leave have been noticed: ask until there is room.
+    while not known(hosted.path):
+        pass
+
+
+def known(path: Path) -> bool:
+    found = live.look(path)
+    return found.standing is not None
+
+
+def test_the_end_may_be_refused(hosted: Hosted) -> None:
+    with visitor(hosted.path) as other:
+        other.send(End())
+        assert other.until(Fault).what == "not here"
+
+
+def test_another_user_is_not_let_in(hosted: Hosted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As far as one user can tell: the peer's uid is compared with this one."""
+    own, path = os.geteuid(), hosted.path
+    monkeypatch.setattr(os, "geteuid", lambda: own + 1)
+    with socket.socket(socket.AF_UNIX) as stranger:
+        stranger.settimeout(30)
+        stranger.connect(str(path))
+        assert stranger.recv(100) == b""
+
+
+VALID = [
+    protocol.frame(command)
+    for command in (
+        Load(target="no_theta", seed=3),
+        Step(count=5),
+        Run(until=7, condition="elbo > 0"),
+        Pause(),
+        Attach(seq=2**60),
+    )
+]
+
+
+def thrown(rng: random.Random) -> bytes:
+    """A frame as it should not be: cut, flipped, of another length, or nothing but noise."""
+    data = bytearray(rng.choice(VALID))
+    kind = rng.randrange(5)
+    if kind == 0:
+        body = rng.randbytes(rng.randrange(60))
+        return len(body).to_bytes(4, "little") + body
+    if kind == 1:
+        return rng.randbytes(rng.randrange(1, 40))
+    if kind == 2:
+        for _ in range(rng.randrange(1, 4)):
+            data[rng.randrange(len(data))] = rng.randrange(256)
+    elif kind == 3:
+        del data[rng.randrange(len(data)) :]
+    else:
+        at = rng.randrange(4, len(data))
+        data[at:at] = rng.randbytes(rng.randrange(1, 9))
+    return bytes(data)
+
+
+@pytest.mark.parametrize("count", [500, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_frames_that_nobody_should_send(hosted: Hosted, count: int) -> None:
+    """Each is answered with an error or ends its connection; the run is untouched.
+
+    What happens to be a whole command of a visitor is refused too, and becoming the terminal is
+    what anyone may do: then the connection's end leaves the run alone again.
+    """
+    hosted.rows(10)
+    rng = random.Random(count)
+    for _ in range(count):
+        with visitor(hosted.path) as odd:
+            odd.send_bytes(thrown(rng))
+            odd.finish()
+            with pytest.raises(ClosedError):
+                odd.until(Surveyed)  # which nobody has asked for
+    asked = set()
+    while not hosted.commands.empty():
+        asked.add(hosted.commands.get())
+    assert asked <= {"left"}
+    hosted.rows(1)
+    with visitor(hosted.path) as terminal:
+        terminal.send(Attach())
+        told(terminal, 11)

@@ -1,0 +1,23 @@
+"""A folder for live runs that is a test's alone."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+
+@contextmanager
+def runtime_folder() -> Iterator[Path]:
+    """The folder that `XDG_RUNTIME_DIR` names; no socket may be left in it.
+
+    Its path is short, since a socket's address has little room for one.
+    """
+    with tempfile.TemporaryDirectory(prefix="elbo-") as name, pytest.MonkeyPatch.context() as patch:
+        folder = Path(name)
+        patch.setenv("XDG_RUNTIME_DIR", name)
+        yield folder
+        assert list(folder.rglob("*.sock")) == []

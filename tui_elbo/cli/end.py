@@ -1,0 +1,22 @@
+"""`elbo-tui end`: end a live run."""
+
+from __future__ import annotations
+
+import sys
+
+from tui_elbo import live
+from tui_elbo.cli.options import parser
+
+
+def main(words: list[str]) -> int:
+    """End it; returns the exit code.
+
+    Raises:
+        UsageError: if there is no such run, or it cannot be ended.
+    """
+    options = parser("elbo-tui end", "End a live run; its numbers are lost.")
+    options.add_argument("id", metavar="ID", help="as `elbo-tui runs` tells it")
+    path = live.choose(options.parse_args(words).id)
+    live.end(path)
+    print(f"elbo-tui: {path.stem} has ended", file=sys.stderr)
+    return 0

@@ -1,0 +1,75 @@
+"""`elbo-tui runs`: the live runs, and how they stand."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+
+import msgspec
+
+from tui_elbo import live
+from tui_elbo.cli.options import parser
+from tui_elbo.live import Found
+from tui_elbo.ui.text import safe
+
+HEADER = ("id", "scenario", "step", "state", "since", "pid")
+
+DESCRIPTION = """\
+The runs that are alive, with a terminal or without.
+
+`elbo-tui attach ID` shows one, `elbo-tui end ID` ends it.
+"""
+
+
+def main(words: list[str]) -> int:
+    """Print them; returns the exit code.
+
+    Raises:
+        UsageError: if there is no folder for them.
+    """
+    options = parser("elbo-tui runs", DESCRIPTION)
+    options.add_argument("--json", action="store_true", help="as JSON")
+    if options.parse_args(words).json:
+        told = [plain(run) for run in live.runs()]
+        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n")
+        return 0
+    # A locale of old may lack the letters.
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    found = live.runs()
+    if not found:
+        print(f"elbo-tui: there is no live run; {live.START}", file=sys.stderr)
+        return 0
+    rows = [HEADER, *map(row, found)]
+    widths = [max(len(line[i]) for line in rows) for i in range(len(HEADER))]
+    for line in rows:
+        cells = (f"{cell:{width}}" for cell, width in zip(line, widths, strict=True))
+        print("  ".join(cells).rstrip())
+    return 0
+
+
+def plain(found: Found) -> dict[str, object]:
+    """A run as it is printed in JSON; what is not known is null."""
+    stands = found.standing
+    if stands is None:
+        nothing = dict.fromkeys((*HEADER[1:], "path", "target", "attached", "watched"))
+        return {"id": found.id} | nothing | {"why": found.why}
+    told = msgspec.structs.asdict(stands)
+    since = datetime.fromtimestamp(stands.since).astimezone().isoformat(timespec="seconds")
+    return told | {"since": since}
+
+
+def row(found: Found) -> tuple[str, ...]:
+    """A run as a line of the table."""
+    stands = found.standing
+    if stands is None:
+        return (found.id, "", "", found.why, "", "")
+    state = stands.state
+    if stands.state == "running" and stands.target is not None:
+        state += f" to {stands.target}"
+    if stands.watched:
+        state += ", a script"
+    if stands.attached:
+        state += ", attached"
+    since = datetime.fromtimestamp(stands.since).strftime("%Y-%m-%d %H:%M")
+    scenario = safe(stands.scenario) or "(loading)"
+    return (found.id, scenario, str(stands.step), state, since, str(stands.pid))

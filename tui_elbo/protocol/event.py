@@ -1,0 +1,12 @@
+"""What is common to all that the engine tells."""
+
+from __future__ import annotations
+
+import msgspec
+
+VERSION = 4
+"""Grows whenever a message changes its shape or its meaning."""
+
+
+class Event(msgspec.Struct, frozen=True, tag=True):
+    """From the engine to the terminal."""
