@@ -27,12 +27,14 @@ from tui_elbo.protocol import (
     NewLayout,
     Phase,
     Printed,
+    Pulled,
     Remark,
     Rewound,
     Rows,
     Surveyed,
     TakenOver,
     Tuned,
+    Weighed,
 )
 from tui_elbo.records import Batch, Floats, Layout
 from tui_elbo.sightings import Sightings
@@ -161,6 +163,8 @@ class Chronicle:
         self._history.forget_after(step)
         self._tunings = [tuned for tuned in self._tunings if tuned.step <= step]
         self._sightings.forget_after(step)
+        for kind in (Pulled, Weighed):
+            self._others.pop(kind, None)
         self._met = self._fault = None
 
     def _print(self, event: Printed | Remark) -> None:
