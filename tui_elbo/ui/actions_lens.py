@@ -7,6 +7,8 @@ from textual.timer import Timer
 from tui_elbo.sentences import sentence
 from tui_elbo.ui.actions import Actions
 from tui_elbo.ui.sentence import SentenceLine
+from tui_elbo.ui.spans import Span
+from tui_elbo.ui.who import WhoView
 
 SETTLED = 2.0
 """Seconds that a run stands still before importance weights are taken unasked."""
@@ -43,6 +45,22 @@ class LensActions(Actions):
         self._answer(f"step {step} is marked: what has moved since" if marked else "no mark")
         self.redraw()
 
+    def action_who(self) -> None:
+        """Show who in particular moved it."""
+        if self.session.options.draws == 0:
+            self._answer("there is no lens: it was started with --draws 0")
+            return
+        span = self._span()
+        if span is not None and not self.session.run.dead:
+            self.session.control.pull(span.start.state)
+        self.app.push_screen(
+            WhoView(self.session.run, self._span, ascii=self.session.options.ascii)
+        )
+
+    def on_accounts_pane_opened(self) -> None:
+        """Likewise, from the accounts."""
+        self.action_who()
+
     def action_weigh(self) -> None:
         """Take importance weights now."""
         run = self.session.run
@@ -65,16 +83,21 @@ class LensActions(Actions):
         self._settle(live=live)
 
     def _sentence(self) -> str:
-        run, desk = self.session.run, self.desk
+        run = self.session.run
         if run.loaded is None:
             return ""
         if self.session.options.draws == 0:
             return "There is no lens (--draws 0), so nothing is said of what moved log p."
-        step = self.looking.step(run.step)
-        span = desk.spanning.span(run, step if step < run.step else None)
+        span = self._span()
         if span is None:
             return "After the first step it is said here what moved log p, log q and the ELBO."
         return sentence(span.scene).text
+
+    def _span(self) -> Span | None:
+        """The span that the accounts show."""
+        run = self.session.run
+        step = self.looking.step(run.step)
+        return self.desk.spanning.span(run, step if step < run.step else None)
 
     def _settle(self, *, live: bool) -> None:
         """Where no evidence is known, have draws weighed once the run has stood still."""

@@ -77,6 +77,7 @@ KEYS = (
     Key("R", "R", "reload", "", "reload the file in a fresh engine, even if this one hangs"),
     Key("a", "a", "span", "", "what moved it since step 0, a mark, the look; last record, update"),
     Key("m", "m", "mark", "", "mark this step: what has moved since; again: no mark"),
+    Key("p", "p", "who", "", "who in particular: each parameter and site, what pulls at it"),
     Key("k", "k", "weigh", "", "importance weights now: a bound on log p(x), and its trust"),
     Key("tab", "tab", "", "", "go to the next pane; the arrows then move in a table"),
     Key("v", "v", "view", "view", "the next panes at the right", 6),

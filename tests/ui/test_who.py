@@ -1,0 +1,59 @@
+"""Who in particular: every row is there, the largest first, and a filter narrows them."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.ui.driving import driven
+from tests.ui.test_lens import stepped
+from tui_elbo.ui.glyphs import ASCII, UNICODE
+from tui_elbo.ui.state import Run
+from tui_elbo.ui.who import who_lines
+
+
+async def test_parameters_and_sites_are_listed_and_narrowed():
+    async with driven("names") as d:
+        await stepped(d, 3)
+        await d.press("p")
+        await d.shows("who in particular", "change since step 0, gradients after 3", "log p new")
+        names = ["[red]a", "b\\nc", "d\\x1b[31me", "scales.theta", "漢字", "f\\u202eg"]
+        at = [next(i for i, line in enumerate(d.lines()) if name in line) for name in names]
+        assert at == sorted(at), "the largest change comes first"
+        # 0.5, then halves and thirds of it; nothing of the noise of log q.
+        assert "0.5000" in d.lines()[at[0]]
+        assert "exact" in d.lines()[at[0]]
+        await d.press("slash", "s", "c", "a", "l", "e", "s")
+        await d.until(lambda: "[red]a" not in d.text())
+        assert "scales.theta" in d.text()
+        await d.press("enter")
+        assert "scales.theta" in d.text()
+        await d.press("escape")
+        await d.shows("[red]a")
+        await d.press("p")
+        await d.shows("log q(z)")
+
+
+async def test_enter_in_the_accounts_opens_it_for_their_span():
+    async with driven("normal") as d:
+        await stepped(d, 5)
+        await d.press("a")
+        await d.shows("── the last record")
+        d.explorer.desk.accounts.focus()
+        await d.press("enter")
+        await d.shows("who in particular", "the last record, to 5", "change since step 3")
+
+
+async def test_without_a_lens_or_a_step_there_is_nobody():
+    async with driven("normal", draws=0) as d:
+        await d.ready()
+        await d.press("p")
+        await d.shows("there is no lens")
+    async with driven("normal") as d:
+        await d.ready()
+        await d.press("p")
+        await d.shows("The lens has not looked yet")
+
+
+@pytest.mark.parametrize("glyphs", [UNICODE, ASCII])
+def test_nothing_known_is_one_line(glyphs):
+    assert len(list(who_lines(Run(), None, "", 74, glyphs))) == 1
