@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from textual.events import Key
 
 from tests.ui.driving import driven
 from tui_elbo.errors import ElboError, UsageError
@@ -201,3 +202,13 @@ async def test_one_pane_alone_and_all_of_them_again():
         await d.until(lambda: len(d.explorer.desk.places) == 1)
         await d.press("escape", "escape")
         await d.shows("parameters", "log q(z)")
+
+
+async def test_keys_that_come_at_once_are_part_of_the_answer():
+    """As a paste or a slow line has them: what is typed is there before the line is."""
+    async with driven("normal") as d:
+        await d.ready()
+        for key in "u12":
+            d.app.post_message(Key(key, key))
+        await d.press("enter")
+        await d.until(lambda: d.run.step == 12 and d.run.level.state == "paused")

@@ -214,7 +214,7 @@ class Actions(Screen[None]):
 
     def action_filter(self) -> None:
         """Ask for a part of a name, and show only rows that have it."""
-        self.ask(questions.filtered(self.desk.table))
+        self.ask(questions.filtered(self.desk.table, self.redraw))
 
     def action_watch(self) -> None:
         """Watch the parameter under the cursor, or watch it no more."""

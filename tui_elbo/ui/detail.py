@@ -143,7 +143,8 @@ def detail_lines(run: Run, name: str, step: int, width: int, glyphs: Glyphs) -> 
     newest = told if told is not None and told.step == step else None
     yield from _values(run, info, step, newest, glyphs)
     if told is not None and told.note:
-        yield [(f"{safe(told.note)}.", DIM)]
+        note = safe(told.note)
+        yield [(f"{note[:1].upper()}{note[1:]}.", DIM)]
     yield from _past(run, info, step, width, glyphs)
     yield from _gradient(told, width, glyphs)
 
@@ -228,9 +229,16 @@ def _past(run: Run, info: ParamInfo, step: int, width: int, glyphs: Glyphs) -> I
         yield [("", "")]
         yield [(f"past of {label}", "bold"), (known * (reference is not None), "yellow")]
         cursor = step if step < run.step else None
-        curve = Curve(values, 1, run.step, lines, cursor, (), values, spread)
+        first = _first(run, Column("param", info.name, field))
+        curve = Curve(values, first, run.step, lines, cursor, (), values, spread)
         look = Look(ascii=glyphs is ASCII, axis=True)
         yield from painted(sketch(curve, width, PLOT, look))
+
+
+def _first(run: Run, column: Column) -> int:
+    """The first step that has the column."""
+    starts = (start for start, _, layout in run.history.stretches() if column in layout.index)
+    return next(starts, 1)
 
 
 def _reference(run: Run, info: ParamInfo, field: str) -> float | None:

@@ -15,7 +15,7 @@ from typing import ClassVar, Self
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.events import Resize
+from textual.events import Key, Resize
 from textual.geometry import Region
 from textual.message import Message
 from textual.timer import Timer
@@ -241,6 +241,20 @@ class Explorer(LensActions, TimeActions, Leaving):
         self._make_room(asking=False)
         self.set_focus(self._asked_from)
         self.draw_bottom()
+
+    async def on_key(self, event: Key) -> None:
+        """Act on a key before the next one is looked at; it may belong to a question that this one
+        opens, and what was typed before its line has the focus belongs to it all the same.
+        """
+        prompt = self.query_one(Prompt)
+        bound = self.active_bindings.get(event.key)
+        if prompt.asking:
+            if event.is_printable and event.character:
+                prompt.insert(event.character)
+                event.stop()
+        elif bound is not None and bound.node is self:
+            event.stop()
+            await self.run_action(bound.binding.action)
 
     def leave_question(self) -> bool:
         """Ask no more; whether there was a question."""

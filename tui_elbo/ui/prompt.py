@@ -108,8 +108,15 @@ class Prompt(Vertical):
         line.value = question.text or self._answers.get(question.name, "")
         self._hint(question.hint, DIM)
         self.query_one("#asked", Word).show([(f" {question.name:>9} ", KEY)])
-        line.focus()
+        self.screen.set_focus(line)  # At once: `focus` would let the next keys go elsewhere.
         line.action_select_all()
+
+    def insert(self, text: str) -> None:
+        """Take in a letter that went elsewhere, as if it had been typed here."""
+        line = self.query_one(_Line)
+        if not line.selection.is_empty:
+            line.delete_selection()
+        line.insert_text_at_cursor(text)
 
     def leave(self) -> None:
         """Ask no more; nothing is answered."""

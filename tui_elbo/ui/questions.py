@@ -46,11 +46,12 @@ def tune(run: Run, go: Callable[[Tuning], None]) -> Question:
     return Question("tune", hint, lambda text: go(tuning(text)), (*SETTINGS, *estimators))
 
 
-def filtered(table: Table) -> Question:
+def filtered(table: Table, redraw: Callable[[], object]) -> Question:
     """Asks for a part of a name, and narrows the table while it is typed."""
 
     def typed(text: str) -> None:
         table.filter = text.strip()
+        redraw()  # Other rows may want another room.
 
     hint = f"a part of the names of the {table.id} to show; nothing shows all"
     return Question("filter", hint, typed, text=table.filter, typed=typed)

@@ -33,6 +33,11 @@ class Row:
     """How many parameters it stands for."""
 
     @property
+    def label(self) -> str:
+        """What it is called on the screen."""
+        return self.name or "everything"
+
+    @property
     def size(self) -> int:
         """How many elements."""
         return prod(self.shape)

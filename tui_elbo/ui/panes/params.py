@@ -137,7 +137,7 @@ class ParamsPane(Table):
 
     def widths(self, width: int) -> Sequence[int]:
         """Role, name, value, change, gradient norm, course; 0 where there is no room for it."""
-        names = [safe(row.name) for row in self._rows]
+        names = [safe(row.label) for row in self._rows]
         longest = max((cell_len(name) for name in names), default=0)
         rest = width - self._role_width - VALUE - CHANGE
         grad = rest - GRAD >= NAME
@@ -179,7 +179,7 @@ class ParamsPane(Table):
         first: list[Piece] = [
             (letter, ROLE[one.role]),
             (self.glyphs.watched if watched else " ", KEY),
-            (tail(safe(one.name), name - 1, self.glyphs.more) + " ", ""),
+            (tail(safe(one.label), name - 1, self.glyphs.more) + " ", ""),
             *self._value(one, whole),
             self._piece(self._change(one), CHANGE, "", signs=one.size == 1),
         ]
