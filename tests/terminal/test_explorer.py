@@ -117,7 +117,7 @@ def test_what_a_model_prints_stays_off_the_screen(tmp_path: Path) -> None:
         tmp_path, '    print("\\x1b[2J\\x1b]0;title\\x07" + "noise " * 3)\n'
         '    pyro.sample("x[red]\\n\\x1b[31m", dist.Normal(z, 1.), obs=torch.tensor(1.))\n'
     )  # fmt: skip
-    with Terminal([*COMMAND, prints], cols=120) as terminal:
+    with Terminal([*COMMAND, prints], 120, 40) as terminal:
         terminal.press("3", "n")
         assert "noise" not in terminal.wait("step 3 ")
         assert "x[red]" in terminal.wait("x.red")
