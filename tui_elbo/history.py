@@ -60,6 +60,16 @@ class History:
         self.layout = self._layouts[-1] if self._layouts else None
         self.last = step
 
+    def copy(self) -> History:
+        """A history of the same steps that goes its own way."""
+        other = History()
+        other.last, other.layout = self.last, self.layout
+        other._columns = {
+            name: stored[: self.last].copy() for name, stored in self._columns.items()
+        }
+        other._starts, other._layouts = self._starts[:], self._layouts[:]
+        return other
+
     def values(self, column: Column) -> Floats:
         """The column's numbers, index `step - 1`; NaN where a step lacks it. Not to be written."""
         stored = self._columns.get(column)

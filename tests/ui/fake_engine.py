@@ -33,6 +33,7 @@ class Engine:
     title = "A fake of the forum question"
     notes = "Press `n`, then `space`.\n\n- *log p* rises\n- and **why**\n"
     name = "fake"
+    adam = "Adam"
     reference: ClassVar = {"log_evidence": -4.5, "elbo": -4.5}
 
     def __init__(self, fd: int) -> None:
@@ -65,7 +66,7 @@ class Engine:
     def restart(self) -> None:
         self.step, self.target, self.told = 0, 0, False
         self.path = Path()
-        about = (self.name, "fake.py", self.title, self.notes, 0, STEPS, "Trace_ELBO", "Adam")
+        about = (self.name, "fake.py", self.title, self.notes, 0, STEPS, "Trace_ELBO", self.adam)
         self.say(protocol.Loaded(*about, self.reference))
 
     def rows(self, count: int) -> None:
@@ -87,12 +88,12 @@ class Engine:
         self.say(protocol.looked(Sighting(point, 1, 0, posterior)))
 
     def back(self, step: int) -> None:
-        self.step = self.target = step
+        self.kept, self.step, self.target = self.step, step, step
         self.path = Path()
         for state in range(step + 1):
             moved = ("phi",) if state else ()
             self.path.extend(state, reading(self.layout, state), ("phi",), moved=moved)
-        self.say(protocol.Rewound(self.step))
+        self.say(protocol.Rewound(self.step, self.kept))
 
     def weigh(self) -> None:
         bound = Bound(2000, -5.0, 0.02, 0.9, -4.6, 0.03, 0.45, 0.29, 0.61, 0.697)
@@ -121,8 +122,6 @@ class Engine:
                 self.tune(command.tuning)
             case protocol.Pause():
                 self.target = self.step
-            case protocol.Break():
-                self.points = [point.text for point in command.points if not point.held]
             case protocol.GoTo():
                 self.back(command.step)
             case protocol.Back():
@@ -133,9 +132,20 @@ class Engine:
                 self.weigh()
             case protocol.Pull():
                 self.pull(command.since)
+            case _:
+                self.more(command)
         self.seq = command.seq
         self.level()
         self.inspect()
+
+    def more(self, command) -> None:
+        match command:
+            case protocol.Break():
+                self.points = [point.text for point in command.points if not point.held]
+            case protocol.Swap():
+                self.step, self.kept = self.kept, self.step
+                self.target = self.step
+                self.say(protocol.Swapped(self.step, self.kept))
 
     def run_until(self, condition: str) -> None:
         """Step after step, and stop: on the seventh if it is asked for, else on the next."""
@@ -370,6 +380,12 @@ class Silent(Engine):
             signal.pause()
 
 
+class Rated(Engine):
+    """Tells the learning rate of its optimiser."""
+
+    adam = "Adam, lr 0.02"
+
+
 class Strays(Engine):
     """Steps that are run again do not meet the record."""
 
@@ -395,6 +411,7 @@ class Edited(Engine):
 
 
 BEHAVIOURS = {
+    "rated": Rated,
     "strays": Strays,
     "edited": Edited,
     "leaves_a_child": LeavesAChild,

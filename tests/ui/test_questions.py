@@ -8,7 +8,8 @@ from textual.events import Key
 from tests.ui.driving import driven
 from tui_elbo.errors import ElboError, UsageError
 from tui_elbo.protocol import Fault, Tuning
-from tui_elbo.ui.questions import goal, tuning
+from tui_elbo.settings import tuning
+from tui_elbo.ui.questions import goal
 from tui_elbo.ui.state import Run
 
 

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from tui_elbo.errors import UsageError
+from tui_elbo.protocol import Tuning
+from tui_elbo.settings import tuning
 from tui_elbo.ui.control import MAX_COUNT
 
 if TYPE_CHECKING:
@@ -16,7 +18,12 @@ if TYPE_CHECKING:
 
 EXAMPLE = '"60n 44N 30n"'
 COUNTED = {"n": "steps", "N": "takes the run back"}
-PLAIN = {"f": "runs to the scenario's last step", "r": "restarts"}
+PLAIN = {
+    "f": "runs to the scenario's last step",
+    "r": "restarts",
+    "G": "changes places with the future left behind",
+    "t(lr 0.1)": "changes settings",
+}
 
 CHUNK_SECONDS = 0.2
 
@@ -25,7 +32,9 @@ class Press(NamedTuple):
     """A key, after its count."""
 
     key: str
-    times: int
+    times: int = 1
+    tuning: Tuning | None = None
+    """What is answered to the question that `t` asks."""
 
 
 def add_script_option(options: argparse.ArgumentParser) -> None:
@@ -44,12 +53,17 @@ def presses(text: str) -> list[Press]:
         UsageError: if something in it is no key that it may have.
     """
     found = []
-    for word in re.findall(r"\d*\D|\d+$", "".join(text.split())):
+    for word, answer in re.findall(
+        r"(t\(([^)]*)\)|\d*\D|\d+$)", re.sub(r"\s(?![^(]*\))", "", text)
+    ):
         count, key = word[:-1], word[-1]
-        if key not in COUNTED and (count or key not in PLAIN):
+        if word.startswith("t("):
+            found.append(Press("t", tuning=tuning(answer)))
+        elif key in COUNTED or word in PLAIN:
+            found.append(Press(key, max(1, min(int(count or 1), MAX_COUNT))))
+        else:
             keys = ", ".join(f"{one} {does}" for one, does in (COUNTED | PLAIN).items())
             raise UsageError(f"{word!r} is no key of a script", todo=f"{keys}: as in {EXAMPLE}")
-        found.append(Press(key, max(1, min(int(count or 1), MAX_COUNT))))
     if not found:
         raise UsageError("a script presses at least one key", todo=f"as in {EXAMPLE}")
     return found
@@ -84,8 +98,12 @@ def play(
         printer: takes the steps.
         stopped: whether the person has had enough.
     """
-    for key, times in pressed:
-        if key == "N":
+    for key, times, change in pressed:
+        if change is not None:
+            session.tune(change)
+        elif key == "G":
+            session.swap()
+        elif key == "N":
             session.go_to(max(0, session.steps_taken - times))
         elif key == "r":
             session.restart()

@@ -23,7 +23,7 @@ def optimizer(optim: PyroOptim) -> str:
     if isinstance(optim, PyroLRScheduler):
         text = f"{getattr(optim.pt_scheduler_constructor, '__name__', 'scheduler')} of {text}"
     args = optim.pt_optim_args
-    lr = args.get("lr") if isinstance(args, dict) else None
+    lr = args.get("lr", args.get("eta")) if isinstance(args, dict) else None
     return f"{text}, lr {lr:g}" if isinstance(lr, int | float) else text
 
 

@@ -34,6 +34,8 @@ from tui_elbo.protocol import (
     Rewound,
     Run,
     Step,
+    Swap,
+    Swapped,
     Tune,
     Tuned,
     Watch,
@@ -147,6 +149,11 @@ class Driver:
             case Watch():
                 self._watched = frozenset(command.names)
                 self._watch(session)
+            case Swap():
+                self.running = False
+                session.swap()
+                self._send(Swapped(session.steps_taken, session.ghost))
+                self._onlooker.went_back()
             case Break():
                 self._stops.put(command.points)
                 self._watch(session)
@@ -211,7 +218,7 @@ class Driver:
             todo = f"the run stays at step {session.steps_taken}"
             self._failed("interrupted", ElboError(what, todo=todo, trace=trimmed(error)))
         else:
-            self._send(Rewound(session.steps_taken))
+            self._send(Rewound(session.steps_taken, session.ghost))
             self._onlooker.went_back()
 
     def _open(self, load: Load) -> None:

@@ -8,6 +8,7 @@ from array import array
 from dataclasses import dataclass
 
 from tui_elbo.engine.due import Due
+from tui_elbo.engine.ghost import Record
 from tui_elbo.engine.stepper import Stepper
 from tui_elbo.engine.timeline import Timeline
 from tui_elbo.protocol import Tuning
@@ -87,6 +88,15 @@ class Past:
     def tunings(self, step: int) -> list[Tuning]:
         """The changes of settings that the step after `step` is the first to feel."""
         return [tuning for after, tuning in self._tunings if after == step]
+
+    @property
+    def record(self) -> Record:
+        """What is known of the run's steps, copied."""
+        return Record(self._losses[:], tuple(self._tunings))
+
+    @record.setter
+    def record(self, record: Record) -> None:
+        self._losses, self._tunings = record.losses[:], list(record.tunings)
 
     def forget_after(self, step: int) -> None:
         """What came after this step is no longer part of the run."""

@@ -192,6 +192,23 @@ class Session:
             self._suspects = Suspects()
         self.non_finite = None
 
+    @property
+    def ghost(self) -> int:
+        """The last step of the future that was left behind; 0 if there is none."""
+        return self._track.ghost.record.end if self._track.ghost is not None else 0
+
+    def swap(self) -> None:
+        """Go over to the end of the future left behind; the present is then the one left behind.
+
+        Raises:
+            UsageError: if there is none.
+            StepError, KeyboardInterrupt: as `go_to`.
+        """
+        self.flush()
+        with self._telling():
+            self._track.swap()
+        self._suspects, self.non_finite = Suspects(), None
+
     def tune(self, tuning: Tuning) -> tuple[str, str]:
         """Change settings from the next step on, if they fit the scenario.
 

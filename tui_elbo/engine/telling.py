@@ -8,7 +8,7 @@ from typing import TextIO
 from tui_elbo import protocol
 from tui_elbo.engine.describe import estimator, optimizer, plain
 from tui_elbo.engine.session import Session
-from tui_elbo.engine.tuning import estimators
+from tui_elbo.engine.tuning import estimators, optimizers
 from tui_elbo.protocol import Event, Loaded, NewLayout, Remark
 from tui_elbo.records import Batch, Layout
 
@@ -55,6 +55,7 @@ class Teller:
                 optimizer=optimizer(scenario.optimizer),
                 reference=plain(scenario.reference),
                 estimators=tuple(estimators()),
+                optimizers=tuple(optimizers()),
             )
         )
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from tui_elbo.engine.blame import said, trimmed
-from tui_elbo.engine.checkpoint import Checkpoint
 from tui_elbo.engine.collector import Observation
 from tui_elbo.engine.describe import estimator, optimizer
 from tui_elbo.engine.due import Always, Budget, Due
+from tui_elbo.engine.ghost import Ghost, Place
 from tui_elbo.engine.loading import own_files
 from tui_elbo.engine.origin import Origin
 from tui_elbo.engine.past import Past
@@ -34,16 +33,6 @@ CHECKPOINTS = 0.025
 
 WORD_SECONDS = 0.3
 """Running steps again for longer than this is worth a word, each time."""
-
-
-@dataclass(frozen=True, eq=False)
-class Place:
-    """Where a run stands, to stand there again if going elsewhere fails."""
-
-    stepper: Stepper
-    timeline: Timeline
-    state: Checkpoint | None
-    """None if the state has to be found again anyway."""
 
 
 class Track:
@@ -89,6 +78,8 @@ class Track:
         self.interrupted = False
         """Set from a signal handler to have steps run again no further."""
         self.past = Past(memory)
+        self.ghost: Ghost | None = None
+        """The future that was left behind last."""
         self._stepper: Stepper
         self._execute()
 
@@ -128,14 +119,61 @@ class Track:
         The run still stands where it stood if anything is raised.
         """
         self._look_at_files()
-        place = self._place()
+        place, record = self._place(), self.past.record
         try:
             self._stand_at(step, strict=True)
         except BaseException:
             self._come_back(place)
             raise
+        if record.end > step:
+            self._leave(Ghost(place, record, step))
         self.past.forget_after(step)
         self.step = step
+
+    def swap(self) -> None:
+        """Go over to the end of the future left behind; the present becomes the one left behind.
+
+        Raises:
+            UsageError: if there is none.
+            Exception: as `go_to`; the run then still stands where it stood.
+        """
+        ghost = self.ghost
+        if ghost is None:
+            todo = "going back leaves one behind"
+            raise UsageError("no future has been left behind", todo=todo)
+        place, record = self._place(), self.past.record
+        self.past.record = ghost.record
+        try:
+            self._go_over(ghost)
+        except BaseException:
+            self.past.record = record
+            self._come_back(place)
+            raise
+        self.ghost, self.step = None, ghost.record.end
+        if not record.retraces(ghost.record):
+            self.ghost = Ghost(place, record, ghost.branch)
+
+    def _leave(self, ghost: Ghost) -> None:
+        """Keep a future, unless it goes over one that was left before it and goes further."""
+        old = self.ghost
+        if old is None or not ghost.record.retraces(old.record):
+            self.ghost = ghost
+        else:
+            self.ghost = Ghost(old.place, old.record, min(old.branch, ghost.branch))
+
+    def _go_over(self, ghost: Ghost) -> None:
+        state = ghost.place.state
+        if state is not None and ghost.place.stepper is not self._stepper:
+            self._stepper, self.past.timeline = ghost.place.stepper, Timeline(self.past.memory)
+            self._executed(self._stepper)
+        else:
+            self.past.timeline.forget_after(ghost.branch)
+        if state is not None and self._stepper.restore(state):
+            self._failed = False
+            if self.past.memory:
+                self.past.timeline.add(state)
+        else:
+            self._stand_at(ghost.record.end, strict=True)
 
     def tune(self, tuning: Tuning) -> tuple[str, str]:
         """Change settings from the next step on, if they fit the scenario.

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import inspect
 import math
+import warnings
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import pyro.infer
+import pyro.optim
+import torch
 from pyro.infer import ELBO
-from pyro.optim import PyroOptim
+from pyro.optim import PyroLRScheduler, PyroOptim
 
 from tui_elbo.engine.stepper import Stepper
 from tui_elbo.errors import UsageError
 from tui_elbo.protocol import Tuning
+
+LEARNING_RATE = 0.01
+"""Of a chosen optimiser, where that of before is decided by a function."""
 
 _INFINITE = float("inf")
 
@@ -34,12 +42,59 @@ def estimators() -> dict[str, type[ELBO]]:
     return found
 
 
+@cache
+def optimizers() -> dict[str, Callable[..., PyroOptim]]:
+    """Pyro's optimisers that need nothing but a learning rate, by name."""
+    found = {}
+    for name in sorted(vars(pyro.optim)):
+        make = getattr(pyro.optim, name)
+        rate = "eta" if name == "AdagradRMSProp" else "lr"
+        if not callable(make) or isinstance(make, type) or not name[0].isupper():
+            continue
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if _works(make, rate):
+                found[name] = make
+    return found
+
+
+def _works(make: Callable[..., PyroOptim], rate: str) -> bool:
+    """Whether an optimiser made so takes a step with a parameter such as SVI has."""
+    try:
+        one = torch.zeros((), requires_grad=True)
+        one.grad = torch.zeros(())
+        made = make({rate: 0.1})
+        made.pt_optim_constructor([one], **made.pt_optim_args).step()
+    except Exception:
+        return False
+    return not isinstance(made, PyroLRScheduler)
+
+
+def _rate_of(args: dict[str, Any]) -> str:
+    """What an optimiser calls its learning rate."""
+    return "eta" if "eta" in args and "lr" not in args else "lr"
+
+
+def _optimizer(name: str, old: PyroOptim) -> PyroOptim:
+    kinds = optimizers()
+    if name not in kinds:
+        todo = f"choose one of {', '.join(kinds)}"
+        raise UsageError(f"{name} is no optimizer that can be chosen here", todo=todo)
+    args = old.pt_optim_args if isinstance(old.pt_optim_args, dict) else {}
+    rate = args.get(_rate_of(args), LEARNING_RATE)
+    made = kinds[name]({"eta" if name == "AdagradRMSProp" else "lr": rate})
+    made.pt_clip_args = old.pt_clip_args
+    return made
+
+
 def apply(stepper: Stepper, tuning: Tuning) -> None:
     """Make the changes.
 
     Raises:
         UsageError: if one of them cannot be made; some of the others may have been made.
     """
+    if tuning.optimizer is not None:
+        stepper.optimizer = _optimizer(tuning.optimizer, stepper.optimizer)
     if tuning.lr is not None:
         set_learning_rate(stepper.optimizer, tuning.lr)
     if tuning.particles is not None:
@@ -60,12 +115,13 @@ def set_learning_rate(optimizer: PyroOptim, lr: float) -> None:
     if not isinstance(args, dict):
         what = "the scenario's optimizer sets the learning rate of each parameter by a function"
         raise UsageError(what, todo="change it in the file, then R reloads it")
-    optimizer.pt_optim_args = args | {"lr": lr}
+    name = _rate_of(args)
+    optimizer.pt_optim_args = args | {name: lr}
     for thing in optimizer.optim_objs.values():
         if hasattr(thing, "base_lrs"):
             thing.base_lrs = [lr for _ in thing.base_lrs]
         for group in getattr(thing, "optimizer", thing).param_groups:
-            group["lr"] = lr
+            group[name] = lr
 
 
 def set_particles(estimator: ELBO, particles: int) -> None:

@@ -73,11 +73,14 @@ class Tuning(msgspec.Struct, frozen=True):
     particles: int | None = None
     estimator: str | None = None
     """The name of one of Pyro's, such as `TraceMeanField_ELBO`."""
+    optimizer: str | None = None
+    """The name of one of Pyro's, such as `SGD`; it begins afresh, at the learning rate so far."""
 
     def __str__(self) -> str:
         lr = "" if self.lr is None else f"lr {self.lr:g}"
         particles = "" if self.particles is None else f"{self.particles} particles"
-        return ", ".join(part for part in (lr, particles, self.estimator) if part)
+        parts = (self.optimizer, lr, particles, self.estimator)
+        return ", ".join(part for part in parts if part)
 
 
 class Tune(Command, frozen=True, kw_only=True):
@@ -149,6 +152,10 @@ class Draw(Command, frozen=True, kw_only=True):
     count: int = 1000
 
 
+class Swap(Command, frozen=True, kw_only=True):
+    """Take the run over to the end of the future that was left behind last."""
+
+
 AnyCommand: TypeAlias = (
     Load
     | Step
@@ -168,4 +175,5 @@ AnyCommand: TypeAlias = (
     | End
     | Draw
     | Interrupt
+    | Swap
 )

@@ -49,12 +49,17 @@ class Loaded(Event, frozen=True):
     """The names that `Tuning.estimator` may have."""
     watched: bool = False
     """The run is a script's own loop: it can be held and let go on, and nothing else."""
+    optimizers: tuple[str, ...] = ()
+    """The names that `Tuning.optimizer` may have."""
 
 
 class Rewound(Event, frozen=True):
     """The run stands at an earlier step; the steps after it are no longer part of it."""
 
     step: int
+    kept: int = 0
+    """The last step of the future that is kept: the one just left, or that of before if it goes
+    further on the same way; 0 if none is."""
 
 
 class Tuned(Event, frozen=True):
@@ -228,6 +233,14 @@ class Weighed(Event, frozen=True):
     bound: Bound
 
 
+class Swapped(Event, frozen=True):
+    """The run stands at the end of the future that was kept, and has its steps as its own."""
+
+    step: int
+    kept: int
+    """The last step of the future that is kept now, which was the run's own; 0 if none is."""
+
+
 AnyEvent: TypeAlias = (
     Hello
     | Phase
@@ -250,4 +263,5 @@ AnyEvent: TypeAlias = (
     | TakenOver
     | Surveyed
     | Drawn
+    | Swapped
 )

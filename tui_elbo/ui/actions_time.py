@@ -37,3 +37,24 @@ class TimeActions(Actions):
             return
         self._drive(lambda: self.session.control.go_to(step))
         self._answer(f"back at {step}: {why}")
+
+    # The future left behind.
+
+    def action_ghost(self) -> None:
+        """Show the future left behind, or hide it."""
+        if self._has_ghost():
+            self.desk.ghosts = not self.desk.ghosts
+            hidden = "" if self.desk.ghosts else "the future left behind is hidden: g shows it"
+            self._answer(hidden)
+            self.redraw()
+
+    def action_swap(self) -> None:
+        """Change places with the future left behind."""
+        if self._has_ghost():
+            self.desk.ghosts = True
+            self._drive(self.session.control.swap)
+
+    def _has_ghost(self) -> bool:
+        if self.session.run.ghost is None:
+            self._answer("no future has been left behind: N or enter leaves one")
+        return self.session.run.ghost is not None

@@ -18,6 +18,7 @@ from tui_elbo.protocol import (
     Restart,
     Run,
     Step,
+    Swap,
     Tune,
     Tuning,
     Watch,
@@ -72,6 +73,12 @@ class Control:
         self.count = ""
         self._finish_later = False
         self._tell(GoTo(step=step), running=False)
+
+    def swap(self) -> None:
+        """Take the run over to the future left behind."""
+        self.count = ""
+        self._finish_later = False
+        self._tell(Swap(), running=False)
 
     def until(self, condition: str) -> None:
         """Run to the first step that meets a condition."""

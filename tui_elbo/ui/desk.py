@@ -12,6 +12,7 @@ from tui_elbo.ui.arrange import CURVES, TABLES, Place, arrange, pages
 from tui_elbo.ui.drawing.curve import Mode
 from tui_elbo.ui.figures import changes, curves, why
 from tui_elbo.ui.gap import gap
+from tui_elbo.ui.ghost import label
 from tui_elbo.ui.memory import Settings
 from tui_elbo.ui.panes.accounts import AccountsPane
 from tui_elbo.ui.panes.curve import CurvePane
@@ -47,6 +48,8 @@ class Desk(Widget):
         """Which of the tables that take turns comes first."""
         self.alone = ""
         """The id of the pane that is shown alone; empty for none."""
+        self.ghosts = True
+        """Whether the future left behind is shown."""
         self.places: dict[str, Place] = {}
         """Where each pane is that is shown."""
         self._silent = False
@@ -127,7 +130,15 @@ class Desk(Widget):
             if tables and pane.title != curve.title:  # A title costs a drawing of the whole pane.
                 pane.title = curve.title
             shown = (curve.values, 1, run.step, curve.references, cursor)
-            pane.show(*shown, marks=marks, line=curve.line, live=live and cursor is None)
+            ghost = curve.ghost(run) if self.ghosts else None
+            pane.show(
+                *shown,
+                marks=marks,
+                line=curve.line,
+                ghost=ghost,
+                label=label(run.ghost, run.settings) if run.ghost is not None else "",
+                live=live and cursor is None,
+            )
         if tables:
             self._draw_tables(run, step, live=live)
 

@@ -33,6 +33,15 @@ class CurveOf:
     line: Floats | None = None
     """What the lens sees of it; None where there is no lens."""
 
+    def ghost(self, run: Run) -> Floats | None:
+        """The same of the future left behind; None if there is none."""
+        ghost = run.ghost
+        if ghost is None:
+            return None
+        if self.title == "-loss":
+            return -ghost.values(Column("step", "", "loss"))
+        return ghost.values(Column("step", "", self.id))
+
 
 def curves(run: Run, step: int) -> list[CurveOf]:
     """The three curves, from top to bottom; names and numbers in titles are those of `step`."""

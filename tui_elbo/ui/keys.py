@@ -48,7 +48,16 @@ KEYS = (
         "",
         "take the run back to the last step where a breakpoint held",
     ),
-    Key("t", "t", "tune", "tune", "tune: learning rate, particles, estimator, from now on", 4),
+    Key("g", "g", "ghost", "", "show the future that going back left behind, or hide it"),
+    Key("G", "G", "swap", "", "change places with it: the run goes over to its end"),
+    Key(
+        "t",
+        "t",
+        "tune",
+        "tune",
+        "tune: lr, particles, estimator, optimizer, from now on",
+        4,
+    ),
     Key(
         "comma,full_stop,left,right",
         ", .",

@@ -94,6 +94,9 @@ def plot(
     cells = _cells(data, key, old if old is not None and old.key == key else None)
     sheet = Sheet(*cells, canvas)
     sheet.mark(data, axes)
+    if curve.ghost is not None:
+        left = Curve(curve.ghost, curve.first, len(curve.ghost))
+        sheet.ghost(columns(left, axes.span, canvas.columns, axes.sign), axes, curve.label)
     for step in curve.marks:
         sheet.upright(step, axes, ":" if canvas.ascii else "┊", MARK)
     if curve.cursor is not None:

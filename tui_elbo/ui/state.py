@@ -25,6 +25,7 @@ from tui_elbo.protocol import (
     Remark,
     Rewound,
     Rows,
+    Swapped,
     Tuned,
     Weighed,
     batch,
@@ -32,6 +33,7 @@ from tui_elbo.protocol import (
 )
 from tui_elbo.records import Batch, Column, Layout
 from tui_elbo.sightings import Sightings
+from tui_elbo.ui.ghost import Ghost
 from tui_elbo.ui.output import Output
 
 _STEP = {field: Column("step", "", field) for field in ("loss", "elbo", "log_p", "log_q")}
@@ -62,6 +64,8 @@ class Run:
         """What holds of the run from now on, by kind; the newest last."""
         self.word = ""
         """What the engine has to say to the person, until the next key."""
+        self.ghost: Ghost | None = None
+        """The future that was left behind last."""
         self.met: Met | None = None
         """Why the run has stopped by itself, until it goes on."""
         self.inspected: Inspected | None = None
@@ -104,7 +108,9 @@ class Run:
             case Loaded():
                 self._loaded(event)
             case Rewound():
-                self._rewound(event.step)
+                self._rewound(event)
+            case Swapped():
+                self._swapped(event)
             case Tuned():
                 self.tunings.append(event)
                 self.fault = None
@@ -151,7 +157,31 @@ class Run:
         if not self.loss_apart:
             self.loss_apart = _apart(rows)
 
-    def _rewound(self, step: int) -> None:
+    def _rewound(self, event: Rewound) -> None:
+        step, ghost = event.step, self.ghost
+        if event.kept == self.step:
+            ghost = self._left(step)
+        if ghost is not None and event.kept == ghost.history.last:
+            ghost.branch = min(ghost.branch, step)
+            self.ghost = ghost
+        else:
+            self.ghost = None
+        self._stands_at(step)
+
+    def _left(self, branch: int) -> Ghost:
+        """The run as it is, as a future to be left behind."""
+        return Ghost(self.history.copy(), list(self.tunings), self.settings, branch)
+
+    def _swapped(self, event: Swapped) -> None:
+        ghost = self.ghost
+        if ghost is None or ghost.history.last != event.step:
+            raise ProtocolError(f"a future that ends at step {event.step}, which nobody has seen")
+        self.ghost = self._left(ghost.branch) if event.kept else None
+        self._stands_at(ghost.branch)
+        self.history, self.tunings = ghost.history, ghost.tunings
+
+    def _stands_at(self, step: int) -> None:
+        """What is known of later steps does not hold any more."""
         self.history.forget_after(step)
         self.sightings.forget_after(step)
         self.tunings = [tuned for tuned in self.tunings if tuned.step <= step]
@@ -166,7 +196,7 @@ class Run:
         self.history, self.sightings = History(), Sightings()
         self.weighed = self.pulled = None
         self.loaded, self.fault, self.phase, self.loss_apart = loaded, None, "", False
-        self.cautions = {}
+        self.cautions, self.ghost = {}, None
         self.tunings, self.met, self.inspected = [], None, None
 
 

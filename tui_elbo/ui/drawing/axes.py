@@ -65,7 +65,7 @@ class Axes:
         """
         rows = max(1, rows)
         sign = _sign(curve.shown) if mode == "log" else 0
-        span = round_up(max(LEAST_SPAN, curve.last - curve.first + 1))
+        span = round_up(max(LEAST_SPAN, curve.end - curve.first + 1))
         along = replace(self, first=curve.first, span=span, mode=mode, sign=sign)
         held = (self.rows, self.mode, self.sign, self.first) == (rows, mode, sign, curve.first)
         wanted = _wanted(curve, mode, sign)
@@ -100,6 +100,8 @@ def _sign(shown: Floats) -> int:
 def _wanted(curve: Curve, mode: Mode, sign: int) -> tuple[float, float] | None:
     """The range that should be visible, in y units; None if there is no finite number."""
     shown = curve.reach
+    if curve.ghost is not None:
+        shown = np.concatenate([shown, curve.ghost[max(0, curve.first - 1) :]])
     if mode == "robust" and len(shown) > 2 * SAMPLE:
         shown = shown[:: len(shown) // SAMPLE]
     part = scaled(shown, sign)

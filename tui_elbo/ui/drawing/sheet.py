@@ -12,9 +12,10 @@ from tui_elbo.ui.drawing.axes import Axes
 from tui_elbo.ui.drawing.curve import Columns
 from tui_elbo.ui.drawing.ticks import x_ticks, y_ticks
 
-BLANK, BAND, MEAN, REFERENCE, AXIS, CURSOR, BROKEN, OUTSIDE, MARK = " bmracxoi"
+BLANK, BAND, MEAN, REFERENCE, AXIS, CURSOR, BROKEN, OUTSIDE, MARK, GHOST = " bmracxoig"
 """The inks: the raw estimates, the running mean, reference lines, ticks and labels, the step
-looked at, what is not finite, what lies outside the range, and where something was changed."""
+looked at, what is not finite, what lies outside the range, where something was changed, and a
+curve left behind."""
 
 PHI, THETA, BOTH = "pt2"
 """The inks of lines that belong to someone."""
@@ -130,6 +131,25 @@ class Sheet:
         ):
             for cell in cells[where].tolist():
                 self.put(row, cell, text, ink)
+
+    def ghost(self, data: Columns, axes: Axes, label: str) -> None:
+        """A curve left behind: a dot a column where nothing else is, and a few words at its end."""
+        seen = np.flatnonzero(~np.isnan(data.mean))
+        if not seen.size:
+            return
+        dot, row = "." if self.canvas.ascii else "·", 0
+        for x, y in zip(data.x[seen].tolist(), data.mean[seen].tolist(), strict=True):
+            column = self.canvas.left + x // self.canvas.per_column
+            row = self.canvas.row(min(max(y, axes.low), axes.high), axes)
+            if self._inks[row][column] == BLANK:
+                self.put(row, column, dot, GHOST)
+        row += 1 if row == 0 else -1
+        end = self.canvas.left + int(data.x[seen[-1]]) // self.canvas.per_column + 1
+        start = max(self.canvas.left, end - len(label))
+        under = (BLANK, GHOST, REFERENCE)
+        for column, letter in enumerate(label[: self.canvas.width], start):
+            if 0 <= row < self.canvas.height and self._inks[row][column] in under:
+                self.put(row, column, letter, GHOST)
 
     def upright(self, step: int, axes: Axes, line: str, ink: str) -> None:
         """A vertical line at a step, behind the curve."""

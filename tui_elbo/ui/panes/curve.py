@@ -22,20 +22,8 @@ from textual.widget import Widget
 
 from tui_elbo.records import Floats
 from tui_elbo.ui.drawing.curve import Mode
-from tui_elbo.ui.drawing.sheet import (
-    AXIS,
-    BAND,
-    BLANK,
-    BOTH,
-    BROKEN,
-    CURSOR,
-    MARK,
-    MEAN,
-    OUTSIDE,
-    PHI,
-    REFERENCE,
-    THETA,
-)
+from tui_elbo.ui.drawing.sheet import BLANK
+from tui_elbo.ui.inks import CLASSES
 from tui_elbo.ui.plotting import Axes, Canvas, Curve, Drawing, Look, plot
 from tui_elbo.ui.text import safe
 
@@ -50,21 +38,6 @@ LEFT_OUT = 4
 
 _MOVE = 20
 """Bytes, about, to go to a stretch of cells and to set its colour and reset it."""
-
-CLASSES = {
-    BAND: "curve--band",
-    MEAN: "curve--mean",
-    REFERENCE: "curve--reference",
-    AXIS: "curve--axis",
-    CURSOR: "curve--cursor",
-    BROKEN: "curve--broken",
-    OUTSIDE: "curve--outside",
-    MARK: "curve--mark",
-    PHI: "curve--phi",
-    THETA: "curve--theta",
-    BOTH: "curve--both",
-}
-"""The component class that the theme gives each ink its colour by."""
 
 
 class CurvePane(Widget, can_focus=True):
@@ -92,6 +65,7 @@ class CurvePane(Widget, can_focus=True):
         & > .curve--axis { color: $foreground 80%; text-style: dim; }
         & > .curve--cursor { color: $success; text-style: bold; }
         & > .curve--mark { color: $success; text-style: dim; }
+        & > .curve--ghost { color: $foreground 55%; text-style: dim; }
         & > .curve--broken { color: $error; text-style: bold; }
         & > .curve--outside { color: $error; }
         & > .curve--phi { color: $primary; text-style: bold; }
@@ -108,6 +82,7 @@ class CurvePane(Widget, can_focus=True):
             & > .curve--phi { color: ansi_cyan; text-style: bold; }
             & > .curve--theta { color: ansi_magenta; text-style: bold; }
             & > .curve--both { color: ansi_yellow; text-style: bold; }
+            & > .curve--ghost { color: ansi_default; text-style: dim; }
         }
     }
     """
@@ -157,6 +132,8 @@ class CurvePane(Widget, can_focus=True):
         *,
         marks: Sequence[int] = (),
         line: Floats | None = None,
+        ghost: Floats | None = None,
+        label: str = "",
         note: str = "",
         live: bool = False,
     ) -> None:
@@ -170,12 +147,16 @@ class CurvePane(Widget, can_focus=True):
             cursor: the step looked at.
             marks: steps before which something was changed.
             line: the bright line, index `step - 1`; without it, the running mean of the column.
+            ghost: a curve left behind, index `step - 1`.
+            label: a few words at its end.
             note: a few words behind the title; plain text.
             live: more is to come very soon, and in the end a call without `live`. So frames may
                 be left out after one that sent much.
         """
         old = self._curve
-        self._curve = Curve(values, first, last, tuple(references), cursor, tuple(marks), line)
+        self._curve = Curve(
+            values, first, last, tuple(references), cursor, tuple(marks), line, None, ghost, label
+        )
         self._note = note
         grown = (old.first, old.references, old.cursor, old.marks) == (
             first,

@@ -1,0 +1,101 @@
+"""The future left behind: drawn dimly with a label, hidden, and changed places with."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.ui.driving import driven
+from tests.ui.test_state import LAYOUT, loaded, rows
+from tui_elbo.errors import ProtocolError
+from tui_elbo.protocol import NewLayout, Rewound, Swapped
+from tui_elbo.ui.drawing.sheet import GHOST
+from tui_elbo.ui.ghost import Ghost, label
+from tui_elbo.ui.plotting import Axes, Curve, Look, plot
+from tui_elbo.ui.state import Run
+
+
+def inked(inks: tuple[str, ...]) -> set[int]:
+    return {x for row in inks for x, ink in enumerate(row) if ink == GHOST}
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_it_is_drawn_where_the_curve_is_not(plain: bool) -> None:
+    values = np.linspace(0.0, 1.0, 40)
+    ghost = np.r_[np.full(19, np.nan), np.linspace(0.5, 3.0, 61)]
+    curve = Curve(values, 1, 40, ghost=ghost, label="lr .02")
+    axes = Axes().covering(curve, 10)
+    assert axes.span >= 80
+    assert axes.high >= 2.5
+    look = Look(ascii=plain)
+    drawing = plot(curve, axes, 60, 10, look=look)
+    without = plot(Curve(values, 1, 40), axes, 60, 10, look=look)
+    assert any("lr .02" in row for row in drawing.rows)
+    at = [axes.first + (x - 8) * axes.span // 52 for x in inked(drawing.inks)]
+    assert min(at) >= 18
+    assert max(at) >= 75
+    for was, now, ink in zip(without.rows, drawing.rows, drawing.inks, strict=True):
+        for old, new, mark in zip(was, now, ink, strict=True):
+            assert old == new or mark == GHOST
+    assert not inked(without.inks)
+
+
+def test_its_label_is_what_is_other_there() -> None:
+    def of(*settings: str) -> Ghost:
+        return Ghost(None, [], settings, 0)  # type: ignore[arg-type]
+
+    here = ("Trace_ELBO", "Adam, lr 0.5")
+    assert label(of("Trace_ELBO", "Adam, lr 0.02"), here) == "lr .02"
+    assert label(of("Trace_ELBO, 4 particles", "SGD, lr 0.5"), here) == "4, SGD"
+    assert label(of(*here), here) == "before"
+
+
+async def test_it_is_shown_hidden_and_changed_places_with() -> None:
+    async with driven("rated") as d:
+        await d.ready()
+        await d.press("g")
+        await d.shows("no future has been left behind")
+        await d.press("4", "0", "n")
+        await d.shows("step 40")
+        await d.press("2", "0", "N")
+        await d.shows("step 20")
+        pane = d.explorer.desk._curves["elbo"]
+        await d.until(lambda: inked(pane.drawing.inks))
+        await d.press("g")
+        await d.shows("hidden: g shows it")
+        await d.until(lambda: not inked(pane.drawing.inks))
+        await d.press("g", "t")
+        await d.shows("tune")
+        d.explorer.query_one("#line").value = "lr 0.5"
+        await d.press("enter", "7", "n")
+        await d.shows("step 27")
+        await d.until(lambda: any("lr .02" in row for row in pane.drawing.rows))
+        elbo = d.run.ghost.history
+        await d.press("G")
+        await d.shows("step 40")
+        assert d.run.history is elbo
+        assert (d.run.ghost.history.last, d.run.ghost.branch) == (27, 20)
+        assert [tuned.text for tuned in d.run.ghost.tunings] == ["lr 0.5"]
+        assert d.run.tunings == []
+        await d.until(lambda: any("lr .5" in row for row in pane.drawing.rows))
+
+
+def test_what_is_kept_goes_by_what_the_engine_says() -> None:
+    run = Run()
+    run.apply(loaded())
+    run.apply(NewLayout(LAYOUT))
+    run.apply(rows(1, *[[float(i) for i in range(9)]] * 4))
+    run.apply(Rewound(4, 9))
+    assert (run.ghost.history.last, run.ghost.branch, run.step) == (9, 4, 4)
+    kept = run.ghost
+    run.apply(rows(5, *[[1.0, 2.0]] * 4))
+    run.apply(Rewound(2, 9))
+    assert run.ghost is kept
+    assert (kept.branch, run.step) == (2, 2)
+    run.apply(rows(3, *[[1.0, 2.0]] * 4))
+    run.apply(Rewound(1, 4))
+    assert (run.ghost.history.last, run.ghost.branch) == (4, 1)
+    run.apply(Swapped(4, 0))
+    assert (run.step, run.ghost) == (4, None)
+    with pytest.raises(ProtocolError, match="which nobody has seen"):
+        run.apply(Swapped(4, 0))
