@@ -9,7 +9,6 @@ the same on every machine; a test compares its numbers with what the engine tell
 from __future__ import annotations
 
 import asyncio
-import re
 import socket
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from tests.ui.driving import refit
+from tests.ui.driving import plain_svg, refit
 from tui_elbo import protocol
 from tui_elbo.protocol import (
     AnyEvent,
@@ -96,8 +95,7 @@ async def drawn() -> str:
             await pilot.pause(0.5)
             refit(explorer)
             before, picture = picture, app.export_screenshot(title="elbo-tui no_theta")
-        # The picture needs nothing from elsewhere: without the fonts' addresses, a local one does.
-        return re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL) + "\n"
+        return plain_svg(picture)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -78,6 +79,15 @@ class Driven:
             path.write_text(text + "\n")
         assert text + "\n" == path.read_text()
 
+    def snapshot(self, name: str) -> None:
+        """The picture is the one kept under this name; UPDATE_GOLDENS=1 keeps it."""
+        refit(self.explorer)
+        path = GOLDENS / f"{name}.svg"
+        picture = plain_svg(self.app.export_screenshot(title="elbo-tui"))
+        if os.environ.get("UPDATE_GOLDENS"):
+            path.write_text(picture, encoding="utf-8")
+        assert picture == path.read_text(encoding="utf-8")
+
     def _without_curves(self) -> str:
         lines = [list(line) for line in self.lines()]
         for pane in self.app.screen.query(CurvePane):
@@ -86,6 +96,11 @@ class Driven:
                 for x in range(inside.x, min(inside.right, len(lines[y]))):
                     lines[y][x] = " "
         return "\n".join("".join(line).rstrip() for line in lines)
+
+
+def plain_svg(picture: str) -> str:
+    """The picture with nothing from elsewhere: without the fonts' addresses, a local one does."""
+    return re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL) + "\n"
 
 
 def refit(explorer: Explorer) -> None:
