@@ -66,6 +66,7 @@ def test_a_load_tells_what_was_loaded(client: Client, tmp_path: Path) -> None:
         optimizer="Adam, lr 0.05",
         reference={"elbo": -1},
         estimators=loaded.estimators,
+        optimizers=loaded.optimizers,
     )
     assert "TraceMeanField_ELBO" in loaded.estimators
     kinds = [type(event) for event in client.seen]
