@@ -43,6 +43,7 @@ class Engine:
         self.target: int | None = 0
         self.layout = layout()
         self.points: list[str] = []
+        self.kept = 0
         self.told = False
         self.inspected = ""
         self.path = Path()
@@ -142,6 +143,23 @@ class Engine:
         match command:
             case protocol.Break():
                 self.points = [point.text for point in command.points if not point.held]
+            case protocol.StepInto():
+                self.rows(1)
+                self.target = self.step
+                stage = protocol.Stage(
+                    "guide",
+                    "[red]z",
+                    ("Normal(loc 0.5)", "log q = -1"),
+                    12,
+                    11,
+                    ("def guide():", "    z = \x1b[2J", ""),
+                )
+                loss = protocol.Stage("loss", "loss", ("loss 3.5 nats",), 0, 0, ())
+                self.say(protocol.SteppedInto(self.step, (stage, loss)))
+            case protocol.Undo():
+                self.step -= 1
+                self.target = self.step
+                self.say(protocol.Rewound(self.step, self.kept, leaves=False))
             case protocol.Swap():
                 self.step, self.kept = self.kept, self.step
                 self.target = self.step

@@ -15,6 +15,7 @@ from tui_elbo.engine.session import Session
 from tui_elbo.engine.shared import warm_up
 from tui_elbo.engine.stops import Stops
 from tui_elbo.engine.telling import MAX_TEXT, Teller
+from tui_elbo.engine.travel import InterruptedTravelError, Travel, travel
 from tui_elbo.errors import ElboError, UsageError
 from tui_elbo.protocol import (
     AnyCommand,
@@ -31,13 +32,13 @@ from tui_elbo.protocol import (
     Phase,
     Pull,
     Restart,
-    Rewound,
     Run,
     Step,
+    StepInto,
     Swap,
-    Swapped,
     Tune,
     Tuned,
+    Undo,
     Watch,
     Weigh,
 )
@@ -116,6 +117,8 @@ class Driver:
             step = None if self._session is None else self._session.steps_taken
             looking = self._onlooker.looking
             self._failed("interrupted", interrupted(error, self._own, step, looking=looking))
+        except InterruptedTravelError as error:
+            self._failed("interrupted", error)
         except UsageError as error:
             self._failed("refused" if self._session is not None else "load", error)
         except ElboError as error:
@@ -142,18 +145,13 @@ class Driver:
     def _act(self, session: Session, command: AnyCommand) -> None:
         """What can be asked of a scenario that stands."""
         match command:
-            case GoTo():
-                self._go_to(session, command.step)
+            case GoTo() | Swap() | StepInto() | Undo():
+                self._travel(session, command)
             case Back():
                 self._back(session, max(command.count, 1))
             case Watch():
                 self._watched = frozenset(command.names)
                 self._watch(session)
-            case Swap():
-                self.running = False
-                session.swap()
-                self._send(Swapped(session.steps_taken, session.ghost))
-                self._onlooker.went_back()
             case Break():
                 self._stops.put(command.points)
                 self._watch(session)
@@ -207,19 +205,12 @@ class Driver:
         if step > session.steps_taken:
             self._target = step
         else:
-            self._go_to(session, step)
+            self._travel(session, GoTo(step=step))
 
-    def _go_to(self, session: Session, step: int) -> None:
+    def _travel(self, session: Session, command: Travel) -> None:
         self.running = False
-        try:
-            session.go_to(step)
-        except KeyboardInterrupt as error:
-            what = f"going back to step {step} was interrupted"
-            todo = f"the run stays at step {session.steps_taken}"
-            self._failed("interrupted", ElboError(what, todo=todo, trace=trimmed(error)))
-        else:
-            self._send(Rewound(session.steps_taken, session.ghost))
-            self._onlooker.went_back()
+        travel(session, command, self._send, self._teller)
+        self._onlooker.went_back()
 
     def _open(self, load: Load) -> None:
         """Load a scenario, or execute it afresh; torch stays imported."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from tui_elbo.errors import UsageError
+from tui_elbo.protocol import Caution
 from tui_elbo.scenario import Source
 
 
@@ -20,6 +22,7 @@ class Origin:
         self.source = source
         self.text = source.path.read_bytes()
         """What the run was executed from, whatever the file says by now."""
+        self._told = False
         self._seen: dict[Path, tuple[object, bytes]] = {}
 
     def note(self, paths: Sequence[Path]) -> None:
@@ -36,6 +39,30 @@ class Origin:
         """Those that have changed and cannot be executed again as they were."""
         own = self.source.path if self.source.module is None else None
         return [path for path in self.changed() if path != own]
+
+    def look(self, tell: Callable[[Caution], object]) -> None:
+        """Say, once, that the files are not what the run was executed from."""
+        if self._told or not (changed := self.changed()):
+            return
+        self._told = True
+        names = " and ".join(path.name for path in changed[:3])
+        text = f"{names} changed since the run began, which keeps to what it was: R reloads it"
+        tell(Caution("source", text))
+
+    def require(self, earliest: int) -> None:
+        """See that the scenario can be executed again as it was.
+
+        Args:
+            earliest: the first step that can be gone back to without; 0 if there is none.
+
+        Raises:
+            UsageError: if it cannot.
+        """
+        missing = self.missing()
+        if missing:
+            reach = f"; step {earliest} can be gone back to" if earliest else ""
+            what = f"{missing[0].name} has changed since the run began, and would be executed again"
+            raise UsageError(what, todo=f"R reloads it{reach}")
 
     def _has_changed(self, path: Path) -> bool:
         stamp, digest = self._seen[path]

@@ -13,19 +13,20 @@ from tui_elbo.engine.blame import place, said, trimmed
 from tui_elbo.engine.collector import Collector, Meets
 from tui_elbo.engine.due import Always, Due
 from tui_elbo.engine.inspection import inspected
+from tui_elbo.engine.journeys import Journeys
 from tui_elbo.engine.loading import Scenario
 from tui_elbo.engine.shared import here, warm_up
 from tui_elbo.engine.stepper import Stepper
 from tui_elbo.engine.suspects import NonFinite, Suspects
 from tui_elbo.engine.track import Tell, Track
 from tui_elbo.engine.wanted import Wanted
-from tui_elbo.errors import ElboError, StepError, UsageError
+from tui_elbo.errors import ElboError, StepError
 from tui_elbo.protocol import Caution, Inspected, Tuning
 from tui_elbo.records import Batch, StepRecord
 from tui_elbo.scenario import find
 
 
-class Session:
+class Session(Journeys):
     """A scenario and its run, standing at a step.
 
     Args:
@@ -106,11 +107,6 @@ class Session:
         return self._track.stepper.seed
 
     @property
-    def steps_taken(self) -> int:
-        """The step at which the run stands."""
-        return self._track.step
-
-    @property
     def stepping(self) -> bool:
         """True while the person's own code may be running."""
         return self._track.stepping
@@ -167,47 +163,6 @@ class Session:
         elif self._reports_no_loss and self._suspects.step is not None:
             self.non_finite = NonFinite(self._suspects.step, math.nan, self._suspects.first)
         return ready
-
-    def interrupt(self) -> None:
-        """Run steps again no further; may be called from a signal handler."""
-        self._track.interrupted = True
-
-    def go_to(self, step: int) -> None:
-        """Stand at an earlier step, exactly as the run stood there; what came after is dropped.
-
-        Raises:
-            UsageError: if there is no such step.
-            StepError: if a step that is run again raises, or does not meet the record.
-            KeyboardInterrupt: if it is broken off.
-
-        The run still stands where it stood if anything is raised.
-        """
-        if not 0 <= step <= self.steps_taken:
-            what = f"there is no step {step}"
-            raise UsageError(what, todo=f"choose one from 0 to {self.steps_taken}")
-        self.flush()
-        with self._telling():
-            self._track.go_to(step)
-        if self._suspects.step is not None and self._suspects.step > step:
-            self._suspects = Suspects()
-        self.non_finite = None
-
-    @property
-    def ghost(self) -> int:
-        """The last step of the future that was left behind; 0 if there is none."""
-        return self._track.ghost.record.end if self._track.ghost is not None else 0
-
-    def swap(self) -> None:
-        """Go over to the end of the future left behind; the present is then the one left behind.
-
-        Raises:
-            UsageError: if there is none.
-            StepError, KeyboardInterrupt: as `go_to`.
-        """
-        self.flush()
-        with self._telling():
-            self._track.swap()
-        self._suspects, self.non_finite = Suspects(), None
 
     def tune(self, tuning: Tuning) -> tuple[str, str]:
         """Change settings from the next step on, if they fit the scenario.

@@ -6,18 +6,17 @@ import time
 from collections.abc import Callable
 from typing import TypeAlias
 
-from tui_elbo.engine.blame import said, trimmed
 from tui_elbo.engine.collector import Observation
-from tui_elbo.engine.describe import estimator, optimizer
 from tui_elbo.engine.due import Always, Budget, Due
 from tui_elbo.engine.ghost import Ghost, Place
 from tui_elbo.engine.loading import own_files
 from tui_elbo.engine.origin import Origin
 from tui_elbo.engine.past import Past
 from tui_elbo.engine.shared import Surroundings
+from tui_elbo.engine.stepinto import Recorder
 from tui_elbo.engine.stepper import Stepper
 from tui_elbo.engine.timeline import Timeline
-from tui_elbo.engine.tuning import apply
+from tui_elbo.engine.tuning import apply, retune
 from tui_elbo.engine.wanted import Wanted
 from tui_elbo.errors import StepError, UsageError
 from tui_elbo.protocol import Caution, Tuning
@@ -70,7 +69,7 @@ class Track:
         self._wanted = wanted
         self._warn, self._busy, self._executed = warn, busy, executed
         self._caution = caution
-        self._origin, self._told_of_change = Origin(source), False
+        self._origin = Origin(source)
         self.step = 0
         """The step at which the run stands."""
         self.stepping = False
@@ -80,6 +79,7 @@ class Track:
         self.past = Past(memory)
         self.ghost: Ghost | None = None
         """The future that was left behind last."""
+        self._before_step: tuple[int, Place] | None = None
         self._stepper: Stepper
         self._execute()
 
@@ -103,6 +103,25 @@ class Track:
         self.step = self._stepper.taken
         return seen
 
+    def recorder(self) -> Recorder:
+        """Records the next step, and remembers the state before it for `undo`."""
+        self.stand_at_present()
+        self._before_step = self.step, self._place()
+        return Recorder(self._stepper, self._origin.source.path, self._origin.text)
+
+    def undo(self) -> None:
+        """Take back the step that was recorded last; no future is left behind.
+
+        Raises:
+            UsageError: if it was not the last step.
+        """
+        step, place = self._before_step or (-1, None)
+        if place is None or step != self.step - 1:
+            raise UsageError("only the step just stepped into can be undone", todo="N goes back")
+        self.step, self._before_step = step, None
+        self._come_back(place)
+        self.past.forget_after(self.step)
+
     def keep(self, seen: Observation, *, always: bool) -> None:
         """Keep of the newest step what going back takes; its state when that is due."""
         when: Due = Always() if always else self._keep_when_running
@@ -118,7 +137,7 @@ class Track:
 
         The run still stands where it stood if anything is raised.
         """
-        self._look_at_files()
+        self._origin.look(self._caution)
         place, record = self._place(), self.past.record
         try:
             self._stand_at(step, strict=True)
@@ -188,29 +207,13 @@ class Track:
         before = self._stepper.capture() if self.step else None
         self.stepping = True
         try:
-            apply(self._stepper, tuning)
-            words = estimator(self._stepper.estimator), optimizer(self._stepper.optimizer)
-            self._stepper.rehearse()
-        except (UsageError, KeyboardInterrupt):
-            raise
-        except BaseException as error:
-            what = f"{tuning} does not fit this scenario: {said(error)}"
-            raise UsageError(what, trace=trimmed(error)) from error
+            words = retune(self._stepper, tuning)
         finally:
             self.stepping = False
             if before is None or not self._stepper.restore(before):
                 self._failed = True
         self.past.tuned(self.step, tuning)
         return words
-
-    def _look_at_files(self) -> None:
-        """Say so, once, if they are not what the run was executed from."""
-        if self._told_of_change or not (changed := self._origin.changed()):
-            return
-        self._told_of_change = True
-        names = " and ".join(path.name for path in changed[:3])
-        text = f"{names} changed since the run began, which keeps to what it was: R reloads it"
-        self._caution(Caution("source", text))
 
     def _place(self) -> Place:
         away = self._failed or self._stepper.taken != self.step
@@ -243,12 +246,8 @@ class Track:
         Raises:
             UsageError: if a file is not there any more as it was.
         """
-        missing = self._origin.missing()
-        if missing:
-            earliest = self.past.timeline.earliest
-            reach = "" if earliest is None else f"; step {earliest.step} can be gone back to"
-            what = f"{missing[0].name} has changed since the run began, and would be executed again"
-            raise UsageError(what, todo=f"R reloads it{reach}")
+        earliest = self.past.timeline.earliest
+        self._origin.require(earliest.step if earliest is not None else 0)
         unchanged = self._origin.source.path not in self._origin.changed()
         self.past.timeline = Timeline(self.past.memory)
         self._execute(None if unchanged else self._origin.text)

@@ -15,6 +15,8 @@ import torch
 from pyro.infer import ELBO
 from pyro.optim import PyroLRScheduler, PyroOptim
 
+from tui_elbo.engine.blame import said, trimmed
+from tui_elbo.engine.describe import estimator, optimizer
 from tui_elbo.engine.stepper import Stepper
 from tui_elbo.errors import UsageError
 from tui_elbo.protocol import Tuning
@@ -101,6 +103,27 @@ def apply(stepper: Stepper, tuning: Tuning) -> None:
         set_particles(stepper.estimator, tuning.particles)
     if tuning.estimator is not None:
         stepper.use(_estimator(tuning.estimator, stepper.estimator))
+
+
+def retune(stepper: Stepper, tuning: Tuning) -> tuple[str, str]:
+    """Make the changes, and see that a step can be taken with them.
+
+    Returns:
+        The estimator and the optimiser with them, in words.
+
+    Raises:
+        UsageError: with the reason, if they do not fit; the caller finds the state again.
+    """
+    try:
+        apply(stepper, tuning)
+        words = estimator(stepper.estimator), optimizer(stepper.optimizer)
+        stepper.rehearse()
+    except (UsageError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        what = f"{tuning} does not fit this scenario: {said(error)}"
+        raise UsageError(what, trace=trimmed(error)) from error
+    return words
 
 
 def set_learning_rate(optimizer: PyroOptim, lr: float) -> None:

@@ -27,10 +27,12 @@ from tui_elbo.protocol.commands import (
     Restart,
     Run,
     Step,
+    StepInto,
     Survey,
     Swap,
     Tune,
     Tuning,
+    Undo,
     Watch,
     Weigh,
 )
@@ -59,6 +61,7 @@ from tui_elbo.protocol.events import (
 )
 from tui_elbo.protocol.framing import MAX_FRAME, Decoder, batch, encodable, frame, rows
 from tui_elbo.protocol.lens import looked, pulled, sighting
+from tui_elbo.protocol.stages import Stage, SteppedInto
 from tui_elbo.protocol.visits import (
     Drawn,
     Named,
@@ -109,7 +112,10 @@ __all__ = [
     "Rows",
     "Run",
     "SiteDraws",
+    "Stage",
     "Step",
+    "StepInto",
+    "SteppedInto",
     "Summary",
     "Survey",
     "Surveyed",
@@ -119,6 +125,7 @@ __all__ = [
     "Tune",
     "Tuned",
     "Tuning",
+    "Undo",
     "Watch",
     "Weigh",
     "Weighed",

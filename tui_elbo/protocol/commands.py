@@ -156,6 +156,14 @@ class Swap(Command, frozen=True, kw_only=True):
     """Take the run over to the end of the future that was left behind last."""
 
 
+class StepInto(Command, frozen=True, kw_only=True):
+    """Take one step, and tell all that happened in it."""
+
+
+class Undo(Command, frozen=True, kw_only=True):
+    """Take back the step that was stepped into, as if it had not been taken."""
+
+
 AnyCommand: TypeAlias = (
     Load
     | Step
@@ -176,4 +184,6 @@ AnyCommand: TypeAlias = (
     | Draw
     | Interrupt
     | Swap
+    | StepInto
+    | Undo
 )

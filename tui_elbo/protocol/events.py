@@ -8,6 +8,7 @@ import msgspec
 
 from tui_elbo.bound import Bound
 from tui_elbo.protocol.event import Event
+from tui_elbo.protocol.stages import SteppedInto
 from tui_elbo.protocol.visits import Drawn, Named, Printed, Surveyed, TakenOver
 from tui_elbo.records import Layout
 
@@ -60,6 +61,8 @@ class Rewound(Event, frozen=True):
     kept: int = 0
     """The last step of the future that is kept: the one just left, or that of before if it goes
     further on the same way; 0 if none is."""
+    leaves: bool = True
+    """Whether the future just left may be the one that is kept; not after an `Undo`."""
 
 
 class Tuned(Event, frozen=True):
@@ -264,4 +267,5 @@ AnyEvent: TypeAlias = (
     | Surveyed
     | Drawn
     | Swapped
+    | SteppedInto
 )

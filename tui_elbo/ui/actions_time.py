@@ -6,6 +6,7 @@ from tui_elbo.errors import UsageError
 from tui_elbo.ui import questions
 from tui_elbo.ui.actions import Actions
 from tui_elbo.ui.points_view import PointsView
+from tui_elbo.ui.step_view import StepView
 
 
 class TimeActions(Actions):
@@ -58,3 +59,18 @@ class TimeActions(Actions):
         if self.session.run.ghost is None:
             self._answer("no future has been left behind: N or enter leaves one")
         return self.session.run.ghost is not None
+
+    # A step in slow.
+
+    def action_step_into(self) -> None:
+        """Take one step, and page through what happened in it."""
+        self._drive(self.session.control.step_into)
+
+    def show_step(self) -> None:
+        """Open the step that was stepped into, once it is told."""
+        run = self.session.run
+        stepped, run.stepped = run.stepped, None
+        if stepped is not None:
+            plain = self.session.options.ascii
+            view = StepView(stepped, self.session.control.undo, ascii=plain)
+            self.app.push_screen(view, lambda _: self._answer())

@@ -18,9 +18,11 @@ from tui_elbo.protocol import (
     Restart,
     Run,
     Step,
+    StepInto,
     Swap,
     Tune,
     Tuning,
+    Undo,
     Watch,
     Weigh,
 )
@@ -79,6 +81,16 @@ class Control:
         self.count = ""
         self._finish_later = False
         self._tell(Swap(), running=False)
+
+    def step_into(self) -> None:
+        """Take one step, and be told all that happened in it."""
+        self.count = ""
+        self._finish_later = False
+        self._tell(StepInto(), running=False)
+
+    def undo(self) -> None:
+        """Take back the step that was stepped into."""
+        self._tell(Undo(), running=False)
 
     def until(self, condition: str) -> None:
         """Run to the first step that meets a condition."""

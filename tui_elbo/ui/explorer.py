@@ -136,6 +136,7 @@ class Explorer(LensActions, TimeActions, Leaving):
     def _frame(self) -> None:
         self._timer = None
         self._pace.drawn(monotonic())
+        self.show_step()
         for screen in self.app.screen_stack:
             if isinstance(screen, Live):
                 screen.update()

@@ -39,6 +39,7 @@ KEYS = (
     Key("space", "space", "run_pause", "run  ", "run, and pause", 0),
     Key("f", "f", "finish", "finish", "finish: run to the scenario's last step", 4),
     Key("u", "u", "until", "until", "run until a step (500) or a condition (elbo > -1.2)", 3),
+    Key("s", "s", "step_into", "", "step into: page through one step, site by site"),
     Key("b", "b", "break", "", "breakpoint: stop where a condition holds, or nonfinite, falls 3"),
     Key("B", "B", "breakpoints", "", "the breakpoints: turn them on and off, delete them"),
     Key(

@@ -25,6 +25,7 @@ from tui_elbo.protocol import (
     Remark,
     Rewound,
     Rows,
+    SteppedInto,
     Swapped,
     Tuned,
     Weighed,
@@ -64,6 +65,8 @@ class Run:
         """What holds of the run from now on, by kind; the newest last."""
         self.word = ""
         """What the engine has to say to the person, until the next key."""
+        self.stepped: SteppedInto | None = None
+        """The step that was stepped into, until it has been shown."""
         self.ghost: Ghost | None = None
         """The future that was left behind last."""
         self.met: Met | None = None
@@ -122,6 +125,8 @@ class Run:
         match event:
             case Met() | Inspected() | Weighed() | Pulled():
                 setattr(self, _KEPT[type(event)], event)
+            case SteppedInto():
+                self.stepped = event
             case Caution():
                 self.cautions[event.kind] = event
                 if event.kind == "source":
@@ -159,7 +164,7 @@ class Run:
 
     def _rewound(self, event: Rewound) -> None:
         step, ghost = event.step, self.ghost
-        if event.kept == self.step:
+        if event.kept == self.step and event.leaves:
             ghost = self._left(step)
         if ghost is not None and event.kept == ghost.history.last:
             ghost.branch = min(ghost.branch, step)

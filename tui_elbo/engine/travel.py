@@ -1,0 +1,48 @@
+"""Going back, over to another future, and into a step: what is done for it, and told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tui_elbo.engine.blame import trimmed
+from tui_elbo.engine.session import Session
+from tui_elbo.engine.telling import Teller
+from tui_elbo.errors import ElboError
+from tui_elbo.protocol import Event, GoTo, Rewound, StepInto, SteppedInto, Swap, Swapped, Undo
+
+Travel = GoTo | Swap | StepInto | Undo
+
+
+def travel(
+    session: Session, command: Travel, send: Callable[[Event], None], teller: Teller
+) -> None:
+    """Do what the command asks, and tell what came of it.
+
+    Raises:
+        ElboError: if it cannot be done; the run then stands where it stood.
+    """
+    try:
+        match command:
+            case GoTo():
+                session.go_to(command.step)
+                send(Rewound(session.steps_taken, session.ghost))
+            case Swap():
+                session.swap()
+                send(Swapped(session.steps_taken, session.ghost))
+            case Undo():
+                session.undo()
+                send(Rewound(session.steps_taken, session.ghost, leaves=False))
+            case StepInto():
+                batches, stages = session.step_into()
+                teller.rows(batches)
+                send(SteppedInto(session.steps_taken, tuple(stages)))
+    except KeyboardInterrupt as error:
+        what = "going there was interrupted"
+        if isinstance(command, GoTo):
+            what = f"going back to step {command.step} was interrupted"
+        todo = f"the run stays at step {session.steps_taken}"
+        raise InterruptedTravelError(what, todo=todo, trace=trimmed(error)) from error
+
+
+class InterruptedTravelError(ElboError):
+    """The person has broken it off."""
