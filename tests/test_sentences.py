@@ -118,8 +118,8 @@ SCENES: dict[str, tuple[Scene, str]] = {
     ),
     "quiet": (
         scene(share(0.0), share(0.0), span=(5, 6)),
-        "Little has moved: φ did +0 to the ELBO and +0 to log p; what is left is the luck of the "
-        "draw (±1.22 nats).",
+        "Little has moved: φ did +0 nats to the ELBO and +0 to log p; what is left is the luck of "
+        "the draw (±1.22 nats).",
     ),
 }
 
@@ -162,6 +162,15 @@ def test_what_is_within_the_lenses_error_is_not_said() -> None:
     own = Share({"phi": 0.5}, {"phi": 0.4}, 0.0, 0.5)
     told = scene(own, share(0.0), span=(1, 10))
     assert sentence(told).rule == "quiet"
+    assert sentence(told).text == (
+        "φ did +0.5 nats to the ELBO and +0.5 ± 0.4 to log p; what is left is the luck of the draw "
+        "(±1.22 nats)."
+    )
+    told = replace(told, shares={**told.shares, ELBO: own})
+    assert sentence(told).text == (
+        "Nothing is sure: φ did +0.5 ± 0.4 nats to the ELBO and +0.5 ± 0.4 to log p, so the lens's "
+        "256 draws are too few to tell."
+    )
 
 
 def test_a_theta_of_the_likelihood_is_called_so() -> None:

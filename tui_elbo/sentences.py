@@ -49,10 +49,12 @@ def sentence(scene: Scene) -> Sentence:
 def quiet(scene: Scene) -> str:
     """Little has moved, or no more than the lens's own error."""
     elbo, log_p = (_signed_by_all(scene, term) for term in (ELBO, LOG_P))
-    return (
-        f"Little has moved: {_names(scene.players)} did {elbo} to the ELBO and {log_p} to log p; "
-        f"what is left is the luck of the draw{_luck(scene)}."
-    )
+    did = f"{_names(scene.players)} did {elbo} nats to the ELBO and {log_p} to log p"
+    if abs(_by_all(scene, ELBO)) >= SMALL and not _clear(scene, ELBO):
+        return f"Nothing is sure: {did}, so the lens's {scene.draws} draws are too few to tell."
+    head = "Little has moved: " if abs(_by_all(scene, ELBO)) < SMALL else ""
+    tail = f"; what is left is the luck of the draw{_luck(scene)}" if _drawn(scene) else ""
+    return f"{head}{did}{tail}."
 
 
 def blind(scene: Scene) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sys
+import warnings
 from collections.abc import Iterator
 
 import numpy as np
@@ -33,3 +34,11 @@ def fresh_pyro() -> Iterator[None]:
     for name in set(sys.modules) - modules:
         if name.startswith("_scenario_"):
             del sys.modules[name]
+
+
+@pytest.fixture
+def quiet() -> Iterator[None]:
+    """Pyro warns of models without parameters, and of sites that one side has alone."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -61,24 +61,56 @@ def pulls(lens: Lens, roles: dict[str, Role]) -> dict[str, Pulls]:
         roles: who reads each parameter.
     """
     leaves = {n: p for n, p in pyro.get_param_store().named_parameters() if p.requires_grad}
-    absent = {name: _absent(lens, roles.get(name, "none")) for name in leaves}
+    absent = {
+        name: _absent(lens, roles.get(name, "none")) if leaf.numel() else "it has no element"
+        for name, leaf in leaves.items()
+    }
     wanted = {name: leaf for name, leaf in leaves.items() if not absent[name]}
     found = {name: Pulls(None, None, None, absent[name]) for name in leaves}
     if not wanted:
         return found
+    sums = _Sums([leaf.numel() for leaf in wanted.values()])
     with untouched(), torch.enable_grad():
-        blocks = [_blocks(traces, list(wanted.values())) for traces in _traces(lens)]
-    sizes = np.concatenate([size for size, _ in blocks])
-    gradients = np.concatenate([rows for _, rows in blocks])
-    start = 0
-    for name, leaf in wanted.items():
-        own = gradients[:, :, start : start + leaf.numel()]
-        start += leaf.numel()
-        log_p, log_q = own[:, 0], own[:, 1]
-        found[name] = Pulls(
-            log_p=_pull(log_p, sizes), log_q=_pull(log_q, sizes), elbo=_pull(log_p - log_q, sizes)
-        )
+        for traces in _traces(lens):
+            for size, gradients in _blocks(traces, list(wanted.values())):
+                sums.add(size, gradients)
+    for index, name in enumerate(wanted):
+        log_p, log_q, elbo = (sums.pull(term, index) for term in range(3))
+        found[name] = Pulls(log_p, log_q, elbo)
     return found
+
+
+class _Sums:
+    """Adds up the gradients of blocks of draws; of each block no more is kept than a norm."""
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        self._edges = np.cumsum([0, *sizes])
+        self._blocks, self._draws = 0, 0
+        self._sum = np.zeros((3, self._edges[-1]))
+        self._squares = np.zeros((3, len(sizes)))
+
+    def add(self, size: int, gradients: Floats) -> None:
+        """Take in a block of so many draws: mean gradients of log p and log q, (2, elements)."""
+        three = np.concatenate([gradients, gradients[:1] - gradients[1:]])
+        self._blocks, self._draws = self._blocks + 1, self._draws + size
+        self._sum += size * three
+        self._squares += size * np.add.reduceat(np.square(three), self._edges[:-1], axis=1)
+
+    def pull(self, term: int, index: int) -> Pull:
+        """That of log p, log q or the ELBO at one parameter."""
+        total = self._sum[term, self._edges[index] : self._edges[index + 1]]
+        mean = total / self._draws
+        square = float(mean @ mean)
+        norm = math.sqrt(square)
+        if self._blocks < 2:
+            return Pull(norm, math.nan)
+        # A block's mean scatters by the variance of a draw over the block's size.
+        scatter = float(self._squares[term, index]) - self._draws * square
+        variance = max(scatter, 0.0) / (self._blocks - 1)
+        if variance <= ROUNDING**2 * square:
+            return Pull(norm, math.inf if square > 0 else 0.0)
+        signal = max(square - variance / self._draws, 0.0)
+        return Pull(norm, math.sqrt(signal / variance))
 
 
 def _absent(lens: Lens, role: Role) -> str:
@@ -99,16 +131,15 @@ def _traces(lens: Lens) -> Iterator[Traces]:
             yield lens.way.one(group.args)
 
 
-def _blocks(traces: Traces, leaves: Sequence[Tensor]) -> tuple[Floats, Floats]:
-    """Sizes (blocks,), and mean gradients of log p and log q, (blocks, 2, elements)."""
+def _blocks(traces: Traces, leaves: Sequence[Tensor]) -> Iterator[tuple[int, Floats]]:
+    """The size of each block, and the mean gradients of log p and log q, (2, elements)."""
     zero = torch.zeros(traces.draws, dtype=torch.float64)
     sums = {"log_p": zero, "log_q": zero}
     for part, row in traces.parts().items():
         sums[part.field] = sums[part.field] + row
     splits = [value.tensor_split(min(BLOCKS, traces.draws)) for value in sums.values()]
-    rows = [[_gradient(term.mean(), leaves) for term in pair] for pair in zip(*splits, strict=True)]
-    sizes = np.array([len(part) for part in splits[0]], dtype=np.float64)
-    return sizes, np.array(rows)
+    for pair in zip(*splits, strict=True):
+        yield len(pair[0]), np.array([_gradient(term.mean(), leaves) for term in pair])
 
 
 def _gradient(value: Tensor, leaves: Sequence[Tensor]) -> Floats:
@@ -118,19 +149,3 @@ def _gradient(value: Tensor, leaves: Sequence[Tensor]) -> Floats:
     pairs = zip(found, leaves, strict=True)
     row: Floats = table([[torch.zeros_like(p) if g is None else g for g, p in pairs]])[0]
     return row
-
-
-def _pull(gradients: Floats, sizes: Floats) -> Pull:
-    """From the mean gradients of blocks of draws, (blocks, elements)."""
-    draws, blocks = sizes.sum(), len(sizes)
-    mean = sizes @ gradients / draws
-    square = float(mean @ mean)
-    if blocks < 2:
-        return Pull(math.sqrt(square), math.nan)
-    # A block's mean scatters by the variance of a draw over the block's size.
-    variance = float((sizes @ np.square(gradients - mean)).sum() / (blocks - 1))
-    signal = max(square - variance / draws, 0.0)
-    if variance <= ROUNDING**2 * square:
-        return Pull(math.sqrt(square), math.inf if square > 0 else 0.0)
-    snr = math.sqrt(signal / variance)
-    return Pull(math.sqrt(square), snr)

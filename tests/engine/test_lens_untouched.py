@@ -1,0 +1,67 @@
+"""A run with the lens on is the run without it, bit for bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.engine import matrix, specials
+from tests.engine.compare import WatchedRun, assert_same
+from tests.engine.looking import (
+    MIXTURE_GUIDE,
+    PLATED,
+    SUMMED_DRAWS,
+)
+from tests.engine.matrix import scenario, write
+from tests.engine.plain import plain_run
+from tui_elbo.engine.attribution import Attribution
+from tui_elbo.engine.session import Session
+
+pytestmark = pytest.mark.usefixtures("quiet")
+
+UNTOUCHED = {
+    "by hand": scenario(*matrix.GUIDES["by_hand"]),
+    "AutoNormal": scenario(*matrix.GUIDES["AutoNormal"], loss="Trace_ELBO(num_particles=3)"),
+    "AutoMultivariateNormal": scenario(*matrix.GUIDES["AutoMultivariateNormal"]),
+    "AutoDelta": scenario(*matrix.GUIDES["AutoDelta"]),
+    "AutoIAFNormal": scenario(*matrix.GUIDES["AutoIAFNormal"]),
+    "AutoStructured": scenario(*matrix.GUIDES["AutoStructured"]),
+    "AutoLaplaceApproximation": scenario(*matrix.GUIDES["AutoLaplaceApproximation"]),
+    "AutoNormalMessenger": scenario(*matrix.GUIDES["AutoNormalMessenger"]),
+    "AutoGuideList": scenario(*matrix.GUIDES["AutoGuideList"]),
+    "vectorised": scenario(
+        *matrix.GUIDES["AutoNormal"], loss="Trace_ELBO(num_particles=4, vectorize_particles=True)"
+    ),
+    "compiled": scenario(*matrix.GUIDES["by_hand"], loss="JitTrace_ELBO()"),
+    "mean field": scenario(*matrix.GUIDES["AutoNormal"], loss="TraceMeanField_ELBO()"),
+    "BatchNorm and Dropout": scenario(specials.NETWORK),
+    "PyroSample": scenario(specials.BAYESIAN_NETWORK),
+    "subsampling": scenario(specials.SUBSAMPLE, specials.SUBSAMPLE_GUIDE),
+    "summed out": scenario(specials.MIXTURE, MIXTURE_GUIDE, loss="TraceEnum_ELBO()"),
+    "weighed": scenario(
+        specials.ENUMERATED_GUIDE.replace("HOW", "parallel").replace("PLATE", PLATED),
+        loss="TraceEnum_ELBO()",
+    ),
+    "scheduler": scenario(
+        *matrix.GUIDES["AutoNormal"], optimizer=specials.SCHEDULERS["CosineAnnealingLR"]
+    ),
+    "plate that fails": scenario(SUMMED_DRAWS),
+}
+
+
+@pytest.mark.parametrize("name", UNTOUCHED)
+def test_a_run_with_the_lens_on_is_the_plain_run(name: str, tmp_path: Path) -> None:
+    path = write(tmp_path, UNTOUCHED[name])
+    plain = plain_run(path, 6)
+    session = Session(path)
+    attribution = Attribution(session, 40)
+    records = []
+    for step in range(6):
+        batches = session.advance(1)
+        records += [record for batch in batches for record in batch.records()]
+        attribution.learn(batches)
+        point = attribution.begin() if step == 0 else attribution.point()
+        assert "sees nothing" not in point.note
+    attribution.close()
+    assert_same(plain, WatchedRun(session, records))
