@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -46,6 +48,42 @@ def test_a_bucket_has_the_extremes_of_its_steps(data, width, span, draw):
             assert low - 1e-9 * abs(low) <= mean <= high + 1e-9 * abs(high)
         else:
             assert np.isnan([seen.low[i], seen.high[i], seen.mean[i]]).all()
+
+
+def long_series(seed: int) -> np.ndarray:
+    """Thousands of numbers: noise or constant, of any size, with gaps, spikes and infinities."""
+    random = np.random.default_rng(seed)
+    size = int(random.integers(1, 6_000))
+    values = random.normal(0, 1, size) * 10.0 ** random.integers(-300, 300)
+    values = np.full(size, values[0]) if seed % 5 == 0 else values
+    for odd in (np.nan, np.inf, -np.inf, 0.0, -5e-324, 1.7e308, -1.7e308):
+        places = random.integers(0, size, int(random.integers(0, 4)))
+        values[places] = odd
+    if seed % 3 == 0:
+        begin = int(random.integers(0, size))
+        values[begin : begin + int(random.integers(0, size))] = np.nan
+    return values
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_spike_of_a_long_series_is_lost(seed: int) -> None:
+    values, random = long_series(seed), np.random.default_rng(-seed - 1 & 0xFFFF)
+    first = int(random.integers(1, len(values) + 1))
+    last = int(random.integers(first, len(values) + 1))
+    for width in (1, 2, 53, 108, int(random.integers(3, 7_000))):
+        for span in (None, int(random.integers(1, 9_000))):
+            seen = window(values, first, last, width, span)
+            assert len(seen.step) <= width
+            edges = np.append(seen.step, last + 1).astype(int) - 1
+            assert edges[0] == first - 1
+            assert (np.diff(edges) > 0).all()
+            for i, (begin, end) in enumerate(pairwise(edges)):
+                part = values[begin:end]
+                part = part[np.isfinite(part)]
+                extremes = (part.min(), part.max()) if len(part) else (np.nan, np.nan)
+                assert np.array_equal((seen.low[i], seen.high[i]), extremes, equal_nan=True)
+                assert seen.finite[i] == len(part)
+                assert seen.broken[i] == end - begin - len(part)
 
 
 @settings(max_examples=200, deadline=None)

@@ -85,11 +85,11 @@ def ratio(path: Path) -> float:
 class Plain:
     """The plain loop on a scenario's file."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, warm: int = 20) -> None:
         scenario = load(find(str(path)))
         pyro.set_rng_seed(0)
         self.svi = SVI(scenario.model, scenario.guide, scenario.optimizer, scenario.loss)
-        self.advance(20)
+        self.advance(warm)
 
     def advance(self, steps: int) -> None:
         for _ in range(steps):

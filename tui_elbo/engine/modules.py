@@ -16,7 +16,7 @@ from tui_elbo.records import MAX_ELEMENTS, SUMMARY, ModuleInfo, ParamInfo, Role
 BUDGET = 512
 """Columns of a step, those of its sites included."""
 
-LEAST = 128
+LEAST = 48
 """Parameters have so many even where the sites take all others."""
 
 SUMMED = (*SUMMARY, "grad_norm", "update_norm")
