@@ -12,6 +12,7 @@ from itertools import chain
 import numpy as np
 
 from tui_elbo import protocol
+from tui_elbo.ghosts import Ghost, after_rewind
 from tui_elbo.history import History
 from tui_elbo.protocol import (
     Drawn,
@@ -31,7 +32,9 @@ from tui_elbo.protocol import (
     Remark,
     Rewound,
     Rows,
+    SteppedInto,
     Surveyed,
+    Swapped,
     TakenOver,
     Tuned,
     Weighed,
@@ -82,6 +85,7 @@ class Chronicle:
         self._layouts: dict[int, Layout] = {}
         self._tunings: list[Tuned] = []
         self._sightings = Sightings()
+        self._ghost: Ghost | None = None
         self._others: dict[object, Event] = {}
         self._met: Met | None = None
         self._fault: Fault | None = None
@@ -100,13 +104,15 @@ class Chronicle:
             case Looked():
                 self._sightings.add(protocol.sighting(event))
             case Rewound():
-                self._rewound(event.step)
+                self._rewound(event)
+            case Swapped():
+                self._swapped()
             case Tuned():
                 self._tunings.append(event)
                 self._fault = None
             case Printed() | Remark():
                 self._print(event)
-            case Hello() | Inspected() | Drawn() | Surveyed() | TakenOver():
+            case Hello() | Inspected() | Drawn() | Surveyed() | TakenOver() | SteppedInto():
                 pass  # An answer, to whoever has asked.
             case _:
                 self._stand(event)
@@ -159,9 +165,22 @@ class Chronicle:
         values = [self._history.values(column)[first - 1 : last] for column in layout.columns]
         return Stretch(layout, first, values)
 
-    def _rewound(self, step: int) -> None:
+    def _rewound(self, event: Rewound) -> None:
+        step, present = event.step, Ghost(self._history, self._tunings, ("", ""), event.step)
+        self._ghost = after_rewind(self._ghost, present, event)
         self._history.forget_after(step)
         self._tunings = [tuned for tuned in self._tunings if tuned.step <= step]
+        self._follows(step)
+
+    def _swapped(self) -> None:
+        ghost = self._ghost
+        if ghost is not None:
+            self._ghost = Ghost(self._history, self._tunings, ("", ""), ghost.branch)
+            self._history, self._tunings = ghost.history, list(ghost.tunings)
+            self._follows(ghost.branch)
+
+    def _follows(self, step: int) -> None:
+        """What was told beside the steps holds up to this one."""
         self._sightings.forget_after(step)
         for kind in (Pulled, Weighed):
             self._others.pop(kind, None)

@@ -8,11 +8,11 @@ from textual.app import ComposeResult
 from textual.events import Resize
 from textual.widget import Widget
 
+from tui_elbo.ghosts import label
 from tui_elbo.ui.arrange import CURVES, TABLES, Place, arrange, pages
 from tui_elbo.ui.drawing.curve import Mode
 from tui_elbo.ui.figures import changes, curves, why
 from tui_elbo.ui.gap import gap
-from tui_elbo.ui.ghost import label
 from tui_elbo.ui.memory import Settings
 from tui_elbo.ui.panes.accounts import AccountsPane
 from tui_elbo.ui.panes.curve import CurvePane

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from tui_elbo.errors import ProtocolError
+from tui_elbo.ghosts import Ghost, after_rewind
 from tui_elbo.history import History
 from tui_elbo.protocol import (
     AnyEvent,
@@ -34,7 +35,6 @@ from tui_elbo.protocol import (
 )
 from tui_elbo.records import Batch, Column, Layout
 from tui_elbo.sightings import Sightings
-from tui_elbo.ui.ghost import Ghost
 from tui_elbo.ui.output import Output
 
 _STEP = {field: Column("step", "", field) for field in ("loss", "elbo", "log_p", "log_q")}
@@ -163,33 +163,30 @@ class Run:
             self.loss_apart = _apart(rows)
 
     def _rewound(self, event: Rewound) -> None:
-        step, ghost = event.step, self.ghost
-        if event.kept == self.step and event.leaves:
-            ghost = self._left(step)
-        if ghost is not None and event.kept == ghost.history.last:
-            ghost.branch = min(ghost.branch, step)
-            self.ghost = ghost
-        else:
-            self.ghost = None
-        self._stands_at(step)
+        self.ghost = after_rewind(self.ghost, self._present(event.step), event)
+        self._stands_at(event.step)
 
-    def _left(self, branch: int) -> Ghost:
+    def _present(self, branch: int) -> Ghost:
         """The run as it is, as a future to be left behind."""
-        return Ghost(self.history.copy(), list(self.tunings), self.settings, branch)
+        return Ghost(self.history, list(self.tunings), self.settings, branch)
 
     def _swapped(self, event: Swapped) -> None:
         ghost = self.ghost
         if ghost is None or ghost.history.last != event.step:
             raise ProtocolError(f"a future that ends at step {event.step}, which nobody has seen")
-        self.ghost = self._left(ghost.branch) if event.kept else None
-        self._stands_at(ghost.branch)
-        self.history, self.tunings = ghost.history, ghost.tunings
+        self.ghost = self._present(ghost.branch) if event.kept else None
+        self.history, self.tunings = ghost.history, list(ghost.tunings)
+        self._follows(ghost.branch)
 
     def _stands_at(self, step: int) -> None:
         """What is known of later steps does not hold any more."""
         self.history.forget_after(step)
-        self.sightings.forget_after(step)
         self.tunings = [tuned for tuned in self.tunings if tuned.step <= step]
+        self._follows(step)
+
+    def _follows(self, step: int) -> None:
+        """What was seen beside the steps holds up to this one."""
+        self.sightings.forget_after(step)
         self.fault = self.met = self.weighed = self.pulled = None
 
     def _level(self, level: Level) -> None:

@@ -1,4 +1,4 @@
-"""The future that a run has left behind, as the screen knows it."""
+"""The future that a run has left behind, as whoever is told of the run knows it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tui_elbo.history import History
-from tui_elbo.protocol import Tuned
+from tui_elbo.protocol import Rewound, Tuned
 from tui_elbo.records import Column, Floats
 
 
@@ -33,6 +33,22 @@ class Ghost:
             values[: max(0, self.branch - 1)] = np.nan
             known = self._drawn[column] = self.branch, values
         return known[1]
+
+
+def after_rewind(ghost: Ghost | None, present: Ghost, event: Rewound) -> Ghost | None:
+    """What is left behind once the run has been taken back.
+
+    Args:
+        ghost: what was left behind before.
+        present: the run as it was, to be left behind at the step that it is taken back to.
+        event: what the engine told.
+    """
+    if event.kept == present.history.last and event.leaves:
+        ghost = Ghost(present.history.copy(), present.tunings, present.settings, event.step)
+    if ghost is None or event.kept != ghost.history.last:
+        return None
+    ghost.branch = min(ghost.branch, event.step)
+    return ghost
 
 
 def label(ghost: Ghost, settings: Sequence[str]) -> str:
