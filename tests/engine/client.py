@@ -195,15 +195,12 @@ def engine(folder: Path | None = None, *options: str, apart: bool = False) -> It
 @contextmanager
 def visitor(path: Path) -> Iterator[Speaker]:
     """One who has come in at this socket, and has been said hello to."""
-    line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    line.settimeout(PATIENCE)
-    line.connect(str(path))
-    speaker = Speaker(line)
-    try:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
+        line.settimeout(PATIENCE)
+        line.connect(str(path))
+        speaker = Speaker(line)
         assert speaker.until(Hello).version == protocol.VERSION
         yield speaker
-    finally:
-        speaker.hang_up()
 
 
 def history(events: Iterable[AnyEvent]) -> History:

@@ -11,7 +11,6 @@ import itertools
 import math
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from pyro.infer import ELBO, SVI, TraceTailAdaptive_ELBO
@@ -49,8 +48,9 @@ class Reader:
 
     def __init__(self, svi: SVI, warn: Callable[[str], object]) -> None:
         self._svi = svi
+        self._optim = svi.optim
         owner = getattr(svi.loss, "__self__", None)
-        self._elbo = owner if isinstance(owner, ELBO) else None
+        self._elbo: Any = owner if isinstance(owner, ELBO) else None
         self.wanted = Wanted()
         """What is kept of single parameters."""
         self.collector = Collector(itertools.count())
@@ -59,10 +59,12 @@ class Reader:
         """How many steps have been taken."""
         self.failed = ""
         """Why nothing is read any more, in words; empty while all is well."""
+        self._before = None if self._elbo is None else vars(self._elbo).get("_get_trace")
         self.terms = TermWatch(self._elbo or NoEstimator(), warn)
         if self._elbo is not None:
-            with suppress(KeyError):
-                del vars(self._elbo)["_get_trace"]
+            if self._before is None:
+                vars(self._elbo).pop("_get_trace", None)
+            self._get_trace = self._hook()
         roles = Roles(svi.guide, self.terms.model_params, self.terms.guide_params)
         room = lambda: max(LEAST, BUDGET - self.terms.columns)  # noqa: E731
         self.params = ParamWatch(roles, self.wanted, room)
@@ -93,13 +95,21 @@ class Reader:
         """
         if self.failed:
             return take(*args, **kwargs), None
-        self.terms.begin()
-        self.params.begin(due=due)
-        self.params.forget()  # Another loop may have moved the parameters since.
+        svi, elbo, terms, params = self._svi, self._elbo, self.terms, self.params
+        terms.begin()
+        params.begin(due=due)
+        params.forget()  # Another loop may have moved the parameters since.
+        self._optim, svi.optim = svi.optim, self._update
+        if elbo is not None:
+            elbo._get_trace = self._get_trace
         began = time.perf_counter()
-        with _Instead(self._svi, self._elbo, self._update, self._took):
+        try:
             result = take(*args, **kwargs)
-        ended = time.perf_counter()
+        finally:
+            ended = time.perf_counter()
+            svi.optim = self._optim
+            if elbo is not None:
+                self._put_back()
         self.taken += 1
         try:
             return result, self._seen(result, began, ended)
@@ -118,56 +128,33 @@ class Reader:
         watching = time.perf_counter() - ended
         return Observation(self.taken, loss, parts, ended - began, watching, terms, params)
 
-    def _update(self, optimizer: Any, params: Any, *args: Any, **kwargs: Any) -> Any:
+    def _update(self, params: Any, *args: Any, **kwargs: Any) -> Any:
         """Read what the optimiser is about to use and to change, and let it."""
-        self._safely(self.params.before_update)
-        return optimizer(params, *args, **kwargs)
+        try:
+            self.params.before_update()
+        except Exception as error:
+            self._fail(error)
+        return self._optim(params, *args, **kwargs)
 
-    def _took(self, *traces: Trace) -> None:
-        self._safely(self.terms._take, *traces)
-
-    def _safely(self, read: Callable[..., object], *args: Any) -> None:
-        if not self.failed:
-            try:
-                read(*args)
-            except Exception as error:
-                self._fail(error)
-
-    def _fail(self, error: Exception) -> None:
-        self.failed = f"elbo-tui can read this run no further: {said(error)}"
-
-
-class _Instead:
-    """For the length of one step, our own optimiser call and trace builder are in place."""
-
-    def __init__(self, svi: Any, elbo: Any, update: Take, took: Take) -> None:
-        self._svi, self._elbo, self._update, self._took = svi, elbo, update, took
-
-    def __enter__(self) -> None:
-        self._optim = optim = self._svi.optim
-        update, took = self._update, self._took
-
-        def call(params: Any, *args: Any, **kwargs: Any) -> Any:
-            return update(optim, params, *args, **kwargs)
-
-        self._svi.optim = call
-        if self._elbo is None:
-            return
-        self._before = vars(self._elbo).get("_get_trace")
-        original = self._elbo._get_trace
+    def _hook(self) -> Callable[..., tuple[Trace, Trace]]:
+        """What builds the traces of a step, and reads them."""
+        build, take = self._elbo._get_trace, self.terms._take
 
         def get_trace(*args: Any) -> tuple[Trace, Trace]:
-            traces: tuple[Trace, Trace] = original(*args)
-            took(*traces)
+            traces: tuple[Trace, Trace] = build(*args)
+            try:
+                take(*traces)
+            except Exception as error:
+                self._fail(error)
             return traces
 
-        self._elbo._get_trace = get_trace
+        return get_trace
 
-    def __exit__(self, *_: object) -> None:
-        self._svi.optim = self._optim
-        if self._elbo is None:
-            return
+    def _put_back(self) -> None:
         if self._before is None:
             del self._elbo._get_trace
         else:
             self._elbo._get_trace = self._before
+
+    def _fail(self, error: Exception) -> None:
+        self.failed = f"elbo-tui can read this run no further: {said(error)}"

@@ -15,17 +15,20 @@ from typing import Any
 
 from pyro.infer import SVI
 
-from tui_elbo.conditions import Condition, parse
+from tui_elbo.conditions import parse
+from tui_elbo.engine.blame import said
 from tui_elbo.engine.due import Always, Budget, Due
 from tui_elbo.engine.guest import Manners
 from tui_elbo.engine.inspection import inspected
 from tui_elbo.engine.lobby import Lobby
 from tui_elbo.engine.reader import Reader
+from tui_elbo.engine.stops import Stops
 from tui_elbo.engine.suspects import Suspects
 from tui_elbo.engine.telling import Teller
 from tui_elbo.errors import ElboError, UsageError
 from tui_elbo.protocol import (
     AnyCommand,
+    Break,
     Fault,
     Inspect,
     Level,
@@ -42,6 +45,9 @@ BURST_SECONDS, ALONE_SECONDS, BURST_STEPS = 0.05, 1.0, 2000
 
 WAKE = 1.0
 """Seconds after which a held script looks around, should a signal have come as it went to sleep."""
+
+LAST_WORD = 0.5
+"""Seconds for which the end of a script waits at most."""
 
 NOTES = """\
 This is a script's own loop, which calls `svi.step` itself.
@@ -71,13 +77,14 @@ class Watching:
         self._take: Callable[..., Any] = svi.step
         self._running, self._seq = True, 0
         self._target: int | None = None
-        self._until: Condition | None = None
+        self._stops = Stops()
+        self._watched: frozenset[str] = frozenset()
         self._due: Due = Budget()
         self._inside = threading.Lock()
         self._flushed = time.perf_counter()
         self._pending = 0
         self._suspects = Suspects()
-        self._rate = 0.0
+        self._rate, self._told_failure = 0.0, False
         self.lobby = Lobby(self._obey, Manners(stays=True, refuses_end=REFUSES_END), self._let_go)
         self._teller = Teller(self.lobby.send)
         self._reader = Reader(svi, lambda text: self._teller.remark(text, "elbo-tui"))
@@ -108,7 +115,10 @@ class Watching:
                 self._due.took(seen.watching if due else 0.0, seen.seconds)
                 self._reader.collector.add(seen)
                 self._pending += 1
-            self._took(step)
+            try:
+                self._took(step)
+            except Exception as error:  # whatever it is, the training goes on
+                self._give_up(error)
             return result
         finally:
             self._inside.release()
@@ -116,9 +126,11 @@ class Watching:
     def close(self) -> None:
         """The loop is over, or shall be watched no more."""
         if self.lobby.is_ours:
-            with self._inside:
+            # A thread that is held, or steps for long, is not waited for.
+            if self._inside.acquire(timeout=LAST_WORD):
                 self._flush()
-            self.lobby.close(patience=0.5)
+                self._inside.release()
+            self.lobby.close(patience=LAST_WORD)
 
     def _hold(self) -> None:
         """Stand still for as long as a person wants it."""
@@ -134,7 +146,7 @@ class Watching:
         with self._state:
             if self._target is not None and step >= self._target:
                 self._running = False
-            if self._until is not None and self._pending and self._is_met(self._until):
+            if self._pending and self._is_met():
                 self._running = False
         patience = BURST_SECONDS if self.lobby.attached else ALONE_SECONDS
         since = time.perf_counter() - self._flushed
@@ -142,18 +154,20 @@ class Watching:
             self._rate = self._pending / since
             self._flush()
 
-    def _is_met(self, until: Condition) -> bool:
-        try:
-            if not self._reader.collector.newest_meets(until.met):
-                return False
-        except ElboError as error:
-            self._until = None
-            self._refuse(error)
+    def _is_met(self) -> bool:
+        """Whether the newest step is one that the person wants to stop on; tells why."""
+        meets = self._stops.meets
+        if meets is None or not self._reader.collector.newest_meets(meets):
             return False
-        self._until = None
         self._flush()
-        self.lobby.send(Met(self._reader.taken, until.text))
+        self.lobby.send(Met(self._reader.taken, self._stops.found))
         return True
+
+    def _give_up(self, error: Exception) -> None:
+        """Something is wrong with the watching itself."""
+        self._let_go()
+        self._reader.failed = f"elbo-tui can read this run no further: {said(error)}"
+        self._fault(self._reader.failed, "step")
 
     def _flush(self) -> None:
         """Tell what has been seen."""
@@ -165,7 +179,8 @@ class Watching:
             self._suspects.look(batch)
         if sound and self._suspects.first:
             self._fault(self._suspects.first, "nonfinite")
-        if self._reader.failed:
+        if self._reader.failed and not self._told_failure:
+            self._told_failure = True
             self._fault(self._reader.failed, "step")
         if self._reader.wanted.inspected:
             name, params = self._reader.wanted.inspected, self._reader.params
@@ -190,27 +205,42 @@ class Watching:
             case Pause():
                 self._running = False
             case Run():
-                until = None if command.condition is None else parse(command.condition)
-                if until is not None and self._teller.layout is not None:
-                    until.check(self._teller.layout)
-                self._until, self._target, self._due = until, command.until, Budget()
-                self._running = command.until is None or command.until > taken
+                self._run(command)
             case Step():
                 by_hand = self._running and self._target is not None
                 begin = self._target if by_hand and self._target is not None else taken
-                self._until, self._due = None, Always()
+                self._stops.condition, self._due = None, Always()
                 self._target, self._running = begin + max(command.count, 1), True
+            case Break():
+                self._stops.put(command.points)
+                self._record_whole()
             case Watch():
-                self._reader.wanted.watched = frozenset(command.names)
+                self._watched = frozenset(command.names)
+                self._record_whole()
             case Inspect():
                 self._reader.wanted.inspected = command.name
             case _:
                 raise UsageError(ITS_OWN)
 
+    def _run(self, command: Run) -> None:
+        condition = None if command.condition is None else parse(command.condition)
+        if condition is not None and self._teller.layout is not None:
+            condition.check(self._teller.layout)
+        self._stops.condition, self._target, self._due = condition, command.until, Budget()
+        self._record_whole()
+        self._running = command.until is None or command.until > self._reader.taken
+
+    def _record_whole(self) -> None:
+        """Record whole what the person watches, and what is read to know where to stop."""
+        self._reader.wanted.watched = self._watched | self._stops.params
+        if self._stops.reads_params:
+            self._due = Always()
+
     def _let_go(self) -> None:
         """The person has gone: nobody would let the script go on."""
         with self._state:
-            self._running, self._target, self._until, self._due = True, None, None, Budget()
+            self._running, self._target, self._due = True, None, Budget()
+            self._stops = Stops()
             self._state.notify_all()
         self._level()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from rich.text import Text
 from textual.app import App
 
@@ -19,6 +21,32 @@ class Leaving(Actions):
 
     exported = 0
     """The newest step of which the numbers have been exported."""
+
+    def action_restart(self) -> None:
+        """Begin anew; a script's own loop does not."""
+        self._unless_script(super().action_restart)
+
+    def action_reload(self) -> None:
+        """Load the file again; a script is no scenario."""
+        self._unless_script(super().action_reload)
+
+    def action_finish(self) -> None:
+        """Run to the end; a script knows by itself where that is."""
+        self._unless_script(super().action_finish)
+
+    def action_back(self) -> None:
+        """Take the run back; a script's own loop cannot go back."""
+        self._unless_script(super().action_back)
+
+    def action_tune(self) -> None:
+        """Change settings; those of a script are its own."""
+        self._unless_script(super().action_tune)
+
+    def _unless_script(self, act: Callable[[], None]) -> None:
+        if self.session.watched:
+            self._answer("a script's own loop: space holds it, n steps it; it cannot go back")
+        else:
+            act()
 
     def action_detach(self) -> None:
         """Leave the run going, and give the shell back."""
