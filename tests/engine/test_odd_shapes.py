@@ -18,7 +18,7 @@ from tests.engine.sources import HEAD, write
 from tui_elbo.cli.printers import Lines
 from tui_elbo.engine.remember import MOST
 from tui_elbo.engine.session import Session
-from tui_elbo.protocol import GoTo, Inspect, Restart, Run, Step, Watch
+from tui_elbo.protocol import GoTo, Inspect, Restart, Step, Watch
 from tui_elbo.records import Layout, StepRecord
 
 NO_PARAMETER = """
@@ -87,10 +87,10 @@ def test_a_session_a_printer_and_the_driver_say_the_same(name: str, tmp_path: Pa
     names = tuple(records[-1].params)[:1]
     local.ask(Watch(names=names))
     local.ask(Inspect(name="".join(names)))
-    local.ask(Run(until=5))
+    local.ask(Step(count=5))
     local.ask(GoTo(step=2))
     before = len(local.batches)
-    local.ask(Run(until=7))
+    local.ask(Step(count=5))
     told = [untimed(record) for batch in local.batches[before:] for record in batch.records()]
     assert told == records[2:]
     local.ask(Restart())
