@@ -1,4 +1,4 @@
-"""What a point of the lens costs: against plain steps, in one process."""
+"""What the lens costs: a point against plain steps, and its share of a run, in one process."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from collections.abc import Callable
 
 import pytest
 
+from tui_elbo.engine.driver import Driver
 from tui_elbo.engine.lens import Lens
+from tui_elbo.engine.onlooker import Onlooker
 from tui_elbo.engine.session import Session
+from tui_elbo.protocol import Event, Load, Looked, Run
 
 pytestmark = pytest.mark.benchmark
 
@@ -38,3 +41,43 @@ def test_a_point_of_256_draws_costs_less_than_eight_steps(
     record_property("ratio", found)
     print(f"\n{name}: a point of 256 draws costs {found:.2f} steps (at most 8)")
     assert found < 8
+
+
+RUN = 4.0
+"""Seconds of a run of which the lens may take a tenth."""
+
+SCENARIOS = ["fixed_mean_guide", "eight_schools", "minibatch_forgotten_scale", "network"]
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_while_running_the_lens_takes_a_tenth_of_the_time(
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    record_property: Callable[[str, object], None],
+) -> None:
+    looking = [0.0]
+    look = Onlooker.look
+
+    def timed(self: Onlooker) -> None:
+        begin = time.perf_counter()
+        look(self)
+        looking[0] += time.perf_counter() - begin
+
+    monkeypatch.setattr(Onlooker, "look", timed)
+    events: list[Event] = []
+    driver = Driver(events.append)
+    for command in (Load(target=name), Run()):
+        driver.carry_out(command)
+    # The first look settles how the lens draws, and is paid off by the steps that follow.
+    begin = time.perf_counter()
+    while time.perf_counter() - begin < RUN:
+        driver.work()
+    # Up to the end of a burst of steps whose look is about to be taken.
+    while not driver._onlooker.due:
+        driver.work()
+    share = looking[0] / (time.perf_counter() - begin)
+    looks = sum(isinstance(event, Looked) for event in events)
+    record_property("share", share)
+    print(f"\n{name}: {looks} looks took {share:.1%} of the time (at most 10 %)")
+    assert looks > 1
+    assert share <= 0.1

@@ -41,6 +41,7 @@ def test_a_line_adds_up_and_meets_the_closed_form() -> None:
         assert set(line) == {"step", "draws", "log_p", "log_q", "elbo"}
         for name in ("log_p", "log_q", "elbo"):
             told = line[name]
+            assert set(told) == {"value", "mcse", "interval", "total"}
             for span, since in (("interval", before["step"]), ("total", 1)):
                 share = told[span]
                 assert set(share) == {"phi", "theta", "draw", "observed"}
@@ -49,6 +50,10 @@ def test_a_line_adds_up_and_meets_the_closed_form() -> None:
                 added = share["phi"] + share["theta"] + share["draw"]
                 assert added == pytest.approx(share["observed"], abs=1e-12)
     phi = by_step[99]["params"]["phi"]["value"]
+    errors = [one["mcse"] for one in found if "lens" in one]
+    assert all(set(one) == {"log_p", "log_q", "elbo"} for one in errors)
+    assert 0 < errors[-1]["log_p"]["total"]["phi"] < 0.01
+    assert errors[-1]["log_q"]["total"]["phi"] < 1e-6
     total = {name: lines[-1][name]["total"]["phi"] for name in ("log_p", "log_q", "elbo")}
     assert total["log_p"] == pytest.approx(-0.5 * (phi**2 - 0.04), abs=0.03)
     assert total["log_q"] == pytest.approx(-math.log(phi / 0.2), abs=1e-5)

@@ -21,7 +21,9 @@ from tui_elbo.protocol import (
     AnyEvent,
     Back,
     Event,
+    Fault,
     GoTo,
+    Level,
     Load,
     Looked,
     Pull,
@@ -142,6 +144,41 @@ def test_a_look_that_lasts_gives_way_to_commands(
     driver.work()
     assert [event.state for event in events if isinstance(event, Looked)] == [0, 1]
     assert not driver.busy
+
+
+def test_weights_give_way_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(onlooker, "PATIENCE", 0.0)
+    waits = [False]
+    events: list[Event] = []
+    driver = Driver(events.append, lambda: waits[0])
+    driver.carry_out(Load(target=str(write(tmp_path, SMALL))))
+    driver.carry_out(Step())
+    while driver.busy:
+        driver.work()
+    driver.carry_out(Weigh(draws=100))
+    waits[0] = True
+    driver.work()
+    assert not [event for event in events if isinstance(event, Weighed)]
+    assert driver.busy
+    waits[0] = False
+    driver.work()
+    assert [event.bound.draws for event in events if isinstance(event, Weighed)] == [100]
+    assert not driver.busy
+
+
+def test_an_interrupt_of_the_lens_says_so_and_the_run_goes_on(tmp_path: Path) -> None:
+    stops = "if not torch.is_grad_enabled(): raise KeyboardInterrupt"
+    events: list[Event] = []
+    driver = Driver(events.append)
+    driver.carry_out(Load(target=str(write(tmp_path, small(guide=stops)))))
+    driver.carry_out(Step())
+    while driver.busy:
+        driver.work()
+    (fault,) = [event for event in events if isinstance(event, Fault)]
+    assert (fault.kind, fault.step, fault.what) == ("interrupted", 1, "the lens was interrupted")
+    driver.carry_out(Step())
+    driver.work()
+    assert [event for event in events if isinstance(event, Level)][-1].step == 2
 
 
 def test_a_look_that_was_broken_off_has_changed_nothing(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from tui_elbo.accounts import Observed, Point, Share, account, observed
 from tui_elbo.cli.options import whole
 from tui_elbo.cli.told import accounts, spoken
 from tui_elbo.errors import UsageError
-from tui_elbo.readings import OWN, PLAYERS
+from tui_elbo.readings import OWN, PLAYERS, Term
 from tui_elbo.records import Batch, record_of
 
 if TYPE_CHECKING:
@@ -139,8 +139,9 @@ class Lensed:
 
     def _print(self) -> None:
         if self._json:
-            text = msgspec.json.encode({"lens": line(self.points, self.seen)}).decode()
-            self._out.write(f"{text}\n")
+            told = {"lens": line(self.points, self.seen)}
+            told |= {"mcse": errors(self.points, self.seen)}
+            self._out.write(f"{msgspec.json.encode(told).decode()}\n")
             self._out.flush()
 
 
@@ -152,9 +153,7 @@ def line(points: list[Point], seen: dict[int, Observed]) -> dict[str, Any]:
         seen: the records drawn from their states.
     """
     point = points[-1]
-    before = next(p for p in points if p.state == point.since)
-    interval = account(before, point, seen.get(before.state), seen.get(point.state))
-    total = account(points[0], point, seen.get(points[0].state), seen.get(point.state))
+    interval, total = _accounts(points, seen)
     told: dict[str, Any] = {"step": point.state + 1, "draws": point.draws}
     if point.bad:
         told["bad_draws"] = point.bad
@@ -168,10 +167,28 @@ def line(points: list[Point], seen: dict[int, Observed]) -> dict[str, Any]:
             "mcse": _number(point.error[row]),
             "interval": _share(interval[term]),
             "total": _share(total[term]),
-            "interval_mcse": _errors(interval[term]),
-            "total_mcse": _errors(total[term]),
         }
     return told
+
+
+def errors(points: list[Point], seen: dict[int, Observed]) -> dict[str, Any]:
+    """The Monte Carlo standard errors of the shares in `line`, those of paired differences."""
+    interval, total = _accounts(points, seen)
+    return {
+        term.field: {"interval": _errors(interval[term]), "total": _errors(total[term])}
+        for term in MAIN
+    }
+
+
+def _accounts(
+    points: list[Point], seen: dict[int, Observed]
+) -> tuple[dict[Term, Share], dict[Term, Share]]:
+    """Since the point before, and since the first."""
+    point = points[-1]
+    after = seen.get(point.state)
+    starts = next(p for p in points if p.state == point.since), points[0]
+    interval, total = (account(p, point, seen.get(p.state), after) for p in starts)
+    return interval, total
 
 
 def _share(share: Share) -> dict[str, float | None]:

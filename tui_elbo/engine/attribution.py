@@ -123,16 +123,24 @@ class Attribution:
         """The gradients of the terms at the present parameters; empty if they cannot be had."""
         return self._guarded(lambda: pulls(self.lens, self.roles)) or {}
 
-    def weigh(self, draws: int = WEIGHED, seed: int = SEED) -> Bound:
-        """The importance-weighted bound at the present parameters."""
-        found = self._guarded(lambda: weigh(self._session.scenario, draws=draws, seed=seed))
+    def weigh(
+        self,
+        draws: int = WEIGHED,
+        seed: int = SEED,
+        give_way: Callable[[], bool] | None = None,
+    ) -> Bound:
+        """The importance-weighted bound at the present parameters; raises as `begin` does."""
+        scenario = self._session.scenario
+        found = self._guarded(lambda: weigh(scenario, draws=draws, seed=seed, give_way=give_way))
         return found or no_bound(0, "drawing raised an error")
 
     def _guarded(self, act: Callable[[], T]) -> T | None:
         self._session.stepping = True
         try:
             return act()
-        except Exception:
+        except GaveWay:
+            raise
+        except (Exception, SystemExit):
             return None
         finally:
             self._session.stepping = False

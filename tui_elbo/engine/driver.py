@@ -271,7 +271,7 @@ class Driver:
 
     def _failed(self, kind: str, error: ElboError) -> None:
         self.running, step = False, 0
-        self._onlooker.owed = False
+        self._onlooker.failed()
         if self._session is not None:
             self._teller.rows(self._session.flush())
             step = self._session.steps_taken

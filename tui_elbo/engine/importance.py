@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 
@@ -26,7 +27,12 @@ WIDTH = 2.58
 
 
 def weigh(
-    scenario: Scenario, state: State | None = None, *, draws: int = DRAWS, seed: int = SEED
+    scenario: Scenario,
+    state: State | None = None,
+    *,
+    draws: int = DRAWS,
+    seed: int = SEED,
+    give_way: Callable[[], bool] | None = None,
 ) -> Bound:
     """Draw from the guide and weigh the draws.
 
@@ -35,9 +41,13 @@ def weigh(
         state: unconstrained parameter values; None: the present ones.
         draws: how many, where they can be taken all at once.
         seed: of the draws.
+        give_way: asked between draws; if it says so, drawing is broken off.
+
+    Raises:
+        GaveWay: when it has been broken off.
     """
     lens = Lens(scenario, draws, seed)
-    reading = lens.see(state).reading
+    reading = lens.see(state, give_way).reading
     if not lens.alike:
         return no_bound(reading.draws, "a draw sees a part of the data (full_batch() gives all)")
     if lens.kind.points:

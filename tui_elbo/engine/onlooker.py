@@ -40,12 +40,18 @@ class Onlooker:
     """
 
     def __init__(self, send: Callable[[Event], None], waiting: Callable[[], bool]) -> None:
-        self.owed = False
+        self.due = False
         """Whether a look is due at the step at which the session stands."""
         self.looking = False
         """Whether it was looking when an interrupt came."""
         self._send, self._waiting = send, waiting
         self._attribution: Attribution | None = None
+        self._weighed = 0
+
+    @property
+    def owed(self) -> bool:
+        """Whether `look` has something to do."""
+        return self.due or self._weighed > 0
 
     def follow(self, session: Session, draws: int | None) -> None:
         """Follow a session that stands at step 0.
@@ -64,7 +70,7 @@ class Onlooker:
         """Follow it no longer."""
         if self._attribution is not None:
             self._attribution.close()
-        self._attribution, self.owed = None, False
+        self._attribution, self.due, self._weighed = None, False, 0
 
     def asked(self) -> None:
         """Steps have been asked for by hand."""
@@ -89,12 +95,12 @@ class Onlooker:
         self._attribution.learn(batches)
         self._free = not by_hand
         self._budget.took(0.0, seconds)
-        self.owed = self.each if by_hand else self._budget.at(0)
+        self.due = self.each if by_hand else self._budget.at(0)
 
     def stands(self) -> None:
         """The run stands still now: whoever looks wants to see this step."""
         if self._attribution is not None:
-            self.owed = self._last != self._session.steps_taken > 0
+            self.due = self._last != self._session.steps_taken > 0
 
     def went_back(self) -> None:
         """The run has been taken back."""
@@ -102,24 +108,30 @@ class Onlooker:
             self._last = self._attribution.go_back(self._session.steps_taken)
             self.stands()
 
+    def failed(self) -> None:
+        """Something went wrong: there is nothing new to see."""
+        self.due, self._weighed = False, 0
+
     def look(self) -> None:
-        """Take the look that is due; it is still due if a command did not wait."""
-        began = time.perf_counter()
+        """Take the look that is due, else the weights; what is broken off is still to be done."""
+        attribution, began = self._attribution, time.perf_counter()
+        if attribution is None:
+            return
 
         def give_way() -> bool:
             return time.perf_counter() - began > PATIENCE and self._waiting()
 
-        attribution, self.owed = self._attribution, False
-        if attribution is None:
-            return
         self.looking = True
         try:
-            if self._last < 0:
-                self._tell(attribution, attribution.begin(give_way))
-            self._tell(attribution, attribution.point(give_way))
+            if self.due:
+                self._look(attribution, give_way)
+            else:
+                bound = attribution.weigh(self._weighed, give_way=give_way)
+                self._weighed = 0
+                self._send(Weighed(self._session.steps_taken, bound))
             self.looking = False
         except GaveWay:
-            self.owed, self.looking = True, False
+            self.looking = False
         finally:
             cost = time.perf_counter() - began
             if self._free:
@@ -127,14 +139,19 @@ class Onlooker:
             else:
                 self._by_hand += cost
 
+    def _look(self, attribution: Attribution, give_way: Callable[[], bool]) -> None:
+        if self._last < 0:
+            self._tell(attribution, attribution.begin(give_way))
+        self._tell(attribution, attribution.point(give_way))
+        self.due = False
+
     def answer(self, command: Weigh | Pull) -> None:
         """Tell what is asked of the present step; nothing before the first."""
-        attribution = self._attribution
-        if attribution is None or not self._session.steps_taken:
+        attribution, step = self._attribution, self._session.steps_taken
+        if attribution is None or not step:
             return
-        step = self._session.steps_taken
         if isinstance(command, Weigh):
-            self._send(Weighed(step, attribution.weigh(command.draws)))
+            self._weighed = command.draws
             return
         start, changes = attribution.changes(command.since)
         pulls = attribution.pulls()
