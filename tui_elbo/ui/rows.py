@@ -16,6 +16,9 @@ ORDERS = ("as in the store", "largest movement first")
 RECENT = 100
 """So many steps back a movement is looked for."""
 
+SUMS_KEPT = 2_000
+"""So many steps after they were taken sums are still shown."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -56,12 +59,25 @@ class Row:
         """The column of one of its numbers."""
         return Column("module" if self.kind == "module" else "param", self.name, field)
 
+    def taken(self, layout: Layout, field: str) -> bool:
+        """Whether a step of that layout has this number of its own."""
+        return self.column(field) in layout.index
+
     def at(self, history: History, layout: Layout, field: str, step: int) -> float | None:
-        """One of its numbers at a step of that layout; None if it has none."""
+        """One of its numbers at a step of that layout; None if it has none.
+
+        Sums are not taken at every step of a run; then it is that taken last before.
+        """
         column = self.column(field)
-        if column not in layout.index or step < 1:
+        if step < 1 or not self.recorded:
             return None
-        return float(history.values(column)[step - 1])
+        if column in layout.index:
+            return float(history.values(column)[step - 1])
+        if not self.summed:
+            return None
+        earlier = history.values(column)[max(0, step - SUMS_KEPT) : step]
+        known = earlier[np.isfinite(earlier)]
+        return float(known[-1]) if len(known) else None
 
 
 def rows(layout: Layout, filtered: str, watched: Collection[str]) -> list[Row]:
@@ -97,10 +113,9 @@ def by_movement(
 
 def _movement(row: Row, history: History, layout: Layout, step: int) -> float:
     """Its mean update in unconstrained space over the last steps; −1 if nothing is known of it."""
-    column = row.column("update_norm")
-    if column not in layout.index:
+    if not row.recorded or not (row.summed or row.taken(layout, "update_norm")):
         return -1.0
-    recent = history.values(column)[max(0, step - RECENT) : step]
+    recent = history.values(row.column("update_norm"))[max(0, step - RECENT) : step]
     known = recent[np.isfinite(recent)]
     return float(known.mean()) if len(known) else -1.0
 

@@ -181,7 +181,7 @@ class ParamsPane(Table):
             (self.glyphs.watched if watched else " ", KEY),
             (tail(safe(one.label), name - 1, self.glyphs.more) + " ", ""),
             *self._value(one, whole),
-            self._piece(self._change(one), CHANGE, "", signs=one.size == 1),
+            self._piece(self._change(one), CHANGE, self._style(one), signs=one.size == 1),
         ]
         if grad:
             first.append(self._piece(self._get(one, "grad_norm"), GRAD, DIM, digits=4))
@@ -192,8 +192,15 @@ class ParamsPane(Table):
     def _get(self, row: Row, field: str, step: int | None = None) -> float | None:
         if self._layout is None:
             return None
-        step = self._step if step is None else step
-        return row.at(self._history, self._layout, field, step)
+        if step is None:
+            return row.at(self._history, self._layout, field, self._step)
+        layout = self._history.layout_at(step)
+        return None if layout is None else row.at(self._history, layout, field, step)
+
+    def _style(self, row: Row) -> str:
+        """Of its sums: dim where they are those of an earlier step."""
+        taken = self._layout is not None and row.taken(self._layout, "update_norm")
+        return "" if taken or not row.summed else DIM
 
     def _value(self, row: Row, whole: bool) -> list[Piece]:
         """A single number; else the shape if the elements stand below, and their mean if not."""
@@ -206,8 +213,9 @@ class ParamsPane(Table):
             shape = f"{row.params} params" if row.kind == "module" else shape
             return [(" " + left(shape, VALUE - 1, self.glyphs.more).rjust(VALUE - 1), DIM)]
         values = [self._get(row, field) for field in row.fields]
-        mean = float(np.mean([np.nan if v is None else v for v in values])) if values else None
-        return [(" mean", DIM), self._piece(mean, VALUE - 5, "", digits=3)]
+        known = [value for value in values if value is not None]
+        mean = float(np.mean(known)) if known and len(known) == len(values) else None
+        return [(" mean", DIM), self._piece(mean, VALUE - 5, self._style(row), digits=3)]
 
     def _change(self, row: Row) -> float | None:
         if row.size != 1 or row.summed:
@@ -228,7 +236,7 @@ class ParamsPane(Table):
                 digits = min(4, width - 4)
                 line += [
                     (field, DIM),
-                    self._piece(self._get(row, field), width, "", digits=digits),
+                    self._piece(self._get(row, field), width, self._style(row), digits=digits),
                 ]
                 line.append((" ", ""))
             return [line]
@@ -239,6 +247,10 @@ class ParamsPane(Table):
     def _course(self, row: Row, width: int) -> str:
         """The value over all steps so far; the mean of what has several elements."""
         columns = [row.column(field) for field in row.fields]
+        if row.summed and row.recorded:
+            means = self._history.values(columns[0])[: self._step]
+            means = means[np.isfinite(means)]
+            return course(means[:: stride(len(means), width)], width, self.glyphs.bars)
         known = self._layout is not None and all(c in self._layout.index for c in columns)
         if not columns or not known:
             return " " * width
