@@ -13,6 +13,7 @@ from tui_elbo.readings import OWN
 from tui_elbo.records import Batch
 from tui_elbo.ui.drawing.curve import Curve
 from tui_elbo.ui.drawing.sheet import BAND, PHI, THETA, Look
+from tui_elbo.ui.figures import bridged
 from tui_elbo.ui.panes.posterior import _pairs
 from tui_elbo.ui.plotting import Axes
 from tui_elbo.ui.state import Run
@@ -43,6 +44,22 @@ def test_totals_add_up_to_what_was_observed_where_the_lens_has_looked(term: obje
     assert found["phi"][5] == pytest.approx(
         found["phi"][3] + (found["phi"][10] - found["phi"][3]) * 2 / 7
     )
+
+
+def test_the_bright_line_is_the_lens_and_does_not_lead_straight_over_much() -> None:
+    raw = np.arange(100.0) ** 2
+    values = np.full(100, np.nan)
+    values[[0, 4, 99]] = [1.0, 2.0, 3.0]
+    known = np.flatnonzero(np.isfinite(values))
+    line = bridged(values, known, raw, 10)
+    assert line[[0, 4, 99]].tolist() == [1.0, 2.0, 3.0]
+    added = np.setdiff1d(np.flatnonzero(np.isfinite(line)), known)
+    assert (np.diff([4, *added, 99]) <= 10).all()
+    for at in added:
+        # The mean of the ten about it, which lie within half a step of it on average.
+        assert line[at] == pytest.approx(raw[at], abs=10 + at)
+    assert bridged(values, known, raw, 95) is values
+    assert bridged(values, known, np.empty(0), 10) is values
 
 
 def test_without_a_look_there_are_no_totals() -> None:

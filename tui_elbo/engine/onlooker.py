@@ -121,7 +121,7 @@ class Onlooker:
         def give_way() -> bool:
             return time.perf_counter() - began > PATIENCE and self._waiting()
 
-        self.looking = True
+        self.looking, settling = True, self._last < 0
         try:
             if self.due:
                 self._look(attribution, give_way)
@@ -134,7 +134,9 @@ class Onlooker:
             self.looking = False
         finally:
             cost = time.perf_counter() - began
-            if self._free:
+            if settling:
+                pass  # How the lens draws is settled once; that is part of loading.
+            elif self._free:
                 self._budget.took(cost, 0.0)
             else:
                 self._by_hand += cost

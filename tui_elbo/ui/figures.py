@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from tui_elbo.readings import OWN, Term
 from tui_elbo.records import Column, Floats, Layout
+from tui_elbo.ui.drawing.curve import Ints
 from tui_elbo.ui.state import Run
 from tui_elbo.ui.status import Standing
 from tui_elbo.ui.text import number
 
 TERMS = (("elbo", "elbo"), ("log q", "log_q"), ("log p", "log_p"))
 """The status line's names and the columns that they stand for."""
+
+NEAR, PARTS = 8, 25
+"""The bright line leads straight over so many steps, or over this part of a run."""
 
 HINTS = ("n takes a step, space runs, i tells what to look at", "n steps, space runs")
 
@@ -84,7 +89,36 @@ def _elbo(run: Run, step: int) -> CurveOf:
 def _seen(run: Run, term: Term) -> Floats | None:
     """The term's expectation as the lens sees it; None if it has seen nothing of it."""
     values = run.sightings.values(term, run.step)
-    return values if np.isfinite(values).any() else None
+    known = np.flatnonzero(np.isfinite(values))
+    if len(known) == 0:
+        return None
+    return bridged(values, known, _column(run, term.field), max(NEAR, run.step // PARTS))
+
+
+def bridged(values: Floats, known: Ints, raw: Floats, room: int) -> Floats:
+    """What the lens has seen, and means of the raw estimates where it has long not looked.
+
+    Straight lines lead from number to number, which over many steps would tell of a course that
+    nobody has seen.
+
+    Args:
+        values: the lens's, index `step - 1`.
+        known: where it has looked.
+        raw: the estimates of the steps, of the same length, or none.
+        room: how many steps a straight line may lead over.
+    """
+    far = np.flatnonzero(np.diff(known) > room)
+    if len(far) == 0 or len(raw) != len(values):
+        return values
+    line: Floats = values.copy()
+    for start, end in zip(known[far], known[far + 1], strict=True):
+        edges = np.linspace(start + 1, end, -(-int(end - start) // room) + 1).astype(int)
+        for first, last in pairwise(edges.tolist()):
+            part = raw[first:last]
+            part = part[np.isfinite(part)]
+            if len(part):
+                line[(first + last) // 2] = part.mean()
+    return line
 
 
 def _has(layout: Layout, field: str) -> bool:
