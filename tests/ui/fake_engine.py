@@ -164,6 +164,10 @@ class Engine:
                 self.step, self.kept = self.kept, self.step
                 self.target = self.step
                 self.say(protocol.Swapped(self.step, self.kept))
+            case protocol.Draw():
+                data = np.arange(command.count * 2, dtype="<f8").tobytes()
+                sites = (protocol.SiteDraws("z", (2,), data),)
+                self.say(protocol.Drawn(self.step, command.count, sites))
 
     def run_until(self, condition: str) -> None:
         """Step after step, and stop: on the seventh if it is asked for, else on the next."""

@@ -16,11 +16,11 @@ from tui_elbo.cli.lensed import Lensed, add_lens_options, follow
 from tui_elbo.cli.options import add_engine_options, parser, whole
 from tui_elbo.cli.printers import Lines, Printer, Summary
 from tui_elbo.cli.script import add_script_option, asked, play
-from tui_elbo.cli.table import Table
 from tui_elbo.cli.until import Until
 from tui_elbo.conditions import parse
 from tui_elbo.errors import StepError, UsageError
 from tui_elbo.scenario import find
+from tui_elbo.ui.numbers_csv import Table
 from tui_elbo.ui.text import safe
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from typing import Any
 
 from tui_elbo.conditions import parse
 from tui_elbo.engine.blame import interrupted, said, trimmed
+from tui_elbo.engine.drawing import drawn
 from tui_elbo.engine.due import Always, Budget
 from tui_elbo.engine.onlooker import Onlooker
 from tui_elbo.engine.session import Session
@@ -21,6 +22,7 @@ from tui_elbo.protocol import (
     AnyCommand,
     Back,
     Break,
+    Draw,
     Event,
     Fault,
     GoTo,
@@ -166,6 +168,8 @@ class Driver:
                 self._add_steps(session, max(command.count, 1))
             case Weigh() | Pull():
                 self._onlooker.answer(command)
+            case Draw():
+                self._send(drawn(session, command.count))
 
     def _run(self, session: Session, command: Run) -> None:
         condition = None if command.condition is None else parse(command.condition)

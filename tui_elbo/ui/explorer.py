@@ -28,7 +28,6 @@ from tui_elbo.ui.desk import Desk
 from tui_elbo.ui.detail import ParamView
 from tui_elbo.ui.figures import standing
 from tui_elbo.ui.keys import KEYS
-from tui_elbo.ui.leaving import Leaving
 from tui_elbo.ui.looking import Looking
 from tui_elbo.ui.pace import Pace
 from tui_elbo.ui.panes.params import ParamsPane
@@ -37,11 +36,12 @@ from tui_elbo.ui.prompt import Prompt, Question
 from tui_elbo.ui.said import TooSmall
 from tui_elbo.ui.sentence import SentenceLine
 from tui_elbo.ui.session import Options, Session
+from tui_elbo.ui.showing import Showing
 from tui_elbo.ui.status import FaultLine, KeyLine, StatusLine
 from tui_elbo.ui.views import Live, View
 
 
-class Explorer(LensActions, TimeActions, Leaving):
+class Explorer(LensActions, TimeActions, Showing):
     """Steps a scenario and shows what moves.
 
     Args:

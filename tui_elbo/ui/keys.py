@@ -112,6 +112,9 @@ KEYS = (
     Key(
         "ctrl+c", "ctrl+c", "interrupt", "", "pause, and interrupt a model that hangs; never quits"
     ),
+    Key("c", "c", "copy", "", "copy the table that has the focus, else the step's numbers"),
+    Key("S", "S", "save_screen", "", "save the screen as SVG"),
+    Key("x", "x", "export", "", "export all numbers as CSV; with ArviZ, draws of the guide too"),
     Key("d", "d", "detach", "detach", "leave the run going; `elbo-tui attach` shows it again", 6),
     Key("q", "q", "quit", "quit", "quit, and end the run; asks while it runs", 1),
     Key("0,1,2,3,4,5,6,7,8,9", "0-9", "digit", "", "a count for n, N and the look", told=True),

@@ -8,7 +8,16 @@ from functools import partial
 from typing import Any
 
 from tui_elbo.errors import ProtocolError
-from tui_elbo.protocol import AnyEvent, Command, Level, Load, Loaded, Named
+from tui_elbo.protocol import (
+    AnyEvent,
+    Command,
+    Draw,
+    Drawn,
+    Level,
+    Load,
+    Loaded,
+    Named,
+)
 from tui_elbo.scenario import CHECKPOINT_MEMORY
 from tui_elbo.ui.control import Control
 from tui_elbo.ui.link import Link
@@ -63,6 +72,7 @@ class Session:
         """The breakpoints; they outlive an engine."""
         self.link: Link | None = None
         self._post, self._changed = post, changed
+        self._on_drawn: Callable[[Drawn], object] = id
 
     def open(self, engine: Engine | None = None) -> None:
         """Connect to the engine, or to one started now, and have it load the scenario."""
@@ -130,6 +140,11 @@ class Session:
         if self.link is not None and self.link.open:
             self.link.detach()
 
+    def draw(self, then: Callable[[Drawn], object]) -> None:
+        """Have the engine draw from the guide, and hand on what comes."""
+        self._on_drawn = then
+        self.control.sent(self._send(Draw()))
+
     def close(self) -> None:
         """Leave the run going if it can be found again; else end the engine."""
         if self.way_back.id:
@@ -175,6 +190,8 @@ class Session:
                         self.tell_points()
                 elif isinstance(event, Level):
                     self.control.level(event)
+                elif isinstance(event, Drawn):
+                    self._on_drawn(event)
         except ProtocolError as error:
             link.end()
             self._lost(link, f"the engine sent {error.what}")

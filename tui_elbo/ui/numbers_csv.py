@@ -1,4 +1,4 @@
-"""`elbo-tui run --csv`: the columns of a run as a table.
+"""The columns of a run as a table: `elbo-tui run --csv`, and `x` in the explorer.
 
 Sites and parameters may come and go from step to step, and a header comes first; so the steps are
 kept, at eight bytes a number, and the table is written when the run ends, however it ends. `--json`
