@@ -31,6 +31,10 @@ TICKS = 3
 
 CHUNK = 4096
 
+MOST_WAITING = 3
+"""Pieces of output that may wait: a frame is at most so many. Textual's own bound is 30, which on a
+slow line are seconds between a key and its answer."""
+
 
 def quick(driver: type[Driver]) -> type[Driver]:
     """The driver, or the one here for Textual's own of a Unix terminal."""
@@ -56,6 +60,12 @@ class QuickDriver(LinuxDriver):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._woken, self._wake = os.pipe()
+
+    @property
+    def behind(self) -> bool:
+        """Whether the line has not taken yet what was drawn before."""
+        writer = self._writer_thread
+        return writer is not None and writer._queue.qsize() > MOST_WAITING
 
     def run_input_thread(self) -> None:
         """Hand what is typed to the app."""

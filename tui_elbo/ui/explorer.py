@@ -29,7 +29,7 @@ from tui_elbo.ui.detail import ParamView
 from tui_elbo.ui.figures import standing
 from tui_elbo.ui.keys import KEYS
 from tui_elbo.ui.looking import Looking
-from tui_elbo.ui.pace import Pace
+from tui_elbo.ui.pace import FRAME, Pace
 from tui_elbo.ui.panes.params import ParamsPane
 from tui_elbo.ui.process import Engine
 from tui_elbo.ui.prompt import Prompt, Question
@@ -135,6 +135,10 @@ class Explorer(LensActions, TimeActions, Showing):
 
     def _frame(self) -> None:
         self._timer = None
+        if getattr(self.app._driver, "behind", False):
+            # What is drawn now would be old when it comes: draw what holds then.
+            self._draw_at(monotonic() + FRAME)
+            return
         self._pace.drawn(monotonic())
         self.show_step()
         for screen in self.app.screen_stack:
