@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tui_elbo import live, place
+
 
 @contextmanager
 def runtime_folder() -> Iterator[Path]:
@@ -21,3 +23,9 @@ def runtime_folder() -> Iterator[Path]:
         patch.setenv("XDG_RUNTIME_DIR", name)
         yield folder
         assert list(folder.rglob("*.sock")) == []
+
+
+def end_all() -> None:
+    """End every live run."""
+    for path in place.socket_paths():
+        live.end(path)

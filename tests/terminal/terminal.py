@@ -82,6 +82,20 @@ class Terminal:
                 raise AssertionError(f"no {pattern!r} on the screen:\n{self.screen}")
         return self.screen
 
+    def pass_time(self, seconds: float) -> None:
+        """Take in what comes in so many seconds."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if not self._read(left):
+                time.sleep(max(0.0, until - time.monotonic()))
+
+    def comes(self, pattern: str) -> bool:
+        """Whether the screen comes to match before the program closes the line."""
+        while not re.search(pattern, self.screen):
+            if not self._read():
+                return False
+        return True
+
     def ended(self) -> int:
         """Wait until the program has ended; returns its exit code.
 

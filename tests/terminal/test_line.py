@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import ran
-from tests.runtime import runtime_folder
+from tests.runtime import end_all, runtime_folder
 from tests.terminal.terminal import COMMAND, Terminal
 from tui_elbo import live
 
@@ -20,10 +20,7 @@ from tui_elbo import live
 def runtime() -> Iterator[Path]:
     with runtime_folder() as folder:
         yield folder
-        for found in live.runs():
-            if found.standing is not None:
-                os.kill(found.standing.pid, signal.SIGKILL)
-        assert live.runs() == []
+        end_all()
 
 
 def engine_of(id: str) -> int:

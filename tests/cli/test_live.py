@@ -1,0 +1,130 @@
+"""`runs`, `attach`, `end` and `serve`: what they refuse, and say, without a run behind them."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import ran
+from tests.runtime import runtime_folder
+from tui_elbo import place, protocol
+from tui_elbo.cli.options import duration
+from tui_elbo.protocol import VERSION, Event, Hello, Level
+
+
+@pytest.fixture(autouse=True)
+def runtime() -> Iterator[Path]:
+    with runtime_folder() as folder:
+        yield folder
+
+
+@contextmanager
+def answering(name: str, *events: Event) -> Iterator[None]:
+    """Something listens under this name, says these, and hangs up."""
+    listener, path = place.claim(name)
+
+    def serve() -> None:
+        while True:
+            try:
+                stream, _ = listener.accept()
+            except OSError:
+                return
+            with stream, suppress(OSError):  # it may only have looked whether somebody is there
+                stream.sendall(b"".join(map(protocol.frame, events)))
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        path.unlink()
+        thread.join(30)
+
+
+def test_without_a_run() -> None:
+    code, out, err = ran("runs")
+    assert (code, out) == (0, "")
+    assert "there is no live run" in err
+    assert ran("runs", "--json")[:2] == (0, "[]\n")
+    for words in (("attach",), ("attach", "x"), ("end", "x")):
+        code, out, err = ran(*words)
+        assert (code, out) == (2, "")
+        assert "there is no live run" in err
+        assert "elbo-tui SCENARIO" in err
+
+
+def test_one_of_another_version_says_which() -> None:
+    with answering("older", Hello(VERSION - 1, os.getpid())):
+        words = f"it speaks version {VERSION - 1} and this program {VERSION}"
+        for asked in ("attach", "end"):
+            code, _, err = ran(asked, "older")
+            assert code == 2
+            assert f"older: {words}" in err
+            assert f"kill {os.getpid()}" in err
+        code, out, _ = ran("runs", "--json")
+        (run,) = json.loads(out)
+        assert (code, run["id"], run["state"], run["why"]) == (0, "older", None, words)
+        assert words in ran("runs")[1]
+
+
+def test_one_that_is_ending_says_so() -> None:
+    with answering("late"):
+        for asked in ("attach", "end"):
+            code, _, err = ran(asked, "late")
+            assert code == 2
+            assert "late: it is ending" in err
+
+
+def test_one_that_says_something_else() -> None:
+    with answering("odd", Level("paused", 0, None, 0.0, 0)):
+        assert "odd: it did not say hello first" in ran("end", "odd")[2]
+
+
+def test_several_have_to_be_told_apart() -> None:
+    with answering("one"), answering("two"):
+        code, _, err = ran("attach")
+        assert code == 2
+        assert "there are 2 live runs" in err
+        assert "name one: one, two" in err
+        assert "did you mean two?" in ran("attach", "twoo")[2]
+
+
+def test_a_folder_that_is_not_safe_is_told(runtime: Path) -> None:
+    (runtime / "elbo-tui").mkdir()
+    (runtime / "elbo-tui").chmod(0o755)
+    for words in (("runs",), ("attach",), ("end", "x"), ("serve", "no_theta")):
+        code, out, err = ran(*words)
+        assert (code, out) == (2, "")
+        assert "is open to others (mode 755)" in err
+
+
+def test_serving_what_does_not_load_ends_with_1(tmp_path: Path) -> None:
+    path = tmp_path / "broken.py"
+    path.write_text("raise ValueError('no')")
+    code, out, err = ran("serve", str(path))
+    assert (code, out) == (1, "")
+    assert "ValueError: no" in err
+    assert place.socket_paths() == []
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("30s", 30), ("1.5m", 90), ("24h", 86400), ("7d", 604800)]
+)
+def test_times(text: str, seconds: float) -> None:
+    assert duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["-1", "nan", "", "x", "1y", "1e9d"])
+def test_what_is_no_time(text: str) -> None:
+    code, _, err = ran("serve", "no_theta", f"--linger={text}")
+    assert code == 2
+    assert "--linger" in err
