@@ -120,3 +120,17 @@ async def test_the_totals_take_turns():
         await d.shows("what moved log q · φ · draw")
         await d.press("enter")
         await d.shows("what moved ELBO · φ · draw")
+
+
+async def test_ascii_has_nothing_else():
+    async with driven("normal", (140, 40), ascii=True) as d:
+        await stepped(d, 5)
+        for _ in range(6):
+            await d.press("v")
+            await d.pilot.pause()
+            assert d.text().isascii(), d.text()
+        await d.press("k")
+        await d.shows("khat 0.45")
+        await d.press("p")
+        await d.shows("who in particular", "snr")
+        assert d.text().isascii(), d.text()

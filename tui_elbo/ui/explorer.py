@@ -157,6 +157,7 @@ class Explorer(LensActions, TimeActions, Showing):
         now, run = monotonic(), self.session.run
         running = run.level is not None and run.level.state == "running"
         self.looking.taken_back(run.step)
+        self.desk.spanning.taken_back(run.step)
         tables = not (running and now < self._pace.tables and self._tabled)
         self.desk.draw(run, self.looking.step(run.step), tables=tables, live=running)
         if tables:
