@@ -31,6 +31,9 @@ from tui_elbo.protocol import (
     Restart,
     Run,
     Step,
+    Swap,
+    Tune,
+    Tuning,
     Weigh,
     Weighed,
     batch,
@@ -116,6 +119,24 @@ def test_going_back_drops_later_points_and_a_restart_all(client: Client, tmp_pat
     again = looked(client, 1)
     assert [one.state for one in again] == [0, 1]
     assert np.array_equal(again[1].point.total, first[1].point.total)
+
+
+def test_over_in_another_future_nothing_is_compared_with_the_one_left(
+    client: Client, tmp_path: Path
+) -> None:
+    client.load(write(tmp_path, SMALL))
+    client.ask(Step(count=6))
+    first = looked(client, 6)
+    client.ask(GoTo(step=3))
+    client.ask(Tune(tuning=Tuning(lr=0.5)))
+    client.ask(Step(count=4))
+    client.until(Looked, lambda event: event.state == 7)
+    client.send(Swap())
+    event = client.until(Looked)
+    assert (event.state, event.since) == (6, 3)
+    # No share of θ, so the way there makes no difference: it is the first future again.
+    total = sighting(event).point.total
+    assert np.allclose(total, first[6].point.total, rtol=0, atol=1e-12)
 
 
 def test_where_a_run_stops_it_is_looked_at(client: Client, tmp_path: Path) -> None:

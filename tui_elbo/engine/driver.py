@@ -212,9 +212,9 @@ class Driver:
             self._travel(session, GoTo(step=step))
 
     def _travel(self, session: Session, command: Travel) -> None:
-        self.running = False
+        self.running, branch = False, session.branch
         travel(session, command, self._send, self._teller)
-        self._onlooker.went_back()
+        self._onlooker.travelled(branch if isinstance(command, Swap) else session.steps_taken)
 
     def _open(self, load: Load) -> None:
         """Load a scenario, or execute it afresh; torch stays imported."""

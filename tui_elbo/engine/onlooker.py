@@ -102,10 +102,10 @@ class Onlooker:
         if self._attribution is not None:
             self.due = self._last != self._session.steps_taken > 0
 
-    def went_back(self) -> None:
-        """The run has been taken back."""
+    def travelled(self, common: int) -> None:
+        """The run stands elsewhere; what was seen holds up to the step `common`."""
         if self._attribution is not None:
-            self._last = self._attribution.go_back(self._session.steps_taken)
+            self._last = self._attribution.go_back(common)
             self.stands()
 
     def failed(self) -> None:
