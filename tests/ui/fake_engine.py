@@ -33,6 +33,7 @@ class Engine:
     title = "A fake of the forum question"
     notes = "Press `n`, then `space`.\n\n- *log p* rises\n- and **why**\n"
     name = "fake"
+    watched = False
     adam = "Adam"
     reference: ClassVar = {"log_evidence": -4.5, "elbo": -4.5}
 
@@ -68,7 +69,7 @@ class Engine:
         self.step, self.target, self.told = 0, 0, False
         self.path = Path()
         about = (self.name, "fake.py", self.title, self.notes, 0, STEPS, "Trace_ELBO", self.adam)
-        self.say(protocol.Loaded(*about, self.reference))
+        self.say(protocol.Loaded(*about, self.reference, watched=self.watched))
 
     def rows(self, count: int) -> None:
         first = self.step + 1
@@ -432,7 +433,18 @@ class Edited(Engine):
         super().obey(command)
 
 
+class Script(Engine):
+    """Not an engine but a script's own loop."""
+
+    watched = True
+
+    def hello(self) -> None:
+        super().hello()
+        self.say(protocol.Named("fake"))
+
+
 BEHAVIOURS = {
+    "script": Script,
     "rated": Rated,
     "strays": Strays,
     "edited": Edited,

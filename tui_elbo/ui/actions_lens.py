@@ -88,6 +88,8 @@ class LensActions(Actions):
             return ""
         if self.session.options.draws == 0:
             return "There is no lens (--draws 0), so nothing is said of what moved log p."
+        if self.session.watched:
+            return "A script's own loop is seen without a lens: what moved log p is not known."
         span = self._span()
         if span is None:
             return "After the first step it is said here what moved log p, log q and the ELBO."
@@ -105,7 +107,7 @@ class LensActions(Actions):
         if self._settling is not None:
             self._settling.stop()
             self._settling = None
-        asked = self._weighed == run.step
+        asked = self._weighed == run.step or self.session.watched
         if live or asked or not run.step or run.dead or self.session.options.draws == 0:
             return
         if run.loaded is not None and "log_evidence" not in run.loaded.reference:

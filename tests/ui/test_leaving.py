@@ -1,0 +1,89 @@
+"""Leaving a run: ended or left going, and what is asked before."""
+
+from __future__ import annotations
+
+from tests.ui.driving import driven
+from tui_elbo.protocol import Named
+from tui_elbo.ui import leaving
+
+
+async def test_q_quits_at_once_when_nothing_is_lost():
+    async with driven("normal") as d:
+        await d.ready()
+        await d.press("3", "n")
+        await d.shows("step 3 ", "paused")
+        await d.press("q")
+        await d.until(lambda: d.app._exit)
+        assert d.app.return_code == 0
+
+
+async def test_q_asks_while_it_runs():
+    async with driven("normal") as d:
+        await d.ready()
+        await d.press("space")
+        await d.until(lambda: d.run.step > 0)
+        await d.press("q")
+        await d.shows("quit? it is running")
+        assert "would leave it going" not in d.text()
+        await d.press("n")
+        assert not d.app._exit
+        await d.press("q", "y")
+        await d.until(lambda: d.app._exit)
+
+
+async def test_q_asks_when_long_work_is_not_exported(monkeypatch):
+    monkeypatch.setattr(leaving, "LONG", -1.0)
+    async with driven("normal") as d:
+        await d.ready()
+        await d.press("3", "n")
+        await d.shows("step 3 ", "paused")
+        await d.press("q")
+        await d.shows("minutes of stepping are not exported (x)")
+        await d.press("n")
+        d.explorer.exported = 3
+        await d.press("q")
+        await d.until(lambda: d.app._exit)
+
+
+async def test_d_says_why_a_run_cannot_be_left():
+    async with driven("normal") as d:
+        await d.ready()
+        await d.press("d")
+        assert "it cannot be left going: no scenario is loaded yet" in d.text()
+        d.explorer.session.link.named = Named("", "the folder for live runs is no folder")
+        await d.press("d")
+        assert "it cannot be left going: the folder for live runs is no folder" in d.text()
+        assert not d.app._exit
+
+
+async def test_d_leaves_the_engine_alive():
+    async with driven("normal") as d:
+        await d.ready()
+        link = d.explorer.session.link
+        link.named = Named("fake")
+        process = link.engine.process
+        assert leaving.farewell(d.explorer.session) == (
+            "elbo-tui: fake goes on; `elbo-tui attach fake` shows it again"
+        )
+        await d.press("d")
+        await d.until(lambda: d.app._exit)
+        assert not link.open
+        assert link.engine.over
+    # The fake has nobody to go on for: it ends by itself, and nobody has killed it.
+    assert process.wait(30) == 0
+
+
+async def test_a_scripts_own_loop_is_held_and_left_and_nothing_else():
+    async with driven("script") as d:
+        await d.ready()
+        await d.press("4", "n")
+        await d.shows("step 4 ", "is seen without a lens")
+        for key in ("N", "f", "t", "r", "R"):
+            await d.press("escape", key)
+            assert "a script's own loop: space holds it" in d.text()
+        assert d.run.step == 4
+        process = d.explorer.session.link.engine.process
+        await d.press("escape", "q")
+        await d.until(lambda: d.app._exit)
+        assert d.explorer.session.link.engine.over
+    assert process.wait(30) == 0
