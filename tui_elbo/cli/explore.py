@@ -24,6 +24,7 @@ watch log q(z), log p(x, z), the ELBO and the param store.
   elbo-tui no_theta            open a scenario of the gallery
   elbo-tui my/model.py         open a file with a `model` and a `guide`
   elbo-tui package.model       open a module
+  elbo-tui FILE                go on with a saved run
   elbo-tui run SCENARIO        the same numbers without a screen (run --help)
   elbo-tui list                what the gallery has (list --help)
   elbo-tui new PATH            write a scenario to start from (new --help)
@@ -42,7 +43,7 @@ def main(words: list[str]) -> int:
     """
     options = parser("elbo-tui", DESCRIPTION)
     options.add_argument(
-        "scenario", nargs="?", help="a gallery name, a path or a module; default: the gallery"
+        "scenario", nargs="?", help="a gallery name, a path, a module or a saved run"
     )
     add_engine_options(options)
     options.add_argument(
@@ -56,7 +57,7 @@ def main(words: list[str]) -> int:
     options.add_argument("--version", action="version", version=f"elbo-tui {__version__}")
     chosen = options.parse_args(words)
     if chosen.scenario is not None:
-        find(chosen.scenario)
+        _look_at(chosen.scenario)
     need_a_terminal(f"elbo-tui run {chosen.scenario or 'SCENARIO'} prints the same numbers")
     # Imported here, in this order: the engine imports torch while the screen is imported.
     from tui_elbo.ui.process import spawn  # noqa: PLC0415
@@ -66,6 +67,20 @@ def main(words: list[str]) -> int:
     names = ("seed", "threads", "device", "checkpoint_memory", "draws")
     told = {name: getattr(chosen, name) for name in names}
     return show(chosen.scenario, engine, chosen, argv, **told)
+
+
+def _look_at(name: str) -> None:
+    """See that there is such a scenario, or that it is a saved run that can be opened.
+
+    Raises:
+        UsageError: if not.
+    """
+    from tui_elbo.runfile import is_run_file, read  # noqa: PLC0415 - only what is needed
+
+    if is_run_file(name):
+        read(Path(name))
+    else:
+        find(name)
 
 
 def attach(path: Path, chosen: argparse.Namespace) -> int:

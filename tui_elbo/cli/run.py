@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, TextIO
 from tui_elbo.cli.lensed import Lensed, add_lens_options, follow
 from tui_elbo.cli.options import add_engine_options, parser, whole
 from tui_elbo.cli.printers import Lines, Printer, Summary
+from tui_elbo.cli.saving import Keeping, add_saving_options, target
 from tui_elbo.cli.script import add_script_option, asked, play
 from tui_elbo.cli.until import Until
 from tui_elbo.conditions import parse
 from tui_elbo.errors import StepError, UsageError
-from tui_elbo.scenario import find
 from tui_elbo.ui.numbers_csv import Table
 from tui_elbo.ui.text import safe
 
@@ -51,23 +51,13 @@ def main(words: list[str]) -> int:
         StepError: if a step raised; the steps before it are printed.
     """
     chosen = _options().parse_args(words)
-    find(chosen.scenario)
-    condition = None if chosen.until is None else parse(chosen.until)
     pressed = asked(chosen)
+    name = target(chosen, pressed)
+    condition = None if chosen.until is None else parse(chosen.until)
     out = own_stdout()
     from tui_elbo.engine.due import Always, Every  # noqa: PLC0415 - these import torch
-    from tui_elbo.engine.session import Session  # noqa: PLC0415
 
-    session = Session(
-        chosen.scenario,
-        seed=chosen.seed,
-        threads=chosen.threads,
-        device=chosen.device,
-        checkpoint_memory=chosen.checkpoint_memory if pressed else 0,
-        warn=narrate,
-        busy=_Once(),
-        caution=lambda caution: narrate(caution.text) if caution.kind == "source" else None,
-    )
+    session = _session(name, chosen, goes_back=bool(pressed or chosen.save))
     steps = chosen.steps or (condition and condition.step) or session.scenario.steps
     session.due = Every(chosen.every, steps)
     if pressed or (condition is not None and condition.reads_params):
@@ -90,15 +80,32 @@ def main(words: list[str]) -> int:
     return code
 
 
+def _session(name: str, chosen: argparse.Namespace, *, goes_back: bool) -> Session:
+    from tui_elbo.engine.session import Session  # noqa: PLC0415
+
+    return Session(
+        name,
+        seed=chosen.seed,
+        threads=chosen.threads,
+        device=chosen.device,
+        checkpoint_memory=chosen.checkpoint_memory if goes_back else 0,
+        warn=narrate,
+        busy=_Once(),
+        caution=lambda caution: narrate(caution.text) if caution.kind == "source" else None,
+    )
+
+
 def _printer(chosen: argparse.Namespace, session: Session, steps: int, out: TextIO) -> Printer:
-    if chosen.json:
-        return Lines(out, chosen.every, steps)
-    return Table(out, chosen.every) if chosen.csv else Summary(out, session, steps)
+    printer: Printer = Lines(out, chosen.every, steps)
+    if not chosen.json:
+        printer = Table(out, chosen.every) if chosen.csv else Summary(out, session, steps)
+        printer.take(list(session.restored), last=False)
+    return printer if chosen.save is None else Keeping(printer, session, chosen.save)
 
 
 def _options() -> argparse.ArgumentParser:
     options = parser("elbo-tui run", DESCRIPTION)
-    options.add_argument("scenario", help="a gallery name, a path or a module")
+    options.add_argument("scenario", nargs="?", help="a gallery name, a path or a module")
     options.add_argument(
         "--steps", type=whole(1), metavar="N", help="default: the scenario's own, else 1000"
     )
@@ -110,6 +117,7 @@ def _options() -> argparse.ArgumentParser:
     output.add_argument("--json", action="store_true", help="one JSON object a step on stdout")
     output.add_argument("--csv", action="store_true", help="a table on stdout, when the run ends")
     add_script_option(options)
+    add_saving_options(options)
     add_lens_options(options)
     add_engine_options(options)
     return options

@@ -12,6 +12,7 @@ from tui_elbo.engine.blame import interrupted, said, trimmed
 from tui_elbo.engine.drawing import drawn
 from tui_elbo.engine.due import Always, Budget
 from tui_elbo.engine.onlooker import Onlooker
+from tui_elbo.engine.resuming import own_of
 from tui_elbo.engine.session import Session
 from tui_elbo.engine.shared import warm_up
 from tui_elbo.engine.stops import Stops
@@ -44,7 +45,6 @@ from tui_elbo.protocol import (
     Watch,
     Weigh,
 )
-from tui_elbo.scenario import find
 
 BURST_STEPS, BURST_SECONDS = 2000, 0.05
 """What has been seen is sent after so many steps or so many seconds, whichever comes first."""
@@ -226,7 +226,7 @@ class Driver:
         session, self._session = self._session, None
         self._loading = True
         try:
-            self._own = find(load.target).own if session is None else self._own
+            self._own = own_of(load.target) if session is None else self._own
             if session is not None:
                 session.restart()
             else:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 from tui_elbo.engine.due import Always, Due
+from tui_elbo.engine.resuming import saved
+from tui_elbo.engine.shared import Surroundings
 from tui_elbo.engine.suspects import NonFinite, Suspects
 from tui_elbo.engine.track import Track
 from tui_elbo.errors import UsageError
 from tui_elbo.protocol import Stage
 from tui_elbo.records import Batch
+from tui_elbo.runfile import Settings, write
+from tui_elbo.scenario import Source
 
 
 class Journeys:
@@ -17,6 +23,9 @@ class Journeys:
 
     due: Due
     non_finite: NonFinite | None
+    source: Source
+    _asked_seed: int | None
+    _surroundings: Surroundings
     _track: Track
     _suspects: Suspects
 
@@ -94,6 +103,30 @@ class Journeys:
         with recorder.recording():
             batches = self.advance(1)
         return batches, recorder.stages()
+
+    def save(self, path: Path, batches: Sequence[Batch]) -> None:
+        """Write the run into a file, from which it can be gone on with.
+
+        Args:
+            path: of the file; a saved run that is there is replaced.
+            batches: all the steps up to the present.
+
+        Raises:
+            UsageError: if it cannot be written there.
+        """
+        source, given = self.source, self._surroundings
+        settings = Settings(
+            name=source.name,
+            path=str(source.path),
+            module=source.module,
+            root=str(source.root),
+            own=str(source.own),
+            seed=self._asked_seed,
+            threads=given.threads,
+            device=given.device,
+            step=self.steps_taken,
+        )
+        write(path, saved(self._track, settings, batches))
 
     def undo(self) -> None:
         """Take back the step that was stepped into, as if it had not been taken.

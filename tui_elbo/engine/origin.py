@@ -10,17 +10,21 @@ from tui_elbo.errors import UsageError
 from tui_elbo.protocol import Caution
 from tui_elbo.scenario import Source
 
+_UNKNOWN = object()
+"""The stamp of a file that may have changed since its text was read."""
+
 
 class Origin:
     """A scenario's files as they were when the run began.
 
     Args:
         source: the scenario; its own text is kept, so that it can be executed again.
+        text: what it was executed from, if that is not what the file says now.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, text: bytes | None = None) -> None:
         self.source = source
-        self.text = source.path.read_bytes()
+        self.text = source.path.read_bytes() if text is None else text
         """What the run was executed from, whatever the file says by now."""
         self._told = False
         self._seen: dict[Path, tuple[object, bytes]] = {}
@@ -29,7 +33,14 @@ class Origin:
         """The files that were executed with it, modules of its own; noted once each."""
         for path in (self.source.path, *paths):
             if path not in self._seen:
-                self._seen[path] = (_stamp(path), _digest(path))
+                own = path == self.source.path
+                digest = hashlib.sha256(self.text).digest() if own else _digest(path)
+                self._seen[path] = (_UNKNOWN if own else _stamp(path), digest)
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """The SHA-256 of each of them as it was."""
+        return {str(path): digest.hex() for path, (_, digest) in self._seen.items()}
 
     def changed(self) -> list[Path]:
         """Those that are not as they were."""

@@ -8,13 +8,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
+from pathlib import Path
 
 from tui_elbo.engine.blame import place, said, trimmed
 from tui_elbo.engine.collector import Collector, Meets
+from tui_elbo.engine.describe import estimator, optimizer
 from tui_elbo.engine.due import Always, Due
 from tui_elbo.engine.inspection import inspected
 from tui_elbo.engine.journeys import Journeys
 from tui_elbo.engine.loading import Scenario
+from tui_elbo.engine.resuming import resume
 from tui_elbo.engine.shared import here, warm_up
 from tui_elbo.engine.stepper import Stepper
 from tui_elbo.engine.suspects import NonFinite, Suspects
@@ -23,6 +26,7 @@ from tui_elbo.engine.wanted import Wanted
 from tui_elbo.errors import ElboError, StepError
 from tui_elbo.protocol import Caution, Inspected, Tuning
 from tui_elbo.records import Batch, StepRecord
+from tui_elbo.runfile import is_run_file, read
 from tui_elbo.scenario import find
 
 
@@ -30,7 +34,7 @@ class Session(Journeys):
     """A scenario and its run, standing at a step.
 
     Args:
-        target: a gallery name, a path or a module name.
+        target: a gallery name, a path or a module name; or a file of a saved run, to go on from.
         seed: of the run; None: the scenario's own.
         threads: torch's threads; the numbers of a run depend on them.
         device: torch's default device; None leaves it alone.
@@ -58,8 +62,11 @@ class Session(Journeys):
         caution: Callable[[Caution], object] = id,
     ) -> None:
         warm_up()
+        self._saved = run = read(Path(target)) if is_run_file(target) else None
+        if run is not None:
+            seed, threads, device = run.settings.seed, run.settings.threads, run.settings.device
         self._surroundings = here(threads, device)
-        self.source = find(target)
+        self.source = find(target) if run is None else run.settings.source
         self.due: Due = Always()
         """When to take the sums of large parameters; replaced by whoever runs the session."""
         self.wanted = Wanted()
@@ -72,8 +79,10 @@ class Session(Journeys):
         """Whether the newest step meets `until`."""
         self._asked_seed, self._warn, self._busy, self._caution = seed, warn, busy, caution
         self._memory = checkpoint_memory
-        self._layout_ids = count()
-        self.restart()
+        self._layout_ids = count(max((b.layout.id + 1 for b in self.restored), default=0))
+        self._begin(None if run is None else run.text)
+        if run is not None:
+            resume(self._track, run)
 
     def restart(self) -> None:
         """Execute the file afresh and stand at step 0.
@@ -81,6 +90,10 @@ class Session(Journeys):
         Raises:
             ScenarioError: as when it was loaded first; the session then cannot step.
         """
+        gone = self._saved is not None and not self.source.path.is_file()
+        self._begin(self._saved.text if self._saved is not None and gone else None)
+
+    def _begin(self, text: bytes | None) -> None:
         self._track = Track(
             self.source,
             self._asked_seed,
@@ -91,10 +104,27 @@ class Session(Journeys):
             busy=self._busy,
             caution=self._caution,
             executed=self._executed,
+            text=text,
         )
         self._ready: list[Batch] = []
         self._suspects = Suspects()
         self.non_finite = None
+
+    @property
+    def restored(self) -> tuple[Batch, ...]:
+        """The steps that the saved run had taken which this one goes on from."""
+        return () if self._saved is None else self._saved.batches
+
+    @property
+    def tunings(self) -> tuple[tuple[int, Tuning], ...]:
+        """The changes of settings, each with the step after which it was made."""
+        return self._track.past.record.tunings
+
+    @property
+    def settings(self) -> tuple[str, str]:
+        """The estimator and the optimiser in use, in words."""
+        stepper = self._track.stepper
+        return estimator(stepper.estimator), optimizer(stepper.optimizer)
 
     @property
     def scenario(self) -> Scenario:

@@ -9,7 +9,7 @@ from tui_elbo import protocol
 from tui_elbo.engine.describe import estimator, optimizer, plain
 from tui_elbo.engine.session import Session
 from tui_elbo.engine.tuning import estimators, optimizers
-from tui_elbo.protocol import Event, Loaded, NewLayout, Remark
+from tui_elbo.protocol import Event, Loaded, NewLayout, Remark, Tuned
 from tui_elbo.records import Batch, Layout
 
 MAX_REMARKS = 500
@@ -58,6 +58,14 @@ class Teller:
                 optimizers=tuple(optimizers()),
             )
         )
+        if session.steps_taken:
+            self._resumed(session)
+
+    def _resumed(self, session: Session) -> None:
+        """It goes on from the steps of a saved run."""
+        self.rows(session.restored)
+        for step, tuning in session.tunings:
+            self.send(Tuned(step, str(tuning), *session.settings))
 
     def rows(self, batches: Sequence[Batch]) -> None:
         """Steps have been taken."""

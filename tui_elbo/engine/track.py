@@ -47,6 +47,7 @@ class Track:
         busy: is told what takes its time.
         caution: is told what holds of the run from now on.
         executed: is called with what a new execution of the file has made.
+        text: what to execute in place of what the file says now.
 
     Raises:
         ScenarioError: if the file cannot be executed or breaks the contract.
@@ -64,12 +65,13 @@ class Track:
         busy: Tell,
         caution: Callable[[Caution], object],
         executed: Callable[[Stepper], object],
+        text: bytes | None = None,
     ) -> None:
         self._asked_seed, self._surroundings = seed, surroundings
         self._wanted = wanted
         self._warn, self._busy, self._executed = warn, busy, executed
         self._caution = caution
-        self._origin = Origin(source)
+        self.origin = Origin(source, text)
         self.step = 0
         """The step at which the run stands."""
         self.stepping = False
@@ -81,7 +83,7 @@ class Track:
         """The future that was left behind last."""
         self._before_step: tuple[int, Place] | None = None
         self._stepper: Stepper
-        self._execute()
+        self.execute(text)
 
     @property
     def stepper(self) -> Stepper:
@@ -91,7 +93,7 @@ class Track:
     def stand_at_present(self) -> None:
         """Find the state at which the run stands, if something has left another behind."""
         if self._failed or self._stepper.taken != self.step:
-            self._stand_at(self.step)
+            self.stand_at(self.step)
 
     def advance(self, *, due: bool) -> Observation:
         """Take the next step; whatever the person's code raises goes through.
@@ -107,7 +109,7 @@ class Track:
         """Records the next step, and remembers the state before it for `undo`."""
         self.stand_at_present()
         self._before_step = self.step, self._place()
-        return Recorder(self._stepper, self._origin.source.path, self._origin.text)
+        return Recorder(self._stepper, self.origin.source.path, self.origin.text)
 
     def undo(self) -> None:
         """Take back the step that was recorded last; no future is left behind.
@@ -137,10 +139,10 @@ class Track:
 
         The run still stands where it stood if anything is raised.
         """
-        self._origin.look(self._caution)
+        self.origin.look(self._caution)
         place, record = self._place(), self.past.record
         try:
-            self._stand_at(step, strict=True)
+            self.stand_at(step, strict=True)
         except BaseException:
             self._come_back(place)
             raise
@@ -192,7 +194,7 @@ class Track:
             if self.past.memory:
                 self.past.timeline.add(state)
         else:
-            self._stand_at(ghost.record.end, strict=True)
+            self.stand_at(ghost.record.end, strict=True)
 
     def tune(self, tuning: Tuning) -> tuple[str, str]:
         """Change settings from the next step on, if they fit the scenario.
@@ -226,16 +228,17 @@ class Track:
             self._executed(self._stepper)
         self._failed = place.state is None or not self._stepper.restore(place.state)
 
-    def _execute(self, text: bytes | None = None) -> None:
+    def execute(self, text: bytes | None = None) -> None:
+        """Execute the file afresh; what it makes stands at step 0."""
         self._surroundings.put_back()
         self.stepping = True
         try:
             self._stepper = Stepper(
-                self._origin.source, self._asked_seed, self._warn, self._wanted, text
+                self.origin.source, self._asked_seed, self._warn, self._wanted, text
             )
         finally:
             self.stepping = False
-        self._origin.note(own_files())
+        self.origin.note(own_files())
         self._keep_when_running = Budget(CHECKPOINTS)
         self._failed = False
         self._executed(self._stepper)
@@ -247,10 +250,10 @@ class Track:
             UsageError: if a file is not there any more as it was.
         """
         earliest = self.past.timeline.earliest
-        self._origin.require(earliest.step if earliest is not None else 0)
-        unchanged = self._origin.source.path not in self._origin.changed()
+        self.origin.require(earliest.step if earliest is not None else 0)
+        unchanged = self.origin.source.path not in self.origin.changed()
         self.past.timeline = Timeline(self.past.memory)
-        self._execute(None if unchanged else self._origin.text)
+        self.execute(None if unchanged else self.origin.text)
 
     def _taken(self, *, due: bool) -> Observation:
         for tuning in self.past.tunings(self._stepper.taken):
@@ -264,7 +267,7 @@ class Track:
         finally:
             self.stepping = False
 
-    def _stand_at(self, step: int, *, strict: bool = False) -> None:
+    def stand_at(self, step: int, *, strict: bool = False) -> None:
         """Find the state of a step again: from a checkpoint if there is one, else from the file.
 
         A failed step leaves random state and lazily made things behind; nothing of them is saved
@@ -292,4 +295,4 @@ class Track:
             self._caution(Caution("unrepeatable", text))
             if strict:
                 todo = "going back once more goes on without the record"
-                raise StepError(text, where=str(self._origin.source.path), todo=todo)
+                raise StepError(text, where=str(self.origin.source.path), todo=todo)
