@@ -70,6 +70,17 @@ class History:
         other._starts, other._layouts = self._starts[:], self._layouts[:]
         return other
 
+    def batches(self) -> list[Batch]:
+        """All of it, as batches of consecutive steps of one layout."""
+        return [
+            Batch(
+                layout,
+                first,
+                np.array([self.values(column)[first - 1 : last] for column in layout.columns]),
+            )
+            for first, last, layout in self.stretches()
+        ]
+
     def values(self, column: Column) -> Floats:
         """The column's numbers, index `step - 1`; NaN where a step lacks it. Not to be written."""
         stored = self._columns.get(column)

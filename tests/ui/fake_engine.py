@@ -157,6 +157,8 @@ class Engine:
                 )
                 loss = protocol.Stage("loss", "loss", ("loss 3.5 nats",), 0, 0, ())
                 self.say(protocol.SteppedInto(self.step, (stage, loss)))
+            case protocol.Save():
+                self.say(protocol.Stored(command.path, self.step))
             case protocol.Undo():
                 self.step -= 1
                 self.target = self.step

@@ -6,8 +6,6 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from tui_elbo.cli.script import Press
 from tui_elbo.errors import UsageError
 from tui_elbo.history import History
@@ -78,21 +76,9 @@ class Keeping:
         """Print what is left, and save the run."""
         self._printer.close()
         self._history.forget_after(self._session.steps_taken)
-        self._session.save(self._path, batches_of(self._history))
+        self._session.save(self._path, self._history.batches())
 
     def _keep(self, batches: list[Batch]) -> None:
         for batch in batches:
             self._history.forget_after(batch.first - 1)
             self._history.append(batch)
-
-
-def batches_of(history: History) -> list[Batch]:
-    """A history as batches."""
-    return [
-        Batch(
-            layout,
-            first,
-            np.array([history.values(column)[first - 1 : last] for column in layout.columns]),
-        )
-        for first, last, layout in history.stretches()
-    ]

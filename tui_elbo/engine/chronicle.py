@@ -33,6 +33,7 @@ from tui_elbo.protocol import (
     Rewound,
     Rows,
     SteppedInto,
+    Stored,
     Surveyed,
     Swapped,
     TakenOver,
@@ -112,7 +113,15 @@ class Chronicle:
                 self._fault = None
             case Printed() | Remark():
                 self._print(event)
-            case Hello() | Inspected() | Drawn() | Surveyed() | TakenOver() | SteppedInto():
+            case (
+                Hello()
+                | Inspected()
+                | Drawn()
+                | Surveyed()
+                | TakenOver()
+                | SteppedInto()
+                | Stored()
+            ):
                 pass  # An answer, to whoever has asked.
             case _:
                 self._stand(event)
@@ -134,6 +143,10 @@ class Chronicle:
                 self._named = event
             case _:
                 self._others[getattr(event, "kind", type(event))] = event
+
+    def history(self) -> History:
+        """Every step of the run, copied; for who sends the steps, in whose thread they come."""
+        return self._history.copy()
 
     def tell(self) -> Iterator[Event]:
         """All of it, up to now; what is not small is made as it is asked for."""

@@ -17,8 +17,9 @@ from tui_elbo.engine.session import Session
 from tui_elbo.engine.shared import warm_up
 from tui_elbo.engine.stops import Stops
 from tui_elbo.engine.telling import MAX_TEXT, Teller
-from tui_elbo.engine.travel import InterruptedTravelError, Travel, travel
+from tui_elbo.engine.travel import InterruptedTravelError, Travel, store, travel
 from tui_elbo.errors import ElboError, UsageError
+from tui_elbo.history import History
 from tui_elbo.protocol import (
     AnyCommand,
     Back,
@@ -36,6 +37,7 @@ from tui_elbo.protocol import (
     Pull,
     Restart,
     Run,
+    Save,
     Step,
     StepInto,
     Swap,
@@ -56,12 +58,17 @@ class Driver:
     Args:
         send: takes the events, in order.
         waiting: whether a command waits to be carried out.
+        history: gives every step of the run, to be saved.
     """
 
     def __init__(
-        self, send: Callable[[Event], None], waiting: Callable[[], bool] = lambda: False
+        self,
+        send: Callable[[Event], None],
+        waiting: Callable[[], bool] = lambda: False,
+        history: Callable[[], History] = History,
     ) -> None:
         warm_up()
+        self._history = history
         self.running = False
         """Whether there are steps to take."""
         self._send = send
@@ -154,6 +161,8 @@ class Driver:
             case Watch():
                 self._watched = frozenset(command.names)
                 self._watch(session)
+            case Save():
+                store(session, command, self._send, self._history())
             case Break():
                 self._stops.put(command.points)
                 self._watch(session)

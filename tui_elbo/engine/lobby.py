@@ -60,6 +60,7 @@ class Lobby:
     ) -> None:
         self._deliver, self._manners, self._on_left = deliver, manners, left
         self._chronicle = Chronicle()
+        self.history = self._chronicle.history
         self._lock = threading.RLock()
         self._process = os.getpid()
         self._terminal: Guest | None = None

@@ -50,7 +50,9 @@ def work(connection: Connection) -> None:
     connection.send(Phase("importing torch and Pyro"))
     from tui_elbo.engine.driver import Driver  # noqa: PLC0415 - the terminal need not wait for it
 
-    driver = Driver(connection.send, lambda: not connection.commands.empty())
+    driver = Driver(
+        connection.send, lambda: not connection.commands.empty(), connection.lobby.history
+    )
     signal.signal(signal.SIGINT, connection.not_within_a_message(driver.interrupt))
     warnings.showwarning = driver.warned
     connection.send(Phase(""))

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from tui_elbo.engine.blame import trimmed
 from tui_elbo.engine.session import Session
 from tui_elbo.engine.telling import Teller
-from tui_elbo.errors import ElboError
-from tui_elbo.protocol import Event, GoTo, Rewound, StepInto, SteppedInto, Swap, Swapped, Undo
+from tui_elbo.errors import ElboError, UsageError
+from tui_elbo.history import History
+from tui_elbo.protocol import (
+    Event,
+    GoTo,
+    Rewound,
+    Save,
+    StepInto,
+    SteppedInto,
+    Stored,
+    Swap,
+    Swapped,
+    Undo,
+)
 
 Travel = GoTo | Swap | StepInto | Undo
 
@@ -42,6 +55,18 @@ def travel(
             what = f"going back to step {command.step} was interrupted"
         todo = f"the run stays at step {session.steps_taken}"
         raise InterruptedTravelError(what, todo=todo, trace=trimmed(error)) from error
+
+
+def store(session: Session, command: Save, send: Callable[[Event], None], history: History) -> None:
+    """Write the run into a file, and tell so.
+
+    Raises:
+        UsageError: if it cannot be written there.
+    """
+    if history.last != session.steps_taken:
+        raise UsageError("the run's steps are not all known here", todo="run --save keeps them")
+    session.save(Path(command.path), history.batches())
+    send(Stored(command.path, session.steps_taken))
 
 
 class InterruptedTravelError(ElboError):

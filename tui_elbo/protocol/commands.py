@@ -164,6 +164,13 @@ class Undo(Command, frozen=True, kw_only=True):
     """Take back the step that was stepped into, as if it had not been taken."""
 
 
+class Save(Command, frozen=True, kw_only=True):
+    """Write the run into a file, from which it can be gone on with."""
+
+    path: str
+    """Absolute; a saved run that is there is replaced."""
+
+
 AnyCommand: TypeAlias = (
     Load
     | Step
@@ -186,4 +193,5 @@ AnyCommand: TypeAlias = (
     | Swap
     | StepInto
     | Undo
+    | Save
 )

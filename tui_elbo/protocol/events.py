@@ -244,6 +244,13 @@ class Swapped(Event, frozen=True):
     """The last step of the future that is kept now, which was the run's own; 0 if none is."""
 
 
+class Stored(Event, frozen=True):
+    """The run has been written into a file."""
+
+    path: str
+    step: int
+
+
 AnyEvent: TypeAlias = (
     Hello
     | Phase
@@ -268,4 +275,5 @@ AnyEvent: TypeAlias = (
     | Drawn
     | Swapped
     | SteppedInto
+    | Stored
 )

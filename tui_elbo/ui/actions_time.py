@@ -74,3 +74,10 @@ class TimeActions(Actions):
             plain = self.session.options.ascii
             view = StepView(stepped, self.session.control.undo, ascii=plain)
             self.app.push_screen(view, lambda _: self._answer())
+
+    # A run in a file.
+
+    def action_save(self) -> None:
+        """Ask for the name of a file, and save the run in it."""
+        if self._moves():
+            self.ask(questions.file_name(self.session.run, self.session.control.save))

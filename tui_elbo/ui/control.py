@@ -17,6 +17,7 @@ from tui_elbo.protocol import (
     Pull,
     Restart,
     Run,
+    Save,
     Step,
     StepInto,
     Swap,
@@ -91,6 +92,10 @@ class Control:
     def undo(self) -> None:
         """Take back the step that was stepped into."""
         self._tell(Undo(), running=False)
+
+    def save(self, path: str) -> None:
+        """Have the run written into a file."""
+        self.sent(self._send(Save(path=path)))
 
     def until(self, condition: str) -> None:
         """Run to the first step that meets a condition."""

@@ -38,6 +38,8 @@ def commands(app: App[Any], screen: Screen[Any]) -> Iterator[SystemCommand]:
     if not isinstance(screen, Explorer):
         yield SystemCommand("quit", "leave the program", partial(app.exit, 0))
         return
+    save = "save the run in a file, to go on from another time"
+    yield SystemCommand(save, "elbo-tui FILE goes on with it", screen.action_save)
     for key in KEYS:
         if not key.action or key.action in LEFT_OUT or (key.told and not key.label):
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from tui_elbo import breakpoints
 from tui_elbo.conditions import parse
@@ -31,6 +32,19 @@ def breakpoint_at(run: Run, add: Callable[[str], None]) -> Question:
     """Asks for a breakpoint, and hands it on."""
     words = [*breakpoints.WORDS, *_words(run.history.layout)]
     return Question("break at", f"such as {breakpoints.EXAMPLES}", add, words)
+
+
+def file_name(run: Run, save: Callable[[str], None]) -> Question:
+    """Asks for the name of a file to save the run in, and hands on where it is."""
+
+    def take(text: str) -> None:
+        if not text:
+            raise UsageError("a file needs a name", todo="such as my.run")
+        save(str(Path(text).expanduser().absolute()))
+
+    name = Path(run.loaded.name).stem if run.loaded else "my"
+    hint = "a file, from which elbo-tui FILE and run --from FILE go on"
+    return Question("save as", hint, take, text=f"{name}.run")
 
 
 def tune(run: Run, go: Callable[[Tuning], None]) -> Question:

@@ -27,6 +27,7 @@ from tui_elbo.protocol import (
     Rewound,
     Rows,
     SteppedInto,
+    Stored,
     Swapped,
     Tuned,
     Weighed,
@@ -125,6 +126,8 @@ class Run:
         match event:
             case Met() | Inspected() | Weighed() | Pulled():
                 setattr(self, _KEPT[type(event)], event)
+            case Stored():
+                self.word = f"saved at step {event.step}: {event.path}"
             case SteppedInto():
                 self.stepped = event
             case Caution():
