@@ -20,7 +20,7 @@ USAGE = {
     ("run", ""): "a scenario needs a name",
     ("run", "x" * 300): "File name too long",
     ("run", "~nobody_at_all/m.py"): "ome directory",
-    ("run",): "required: scenario",
+    ("run",): "nothing to run",
     ("run", "no_theta", "--steps", "0"): "must be at least 1",
     ("run", "no_theta", "--steps", "ten"): "invalid whole number value",
     ("run", "no_theta", "--every", "0"): "must be at least 1",
