@@ -17,7 +17,7 @@ from tui_elbo.engine.session import Session
 from tui_elbo.engine.shared import warm_up
 from tui_elbo.engine.stops import Stops
 from tui_elbo.engine.telling import MAX_TEXT, Teller
-from tui_elbo.engine.travel import InterruptedTravelError, Travel, store, travel
+from tui_elbo.engine.travel import InterruptedTravelError, Travel, store, travel, tune
 from tui_elbo.errors import ElboError, UsageError
 from tui_elbo.history import History
 from tui_elbo.protocol import (
@@ -42,7 +42,6 @@ from tui_elbo.protocol import (
     StepInto,
     Swap,
     Tune,
-    Tuned,
     Undo,
     Watch,
     Weigh,
@@ -169,8 +168,7 @@ class Driver:
             case Inspect():
                 session.wanted.inspected = command.name
             case Tune():
-                words = session.tune(command.tuning)
-                self._send(Tuned(session.steps_taken, str(command.tuning), *words))
+                tune(session, command, self._send)
             case Run():
                 self._run(session, command)
             case Step():
@@ -298,6 +296,5 @@ class Driver:
             state = "running" if self.running else state
         session = self._session
         step, kept = (session.steps_taken, session.checkpoint_bytes) if session else (0, 0)
-        rate = self._rate if self.running else 0.0
-        target = self._target if self.running else None
+        rate, target = (self._rate, self._target) if self.running else (0.0, None)
         self._send(Level(state, step, target, rate, self._seq, kept))

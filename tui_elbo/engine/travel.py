@@ -20,6 +20,8 @@ from tui_elbo.protocol import (
     Stored,
     Swap,
     Swapped,
+    Tune,
+    Tuned,
     Undo,
 )
 
@@ -55,6 +57,16 @@ def travel(
             what = f"going back to step {command.step} was interrupted"
         todo = f"the run stays at step {session.steps_taken}"
         raise InterruptedTravelError(what, todo=todo, trace=trimmed(error)) from error
+
+
+def tune(session: Session, command: Tune, send: Callable[[Event], None]) -> None:
+    """Change settings, and tell with which ones it goes on.
+
+    Raises:
+        UsageError: if they do not fit.
+    """
+    words = session.tune(command.tuning)
+    send(Tuned(session.steps_taken, str(command.tuning), *words))
 
 
 def store(session: Session, command: Save, send: Callable[[Event], None], history: History) -> None:
