@@ -9,14 +9,16 @@ import pytest
 from pyro.infer import SVI
 
 from tests.engine.compare import assert_same_state
+from tests.engine.local import Local
 from tests.engine.plain import plain_run
 from tests.engine.wander import untimed
 from tui_elbo.engine.loading import load
 from tui_elbo.engine.session import Session
 from tui_elbo.engine.tuning import estimators
 from tui_elbo.errors import StepError, UsageError
-from tui_elbo.protocol import Tuning
+from tui_elbo.protocol import Fault, GoTo, Step, Tune, Tuned, Tuning
 from tui_elbo.scenario import find
+from tui_elbo.ui.state import Run as State
 
 
 def test_a_learning_rate_changes_the_run_as_it_would_change_the_plain_loop() -> None:
@@ -162,3 +164,49 @@ def test_every_estimator_that_can_be_chosen_is_one_of_pyros() -> None:
         estimators()
     )
     assert "Trace_MMD" not in estimators()
+
+
+@pytest.mark.parametrize(
+    ("tuning", "said"),
+    [
+        (Tuning(lr=-1.0), "a learning rate is a positive number, and this is -1"),
+        (Tuning(particles=0), "at least one particle"),
+        (Tuning(estimator="TraceTailAdaptive_ELBO"), "only implemented for vectorize_particles"),
+    ],
+    ids=str,
+)
+def test_the_driver_refuses_and_goes_on(tuning: Tuning, said: str) -> None:
+    plain = Session("no_theta")
+    wanted = [untimed(plain.step()) for _ in range(4)]
+    local = Local("no_theta")
+    local.ask(Step(count=2))
+    events = local.ask(Tune(tuning=tuning))
+    (fault,) = [event for event in events if isinstance(event, Fault)]
+    assert (fault.kind, fault.step) == ("refused", 2)
+    assert said in fault.what
+    assert not any(isinstance(event, Tuned) for event in local.events)
+    local.ask(Step(count=2))
+    records = [record for batch in local.batches for record in batch.records()]
+    assert list(map(untimed, records)) == wanted
+
+
+def test_the_driver_tells_what_is_tuned_and_what_is_left_behind() -> None:
+    local = Local("no_theta")
+    local.ask(Step(count=3))
+    local.ask(Tune(tuning=Tuning(lr=0.25)))
+    local.ask(Step(count=2))
+    local.ask(Tune(tuning=Tuning(particles=2)))
+    told = [event for event in local.events if isinstance(event, Tuned)]
+    assert [(event.step, event.text) for event in told] == [(3, "lr 0.25"), (5, "2 particles")]
+    assert [(event.estimator, event.optimizer) for event in told] == [
+        ("Trace_ELBO", "Adam, lr 0.25"),
+        ("Trace_ELBO, 2 particles", "Adam, lr 0.25"),
+    ]
+    run = State()
+    for event in local.events:
+        run.apply(event)  # type: ignore[arg-type]
+    assert [tuned.step for tuned in run.tunings] == [3, 5]
+    for event in local.ask(GoTo(step=4)):
+        run.apply(event)  # type: ignore[arg-type]
+    assert [tuned.step for tuned in run.tunings] == [3]
+    assert run.settings == ("Trace_ELBO", "Adam, lr 0.25")
