@@ -54,7 +54,8 @@ class SiteInfo(msgspec.Struct, frozen=True):
     plates: tuple[str, ...] = ()
     """The plates around it, from the outermost in."""
     scale: float = 1.0
-    """What its log probabilities are multiplied by; NaN where that differs by element."""
+    """What its log probabilities are multiplied by; NaN where that differs by element, and once it
+    has differed by step."""
     masked: int = 0
     """How many of its batch's elements a mask takes out of its log probability."""
 

@@ -205,3 +205,33 @@ def guide():
     found = sites(tmp_path, body, "Trace_ELBO(num_particles=2, vectorize_particles=True)")
     assert shapes(found["u"]) == ((3,), (), ("extra",))
     assert found["u"].scale == 2.0
+
+
+ANNEALED = """
+def batch(step):
+    return (step, torch.zeros(4 if step % 3 else 2))
+
+def model(step, data):
+    with poutine.scale(scale=min(1.0, 0.25 * step)):
+        z = pyro.sample("z", dist.Normal(0.0, 1.0))
+    w = pyro.sample("w", dist.Normal(0.0, 1.0))
+    with pyro.plate("data", 12, subsample=data):
+        pyro.sample("x", dist.Normal(z + w, 1.0), obs=data)
+
+guide = AutoNormal(poutine.block(model, expose=["z", "w"]))
+"""
+
+
+def test_a_scale_that_changes_from_step_to_step_is_no_number(tmp_path: Path) -> None:
+    session = Session(write(tmp_path, f"{HEAD}\n{ANNEALED}"))
+    found = []
+    for _ in range(8):
+        layout = session.advance(1)[-1].layout
+        found.append((layout.id, *(info.scale for info in layout.sites)))
+    assert [scales[1:] for scales in found[:1]] == [(0.25, 1.0, 3.0)]
+    # The first batch of another size is the third.
+    for scales in found[2:]:
+        assert [math.isnan(scale) for scale in scales[1:]] == [True, False, True]
+    assert [math.isnan(scale) for scale in found[1][1:]] == [True, False, False]
+    # Said once: a step is no layout of its own.
+    assert len({scales[0] for scales in found[2:]}) == 1

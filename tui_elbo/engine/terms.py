@@ -101,6 +101,7 @@ class TermWatch:
         self._plans: dict[Hashable, TermPlan] = {}
         self._told: set[str] = set()
         self._warned: set[str] = set()
+        self._scales: dict[str, float] = {}
         self.watch(loss)
 
     def watch(self, loss: ELBO) -> None:
@@ -157,6 +158,7 @@ class TermWatch:
         if len(self._infos) > MANY_SITES:
             for known in (self._infos, self._guide, self._summed_out, self._hidden, self._told):
                 known.clear()
+            self._scales.clear()
         return terms
 
     def _take(self, model_trace: Trace, guide_trace: Trace) -> None:
@@ -171,10 +173,13 @@ class TermWatch:
                     self._q.append(kept(node["log_prob_sum"]))
             elif node["type"] == "param":
                 self.guide_params.add(name)
+        scales = self._scales
         for name, node in model_trace.nodes.items():
             if node["type"] == "sample":
                 if name not in self._told:
                     self._describe_model_site(name, node, guide_trace)
+                elif node["scale"] is not scales.get(name):
+                    self._note_scale(name, node["scale"])
                 if self._sums:
                     self._p_names.append(name)
                     self._p.append(kept(node["log_prob_sum"]))
@@ -202,6 +207,7 @@ class TermWatch:
 
     def _describe_model_site(self, name: str, node: Any, guide_trace: Trace) -> None:
         self._told.add(name)
+        self._note_scale(name, node["scale"])
         if node["infer"].get("_deterministic"):
             self._hidden.add(name)
             return
@@ -212,6 +218,17 @@ class TermWatch:
                 f'site "{name}" is drawn in the model and not in the guide: each step draws it '
                 "from its prior, and log q has no term for it"
             )
+
+    def _note_scale(self, name: str, scale: Any) -> None:
+        """A site may be scaled otherwise than before: annealed, say, or by a smaller last batch."""
+        # A tensor is not read: that costs, and within a compiled estimator it has no value.
+        if type(scale) is not float:
+            return
+        before, self._scales[name] = self._scales.get(name, scale), scale
+        info = self._infos.get(name)
+        if before != scale and info is not None and not math.isnan(info.scale):
+            self._infos[name] = msgspec.structs.replace(info, scale=math.nan)
+            self._plans.clear()
 
     def _note_summed_out(self, trace: Trace, with_terms: set[str]) -> None:
         for name, node in trace.nodes.items():
