@@ -6,15 +6,16 @@ import json
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-from tests.cli.command import ran
+from tests.cli import command
 from tests.runtime import runtime_folder
 from tui_elbo import place, protocol
+from tui_elbo.cli import main
 from tui_elbo.cli.options import duration
 from tui_elbo.protocol import VERSION, Event, Hello, Level
 
@@ -23,6 +24,24 @@ from tui_elbo.protocol import VERSION, Event, Hello, Level
 def runtime() -> Iterator[Path]:
     with runtime_folder() as folder:
         yield folder
+
+
+Ran = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def ran(capfd: pytest.CaptureFixture[str]) -> Ran:
+    """What the command says, in this process: its exit code, stdout and stderr."""
+
+    def run(*words: str) -> tuple[int, str, str]:
+        try:
+            code = main(words)
+        except SystemExit as error:
+            code = int(str(error.code))
+        told = capfd.readouterr()
+        return code, told.out, told.err
+
+    return run
 
 
 @contextmanager
@@ -50,7 +69,7 @@ def answering(name: str, *events: Event) -> Iterator[None]:
         thread.join(30)
 
 
-def test_without_a_run() -> None:
+def test_without_a_run(ran: Ran) -> None:
     code, out, err = ran("runs")
     assert (code, out) == (0, "")
     assert "there is no live run" in err
@@ -62,7 +81,7 @@ def test_without_a_run() -> None:
         assert "elbo-tui SCENARIO" in err
 
 
-def test_one_of_another_version_says_which() -> None:
+def test_one_of_another_version_says_which(ran: Ran) -> None:
     with answering("older", Hello(VERSION - 1, os.getpid())):
         words = f"it speaks version {VERSION - 1} and this program {VERSION}"
         for asked in ("attach", "end"):
@@ -76,7 +95,7 @@ def test_one_of_another_version_says_which() -> None:
         assert words in ran("runs")[1]
 
 
-def test_one_that_is_ending_says_so() -> None:
+def test_one_that_is_ending_says_so(ran: Ran) -> None:
     with answering("late"):
         for asked in ("attach", "end"):
             code, _, err = ran(asked, "late")
@@ -84,12 +103,12 @@ def test_one_that_is_ending_says_so() -> None:
             assert "late: it is ending" in err
 
 
-def test_one_that_says_something_else() -> None:
+def test_one_that_says_something_else(ran: Ran) -> None:
     with answering("odd", Level("paused", 0, None, 0.0, 0)):
         assert "odd: it did not say hello first" in ran("end", "odd")[2]
 
 
-def test_several_have_to_be_told_apart() -> None:
+def test_several_have_to_be_told_apart(ran: Ran) -> None:
     with answering("one"), answering("two"):
         code, _, err = ran("attach")
         assert code == 2
@@ -98,7 +117,7 @@ def test_several_have_to_be_told_apart() -> None:
         assert "did you mean two?" in ran("attach", "twoo")[2]
 
 
-def test_a_folder_that_is_not_safe_is_told(runtime: Path) -> None:
+def test_a_folder_that_is_not_safe_is_told(runtime: Path, ran: Ran) -> None:
     (runtime / "elbo-tui").mkdir()
     (runtime / "elbo-tui").chmod(0o755)
     for words in (("runs",), ("attach",), ("end", "x"), ("serve", "no_theta")):
@@ -107,10 +126,11 @@ def test_a_folder_that_is_not_safe_is_told(runtime: Path) -> None:
         assert "is open to others (mode 755)" in err
 
 
+@pytest.mark.slow
 def test_serving_what_does_not_load_ends_with_1(tmp_path: Path) -> None:
     path = tmp_path / "broken.py"
     path.write_text("raise ValueError('no')")
-    code, out, err = ran("serve", str(path))
+    code, out, err = command.ran("serve", str(path))
     assert (code, out) == (1, "")
     assert "ValueError: no" in err
     assert place.socket_paths() == []
@@ -124,7 +144,7 @@ def test_times(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["-1", "nan", "", "x", "1y", "1e9d"])
-def test_what_is_no_time(text: str) -> None:
+def test_what_is_no_time(text: str, ran: Ran) -> None:
     code, _, err = ran("serve", "no_theta", f"--linger={text}")
     assert code == 2
     assert "--linger" in err

@@ -219,6 +219,7 @@ def test_without_a_scenario_there_is_nothing_to_go_on_for(runtime: Path) -> None
         assert client.end() == 0
 
 
+@pytest.mark.slow
 def test_a_run_that_is_done_waits_no_longer_than_told(runtime: Path, tmp_path: Path) -> None:
     with engine(None, "--linger", "0", apart=True) as client:
         path = loaded(client, write(tmp_path, SMALL))
@@ -228,6 +229,7 @@ def test_a_run_that_is_done_waits_no_longer_than_told(runtime: Path, tmp_path: P
         assert not path.exists()
 
 
+@pytest.mark.slow
 def test_a_run_that_can_have_no_place_says_why_and_ends_with_its_terminal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -389,6 +389,7 @@ print("trained")
 """
 
 
+@pytest.mark.slow
 def test_a_script_of_its_own_ends_as_it_would(tmp_path: Path) -> None:
     path = tmp_path / "my script.py"
     path.write_text(SCRIPT)

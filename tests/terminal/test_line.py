@@ -90,6 +90,7 @@ def test_a_terminal_that_is_lost_leaves_its_run(number: signal.Signals) -> None:
     ended(engine)
 
 
+@pytest.mark.slow
 def test_a_run_is_served_and_ended_from_outside() -> None:
     with Terminal([*COMMAND, "serve", "no_theta", "--steps", "40"]) as job:
         job.wait("elbo-tui attach no_theta")
