@@ -28,7 +28,17 @@ def test_back_and_forth_at_random_gives_the_same_records(target: str, memory: in
     told: list[str] = []
     session = Session(target, checkpoint_memory=memory, warn=told.append)
     wander(session, 25, 6)
-    assert told == []
+    assert all("--checkpoint-memory is 30,000" in text for text in told)
+    assert bool(told) == (target == "network" and memory == 30_000)
+
+
+def test_a_budget_smaller_than_a_checkpoint_works_and_says_so() -> None:
+    told: list[str] = []
+    session = Session("no_theta", checkpoint_memory=1000, warn=told.append)
+    wander(session, 8, 2)
+    assert session.checkpoint_bytes == 0
+    assert len(told) == 1
+    assert "--checkpoint-memory is 1,000: going back runs the steps again from the first" in told[0]
 
 
 def tensors() -> Counter[type]:

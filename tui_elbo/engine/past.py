@@ -51,20 +51,36 @@ class Past:
         self._losses = array("d")
         self._tunings: list[tuple[int, Tuning]] = []
 
-    def took(self, stepper: Stepper, when: Due, seconds: float) -> None:
-        """A step was taken, in so many seconds; keep its state when it is due."""
+    def took(self, stepper: Stepper, when: Due, seconds: float) -> str:
+        """A step was taken, in so many seconds; keep its state when it is due.
+
+        Returns:
+            What the person should know, if there is anything.
+        """
         self._losses.append(stepper.loss)
         if not self.memory:
-            return
+            return ""
         cost = 0.0
         if when.at(stepper.taken):
             # Once for a set of parameters; and a hiccup of the machine is no cost of ours either.
             stepper.modules()
             begin = time.perf_counter()
-            self.timeline.add(stepper.capture())
+            kept = stepper.capture()
+            if kept.size > self.memory:
+                return self._gives_up(kept.size)
+            self.timeline.add(kept)
             cost = min(time.perf_counter() - begin, HICCUP * self._cost or math.inf)
             self._cost = cost
         when.took(cost, seconds)
+        return ""
+
+    def _gives_up(self, size: int) -> str:
+        """Keep no states: a single one would take more than all of them may."""
+        budget, self.memory, self.timeline = self.memory, 0, Timeline(0)
+        return (
+            f"a state of this run takes {size:,} bytes and --checkpoint-memory is {budget:,}: "
+            "going back runs the steps again from the first"
+        )
 
     def repeated(self, stepper: Stepper, *, keep: bool) -> bool:
         """A step was run again; keep its state if asked to.

@@ -127,7 +127,8 @@ class Track:
     def keep(self, seen: Observation, *, always: bool) -> None:
         """Keep of the newest step what going back takes; its state when that is due."""
         when: Due = Always() if always else self._keep_when_running
-        self.past.took(self._stepper, when, seen.seconds)
+        if said := self.past.took(self._stepper, when, seen.seconds):
+            self._warn(said)
 
     def go_to(self, step: int) -> None:
         """Stand at an earlier step; what came after is forgotten.

@@ -143,9 +143,10 @@ class Sheet:
             row = self.canvas.row(min(max(y, axes.low), axes.high), axes)
             if self._inks[row][column] == BLANK:
                 self.put(row, column, dot, GHOST)
-        row += 1 if row == 0 else -1
-        end = self.canvas.left + int(data.x[seen[-1]]) // self.canvas.per_column + 1
-        start = max(self.canvas.left, end - len(label))
+        right = self.canvas.left + self.canvas.width
+        start = self.canvas.left + int(data.x[seen[-1]]) // self.canvas.per_column + 2
+        if start + len(label) > right:
+            start, row = max(self.canvas.left, right - len(label)), row + (1 if row == 0 else -1)
         under = (BLANK, GHOST, REFERENCE)
         for column, letter in enumerate(label[: self.canvas.width], start):
             if 0 <= row < self.canvas.height and self._inks[row][column] in under:
