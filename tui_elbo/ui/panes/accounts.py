@@ -96,8 +96,8 @@ class AccountsPane(Table):
         players = [number + error if p in self._players else ABSENT for p in self._columns]
         seen = number + (name + sum(players) + 2 * number < width)
         self._plan = (name, error, number, seen)
-        cut = [name, *players, number, seen]
-        return [*cut, max(0, width - sum(cut))]
+        # All numbers of a row change together: in one piece they cost the fewest bytes.
+        return [name, max(0, width - name)]
 
     def _wrapped(self, text: str, width: int) -> list[str]:
         return textwrap.wrap(self.glyphs.plain(safe(text)), max(10, width))
