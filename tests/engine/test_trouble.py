@@ -128,7 +128,8 @@ def test_ctrl_c_while_messages_are_sent_cuts_none(client: Client, tmp_path: Path
     """The model tells more than the socket holds, and the terminal does not read."""
     noise = "import warnings\nimport os, signal\ndef batch(step):\n"
     noise += "    for i in range(400):\n        warnings.warn(f'{i}' + 'w' * 9000)\n"
-    client.load(write(tmp_path, small(tail=noise + "    return ()\n")))
+    noise += "    while True: pass\n"  # What is sent is not waited for.
+    client.load(write(tmp_path, small(tail=noise)))
     client.send(Step())
     client.until(Remark)
     for _ in range(20):
