@@ -10,7 +10,7 @@ import numpy as np
 
 from tests.condition_data import batch_of, columns
 from tui_elbo.records import Batch, Column, Layout, ParamInfo, SiteInfo
-from tui_elbo.ui.numbers_csv import Table
+from tui_elbo.ui.acting.numbers_csv import Table
 
 OWN = ("step", "loss", "elbo", "log_p", "log_q", "seconds")
 P = "params.p.value[0]"

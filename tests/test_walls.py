@@ -118,7 +118,7 @@ def test_importing_the_screen_leaves_the_engine_out() -> None:
 def test_importing_the_engine_leaves_the_screen_out() -> None:
     names = [module_of(path) for path in FILES if module_of(path).startswith("tui_elbo.engine")]
     names.remove("tui_elbo.engine.__main__")
-    assert "tui_elbo.engine.server" in names
+    assert "tui_elbo.engine.serving.server" in names
     assert crossed(loaded_by(names), SCREEN) == set()
 
 

@@ -2,7 +2,7 @@
 
 A scenario is named by a gallery name (`no_theta`), a path (`my/model.py`) or a module
 (`pkg.model`). Here the files are found and read, and nothing is imported; the engine executes
-them (`tui_elbo.engine.loading`, which also says what a file may set).
+them (`tui_elbo.engine.run.loading`, which also says what a file may set).
 """
 
 from __future__ import annotations

@@ -13,9 +13,9 @@ import pytest
 import torch
 from pyro.infer import SVI
 
-from tui_elbo.engine.due import Budget
-from tui_elbo.engine.loading import load
-from tui_elbo.engine.session import Session
+from tui_elbo.engine.observer.due import Budget
+from tui_elbo.engine.run.loading import load
+from tui_elbo.engine.run.session import Session
 from tui_elbo.scenario import find
 
 pytestmark = pytest.mark.benchmark

@@ -13,7 +13,7 @@ from pyro.optim import PyroOptim
 from pyro.optim.optim import is_scheduler
 
 from tests.engine.plain import PlainRun
-from tui_elbo.engine.session import Session
+from tui_elbo.engine.run.session import Session
 from tui_elbo.records import StepRecord
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tui_elbo import protocol
-from tui_elbo.engine.driver import Driver
+from tui_elbo.engine.serving.driver import Driver
 from tui_elbo.protocol import Command, Event, Fault, Load, NewLayout, Rows
 from tui_elbo.records import Batch, Layout
 

@@ -14,10 +14,10 @@ import torch
 
 from tests.engine.plain import plain_run
 from tests.engine.sources import SMALL, small, write
-from tui_elbo.engine import blame
-from tui_elbo.engine.describe import plain
-from tui_elbo.engine.loading import _forget
-from tui_elbo.engine.session import Session
+from tui_elbo.engine.run import blame
+from tui_elbo.engine.run.describe import plain
+from tui_elbo.engine.run.loading import _forget
+from tui_elbo.engine.run.session import Session
 from tui_elbo.errors import ScenarioError, UsageError
 
 NO_GUIDE, NO_MODEL = SMALL.replace("guide", "other"), SMALL.replace("model", "other")

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from tui_elbo.accounts import account
-from tui_elbo.engine.attribution import Attribution
 from tui_elbo.engine.lens import Lens, captured
+from tui_elbo.engine.lens.attribution import Attribution
 from tui_elbo.engine.lens.batches import SEED
-from tui_elbo.engine.session import Session
+from tui_elbo.engine.run.session import Session
 from tui_elbo.readings import OWN, standard_error
 from tui_elbo.scenario import gallery
 

@@ -15,10 +15,10 @@ from tests.engine.looking import (
 )
 from tests.engine.matrix import scenario, write
 from tui_elbo.accounts import account
-from tui_elbo.engine import attribution
-from tui_elbo.engine.attribution import Attribution
-from tui_elbo.engine.driver import Driver
-from tui_elbo.engine.session import Session
+from tui_elbo.engine.lens import attribution
+from tui_elbo.engine.lens.attribution import Attribution
+from tui_elbo.engine.run.session import Session
+from tui_elbo.engine.serving.driver import Driver
 from tui_elbo.protocol import Event, Fault, Load, Looked, Run, Step, sighting
 from tui_elbo.readings import OWN, Term
 from tui_elbo.scene import scene

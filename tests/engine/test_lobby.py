@@ -16,9 +16,9 @@ import pytest
 from tests.engine.client import ClosedError, Speaker, history, visitor
 from tests.runtime import runtime_folder
 from tui_elbo import live, place, protocol
-from tui_elbo.engine import line
-from tui_elbo.engine.guest import Manners
-from tui_elbo.engine.lobby import VISITORS, Lobby
+from tui_elbo.engine.serving import line
+from tui_elbo.engine.serving.guest import Manners
+from tui_elbo.engine.serving.lobby import VISITORS, Lobby
 from tui_elbo.protocol import (
     AnyCommand,
     Attach,

@@ -13,7 +13,7 @@ import torch
 from tests.engine.compare import assert_same, watched_run
 from tests.engine.plain import plain_run
 from tests.engine.sources import HEAD, SMALL, small, write
-from tui_elbo.engine.session import Session
+from tui_elbo.engine.run.session import Session
 
 CHANGING = (
     HEAD

@@ -10,8 +10,8 @@ import pytest
 from tests.engine.client import Client, engine
 from tests.engine.sources import HEAD, SMALL, write
 from tests.engine.test_odd_shapes import CHANGING
-from tui_elbo.engine.due import Budget
-from tui_elbo.engine.session import Session
+from tui_elbo.engine.observer.due import Budget
+from tui_elbo.engine.run.session import Session
 from tui_elbo.protocol import Level, Run
 from tui_elbo.scenario import CHECKPOINT_MEMORY
 

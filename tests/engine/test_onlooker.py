@@ -12,11 +12,10 @@ import pytest
 from tests.engine.client import Client, engine
 from tests.engine.sources import SMALL, small, write
 from tests.engine.test_server import untimed
-from tui_elbo.engine import onlooker
-from tui_elbo.engine.attribution import Attribution
-from tui_elbo.engine.driver import Driver
-from tui_elbo.engine.lens import GaveWay
-from tui_elbo.engine.session import Session
+from tui_elbo.engine.lens import GaveWay, onlooker
+from tui_elbo.engine.lens.attribution import Attribution
+from tui_elbo.engine.run.session import Session
+from tui_elbo.engine.serving.driver import Driver
 from tui_elbo.protocol import (
     AnyEvent,
     Back,

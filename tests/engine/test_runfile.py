@@ -19,7 +19,7 @@ from tests.engine.test_rewind_matrix import NETWORK
 from tests.engine.wander import stepped
 from tests.engine.wander import untimed as without_time
 from tui_elbo import runfile
-from tui_elbo.engine.session import Session
+from tui_elbo.engine.run.session import Session
 from tui_elbo.errors import StepError, UsageError
 from tui_elbo.protocol import Tuning
 
@@ -66,7 +66,7 @@ def test_a_saved_run_goes_on_as_if_it_had_never_stopped(name: str, tmp_path: Pat
 RESUMES = """
 import sys
 from pathlib import Path
-from tui_elbo.engine.session import Session
+from tui_elbo.engine.run.session import Session
 session = Session(sys.argv[1], checkpoint_memory=2**26)
 session.save(Path(sys.argv[2]), session.advance(30))
 session = Session(sys.argv[2], checkpoint_memory=2**26)

@@ -13,8 +13,8 @@ import pytest
 
 from tui_elbo.cli import main
 from tui_elbo.conditions import parse
-from tui_elbo.engine.due import Always, Every
-from tui_elbo.engine.session import Session
+from tui_elbo.engine.observer.due import Always, Every
+from tui_elbo.engine.run.session import Session
 from tui_elbo.records import Batch, Column, Layout
 
 CHANGING = """

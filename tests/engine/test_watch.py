@@ -22,7 +22,7 @@ from tests.engine.client import ClosedError, Speaker, history, visitor
 from tests.engine.shapes import SHAPES
 from tests.runtime import runtime_folder
 from tui_elbo import live, place
-from tui_elbo.engine import watching
+from tui_elbo.engine.serving import watching
 from tui_elbo.errors import UsageError
 from tui_elbo.protocol import (
     Attach,

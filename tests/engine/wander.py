@@ -6,7 +6,7 @@ import random
 
 import msgspec
 
-from tui_elbo.engine.session import Session
+from tui_elbo.engine.run.session import Session
 from tui_elbo.records import StepRecord
 
 

@@ -32,7 +32,7 @@ from tui_elbo.protocol import (
 )
 from tui_elbo.ui.app import ElboApp
 from tui_elbo.ui.explorer import Explorer
-from tui_elbo.ui.session import Options
+from tui_elbo.ui.run.session import Options
 
 HERE = Path(__file__).parent
 RECORDING, PICTURE = HERE / "no_theta.frames", HERE / "screen.svg"

@@ -8,9 +8,9 @@ import pytest
 from tests.ui.driving import driven
 from tui_elbo import protocol
 from tui_elbo.records import Batch, Column, Layout, ParamInfo
-from tui_elbo.ui.detail import bars, detail_lines
 from tui_elbo.ui.glyphs import ASCII, UNICODE
-from tui_elbo.ui.state import Run
+from tui_elbo.ui.run.state import Run
+from tui_elbo.ui.views.detail import bars, detail_lines
 
 
 def text(lines) -> list[str]:

@@ -10,9 +10,9 @@ from tests.ui.test_state import LAYOUT, loaded, rows
 from tui_elbo.errors import ProtocolError
 from tui_elbo.ghosts import Ghost, label
 from tui_elbo.protocol import NewLayout, Rewound, Swapped
+from tui_elbo.ui.drawing.plotting import Axes, Curve, Look, plot
 from tui_elbo.ui.drawing.sheet import GHOST
-from tui_elbo.ui.plotting import Axes, Curve, Look, plot
-from tui_elbo.ui.state import Run
+from tui_elbo.ui.run.state import Run
 
 
 def inked(inks: tuple[str, ...]) -> set[int]:

@@ -8,7 +8,7 @@ from tui_elbo.ui.app import ElboApp
 from tui_elbo.ui.explorer import Explorer
 from tui_elbo.ui.glyphs import UNICODE
 from tui_elbo.ui.keys import KEYS, key_line
-from tui_elbo.ui.views import help_lines
+from tui_elbo.ui.views.views import help_lines
 
 
 @pytest.mark.parametrize("key", [key for key in KEYS if key.action])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.ui.driving import driven
 from tui_elbo.protocol import Named
-from tui_elbo.ui import leaving
+from tui_elbo.ui.acting import leaving
 
 
 async def test_q_quits_at_once_when_nothing_is_lost():

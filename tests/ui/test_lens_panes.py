@@ -12,11 +12,11 @@ from tui_elbo.accounts import Path
 from tui_elbo.readings import OWN
 from tui_elbo.records import Batch
 from tui_elbo.ui.drawing.curve import Curve
+from tui_elbo.ui.drawing.plotting import Axes
 from tui_elbo.ui.drawing.sheet import BAND, PHI, THETA, Look
-from tui_elbo.ui.figures import bridged
 from tui_elbo.ui.panes.posterior import _pairs
-from tui_elbo.ui.plotting import Axes
-from tui_elbo.ui.state import Run
+from tui_elbo.ui.run.figures import bridged
+from tui_elbo.ui.run.state import Run
 from tui_elbo.ui.totals import Series, several, totals
 
 LETTERS = {"phi": "φ", "theta": "θ", "draw": "d"}

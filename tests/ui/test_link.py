@@ -22,9 +22,9 @@ from tui_elbo.protocol import (
     Rows,
     Step,
 )
-from tui_elbo.ui import link as link_module
-from tui_elbo.ui.link import Link
-from tui_elbo.ui.process import spawn
+from tui_elbo.ui.run import link as link_module
+from tui_elbo.ui.run.link import Link
+from tui_elbo.ui.run.process import spawn
 
 
 class Line:

@@ -9,8 +9,8 @@ from tests.ui.driving import driven
 from tui_elbo.errors import ElboError, UsageError
 from tui_elbo.protocol import Fault, Tuning
 from tui_elbo.settings import tuning
-from tui_elbo.ui.questions import goal
-from tui_elbo.ui.state import Run
+from tui_elbo.ui.acting.questions import goal
+from tui_elbo.ui.run.state import Run
 
 
 @pytest.mark.parametrize(

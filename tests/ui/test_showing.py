@@ -14,7 +14,7 @@ import pytest
 
 from tests.ui.driving import driven
 from tui_elbo.records import Column
-from tui_elbo.ui import files, showing
+from tui_elbo.ui.acting import files, showing
 
 
 @pytest.fixture(autouse=True)

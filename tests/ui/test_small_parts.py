@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from tui_elbo.records import SiteInfo
-from tui_elbo.ui.course import course, stride
+from tui_elbo.ui.drawing.course import course, stride
 from tui_elbo.ui.environment import prepare
 from tui_elbo.ui.glyphs import ASCII, UNICODE
 from tui_elbo.ui.pace import FRAME, GATHER, Pace
 from tui_elbo.ui.panes.sites import shape_text
-from tui_elbo.ui.status import Standing, status_line
+from tui_elbo.ui.widgets.status import Standing, status_line
 
 
 def test_over_ssh_nothing_is_sent_only_to_look_smooth():

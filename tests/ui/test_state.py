@@ -9,8 +9,8 @@ from tui_elbo import protocol
 from tui_elbo.errors import ProtocolError
 from tui_elbo.protocol import Fault, Level, Loaded, NewLayout, Phase, Remark
 from tui_elbo.records import Batch, Column, Layout
-from tui_elbo.ui.figures import curves, standing
-from tui_elbo.ui.state import Run
+from tui_elbo.ui.run.figures import curves, standing
+from tui_elbo.ui.run.state import Run
 
 COLUMNS = tuple(Column("step", "", field) for field in ("loss", "elbo", "log_p", "log_q"))
 LAYOUT = Layout(7, (), (), COLUMNS)

@@ -7,8 +7,8 @@ import pytest
 from tests.ui.driving import driven
 from tests.ui.test_lens import stepped
 from tui_elbo.ui.glyphs import ASCII, UNICODE
-from tui_elbo.ui.state import Run
-from tui_elbo.ui.who import who_lines
+from tui_elbo.ui.run.state import Run
+from tui_elbo.ui.views.who import who_lines
 
 
 async def test_parameters_and_sites_are_listed_and_narrowed():

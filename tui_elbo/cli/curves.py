@@ -9,7 +9,7 @@ import numpy as np
 from tui_elbo.history import History
 from tui_elbo.records import Column, Floats
 from tui_elbo.ui.drawing.curve import Curve
-from tui_elbo.ui.plotting import sketch
+from tui_elbo.ui.drawing.plotting import sketch
 
 TITLES = {"log_p": "log p(x, z)", "log_q": "log q(z)", "elbo": "ELBO"}
 WIDTH, HEIGHT = 76, 9

@@ -14,8 +14,8 @@ from tui_elbo.scenario import find
 from tui_elbo.ui.text import safe
 
 if TYPE_CHECKING:
-    from tui_elbo.engine.attribution import Attribution
-    from tui_elbo.engine.session import Session
+    from tui_elbo.engine.lens.attribution import Attribution
+    from tui_elbo.engine.run.session import Session
 
 POINTS = 50
 """The run is looked at so many times."""
@@ -55,8 +55,8 @@ def main(words: list[str]) -> int:
 
 
 def _run(chosen: argparse.Namespace) -> tuple[Session, Attribution, Lensed]:
-    from tui_elbo.engine.attribution import Attribution  # noqa: PLC0415 - these import torch
-    from tui_elbo.engine.session import Session  # noqa: PLC0415
+    from tui_elbo.engine.lens.attribution import Attribution  # noqa: PLC0415 - these import torch
+    from tui_elbo.engine.run.session import Session  # noqa: PLC0415
 
     session = Session(
         chosen.scenario,

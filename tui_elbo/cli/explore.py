@@ -14,7 +14,7 @@ from tui_elbo.errors import UsageError
 from tui_elbo.scenario import find
 
 if TYPE_CHECKING:
-    from tui_elbo.ui.process import Engine
+    from tui_elbo.ui.run.process import Engine
 
 DESCRIPTION = """\
 A debugger for stochastic variational inference in Pyro: step the optimiser,
@@ -60,7 +60,7 @@ def main(words: list[str]) -> int:
         _look_at(chosen.scenario)
     need_a_terminal(f"elbo-tui run {chosen.scenario or 'SCENARIO'} prints the same numbers")
     # Imported here, in this order: the engine imports torch while the screen is imported.
-    from tui_elbo.ui.process import spawn  # noqa: PLC0415
+    from tui_elbo.ui.run.process import spawn  # noqa: PLC0415
 
     argv = (*ENGINE, "--linger", str(chosen.linger))
     engine = spawn(argv)
@@ -89,7 +89,7 @@ def attach(path: Path, chosen: argparse.Namespace) -> int:
     Raises:
         UsageError: if it is ending.
     """
-    from tui_elbo.ui.attached import Attached  # noqa: PLC0415
+    from tui_elbo.ui.run.attached import Attached  # noqa: PLC0415
 
     try:
         engine = Attached(path)

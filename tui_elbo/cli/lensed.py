@@ -17,8 +17,8 @@ from tui_elbo.readings import OWN, PLAYERS, Term
 from tui_elbo.records import Batch, record_of
 
 if TYPE_CHECKING:
-    from tui_elbo.engine.attribution import Attribution
-    from tui_elbo.engine.session import Session
+    from tui_elbo.engine.lens.attribution import Attribution
+    from tui_elbo.engine.run.session import Session
 
 MAIN = OWN[:3]
 """The terms of a line."""
@@ -55,7 +55,7 @@ def follow(
         return None
     if chosen.csv:
         raise UsageError("--lens has lines of its own, for which a table has no place")
-    from tui_elbo.engine.attribution import Attribution  # noqa: PLC0415 - imports torch
+    from tui_elbo.engine.lens.attribution import Attribution  # noqa: PLC0415 - imports torch
 
     attribution = Attribution(session, chosen.draws)
     return Lensed(

@@ -15,7 +15,7 @@ from tui_elbo.records import Batch, ModuleRecord, ParamRecord, StepRecord, recor
 from tui_elbo.ui.text import safe
 
 if TYPE_CHECKING:
-    from tui_elbo.engine.session import Session
+    from tui_elbo.engine.run.session import Session
 
 LIVE_SECONDS = 0.2
 """How often the progress line on a terminal is written anew."""
@@ -114,7 +114,7 @@ class Summary:
         self._out.flush()
 
     def _lines(self, seconds: float) -> list[str]:
-        from tui_elbo.engine.describe import estimator, optimizer  # noqa: PLC0415
+        from tui_elbo.engine.run.describe import estimator, optimizer  # noqa: PLC0415
 
         scenario, record = self._session.scenario, self._history.record(self._history.last)
         lines = [

@@ -15,7 +15,7 @@ from tui_elbo.scenario import find
 
 if TYPE_CHECKING:
     from tui_elbo.cli.printers import Printer
-    from tui_elbo.engine.session import Session
+    from tui_elbo.engine.run.session import Session
 
 
 def add_saving_options(options: argparse.ArgumentParser) -> None:

@@ -30,7 +30,7 @@ def main(words: list[str]) -> int:
     add_engine_options(options)
     chosen = options.parse_args(words)
     find(chosen.scenario)
-    from tui_elbo.engine.alone import serve_alone  # noqa: PLC0415 - only what a command needs
+    from tui_elbo.engine.serving.alone import serve_alone  # noqa: PLC0415 - only what a command needs
 
     load = Load(
         target=chosen.scenario,

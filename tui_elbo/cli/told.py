@@ -15,9 +15,9 @@ from tui_elbo.sentences import sentence
 from tui_elbo.ui.text import safe
 
 if TYPE_CHECKING:
-    from tui_elbo.engine.attribution import Attribution
-    from tui_elbo.engine.gradients import Pull
-    from tui_elbo.engine.session import Session
+    from tui_elbo.engine.lens.attribution import Attribution
+    from tui_elbo.engine.lens.gradients import Pull
+    from tui_elbo.engine.run.session import Session
 
 SIGNS: dict[Player, str] = {"phi": "φ", "theta": "θ", "both": "both"}
 

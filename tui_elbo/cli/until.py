@@ -9,7 +9,7 @@ from tui_elbo.conditions import Condition
 from tui_elbo.records import Batch, Column
 
 if TYPE_CHECKING:
-    from tui_elbo.engine.session import Session
+    from tui_elbo.engine.run.session import Session
 
 
 class Until:

@@ -14,8 +14,8 @@ from tui_elbo.ui.explorer import Explorer
 from tui_elbo.ui.gallery import Gallery
 from tui_elbo.ui.layout import CSS
 from tui_elbo.ui.palette import Offering
-from tui_elbo.ui.process import Engine
-from tui_elbo.ui.session import Options
+from tui_elbo.ui.run.process import Engine
+from tui_elbo.ui.run.session import Options
 from tui_elbo.ui.theme import THEME
 
 __all__ = ["ElboApp", "Options", "run"]

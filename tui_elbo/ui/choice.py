@@ -12,10 +12,10 @@ from textual.events import Blur, Focus, Resize
 from textual.message import Message
 
 from tui_elbo.scenario import Entry
-from tui_elbo.ui.canvas import Canvas, Line
 from tui_elbo.ui.glyphs import Glyphs
 from tui_elbo.ui.text import left, safe
 from tui_elbo.ui.theme import DIM, KEY
+from tui_elbo.ui.widgets.canvas import Canvas, Line
 
 NAME = 26
 """Columns for the name of a scenario, at most."""

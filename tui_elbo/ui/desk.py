@@ -11,8 +11,6 @@ from textual.widget import Widget
 from tui_elbo.ghosts import label
 from tui_elbo.ui.arrange import CURVES, TABLES, Place, arrange, pages
 from tui_elbo.ui.drawing.curve import Mode
-from tui_elbo.ui.figures import changes, curves, why
-from tui_elbo.ui.gap import gap
 from tui_elbo.ui.memory import Settings
 from tui_elbo.ui.panes.accounts import AccountsPane
 from tui_elbo.ui.panes.curve import CurvePane
@@ -20,11 +18,13 @@ from tui_elbo.ui.panes.params import ParamsPane
 from tui_elbo.ui.panes.posterior import PosteriorPane
 from tui_elbo.ui.panes.sites import SitesPane
 from tui_elbo.ui.panes.texts import NotesPane, OutputPane
-from tui_elbo.ui.said import Why
-from tui_elbo.ui.spans import Spanning
-from tui_elbo.ui.state import Run
-from tui_elbo.ui.table import Table
+from tui_elbo.ui.run.figures import changes, curves, why
+from tui_elbo.ui.run.gap import gap
+from tui_elbo.ui.run.spans import Spanning
+from tui_elbo.ui.run.state import Run
 from tui_elbo.ui.totals import TotalsPane
+from tui_elbo.ui.widgets.said import Why
+from tui_elbo.ui.widgets.table import Table
 
 MODES: tuple[Mode, ...] = ("robust", "full", "log")
 

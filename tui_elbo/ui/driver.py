@@ -21,7 +21,7 @@ from textual.app import App
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 
-from tui_elbo.ui.leaving import farewells
+from tui_elbo.ui.acting.leaving import farewells
 
 TICK = 0.1
 """Seconds between looks at whether the rest of an escape sequence is still to come."""

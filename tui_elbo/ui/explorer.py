@@ -22,23 +22,23 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from tui_elbo.ui import layout
-from tui_elbo.ui.actions_lens import LensActions
-from tui_elbo.ui.actions_time import TimeActions
+from tui_elbo.ui.acting.actions_lens import LensActions
+from tui_elbo.ui.acting.actions_time import TimeActions
+from tui_elbo.ui.acting.prompt import Prompt, Question
+from tui_elbo.ui.acting.showing import Showing
 from tui_elbo.ui.desk import Desk
-from tui_elbo.ui.detail import ParamView
-from tui_elbo.ui.figures import standing
 from tui_elbo.ui.keys import KEYS
-from tui_elbo.ui.looking import Looking
 from tui_elbo.ui.pace import FRAME, Pace
 from tui_elbo.ui.panes.params import ParamsPane
-from tui_elbo.ui.process import Engine
-from tui_elbo.ui.prompt import Prompt, Question
-from tui_elbo.ui.said import TooSmall
-from tui_elbo.ui.sentence import SentenceLine
-from tui_elbo.ui.session import Options, Session
-from tui_elbo.ui.showing import Showing
-from tui_elbo.ui.status import FaultLine, KeyLine, StatusLine
-from tui_elbo.ui.views import Live, View
+from tui_elbo.ui.panes.sentence import SentenceLine
+from tui_elbo.ui.run.figures import standing
+from tui_elbo.ui.run.looking import Looking
+from tui_elbo.ui.run.process import Engine
+from tui_elbo.ui.run.session import Options, Session
+from tui_elbo.ui.views.detail import ParamView
+from tui_elbo.ui.views.views import Live, View
+from tui_elbo.ui.widgets.said import TooSmall
+from tui_elbo.ui.widgets.status import FaultLine, KeyLine, StatusLine
 
 
 class Explorer(LensActions, TimeActions, Showing):

@@ -13,13 +13,13 @@ from textual.widgets import Input
 
 from tui_elbo.errors import UsageError
 from tui_elbo.scenario import find, gallery
-from tui_elbo.ui.canvas import Piece
 from tui_elbo.ui.choice import Choice, Word
 from tui_elbo.ui.glyphs import ASCII, UNICODE
-from tui_elbo.ui.process import Engine, spawn
-from tui_elbo.ui.session import Options
+from tui_elbo.ui.run.process import Engine, spawn
+from tui_elbo.ui.run.session import Options
 from tui_elbo.ui.text import safe
 from tui_elbo.ui.theme import BAD, DIM, KEY
+from tui_elbo.ui.widgets.canvas import Piece
 
 
 class Gallery(Screen[None]):

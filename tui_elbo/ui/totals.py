@@ -12,11 +12,11 @@ from textual.binding import Binding, BindingType
 from tui_elbo.readings import OWN, PLAYERS, Term
 from tui_elbo.records import Column, Floats
 from tui_elbo.ui.drawing.curve import Curve
+from tui_elbo.ui.drawing.plotting import Axes, Canvas, Drawing, Look, plot
 from tui_elbo.ui.drawing.sheet import BAND, BOTH, MEAN, PHI, THETA
 from tui_elbo.ui.glyphs import ASCII, UNICODE
 from tui_elbo.ui.panes.curve import CurvePane
-from tui_elbo.ui.plotting import Axes, Canvas, Drawing, Look, plot
-from tui_elbo.ui.state import Run
+from tui_elbo.ui.run.state import Run
 
 TERMS = ((OWN[0], "log p"), (OWN[1], "log q"), (OWN[2], "ELBO"))
 """Shown in turn."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tui_elbo.engine.loading import Scenario
+from tui_elbo.engine.run.loading import Scenario
 
 BATCHES = 32
 """Near an optimum the sign of a single minibatch's change is wrong half the time."""

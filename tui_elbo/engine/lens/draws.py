@@ -18,7 +18,7 @@ from pyro.poutine.util import prune_subsample_sites, site_is_subsample
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from tui_elbo.engine.numbers import table
+from tui_elbo.engine.observer.numbers import table
 from tui_elbo.records import MAX_ELEMENTS, Floats
 
 PLATE = "_lens_draws"

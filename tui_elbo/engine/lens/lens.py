@@ -15,7 +15,7 @@ from tui_elbo.engine.lens.probe import Kind, look, mismatch
 from tui_elbo.engine.lens.summed import WHOLE
 from tui_elbo.engine.lens.untouched import State, held, untouched
 from tui_elbo.engine.lens.ways import Way
-from tui_elbo.engine.loading import Scenario
+from tui_elbo.engine.run.loading import Scenario
 from tui_elbo.readings import OWN, Reading, Term, mean
 from tui_elbo.records import Floats
 

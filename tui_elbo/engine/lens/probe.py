@@ -16,7 +16,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from tui_elbo.engine.lens.batches import SEED
 from tui_elbo.engine.lens.draws import Given, Traces, run
 from tui_elbo.engine.lens.ways import Way
-from tui_elbo.engine.loading import Scenario
+from tui_elbo.engine.run.loading import Scenario
 
 _ACROSS_ROWS = (
     nn.BatchNorm1d,

@@ -25,8 +25,8 @@ from pyro.poutine.messenger import Messenger
 from pyro.poutine.util import prune_subsample_sites
 from torch import Tensor
 
-from tui_elbo.engine.enumeration import enumerated_terms
 from tui_elbo.engine.lens.draws import PLATE, Part, Plate, RowByRow, Traces, entered
+from tui_elbo.engine.observer.enumeration import enumerated_terms
 
 WHOLE = Part("log_p", "", False)
 """All of log p, where it is not the sum of what the sites have."""

@@ -13,11 +13,11 @@ from textual.message import Message
 
 from tui_elbo.accounts import Share
 from tui_elbo.readings import OWN, PLAYERS, Player
-from tui_elbo.ui.canvas import Line, Piece
-from tui_elbo.ui.spans import Span
-from tui_elbo.ui.table import Table
+from tui_elbo.ui.run.spans import Span
 from tui_elbo.ui.text import left, nats, safe
 from tui_elbo.ui.theme import BAD, DIM, ROLE
+from tui_elbo.ui.widgets.canvas import Line, Piece
+from tui_elbo.ui.widgets.table import Table
 
 ROWS = (
     (OWN[0], "log p"),

@@ -22,9 +22,9 @@ from textual.widget import Widget
 
 from tui_elbo.records import Floats
 from tui_elbo.ui.drawing.curve import Mode
+from tui_elbo.ui.drawing.inks import CLASSES
+from tui_elbo.ui.drawing.plotting import Axes, Canvas, Curve, Drawing, Look, plot
 from tui_elbo.ui.drawing.sheet import BLANK
-from tui_elbo.ui.inks import CLASSES
-from tui_elbo.ui.plotting import Axes, Canvas, Curve, Drawing, Look, plot
 from tui_elbo.ui.text import safe
 
 STRIP = 4

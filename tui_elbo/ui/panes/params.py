@@ -12,12 +12,12 @@ from textual.message import Message
 
 from tui_elbo.history import History
 from tui_elbo.records import SUMMARY, Layout, ParamInfo
-from tui_elbo.ui.canvas import Line, Piece
-from tui_elbo.ui.course import course, stride
-from tui_elbo.ui.rows import ORDERS, Row, by_movement, rows
-from tui_elbo.ui.table import Table
+from tui_elbo.ui.drawing.course import course, stride
+from tui_elbo.ui.run.rows import ORDERS, Row, by_movement, rows
 from tui_elbo.ui.text import left, number, safe, signed, tail
 from tui_elbo.ui.theme import BAD, DIM, KEY, ROLE
+from tui_elbo.ui.widgets.canvas import Line, Piece
+from tui_elbo.ui.widgets.table import Table
 
 NAME, VALUE, CHANGE, GRAD, COURSE = 8, 11, 10, 9, 5
 """The least widths of the columns, a space before each number included."""

@@ -10,10 +10,10 @@ import numpy as np
 from rich.cells import cell_len
 
 from tui_elbo.records import Floats
-from tui_elbo.ui.canvas import Line, Piece
-from tui_elbo.ui.table import Table
 from tui_elbo.ui.text import number, safe, tail
 from tui_elbo.ui.theme import BAD, DIM, LATENT
+from tui_elbo.ui.widgets.canvas import Line, Piece
+from tui_elbo.ui.widgets.table import Table
 
 NUMBER, NAME = 10, 8
 """The widths of a column of numbers, a space before it included, and the least of the names."""

@@ -9,10 +9,10 @@ from rich.cells import cell_len
 
 from tui_elbo.history import History
 from tui_elbo.records import Column, Layout, SiteInfo
-from tui_elbo.ui.canvas import Line, Piece
-from tui_elbo.ui.table import Table
 from tui_elbo.ui.text import left, number, safe, tail
 from tui_elbo.ui.theme import BAD, DIM, LATENT, OBSERVED, WARN
+from tui_elbo.ui.widgets.canvas import Line, Piece
+from tui_elbo.ui.widgets.table import Table
 
 MARK, TERM = 2, 10
 LEAST = (6, 6, 5)

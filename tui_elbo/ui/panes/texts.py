@@ -9,11 +9,11 @@ from itertools import islice
 from textual.content import Content
 from textual.events import Resize
 
-from tui_elbo.ui.canvas import Canvas, Line
-from tui_elbo.ui.lines import wrapped
-from tui_elbo.ui.output import Output
+from tui_elbo.ui.run.output import Output
 from tui_elbo.ui.text import safe
 from tui_elbo.ui.theme import DIM
+from tui_elbo.ui.widgets.canvas import Canvas, Line
+from tui_elbo.ui.widgets.lines import wrapped
 
 MANY = 200
 """More lines than any pane has."""

@@ -1,0 +1,1 @@
+"""A run: a scenario executed, stepped, tuned, and what it is stopped for."""

@@ -1,0 +1,1 @@
+"""The engine's process: commands, events, and terminals that come and go."""

@@ -1,0 +1,1 @@
+"""What keys do, what is asked for in a line, and what is told to the engine."""

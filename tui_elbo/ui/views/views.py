@@ -1,0 +1,257 @@
+"""Views over the explorer: notes, output, error, help; a question; a word about the size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widget import Widget
+
+from tui_elbo.protocol import Fault, Loaded
+from tui_elbo.ui.glyphs import ASCII, UNICODE, Glyphs
+from tui_elbo.ui.keys import KEYS
+from tui_elbo.ui.run.output import Output
+from tui_elbo.ui.text import safe
+from tui_elbo.ui.theme import BAD, DIM, KEY, WARN
+from tui_elbo.ui.widgets.canvas import Line
+from tui_elbo.ui.widgets.lines import Lines
+
+
+class View(ModalScreen[None]):
+    """Base of the views: one framed widget over the whole screen.
+
+    Closed by escape, by `q`, and by the key that opened it.
+    """
+
+    DEFAULT_CSS = """
+    View {
+        overflow: hidden hidden;
+        #frame {
+            width: 1fr; height: 1fr; padding: 0 1; background: $background;
+            border: round $primary; border-title-color: $foreground;
+            border-subtitle-color: $foreground;
+        }
+    }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q", "close", show=False),
+        Binding("down", "by(1)", show=False),
+        Binding("up", "by(-1)", show=False),
+        Binding("pagedown,space", "page(1)", show=False),
+        Binding("pageup", "page(-1)", show=False),
+        Binding("home", "edge(-1)", show=False),
+        Binding("end", "edge(1)", show=False),
+    ]
+
+    def framed(self, widget: Widget, title: str) -> Widget:
+        """The widget as the frame of this view."""
+        widget.border_title = Content(title)
+        widget.border_subtitle = Content("arrows scroll, esc closes")
+        return widget
+
+    def action_close(self) -> None:
+        """Back to the explorer."""
+        self.dismiss(None)
+
+    def action_by(self, lines: int) -> None:
+        """Scroll by lines."""
+        self.query_one("#frame").scroll_relative(y=lines, animate=False)
+
+    def action_page(self, pages: int) -> None:
+        """Scroll by screenfuls."""
+        frame = self.query_one("#frame")
+        frame.scroll_relative(y=pages * max(1, frame.size.height - 1), animate=False)
+
+    def action_edge(self, which: int) -> None:
+        """Scroll to the first or the last line."""
+        frame = self.query_one("#frame")
+        frame.scroll_to(y=0 if which < 0 else frame.max_scroll_y, animate=False)
+
+
+class Live(View):
+    """A view of something that changes."""
+
+    def update(self) -> None:
+        """Show what has come since; called at most ten times a second."""
+        raise NotImplementedError
+
+
+class NotesView(View):
+    """What the scenario's file says about itself, as Markdown.
+
+    Args:
+        loaded: the scenario.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("i", "close", show=False)]
+    DEFAULT_CSS = "NotesView Markdown { padding: 0; margin: 0; }"
+
+    def __init__(self, loaded: Loaded) -> None:
+        super().__init__()
+        self._loaded = loaded
+
+    def compose(self) -> ComposeResult:
+        """Markdown, imported only here: it takes a while."""
+        from textual.widgets import Markdown  # noqa: PLC0415
+
+        scenario = self._loaded
+        notes = safe(scenario.notes, lines=True).strip() or "*This file has no notes.*"
+        text = f"## {safe(scenario.title) or safe(scenario.name)}\n\n{notes}"
+        markdown = Markdown(text, open_links=False)
+        yield self.framed(VerticalScroll(markdown, id="frame"), f"notes of {safe(scenario.name)}")
+
+
+class OutputView(Live):
+    """What the engine and the model print, and warnings.
+
+    Args:
+        output: where they are kept; `update` shows what has come since.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("o", "close", show=False)]
+
+    def __init__(self, output: Output) -> None:
+        super().__init__()
+        self._output = output
+        self._version = -1
+
+    def compose(self) -> ComposeResult:
+        """The lines, from the last on."""
+        yield self.framed(Lines([], id="frame"), "output")
+
+    def on_mount(self) -> None:
+        """Look at the end."""
+        self.update()
+        self.call_after_refresh(self.action_edge, 1)
+
+    def update(self) -> None:
+        """Show what has come since."""
+        for lines in self.query(Lines):
+            if self._version != self._output.version:
+                self._version = self._output.version
+                lines.put(output_lines(self._output))
+
+
+def output_lines(output: Output) -> Iterator[Line]:
+    """The output, safe to draw."""
+    if output.dropped:
+        yield [(f"({output.dropped} earlier lines are not kept)", DIM)]
+    if not output.total:
+        yield [("Nothing has been printed so far, and there are no warnings.", DIM)]
+    for line in output.shown():
+        yield [(safe(line, lines=True), "")]
+
+
+class ErrorView(View):
+    """What went wrong, where, what to do, and the traceback.
+
+    Args:
+        fault: what went wrong.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("e", "close", show=False)]
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__()
+        self._fault = fault
+
+    def compose(self) -> ComposeResult:
+        """The lines, from the first on."""
+        yield self.framed(Lines(error_lines(self._fault), id="frame"), "error")
+
+
+def error_lines(fault: Fault) -> Iterator[Line]:
+    """The fault, safe to draw."""
+    for text, style in ((fault.what, BAD), (fault.where, ""), (fault.todo, WARN)):
+        for line in safe(text, lines=True).splitlines():
+            yield [(line, style)]
+    if fault.kind != "load":
+        yield [(f"The run stands at step {fault.step}.", DIM)]
+    if fault.trace:
+        yield [("", "")]
+        for line in safe(fault.trace, lines=True).splitlines():
+            yield [(line, "")]
+
+
+class HelpView(View):
+    """All keys, and what the marks mean.
+
+    Args:
+        ascii: draw with ASCII characters alone.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("question_mark", "close", show=False)]
+
+    def __init__(self, *, ascii: bool = False) -> None:
+        super().__init__()
+        self._glyphs = ASCII if ascii else UNICODE
+
+    def compose(self) -> ComposeResult:
+        """The table of keys."""
+        yield self.framed(Lines(help_lines(self._glyphs), id="frame"), "help")
+
+
+def help_lines(glyphs: Glyphs) -> Iterator[Line]:
+    """Keys first, then what is on the screen."""
+    for key in KEYS:
+        yield [(f"{key.show:>7}", KEY), (f"  {key.help}", "")]
+    yield [("", "")]
+    for name, meaning in (
+        ("log p", "log p(x, z) of this step's draws, in nats, summed over sites"),
+        ("log q", "log q(z) of the same draws"),
+        ("ELBO", "log p - log q, mean over particles: what SVI raises"),
+        (glyphs.theta, "a parameter that the model reads"),
+        (glyphs.phi, "a parameter that the guide reads"),
+        (glyphs.delta, "its change in this step; of a tensor the norm, unconstrained"),
+        (glyphs.grad, "norm of its gradient, unconstrained, as the optimiser received it"),
+        ("past", "its value over all steps so far; of a tensor the mean"),
+        (glyphs.observed, "an observed site"),
+        (glyphs.latent, "a latent site"),
+        (glyphs.none, "a number that there is none of"),
+    ):
+        yield [(f"{name:>7}", DIM), (f"  {meaning}", "")]
+
+
+class Confirm(ModalScreen[bool]):
+    """A question at the bottom of the screen, answered by `y` or `n`.
+
+    Args:
+        question: one line, safe to draw.
+    """
+
+    DEFAULT_CSS = """
+    Confirm { align: left bottom; }
+    Confirm Lines {
+        height: 1; width: 1fr; background: $background; scrollbar-gutter: auto;
+    }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "answer(True)", show=False),
+        Binding("n,escape,q", "answer(False)", show=False),
+    ]
+
+    def __init__(self, question: str) -> None:
+        super().__init__()
+        self._question = question
+
+    def compose(self) -> ComposeResult:
+        """One line in place of the keys."""
+        line = [
+            (f" {self._question}   ", WARN),
+            ("y", KEY),
+            (" yes   ", ""),
+            ("n", KEY),
+            (" no", ""),
+        ]
+        yield Lines([line])
+
+    def action_answer(self, yes: bool) -> None:
+        """Take the answer back."""
+        self.dismiss(yes)

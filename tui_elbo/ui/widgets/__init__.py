@@ -1,0 +1,1 @@
+"""What panes and views are made of: lines in tiles, tables, the lines at the bottom."""

@@ -1,0 +1,251 @@
+"""The lines at the bottom: where the run stands, what went wrong, which keys there are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from rich.cells import cell_len
+from textual.events import Resize
+
+from tui_elbo.protocol import Fault
+from tui_elbo.ui.glyphs import ASCII, UNICODE, Glyphs
+from tui_elbo.ui.keys import key_line
+from tui_elbo.ui.text import left, number, right, safe, tail
+from tui_elbo.ui.theme import BAD, DIM, GOOD, KEY, WARN
+from tui_elbo.ui.widgets.canvas import Canvas, Line, Piece
+
+DEAD = "the history is kept: R reloads in a fresh engine, o shows its output"
+"""What can still be done when the engine has ended."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the status line tells."""
+
+    step: int = 0
+    terms: tuple[tuple[str, float | None], ...] = ()
+    """Names and values: `elbo`, `log q`, `log p`, in nats."""
+    hints: tuple[str, ...] = ()
+    """What to press next, from the longest to the shortest way to say it."""
+    phase: str = ""
+    """What keeps the engine from stepping."""
+    state: str = ""
+    """As the engine calls it."""
+    running: bool = False
+    rate: float = 0.0
+    count: str = ""
+    """The count being typed."""
+    dead: bool = False
+    newest: int = 0
+    """The newest step; `step` is before it when the past is looked at."""
+    until: str = ""
+    """What it runs to, in words."""
+    changed: str = ""
+    """What was changed just before this step, in words."""
+    marks: tuple[tuple[str, str], ...] = ()
+    """What holds of the run as long as it lasts: a long and a short way to say it."""
+    about: tuple[str, ...] = ()
+    """The scenario, the estimator, the optimiser: shown as far as there is room."""
+
+
+class Bottom(Canvas):
+    """Base of the lines at the bottom of the screen."""
+
+    def __init__(self, *, id: str, ascii: bool) -> None:
+        super().__init__(id=id)
+        self.glyphs = ASCII if ascii else UNICODE
+
+    def paint(self) -> None:
+        """Bring the screen up to date."""
+        width = self.size.width
+        if self.is_mounted and width > 0:
+            lines = self.lines(width)
+            self.cut(self.tiles(width, lines[0]))
+            self.put(lines)
+
+    def lines(self, width: int) -> Sequence[Line]:
+        """What to show in `width` cells."""
+        raise NotImplementedError
+
+    def tiles(self, width: int, line: Line) -> Sequence[int]:
+        """The widths of what is sent alone; `line` is the first line."""
+        del line
+        return [width]
+
+    def on_resize(self, _event: Resize) -> None:
+        """Lay the line out anew."""
+        self.paint()
+
+
+class StatusLine(Bottom):
+    """`step N · elbo E · log q Q · log p P`, and at the right whether it runs."""
+
+    TILES = 9
+
+    def __init__(self, *, id: str = "status", ascii: bool = False) -> None:
+        super().__init__(id=id, ascii=ascii)
+        self._standing = Standing()
+
+    def show(self, standing: Standing) -> None:
+        """Show this."""
+        if standing != self._standing:
+            self._standing = standing
+            self.paint()
+
+    def lines(self, width: int) -> Sequence[Line]:
+        """One line."""
+        return [status_line(self._standing, width, self.glyphs)]
+
+    def tiles(self, width: int, line: Line) -> Sequence[int]:
+        """Names stay and numbers change, so each is a tile; the last takes what is left."""
+        widths = [cell_len(text) for text, _ in line[:-1]]
+        return [*widths, max(0, width - sum(widths))]
+
+
+def status_line(standing: Standing, width: int, glyphs: Glyphs) -> Line:
+    """The pieces of the status line, `width` cells together; each keeps its width as it changes.
+
+    What cannot wait, such as a count being typed, takes the room of the last terms if need be.
+    """
+    texts, style, urgent = _state(standing, glyphs)
+    terms = list(standing.terms)
+    while True:
+        pieces = _numbers(standing, terms, width, glyphs)
+        room = width - sum(cell_len(text) for text, _ in pieces)
+        fitting = [text for text in texts if cell_len(text) + 1 < room]
+        if not terms or (room >= 0 and (fitting or not urgent)):
+            break
+        terms.pop()
+    text = fitting[0] if fitting else texts[-1] if urgent else ""
+    return [*pieces, (right(f"{text} ", max(0, room), glyphs.more), style)]
+
+
+def _numbers(
+    standing: Standing, terms: Sequence[tuple[str, float | None]], width: int, glyphs: Glyphs
+) -> list[Piece]:
+    room = max(6, len(str(standing.step)) + 1)
+    looking = standing.step < standing.newest
+    word: Piece = (" look ", KEY) if looking else (" step ", DIM)
+    pieces: list[Piece] = [word, (f"{standing.step:<{room}}", "")]
+    if terms:
+        labels = [f"{glyphs.dot} {name} " for name, _ in terms]
+        space = width - 6 - room - sum(map(len, labels))
+        field = max(7, min(11, space // len(labels)))
+        for label, (_, value) in zip(labels, terms, strict=True):
+            bad = value is not None and not np.isfinite(value)
+            text = number(value, field - 1, none=glyphs.none).lstrip().ljust(field)
+            pieces += [(label, DIM), (text, BAD if bad else "")]
+    fitting = [hint for hint in standing.hints if 6 + room + len(hint) + 12 <= width]
+    return pieces + [(hint, KEY) for hint in fitting[:1]]
+
+
+def _state(standing: Standing, glyphs: Glyphs) -> tuple[list[str], str, bool]:
+    """Ways to say it from the longest to the shortest, the style, and whether it can wait not."""
+    if standing.count:
+        return [f"{standing.count} then n", f"{standing.count} n"], KEY, True
+    if standing.dead:
+        return ["engine ended", "ended"], BAD, True
+    if standing.phase:
+        return [f"{safe(standing.phase)}{glyphs.more}"], WARN, True
+    dot = f" {glyphs.dot} "
+    changed = f"{dot}{safe(standing.changed)} from here on" if standing.changed else ""
+    if standing.step < standing.newest:
+        run, of = f"{glyphs.run} " * standing.running, f"of {standing.newest}"
+        long = f"looking at {standing.step} {of}"
+        return [f"{run}{long}{changed}", f"{run}{long}", f"{run}{of}", "past"], KEY, False
+    marks, short = [long for long, _ in standing.marks], dot.join(s for _, s in standing.marks)
+    if standing.running:
+        rate = [f"{glyphs.run} {_rate(standing.rate)}"] if standing.rate else []
+        until = [f"{one} until {safe(standing.until)}" for one in rate if standing.until]
+        marked = [dot.join([*mark, one]) for one in rate for mark in (marks, [short]) if marks]
+        return [*marked, *until, *rate, glyphs.run], GOOD, False
+    word = standing.state or "paused"
+    about = [safe(part) for part in standing.about]
+    texts = [dot.join([*about[:count], *marks, word]) for count in range(len(about), -1, -1)]
+    style = BAD if word == "failed" else WARN if marks else DIM
+    return [*texts, dot.join(marks), short, word], style, False
+
+
+def _rate(rate: float) -> str:
+    return f"{rate:.0f}/s" if rate >= 10 else f"{rate:.1f}/s"
+
+
+class FaultLine(Bottom):
+    """What went wrong, where, and what to do, in two lines; none when all is well."""
+
+    def __init__(self, *, id: str = "fault", ascii: bool = False) -> None:
+        super().__init__(id=id, ascii=ascii)
+        self._texts = ("", "", "")
+        self.display = False
+
+    def show(self, fault: Fault | None, dead: str) -> None:
+        """Show the fault, or how the engine ended."""
+        texts = fault_texts(fault, dead, self.glyphs)
+        if texts != self._texts:
+            self._texts = texts
+            self.display = bool(texts[0])
+            self.paint()
+
+    def lines(self, width: int) -> Sequence[Line]:
+        """Two lines."""
+        what, where, todo = self._texts
+        more, gap = self.glyphs.more, f" {self.glyphs.dot} "
+        if where:
+            # The end of a path tells the most; it gets what the first part leaves, or a third.
+            room = max(width // 3, width - cell_len(f" {what}{gap}"))
+            place = tail(where, min(room, cell_len(where)), more)
+            what = left(what, min(cell_len(what), width - 1 - cell_len(gap + place)), more)
+            what = f"{what}{gap}{place}"
+        return [[(left(f" {what}", width, more), BAD)], [(left(f" {todo}", width, more), WARN)]]
+
+
+def fault_texts(fault: Fault | None, dead: str, glyphs: Glyphs) -> tuple[str, str, str]:
+    """What, where, and what to do, safe to draw."""
+    if dead:
+        what, _, todo = dead.partition("\n")
+        return safe(what), "", safe(todo) or DEAD
+    if fault is None:
+        return "", "", ""
+    todo = safe(fault.todo)
+    if "e shows" not in todo:
+        shows = "e shows the traceback" if fault.trace else "e shows all of it"
+        todo = f"{todo} {glyphs.dot} {shows}" if todo else shows
+    return safe(fault.what), safe(fault.where), todo
+
+
+class KeyLine(Bottom):
+    """The keys, or for a moment a word in answer to one."""
+
+    def __init__(self, *, id: str = "keys", ascii: bool = False) -> None:
+        super().__init__(id=id, ascii=ascii)
+        self._notice = ""
+        self._running = False
+        self._fault = False
+        self._news = False
+
+    def show(self, *, notice: str, running: bool, fault: bool, news: bool) -> None:
+        """Show the keys.
+
+        Args:
+            notice: shown instead of them, if any.
+            running: `space` pauses.
+            fault: there is an error to look at.
+            news: there is output that nobody has looked at.
+        """
+        new = (notice, running, fault, news)
+        if new != (self._notice, self._running, self._fault, self._news):
+            self._notice, self._running, self._fault, self._news = new
+            self.paint()
+
+    def lines(self, width: int) -> Sequence[Line]:
+        """One line."""
+        if self._notice:
+            return [[(left(f" {safe(self._notice)}", width, self.glyphs.more), WARN)]]
+        pieces: list[Piece] = [(" ", "")]
+        for key in key_line(width - 2, without=() if self._fault else ("show_error",)):
+            label = "pause" if self._running and key.action == "run_pause" else key.label
+            style = WARN if self._news and key.action == "show_output" else DIM
+            pieces += [(key.show, KEY), (f" {label:<{len(key.label)}}  ", style)]
+        return [[*pieces, (" " * max(0, width - sum(len(text) for text, _ in pieces)), "")]]

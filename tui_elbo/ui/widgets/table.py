@@ -1,0 +1,190 @@
+"""A table whose rows stay where they are: one header, one block of lines a row, a cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Self
+
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.events import Blur, Focus, Resize
+from textual.geometry import Region
+
+from tui_elbo.ui.glyphs import ASCII, UNICODE
+from tui_elbo.ui.text import safe
+from tui_elbo.ui.theme import DIM
+from tui_elbo.ui.widgets.canvas import Canvas, Line
+
+MANY = 200
+"""More rows than any screen has."""
+
+
+class Table(Canvas, can_focus=True):
+    """Base of the tables: a subclass gives widths, header and rows, this one the window on them.
+
+    Only the rows on the screen are ever built. Rows of several lines are shown whole when all of
+    them fit; otherwise each takes one line, but for the one under the cursor.
+
+    Args:
+        name: what the table shows; the first part of its title.
+        empty: what to say while there are no rows.
+        id: the widget's id.
+        ascii: draw with ASCII characters alone.
+    """
+
+    TILES = 7
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "move(-1)", show=False),
+        Binding("down", "move(1)", show=False),
+        Binding("pageup", "page(-1)", show=False),
+        Binding("pagedown", "page(1)", show=False),
+    ]
+
+    def __init__(self, name: str, empty: str, *, id: str, ascii: bool = False) -> None:
+        super().__init__(id=id)
+        self.glyphs = ASCII if ascii else UNICODE
+        self.cursor = 0
+        """The row that the arrows move."""
+        self.top = 0
+        """The first row shown."""
+        self.detail = ""
+        """The second part of the title."""
+        self._heading, self._empty, self._title, self._filter = name, empty, "", ""
+        self._planned = -1
+        self._widths_planned: Sequence[int] = ()
+        self._entitling = False
+
+    # What a subclass gives.
+
+    def count(self) -> int:
+        """How many rows there are."""
+        raise NotImplementedError
+
+    def widths(self, width: int) -> Sequence[int]:
+        """The widths of the columns; they add up to `width`. Kept until `replan` is called."""
+        raise NotImplementedError
+
+    def header(self) -> Line:
+        """The line that names the columns."""
+        raise NotImplementedError
+
+    def height_of(self, row: int) -> int:
+        """How many lines the row takes when it is shown whole."""
+        raise NotImplementedError
+
+    def lines_of(self, row: int, whole: bool) -> Sequence[Line]:
+        """The row: `height_of` lines if `whole`, else one."""
+        raise NotImplementedError
+
+    def wish(self) -> int:
+        """How many lines it takes to show everything, the header included."""
+        count = self.count()
+        return 1 + (sum(map(self.height_of, range(count))) if count <= MANY else count)
+
+    def sift(self) -> None:
+        """The filter has changed: choose the rows anew. Nothing for a table without a filter."""
+
+    # The filter.
+
+    @property
+    def filter(self) -> str:
+        """Only rows whose name has this in it are shown; all if it is empty."""
+        return self._filter
+
+    @filter.setter
+    def filter(self, text: str) -> None:
+        if text != self._filter:
+            self._filter = text
+            self.sift()
+            self.replan()
+            self.paint()
+
+    def keeps(self, name: str) -> bool:
+        """Whether a row of this name passes the filter, in which capitals do not matter."""
+        return self._filter.casefold() in name.casefold()
+
+    # The window on it.
+
+    def replan(self) -> None:
+        """There are other rows now: ask for the widths again."""
+        self._planned = -1
+
+    def paint(self) -> None:
+        """Bring the screen up to date."""
+        if not self.is_mounted or self.size.width <= 0 or self.size.height <= 0:
+            return
+        width = self.size.width
+        if width != self._planned:
+            self._planned, self._widths_planned = width, self.widths(width)
+        self.cut(self._widths_planned)
+        lines, shown = self._window(self.size.height - 1)
+        empty = f"nothing has {safe(self._filter)!r} in its name" if self._filter else self._empty
+        self.put([self.header(), *(lines or [[(f" {empty}", DIM)]])])
+        parts = [self._heading, self.detail]
+        parts += [f"/{safe(self._filter)} {self.count()}"] if self._filter else []
+        if shown < self.count():
+            parts.append(f"{self.top + 1}-{self.top + shown} of {self.count()}")
+        title = " ── ".join(part for part in parts if part)
+        title = title if self.glyphs is UNICODE else title.replace("──", "--")
+        if self._title != title:
+            self._title = title
+            self._entitling = True
+            self.border_title = Content(title)
+            self._entitling = False
+
+    def refresh(
+        self,
+        *regions: Region,
+        repaint: bool = True,
+        layout: bool = False,
+        recompose: bool = False,
+    ) -> Self:
+        """Draw again; of a new title the row that it is in, where Textual would draw everything."""
+        if self._entitling:
+            regions = (Region(-1, -1, self.outer_size.width, 1),)
+        return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
+
+    def _window(self, room: int) -> tuple[list[Line], int]:
+        """The lines of the rows from `top` on, and how many rows that are."""
+        count = self.count()
+        self.cursor = max(0, min(self.cursor, count - 1))
+        everything = count <= room and sum(self.height_of(row) for row in range(count)) <= room
+        if everything:
+            self.top = 0
+        else:
+            extra = self.height_of(self.cursor) if self.has_focus and count else 1
+            self.top = max(self.cursor + extra - room, min(self.top, self.cursor), 0)
+            self.top = max(0, min(self.top, count + extra - 1 - room))
+        lines: list[Line] = []
+        shown = 0
+        for row in range(self.top, count):
+            here = self.has_focus and row == self.cursor
+            block = list(self.lines_of(row, everything or here))
+            if len(lines) + len(block) > room and lines:
+                break
+            if here:
+                block[0] = [("".join(text for text, _ in block[0]), "reverse")]
+            lines += block[:room]
+            shown += 1
+        return lines, shown
+
+    def action_move(self, by: int) -> None:
+        """Move the cursor by so many rows."""
+        self.cursor += by
+        self.paint()
+
+    def action_page(self, by: int) -> None:
+        """Move the cursor by so many screenfuls."""
+        self.action_move(by * max(1, self.size.height - 2))
+
+    def on_resize(self, _event: Resize) -> None:
+        """Lay the columns out anew."""
+        self.paint()
+
+    def on_focus(self, _event: Focus) -> None:
+        """Show the cursor."""
+        self.paint()
+
+    def on_blur(self, _event: Blur) -> None:
+        """Hide the cursor."""
+        self.paint()
