@@ -65,28 +65,39 @@ class Driven:
         """The scenario is loaded and stands at step 0."""
         await self.shows("space runs", "paused")
 
-    def golden(self, name: str, *, curves: bool = False) -> None:
-        """The screen is the one kept under this name; UPDATE_GOLDENS=1 keeps it.
+    async def golden(self, name: str, *, curves: bool = False) -> None:
+        """The screen comes to be the one kept under this name; UPDATE_GOLDENS=1 keeps it.
 
         Without `curves`, what is inside the curve panes is left out: other tests look at that.
         """
-        if curves:
-            refit(self.explorer)
-        text = self.text() if curves else self._without_curves()
-        path = GOLDENS / f"{name}.txt"
-        if os.environ.get("UPDATE_GOLDENS"):
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(text + "\n")
-        assert text + "\n" == path.read_text()
 
-    def snapshot(self, name: str) -> None:
-        """The picture is the one kept under this name; UPDATE_GOLDENS=1 keeps it."""
-        refit(self.explorer)
-        path = GOLDENS / f"{name}.svg"
-        picture = plain_svg(self.app.export_screenshot(title="elbo-tui"))
+        def shown() -> str:
+            if curves:
+                refit(self.explorer)
+            return (self.text() if curves else self._without_curves()) + "\n"
+
+        await self._comes_to(GOLDENS / f"{name}.txt", shown)
+
+    async def snapshot(self, name: str) -> None:
+        """The picture comes to be the one kept under this name; UPDATE_GOLDENS=1 keeps it."""
+
+        def shown() -> str:
+            refit(self.explorer)
+            return plain_svg(self.app.export_screenshot(title="elbo-tui"))
+
+        await self._comes_to(GOLDENS / f"{name}.svg", shown)
+
+    async def _comes_to(self, path: Path, shown: Callable[[], str], tries: int = 250) -> None:
+        """Wait for what is kept: what the lens tells, and its sentence, come a little later."""
         if os.environ.get("UPDATE_GOLDENS"):
-            path.write_text(picture, encoding="utf-8")
-        assert picture == path.read_text(encoding="utf-8")
+            await self.pilot.pause(2.0)
+            path.write_text(shown(), encoding="utf-8")
+        kept = path.read_text(encoding="utf-8")
+        for _ in range(tries):
+            if shown() == kept:
+                return
+            await self.pilot.pause(0.02)
+        assert shown() == kept
 
     def _without_curves(self) -> str:
         lines = [list(line) for line in self.lines()]

@@ -30,7 +30,7 @@ async def opened(d, *moves: str) -> None:
 async def test_a_vector_with_the_past_of_each_element():
     async with driven("vectors", (80, 50)) as d:
         await opened(d)
-        d.golden("detail_vector_80x50", curves=True)
+        await d.golden("detail_vector_80x50", curves=True)
         await d.press("escape")
         await d.shows("log q(z)")
 
@@ -38,7 +38,7 @@ async def test_a_vector_with_the_past_of_each_element():
 async def test_a_tensor_with_mean_sd_and_a_histogram():
     async with driven("vectors", (80, 40)) as d:
         await opened(d, "down")
-        d.golden("detail_tensor_80x40", curves=True)
+        await d.golden("detail_tensor_80x40", curves=True)
 
 
 async def test_stepping_and_looking_go_on_and_every_number_is_that_steps():

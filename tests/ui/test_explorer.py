@@ -12,7 +12,7 @@ async def test_opens_with_panes_in_place_and_fills_in():
         await d.shows("log p(x, z)")
         await d.ready()
         await d.shows("After the first step it is said here")
-        d.golden("ready_80x24")
+        await d.golden("ready_80x24")
 
 
 async def test_a_step_shows_every_number():
@@ -21,7 +21,7 @@ async def test_a_step_shows_every_number():
         await d.press("n")
         await d.until(lambda: d.run.step == 1)
         await d.shows("step 1 ")
-        d.golden("one_step_80x24")
+        await d.golden("one_step_80x24")
 
 
 async def test_a_count_is_shown_while_typed_and_taken_as_steps():
@@ -32,7 +32,7 @@ async def test_a_count_is_shown_while_typed_and_taken_as_steps():
         await d.press("n")
         await d.until(lambda: d.run.step == 50 and d.run.level.state == "paused")
         await d.shows("step 50 ", "paused")
-        d.golden("fifty_steps_80x24", curves=True)
+        await d.golden("fifty_steps_80x24", curves=True)
 
 
 async def test_escape_forgets_a_count():
@@ -52,7 +52,7 @@ async def test_fills_other_sizes(size):
         await d.shows("step 50 ")
         await d.pilot.pause()
         assert max(map(len, d.lines())) <= size[0]
-        d.golden("fifty_steps_{}x{}".format(*size))
+        await d.golden("fifty_steps_{}x{}".format(*size))
 
 
 async def test_ascii_draws_nothing_beyond_ascii():
@@ -62,7 +62,7 @@ async def test_ascii_draws_nothing_beyond_ascii():
         await d.until(lambda: d.run.step == 20 and d.run.level.state == "paused")
         await d.shows("step 20 ")
         assert d.text().isascii(), d.text()
-        d.golden("ascii_80x24", curves=True)
+        await d.golden("ascii_80x24", curves=True)
 
 
 async def test_a_small_terminal_says_what_is_needed_and_grows_again():
@@ -141,7 +141,7 @@ async def test_an_estimator_without_terms_says_why():
         await d.press("5", "n")
         await d.until(lambda: d.run.step == 5)
         await d.shows("No log p and log q:", "JitTrace_ELBO is", "-loss", "· loss ")
-        d.golden("jit_80x24")
+        await d.golden("jit_80x24")
 
 
 async def test_notes_and_help_open_and_close():

@@ -22,7 +22,7 @@ def entries(monkeypatch) -> None:
 async def test_lists_titles_and_what_the_chosen_one_is_about():
     async with driven("normal", target=None) as d:
         await d.shows("name_0", "[b]Title 5", "Summary 0")
-        d.golden("gallery_80x24")
+        await d.golden("gallery_80x24")
         await d.press("down", "down", "up")
         await d.shows("Summary 1")
         for _ in range(40):

@@ -17,7 +17,7 @@ async def test_fifty_steps_with_one_of_them_looked_at(theme):
         await d.shows("step 50 ")
         await d.press("1", "2", "comma")
         await d.shows("look 38 ")
-        d.snapshot(f"looking_{theme}")
+        await d.snapshot(f"looking_{theme}")
 
 
 async def test_a_failed_step():
@@ -25,7 +25,7 @@ async def test_a_failed_step():
         await d.ready()
         await d.press("9", "n")
         await d.shows("step 7 failed", "step 6 ")
-        d.snapshot("failed")
+        await d.snapshot("failed")
 
 
 async def test_a_parameter():
@@ -36,4 +36,4 @@ async def test_a_parameter():
         d.explorer.desk.params.focus()
         await d.press("enter")
         await d.shows("gradient as the optimiser")
-        d.snapshot("parameter")
+        await d.snapshot("parameter")

@@ -17,7 +17,7 @@ async def test_a_failed_step_says_what_where_and_what_to_do():
             "press R · e shows the traceback",
             "step 6 ",
         )
-        d.golden("failed_80x24")
+        await d.golden("failed_80x24")
         await d.press("e")
         await d.shows("ValueError: bad ", "The run stands at step 6.")
         await d.press("e")
@@ -120,6 +120,6 @@ async def test_names_of_the_users_world_are_data():
         await d.press("n")
         await d.shows("step 1 ", "[red]a", "b\\nc", "d\\x1b[31me", "漢字の名前", "f\\u202eg")
         assert "\x1b" not in d.text()
-        d.golden("names_120x24")
+        await d.golden("names_120x24")
         await d.press("i")
         await d.shows("[bold]title[/bold]")
