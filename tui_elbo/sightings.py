@@ -80,7 +80,7 @@ class Sightings:
     def add(self, seen: Sighting) -> None:
         """Take in the next one; those that it does not build upon no longer hold."""
         since = min(seen.point.since, seen.state - 1)
-        later = [one for one in self._seen if one.state > since]
+        later = self._seen[bisect_right(self._seen, since, key=lambda one: one.state) :]
         self.forget_after(since)
         for one in [one for one in later if one.blind and one.state < seen.state] + [seen]:
             self._append(one)
@@ -103,7 +103,8 @@ class Sightings:
     def at(self, state: int) -> Sighting | None:
         """The last one that is not blind, of a state not after this one; None if there is none."""
         index = bisect_right(self._seen, state, key=lambda seen: seen.state)
-        return next((seen for seen in reversed(self._seen[:index]) if not seen.blind), None)
+        places = range(index - 1, -1, -1)
+        return next((self._seen[i] for i in places if not self._seen[i].blind), None)
 
     def newest(self, state: int) -> Sighting | None:
         """The last one of a state not after this one, blind or not; None if there is none."""
@@ -129,7 +130,8 @@ class Sightings:
         self._size -= gone.size
         self._bared = max(1, min(self._bared, len(self._seen)))
         for column in self._columns.values():
-            column[gone.state :] = np.nan
+            if gone.state < len(column):
+                column[gone.state] = np.nan
 
     def _enter(self, seen: Sighting) -> None:
         """Put its own terms into the columns."""
