@@ -70,6 +70,7 @@ def test_a_rude_model_steps_all_the_same(
     assert session.step().loss == plain.losses[0]
 
 
+@pytest.mark.slow
 def test_five_thousand_parameters(tmp_path: Path) -> None:
     many = "for i in range(5000): pyro.param(f'p{i}', torch.tensor(0.0))"
     path = write(tmp_path, small(guide=many))

@@ -50,6 +50,10 @@ class Terminal:
 
     def __exit__(self, *_: object) -> None:
         if self.exit_code is None:
+            # A run outlives its terminal; what a test leaves behind must not slow down the next.
+            with contextlib.suppress(OSError):
+                for engine in self.children():
+                    os.kill(engine, signal.SIGKILL)
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
         os.close(self._line)

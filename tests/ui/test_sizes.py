@@ -28,6 +28,7 @@ async def test_nothing_is_clipped_and_no_pane_lies_over_another(size):
             assert pane.size.height > 0
 
 
+@pytest.mark.slow
 async def test_a_storm_of_sizes_while_running():
     sizes = random.Random(3)
     async with driven("normal", (120, 40)) as d:

@@ -40,6 +40,9 @@ from tui_elbo.ui.views.views import Live, View
 from tui_elbo.ui.widgets.said import TooSmall
 from tui_elbo.ui.widgets.status import FaultLine, KeyLine, StatusLine
 
+MOMENT = 0.3
+"""Seconds that a single step has to last before it is called running."""
+
 
 class Explorer(LensActions, TimeActions, Showing):
     """Steps a scenario and shows what moves.
@@ -81,7 +84,7 @@ class Explorer(LensActions, TimeActions, Showing):
         self._timer: Timer | None = None
         self._pace = Pace()
         self._asked_from: Widget | None = None
-        self._due = 0.0
+        self._due = self._begun = 0.0
 
     def compose(self) -> ComposeResult:
         """The panes, and the lines at the bottom."""
@@ -168,20 +171,32 @@ class Explorer(LensActions, TimeActions, Showing):
         else:
             self._draw_at(self._pace.tables)
 
+    def _runs(self) -> bool:
+        """Whether it runs, for the lines at the bottom: one step is over before a word of it is
+        read, so it has to last a moment.
+        """
+        if not self.session.control.running:
+            self._begun = 0.0
+            return False
+        level, now = self.session.run.level, monotonic()
+        one = level is not None and level.target is not None and level.target - level.step <= 1
+        if one and not self._begun:
+            self._begun = now
+            self.set_timer(MOMENT, self.draw_bottom)
+        return not one or now - self._begun >= MOMENT
+
     def draw_bottom(self) -> None:
         """Draw the lines at the bottom."""
-        run, control = self.session.run, self.session.control
+        run, control, running = self.session.run, self.session.control, self._runs()
         step = self.looking.step(run.step)
         self.query_one(StatusLine).show(
-            standing(
-                run, step, running=control.running, count=control.count, until=control.running_to
-            )
+            standing(run, step, running=running, count=control.count, until=control.running_to)
         )
         self.query_one(FaultLine).show(run.fault, run.dead)
         met = f"stopped at {run.met.step}: {run.met.text}" if run.met is not None else ""
         self.query_one(KeyLine).show(
             notice=self.notice or run.word or met,
-            running=control.running,
+            running=running,
             fault=run.fault is not None,
             news=run.output.version > self.seen_output,
         )

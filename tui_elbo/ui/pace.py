@@ -8,10 +8,10 @@ FRAME = 0.1
 """Seconds for a frame: never more than two of them in twice as long. So the answer to a key, which
 may come in two parts, is not held up by its first part."""
 
-GATHER = 0.01
+GATHER = 0.04
 """Seconds to wait for more to draw with what there is."""
 
-TABLES = 0.25
+TABLES = 0.5
 """Seconds from one look at the numbers in tables to the next while running: nobody reads faster."""
 
 
