@@ -10,6 +10,7 @@ import pytest
 from tests.cli.command import ran, records
 
 
+@pytest.mark.slow
 def test_lines_of_the_lens_come_after_their_records_and_change_none() -> None:
     words = ("run", "fixed_mean_guide", "--steps", "45", "--json")
     code, out, _ = ran(*words, "--lens", "20")
@@ -63,6 +64,7 @@ def test_a_line_adds_up_and_meets_the_closed_form() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_compiled_estimator_has_values_and_shares_but_nothing_observed(tmp_path: Path) -> None:
     path = tmp_path / "compiled.py"
     path.write_text(
@@ -81,6 +83,7 @@ def test_a_compiled_estimator_has_values_and_shares_but_nothing_observed(tmp_pat
     assert line["log_p"]["total"]["draw"] is None
 
 
+@pytest.mark.slow
 def test_without_json_the_accounts_follow_the_summary() -> None:
     code, out, _ = ran("run", "no_theta", "--steps", "60", "--lens", "20")
     assert code == 0
@@ -92,9 +95,9 @@ def test_without_json_the_accounts_follow_the_summary() -> None:
     "words",
     [
         ("--draws", "100"),
-        ("--lens", "0"),
+        pytest.param(("--lens", "0"), marks=pytest.mark.slow),
         ("--lens", "5", "--csv"),
-        ("--lens", "2", "--draws", "1"),
+        pytest.param(("--lens", "2", "--draws", "1"), marks=pytest.mark.slow),
     ],
 )
 def test_what_does_not_go_together_ends_with_2(words: tuple[str, ...]) -> None:
@@ -115,6 +118,7 @@ def test_explain_answers_the_question() -> None:
     assert any(line.startswith("φ phi") for line in lines)
 
 
+@pytest.mark.slow
 def test_explain_speaks_of_a_failing_lens_and_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "only_in_training.py"
     path.write_text(

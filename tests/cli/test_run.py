@@ -42,6 +42,7 @@ def test_json_is_the_records_of_a_session_bit_for_bit(tmp_path: Path) -> None:
         assert text in err
 
 
+@pytest.mark.slow
 def test_two_runs_are_the_same_but_for_the_clock(tmp_path: Path) -> None:
     path = write(tmp_path, small(guide=MANY))
     outs = []
@@ -53,6 +54,7 @@ def test_two_runs_are_the_same_but_for_the_clock(tmp_path: Path) -> None:
     assert outs[0] == outs[1] != outs[2]
 
 
+@pytest.mark.slow
 def test_every_prints_each_kth_step_and_the_last(tmp_path: Path) -> None:
     path = write(tmp_path, small(guide=MANY, tail="steps = 25\n"))
     code, out, _ = ran("run", str(path), "--every", "10", "--json")
@@ -95,7 +97,12 @@ def test_a_loss_that_is_not_finite_ends_with_3(tmp_path: Path) -> None:
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize("text", ["", "raise SystemExit(0)", "import nothing_at_all", "def f(:"])
+SLOWER = ["", "raise SystemExit(0)", "def f(:"]
+
+
+@pytest.mark.parametrize(
+    "text", ["import nothing_at_all", *(pytest.param(x, marks=pytest.mark.slow) for x in SLOWER)]
+)
 def test_a_file_that_does_not_load_ends_with_1(text: str, tmp_path: Path) -> None:
     path = write(tmp_path, text)
     code, out, err = ran("run", str(path), "--json")
@@ -104,6 +111,7 @@ def test_a_file_that_does_not_load_ends_with_1(text: str, tmp_path: Path) -> Non
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_a_device_that_does_not_exist_ends_with_2() -> None:
     code, out, err = ran("run", "no_theta", "--device", "banana")
     assert (code, out) == (2, "")
@@ -138,6 +146,7 @@ def test_ctrl_c_ends_with_130_and_whole_lines() -> None:
     assert err == f"elbo-tui: interrupted, {len(found)} steps taken\n"
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_a_model_that_hangs(tmp_path: Path) -> None:
     hangs = AT_7.format(act="print('hanging', flush=True); [0 for _ in iter(int, 1)]")
     path = write(tmp_path, small(tail=hangs))
@@ -162,6 +171,7 @@ def test_a_reader_that_has_seen_enough_ends_the_run_quietly() -> None:
     process.stderr.close()
 
 
+@pytest.mark.slow
 def test_what_a_model_does_to_its_streams_stays_with_it(tmp_path: Path) -> None:
     act = "import sys, os; sys.stdout.close(); os.close(1); os.chdir('/')"
     path = write(tmp_path, small(tail=AT_7.format(act=act)))

@@ -14,7 +14,9 @@ from tui_elbo.errors import UsageError
 DRAWS = "pyro.param('w', torch.ones(2, 3))\npyro.param('big', torch.zeros(30))"
 
 
-@pytest.mark.parametrize("memory", ["64M", "0", "20K"])
+@pytest.mark.parametrize(
+    "memory", ["64M", *(pytest.param(m, marks=pytest.mark.slow) for m in ("0", "20K"))]
+)
 def test_going_back_and_on_prints_the_same_records_again(tmp_path: Path, memory: str) -> None:
     path = str(write(tmp_path, small(guide=DRAWS)))
     _, out, _ = ran("run", path, "--steps", "46", "--json")
@@ -28,6 +30,7 @@ def test_going_back_and_on_prints_the_same_records_again(tmp_path: Path, memory:
     assert found == [plain[step - 1] for step in steps]
 
 
+@pytest.mark.slow
 def test_finish_and_restart_are_keys_too(tmp_path: Path) -> None:
     path = str(write(tmp_path, small(tail="steps = 5\n")))
     code, out, _ = ran("run", path, "--script", "2n r n f", "--json", "--every", "2")

@@ -92,6 +92,7 @@ def exact_count_elbo(a: float, params: dict[str, torch.Tensor]) -> float:
     return float((log_p + torch.distributions.Gamma(shape, rate).entropy()).sum())
 
 
+@pytest.mark.slow
 def test_learned_prior() -> None:
     trained = gallery("learned_prior", watch=("a",))
     assert roles(trained.run.scenario) == ({"a"}, {"concentration", "rate"})
@@ -109,6 +110,7 @@ def test_learned_prior() -> None:
     assert (np.abs(trained.params["a"][-100:] - 0.5) < 0.01).all()
 
 
+@pytest.mark.slow
 def test_hyperprior_map() -> None:
     trained = gallery("hyperprior_map")
     scenario, params = trained.run.scenario, trained.run.params
@@ -138,6 +140,7 @@ def test_hyperprior_map_says_what_the_posterior_is() -> None:
     assert a[joint.argmax()] == pytest.approx(reference["params"]["a_map"], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_flat_hyperprior_gives_the_maximum_likelihood_estimate(tmp_path: Path) -> None:
     flat = "dist.ImproperUniform(constraints.positive, (), ())"
     path = edited("hyperprior_map", tmp_path, "dist.Gamma(2.0, 1.0)", flat)
@@ -161,6 +164,7 @@ def test_prior_collapse() -> None:
     assert trained.end.log_q.mean() > 0.9
 
 
+@pytest.mark.slow
 def test_prior_collapse_needs_a_small_x(tmp_path: Path) -> None:
     path = edited("prior_collapse", tmp_path, "torch.tensor(0.5)", "torch.tensor(2.0)")
     trained = train(path, 1000, draws=2, watch=("sigma",))

@@ -58,6 +58,7 @@ def test_coin_map() -> None:
     assert (np.diff(trained.elbo[:150]) > 0).all()
 
 
+@pytest.mark.slow
 def test_conjugate_normal() -> None:
     trained = gallery("conjugate_normal")
     assert roles(trained.run.scenario) == (set(), {f"AutoNormal.{k}.z" for k in ("locs", "scales")})
@@ -141,6 +142,7 @@ def test_two_modes() -> None:
     assert trained.end.elbo.std() < 0.2
 
 
+@pytest.mark.slow
 def test_two_modes_has_another_optimum(tmp_path: Path) -> None:
     path = edited("two_modes", tmp_path, "tensor(1.0))", "tensor(0.0))")
     trained = train(path, 800, draws=800, watch=("loc", "scale"))
@@ -154,6 +156,7 @@ def test_two_modes_has_another_optimum(tmp_path: Path) -> None:
     assert left.params["loc"][-100:].mean() == pytest.approx(-2.9843, abs=0.1)
 
 
+@pytest.mark.slow
 def test_minibatch() -> None:
     with executed(SCENARIOS / "minibatch.py") as scenario:
         everything = scenario.full_batch()
@@ -177,6 +180,7 @@ def test_minibatch() -> None:
     assert np.std(ten) > 100
 
 
+@pytest.mark.slow
 def test_minibatch_forgotten_scale() -> None:
     trained = gallery("minibatch_forgotten_scale", at=(torch.arange(10),))
     reference = trained.run.scenario.reference
@@ -186,6 +190,7 @@ def test_minibatch_forgotten_scale() -> None:
     assert trained.end.log_p.mean() == pytest.approx(-18, abs=4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "reached"),
     [

@@ -107,6 +107,7 @@ def test_the_optimisers_to_choose_from_are_pyros() -> None:
         Session("no_theta").tune(Tuning(optimizer="Adamm"))
 
 
+@pytest.mark.slow
 def test_a_script_branches_and_changes_places(tmp_path: Path) -> None:
     keys = "6n 3N t(lr 0.5, particles 2) 4n G 2n"
     code, out, err = ran("run", "no_theta", "--script", keys, "--json")

@@ -44,6 +44,7 @@ def seen(session: Session, draws: int, seed: int) -> tuple[Any, Any]:
     return units.mean(axis=1)[:2], standard_error(units)[:2]
 
 
+@pytest.mark.slow
 def test_the_share_of_phi_is_as_far_off_as_its_error_says_over_many_seeds() -> None:
     session, phi = reached()
     wanted = closed_form(phi)
@@ -61,6 +62,7 @@ def test_the_share_of_phi_is_as_far_off_as_its_error_says_over_many_seeds() -> N
     assert np.mean(off) == pytest.approx(0.0, abs=3 / math.sqrt(SEEDS))
 
 
+@pytest.mark.slow
 def test_at_20_000_draws_every_seed_is_within_three_hundredths() -> None:
     session, phi = reached()
     wanted = closed_form(phi)

@@ -20,10 +20,14 @@ from tui_elbo.errors import StepError, UsageError
 from tui_elbo.protocol import Caution
 
 GALLERY = ["no_theta", "learned_prior", "hyperprior_map", "network"]
+SLOWER = ["learned_prior", "hyperprior_map"]
 
 
 @pytest.mark.parametrize("memory", [2**26, 30_000, 0])
-@pytest.mark.parametrize("target", GALLERY)
+@pytest.mark.parametrize(
+    "target",
+    [pytest.param(x, marks=pytest.mark.slow) if x in SLOWER else x for x in GALLERY],
+)
 def test_back_and_forth_at_random_gives_the_same_records(target: str, memory: int) -> None:
     told: list[str] = []
     session = Session(target, checkpoint_memory=memory, warn=told.append)

@@ -225,6 +225,7 @@ def test_a_crash_while_saving_leaves_the_old_one_or_the_new(file: Path, tmp_path
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
+@pytest.mark.slow
 def test_the_command_saves_and_goes_on(tmp_path: Path) -> None:
     path, file = str(write(tmp_path, small())), str(tmp_path / "kept")
     code, first, err = ran("run", path, "--json", "--save", file, "--script", "9n 4N 2n")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.engine.client import engine
 from tests.engine.wander import untimed
 from tui_elbo.protocol import Back, Fault, Save, Step, Stored, Swap, Tune, Tuned, Tuning
 
 
+@pytest.mark.slow
 def test_a_run_saved_by_the_engine_is_told_again_and_goes_on(tmp_path: Path) -> None:
     file = tmp_path / "kept"
     with engine() as one:

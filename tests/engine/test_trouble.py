@@ -148,8 +148,9 @@ warnings.simplefilter("always")
 def shout(name):
     for i in range(300): warnings.warn(f"{name}-{i}-" + "w" * 3000)
 shouting = [threading.Thread(target=shout, args=(name,)) for name in "abc"]
-for thread in shouting: thread.start()
 def batch(step):
+    if step == 2:  # What torch imports at the first step silences every thread's warnings.
+        for thread in shouting: thread.start()
     if step == 300:
         for thread in shouting: thread.join()
     return ()

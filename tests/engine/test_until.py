@@ -148,12 +148,14 @@ def test_the_command_stops_there_and_says_why() -> None:
     assert f'--until params["loc"] > -2.7: {told}\n' in ran.stderr
 
 
+@pytest.mark.slow
 def test_the_command_says_when_it_was_not_met() -> None:
     ran = run("no_theta", "--json", "--steps", "3", "--until", "-2 < elbo < -1")
     assert (ran.returncode, len(ran.stdout.splitlines())) == (0, 3)
     assert "--until -2 < elbo < -1: not met in 3 steps" in ran.stderr
 
 
+@pytest.mark.slow
 def test_the_command_refuses_a_name_that_the_run_has_not() -> None:
     ran = run("no_theta", "--json", "--until", 'params["lok"] > 1')
     assert (ran.returncode, ran.stdout) == (2, "")
@@ -168,6 +170,7 @@ def test_the_command_refuses_what_is_no_condition(
     assert "elbo > " in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_keeps_its_exit_code(tmp_path: Path) -> None:
     path = tmp_path / "bad.py"
     path.write_text(

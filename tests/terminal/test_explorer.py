@@ -43,6 +43,7 @@ def test_a_scenario_is_stepped_run_and_left() -> None:
         assert b"\x1b[?1049l" in terminal.sent
 
 
+@pytest.mark.slow
 def test_going_back_and_forth_shows_the_same_numbers() -> None:
     with Terminal([*COMMAND, "no_theta"]) as terminal:
         terminal.press("6", "n")
@@ -97,6 +98,7 @@ def test_a_killed_engine_is_told_and_started_again() -> None:
         assert terminal.ended() == 0
 
 
+@pytest.mark.slow
 def test_a_model_that_hangs_shows_where(tmp_path: Path) -> None:
     hangs = scenario(tmp_path, "    while True: pass\n")
     with Terminal([*COMMAND, hangs]) as terminal:
@@ -130,6 +132,7 @@ def test_what_a_model_prints_stays_off_the_screen(tmp_path: Path) -> None:
         assert b"\x1b]0;title" not in terminal.sent
 
 
+@pytest.mark.slow
 def test_sizes_change_while_it_runs() -> None:
     with Terminal([*COMMAND, "no_theta"]) as terminal:
         terminal.press(" ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from tui_elbo.protocol import AnyEvent, Decoder, Rows
 
@@ -13,6 +14,7 @@ async def test_the_picture_is_what_the_screen_draws() -> None:
     assert await drawn() == PICTURE.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_recording_is_what_the_engine_tells() -> None:
     """Up to the rounding that another processor may do; the time that a step took apart."""
     then = Decoder[AnyEvent](AnyEvent).feed(RECORDING.read_bytes())
