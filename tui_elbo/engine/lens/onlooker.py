@@ -21,7 +21,7 @@ from tui_elbo.protocol import Event, Pull, Weigh, Weighed
 from tui_elbo.records import Batch
 from tui_elbo.sightings import Sighting
 
-SHARE = 1 / 20
+SHARE = 1 / 30
 """Of the time that steps take. With sums and checkpoints, that leaves nine tenths of the rate."""
 
 BY_HAND = 1.0

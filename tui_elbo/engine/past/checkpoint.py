@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import copy
 import gc
-import random
-from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pyro
 import torch
 from pyro.infer import ELBO
 from pyro.optim import PyroOptim
 from torch import Tensor, nn
+
+from tui_elbo.engine.past.chance import random_state, set_random_state
 
 _PLAIN = {int, float, bool, str, type(None)}
 
@@ -142,7 +141,7 @@ def capture(
         estimator=estimator,
         estimator_state=dict(vars(estimator)),
         optimizer_args=copy.copy(optimizer.pt_optim_args),
-        random=_random_state(),
+        random=random_state(),
         size=size,
     )
 
@@ -186,7 +185,7 @@ def restore(checkpoint: Checkpoint) -> bool:
     estimator.clear()
     estimator.update(checkpoint.estimator_state)
     optimizer.pt_optim_args = copy.copy(checkpoint.optimizer_args)
-    _set_random_state(checkpoint.random)
+    set_random_state(checkpoint.random)
     return True
 
 
@@ -224,12 +223,12 @@ def _put_back_module(kept: KeptModule) -> None:
 def copied(state: Any) -> Any:
     """A copy of a nested state; as `copy.deepcopy`, and several times as fast."""
     kind = type(state)
-    if kind is dict:
-        return {key: copied(value) for key, value in state.items()}
-    if kind is list:
-        return [copied(value) for value in state]
     if kind in _PLAIN:
         return state
+    if kind is dict:
+        return {key: copied(value) for key, value in state.items()}
+    if kind is list or kind is tuple:
+        return kind(map(copied, state))
     if kind is Tensor:
         return state.detach().clone()
     return copy.deepcopy(state)
@@ -247,21 +246,3 @@ def _own_buffers(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 def _bytes(tensor: Tensor) -> int:
     return tensor.numel() * tensor.element_size()
-
-
-def _random_state() -> tuple[Any, ...]:
-    in_use = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
-    cuda = torch.cuda.get_rng_state_all() if in_use else None
-    version, words, gauss = random.getstate()
-    # As 625 Python integers it would be ten times the size, and most of a small checkpoint.
-    packed = (version, array("I", words), gauss)
-    return torch.get_rng_state(), np.random.get_state(), packed, cuda
-
-
-def _set_random_state(state: tuple[Any, ...]) -> None:
-    torch.set_rng_state(state[0])
-    np.random.set_state(state[1])
-    version, words, gauss = state[2]
-    random.setstate((version, tuple(words), gauss))
-    if state[3] is not None:
-        torch.cuda.set_rng_state_all(state[3])

@@ -27,7 +27,7 @@ Tell: TypeAlias = Callable[[str], object]
 DENSE_STEPS, DENSE_EVERY = 50, 3
 """So many steps before the present have a checkpoint each so many steps, once gone back to."""
 
-CHECKPOINTS = 0.025
+CHECKPOINTS = 0.027
 """The part of the time of running that taking checkpoints may take."""
 
 WORD_SECONDS = 0.3
