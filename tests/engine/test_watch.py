@@ -7,25 +7,21 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pyro
-import pyro.distributions as dist
 import pytest
-import torch
 from pyro.infer import SVI, Trace_ELBO
 
 import tui_elbo
-from tests.engine.client import ClosedError, Speaker, history, visitor
-from tests.engine.shapes import SHAPES
+from tests.engine.client import history
+from tests.engine.scripts import Script, attached, rest, simple
 from tests.runtime import runtime_folder
-from tui_elbo import live, place
+from tui_elbo import live
 from tui_elbo.engine.serving import watching
 from tui_elbo.errors import UsageError
 from tui_elbo.protocol import (
-    Attach,
     Break,
     Breakpoint,
     End,
@@ -44,71 +40,11 @@ from tui_elbo.protocol import (
 )
 from tui_elbo.records import Column
 
-pytestmark = [
-    # What Pyro and torch have to say of the examples does not matter here.
-    pytest.mark.filterwarnings("ignore:TraceEnum_ELBO found no sample sites"),
-    pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning"),
-]
-
 
 @pytest.fixture(autouse=True)
 def runtime() -> Iterator[Path]:
     with runtime_folder() as folder:
         yield folder
-
-
-def simple() -> SVI:
-    """One latent, one observed site, one parameter."""
-
-    def model() -> None:
-        z = pyro.sample("z", dist.Normal(0.0, 1.0))
-        pyro.sample("x", dist.Normal(z, 1.0), obs=torch.tensor(0.5))
-
-    def guide() -> None:
-        loc = pyro.param("loc", torch.tensor(-3.0))
-        pyro.sample("z", dist.Normal(loc, 0.7))
-
-    return SVI(model, guide, pyro.optim.Adam({"lr": 0.05}), Trace_ELBO())
-
-
-@contextmanager
-def attached(id: str) -> Iterator[Speaker]:
-    """A terminal that has been told everything so far."""
-    with visitor(place.path_of(id)) as terminal:
-        terminal.send(Attach())
-        terminal.until(Loaded)
-        terminal.until(Level)
-        yield terminal
-
-
-def rest(terminal: Speaker) -> None:
-    """Listen to the end."""
-    with suppress(ClosedError, ConnectionError):
-        while True:
-            terminal.next()
-
-
-class Script:
-    """A loop in a thread of its own, as a script's is: it steps until it is told to end."""
-
-    def __init__(self, svi: SVI) -> None:
-        self.losses: list[float] = []
-        self._svi, self._over = svi, threading.Event()
-        self._thread = threading.Thread(target=self._loop)
-
-    def _loop(self) -> None:
-        while not self._over.is_set():
-            self.losses.append(self._svi.step())
-
-    def __enter__(self) -> Script:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join(30)
-        assert not self._thread.is_alive()
 
 
 def test_a_terminal_sees_holds_steps_and_lets_go() -> None:
@@ -161,83 +97,6 @@ def test_what_cannot_be_had_of_a_script_is_refused() -> None:
         assert "nothing" in terminal.until(Fault).what
         with pytest.raises(UsageError, match="belongs to a script"):
             live.end(live.choose("mine"))
-
-
-def trained(shape: str, *, watched: bool, looked_at: bool) -> tuple[list[Any], dict[str, Any], Any]:
-    """The losses, the parameters and the random state that a training comes to."""
-    pyro.clear_param_store()
-    pyro.set_rng_seed(7)
-    with ExitStack() as stack:
-
-        def begin(svi: SVI) -> None:
-            if watched:
-                handle = stack.enter_context(tui_elbo.watch(svi, "shape"))
-                if looked_at and handle.id == "shape":
-                    stack.enter_context(Audience())
-
-        losses = SHAPES[shape](begin)
-    store = pyro.get_param_store()
-    values = {name: leaf.detach().clone() for name, leaf in store.named_parameters()}
-    return losses, values, torch.get_rng_state()
-
-
-class Audience:
-    """Somebody who holds the run from its beginning, steps it, and lets it go."""
-
-    def __init__(self) -> None:
-        self._holds = threading.Event()
-        self._thread = threading.Thread(target=self._look)
-        self._stepped = 0
-
-    def _look(self) -> None:
-        with attached("shape") as terminal:
-            terminal.ask(Pause())
-            self._holds.set()
-            self._stepped = terminal.ask(Step(count=3)).step
-            terminal.ask(Step())
-            terminal.send(Run())
-            terminal.until(Level, lambda level: level.state == "running")
-
-    def __enter__(self) -> Audience:
-        self._thread.start()
-        assert self._holds.wait(30)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._thread.join(30)
-        assert self._stepped == 3
-
-
-@pytest.mark.parametrize("looked_at", [False, True], ids=["alone", "looked-at"])
-@pytest.mark.parametrize("shape", SHAPES)
-def test_not_a_bit_of_the_training_changes(shape: str, looked_at: bool) -> None:
-    losses, values, random = trained(shape, watched=False, looked_at=False)
-    same, same_values, same_random = trained(shape, watched=True, looked_at=looked_at)
-    assert same == losses
-    assert list(same_values) == list(values)
-    assert all(torch.equal(same_values[name], values[name]) for name in values)
-    assert torch.equal(same_random, random)
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-def test_every_step_of_an_example_is_read(shape: str) -> None:
-    handles: list[Any] = []
-    pyro.set_rng_seed(7)
-    SHAPES[shape](lambda svi: handles.append((svi, tui_elbo.watch(svi, "shape"))))
-    for svi, handle in handles:
-        with attached(handle.id) as terminal:
-            # What is not told yet comes with the end of the script.
-            handle.close()
-            rest(terminal)
-            told = history(terminal.seen)
-            assert told.last > 0
-            fields = {(column.kind, column.field) for column in told.columns}
-            assert ("step", "loss") in fields
-            if shape != "jit":
-                assert {("step", "elbo"), ("site", "log_p")} <= fields
-            assert any(column.kind == "param" for column in told.columns)
-            assert [e for e in terminal.seen if isinstance(e, Fault)] == []
-        assert "step" not in vars(svi)
 
 
 def test_the_svi_is_what_it_was() -> None:

@@ -1,0 +1,111 @@
+"""A training that is watched, and looked at, is bit for bit the training that it was."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pyro
+import pytest
+import torch
+from pyro.infer import SVI
+
+import tui_elbo
+from tests.engine.client import history
+from tests.engine.scripts import attached, rest
+from tests.engine.shapes import SHAPES
+from tests.runtime import runtime_folder
+from tui_elbo.protocol import Fault, Level, Pause, Run, Step
+
+pytestmark = [
+    # What Pyro and torch have to say of the examples does not matter here.
+    pytest.mark.filterwarnings("ignore:TraceEnum_ELBO found no sample sites"),
+    pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning"),
+]
+
+
+@pytest.fixture(autouse=True)
+def runtime() -> Iterator[Path]:
+    with runtime_folder() as folder:
+        yield folder
+
+
+def trained(shape: str, *, watched: bool, looked_at: bool) -> tuple[list[Any], dict[str, Any], Any]:
+    """The losses, the parameters and the random state that a training comes to."""
+    pyro.clear_param_store()
+    pyro.set_rng_seed(7)
+    with ExitStack() as stack:
+
+        def begin(svi: SVI) -> None:
+            if watched:
+                handle = stack.enter_context(tui_elbo.watch(svi, "shape"))
+                if looked_at and handle.id == "shape":
+                    stack.enter_context(Audience())
+
+        losses = SHAPES[shape](begin)
+    store = pyro.get_param_store()
+    values = {name: leaf.detach().clone() for name, leaf in store.named_parameters()}
+    return losses, values, torch.get_rng_state()
+
+
+class Audience:
+    """Somebody who holds the run from its beginning, steps it, and lets it go."""
+
+    def __init__(self) -> None:
+        self._holds = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+        self._stepped = 0
+
+    def _look(self) -> None:
+        with attached("shape") as terminal:
+            terminal.ask(Pause())
+            self._holds.set()
+            self._stepped = terminal.ask(Step(count=3)).step
+            terminal.ask(Step())
+            terminal.send(Run())
+            terminal.until(Level, lambda level: level.state == "running")
+
+    def __enter__(self) -> Audience:
+        self._thread.start()
+        assert self._holds.wait(30)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.join(30)
+        assert self._stepped == 3
+
+
+@pytest.mark.parametrize("looked_at", [False, True], ids=["alone", "looked-at"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_not_a_bit_of_the_training_changes(shape: str, looked_at: bool) -> None:
+    losses, values, random = trained(shape, watched=False, looked_at=False)
+    same, same_values, same_random = trained(shape, watched=True, looked_at=looked_at)
+    assert same == losses
+    assert list(same_values) == list(values)
+    assert all(torch.equal(same_values[name], values[name]) for name in values)
+    assert torch.equal(same_random, random)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_step_of_an_example_is_read(shape: str) -> None:
+    handles: list[Any] = []
+    pyro.set_rng_seed(7)
+    SHAPES[shape](lambda svi: handles.append((svi, tui_elbo.watch(svi, "shape"))))
+    for svi, handle in handles:
+        with attached(handle.id) as terminal:
+            # What is not told yet comes with the end of the script.
+            handle.close()
+            rest(terminal)
+            told = history(terminal.seen)
+            assert told.last > 0
+            fields = {(column.kind, column.field) for column in told.columns}
+            assert ("step", "loss") in fields
+            if shape != "jit":
+                assert {("step", "elbo"), ("site", "log_p")} <= fields
+            assert any(column.kind == "param" for column in told.columns)
+            assert [e for e in terminal.seen if isinstance(e, Fault)] == []
+        assert "step" not in vars(svi)
