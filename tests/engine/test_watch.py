@@ -116,6 +116,17 @@ def test_something_that_is_no_svi(thing: object) -> None:
         tui_elbo.watch(thing)
 
 
+def test_another_class_of_that_name_is_named_with_its_module() -> None:
+    from pyro.contrib import minipyro
+
+    optim = minipyro.Adam({"lr": 0.1})
+    other = minipyro.SVI(id, id, optim, minipyro.Trace_ELBO())
+    with pytest.raises(UsageError, match=r"was given a pyro\.contrib\.minipyro\.SVI\n"):
+        tui_elbo.watch(other)
+    with pytest.raises(UsageError, match=r"was given a int\n"):
+        tui_elbo.watch(3)
+
+
 def test_twice() -> None:
     svi, other = simple(), simple()
     with tui_elbo.watch(svi, "mine"), tui_elbo.watch(other, "mine") as second:

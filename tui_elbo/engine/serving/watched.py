@@ -58,7 +58,7 @@ class Watched:
 def watch(svi: Any, name: str | None = None) -> Watched:
     """As `tui_elbo.watch` says."""
     if not isinstance(svi, SVI):
-        what = f"`watch` takes a pyro.infer.SVI, and was given a {type(svi).__name__}"
+        what = f"`watch` takes a pyro.infer.SVI, and was given a {_named(type(svi))}"
         raise UsageError(what, todo="call it after `svi = SVI(model, guide, optim, loss)`")
     with _ONE_AT_A_TIME:
         known = _watcher(svi)
@@ -78,6 +78,12 @@ def watch(svi: Any, name: str | None = None) -> Watched:
         atexit.register(watching.close)
     print(f"elbo-tui: `elbo-tui attach {watching.lobby.id}` shows this run", file=sys.stderr)
     return Watched(svi, watching)
+
+
+def _named(kind: type) -> str:
+    """With its module: other classes are called SVI as well."""
+    known = kind.__module__ in ("builtins", "__main__")
+    return kind.__qualname__ if known else f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _watcher(svi: SVI) -> Watching | None:
