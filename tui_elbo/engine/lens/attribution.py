@@ -20,7 +20,7 @@ from tui_elbo.engine.lens.batches import SEED
 from tui_elbo.engine.lens.gradients import Pulls, pulls
 from tui_elbo.engine.lens.importance import DRAWS as WEIGHED
 from tui_elbo.engine.lens.importance import weigh
-from tui_elbo.engine.run.session import Session
+from tui_elbo.engine.lens.subject import Followed
 from tui_elbo.readings import (
     PLAYER_OF,
     Corners,
@@ -58,15 +58,19 @@ class Attribution:
     Args:
         session: standing at step 0.
         draws: of the lens, where they can be taken all at once; None: `DRAWS`.
+        births: of its parameters, where somebody else has kept them; the session may then stand
+            anywhere.
     """
 
-    def __init__(self, session: Session, draws: int | None = None) -> None:
+    def __init__(
+        self, session: Followed, draws: int | None = None, births: Births | None = None
+    ) -> None:
         self.posterior: dict[str, tuple[Floats, Floats]] = {}
         """Mean and standard deviation of each small latent at the newest point, (elements,)."""
         self._session, self._draws = session, draws or DRAWS
         self.roles: dict[str, Role] = {}
         """Who reads each parameter."""
-        self._births = Births()
+        self._births = births or Births()
         self._path, self._base = Path(), State()
         self._kept: list[_Kept] = []
         self._lens = Lens(session.scenario, self._draws)
@@ -76,6 +80,11 @@ class Attribution:
     def close(self) -> None:
         """Follow no longer."""
         self._births.close()
+
+    @property
+    def knows_beginning(self) -> bool:
+        """Whether the parameters of step 0 are known, so that `begin` can be called."""
+        return self._births.known
 
     @property
     def lens(self) -> Lens:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tui_elbo.engine.run.loading import Scenario
+from tui_elbo.engine.lens.subject import Subject
 
 BATCHES = 32
 """Near an optimum the sign of a single minibatch's change is wrong half the time."""
@@ -44,7 +44,7 @@ class Data:
         return len(self.batches) == 1
 
 
-def data(scenario: Scenario) -> Data:
+def data(scenario: Subject) -> Data:
     """All data at once, or as many minibatches as it takes, drawn from the run's steps.
 
     Steps are chosen at random, since equal distances may fall in with the length of an epoch.

@@ -8,16 +8,16 @@ import numpy as np
 import torch
 from pyro import poutine
 
+from tui_elbo.engine.lens.subject import Followed
 from tui_elbo.engine.lens.untouched import untouched
 from tui_elbo.engine.run.blame import said
-from tui_elbo.engine.run.session import Session
 from tui_elbo.protocol import Drawn, SiteDraws
 
 MOST_BYTES = 48 * 2**20
 """Of all draws together: one message has no more room."""
 
 
-def drawn(session: Session, count: int) -> Drawn:
+def drawn(session: Followed, count: int) -> Drawn:
     """Draw so many times; fewer where so many would be too large. Training does not notice."""
     if not session.steps_taken:
         return Drawn(0, 0, (), "the guide has no parameters before the first step")
@@ -35,7 +35,7 @@ def drawn(session: Session, count: int) -> Drawn:
     return Drawn(session.steps_taken, count, sites, note)
 
 
-def _draw(session: Session, values: dict[str, list[Any]]) -> int:
+def _draw(session: Followed, values: dict[str, list[Any]]) -> int:
     """Add one draw of each latent site; returns the bytes that they take."""
     scenario = session.scenario
     full = scenario.full_batch

@@ -17,7 +17,7 @@ import numpy as np
 from tui_elbo.bound import EXACT, Bound, no_bound
 from tui_elbo.engine.lens import Lens, State
 from tui_elbo.engine.lens.batches import SEED
-from tui_elbo.engine.run.loading import Scenario
+from tui_elbo.engine.lens.subject import Subject
 from tui_elbo.records import Floats
 
 DRAWS = 2000
@@ -27,7 +27,7 @@ WIDTH = 2.58
 
 
 def weigh(
-    scenario: Scenario,
+    scenario: Subject,
     state: State | None = None,
     *,
     draws: int = DRAWS,

@@ -12,10 +12,10 @@ import torch
 from tui_elbo.engine.lens.batches import SEED, Data, Group, data, groups
 from tui_elbo.engine.lens.draws import Table
 from tui_elbo.engine.lens.probe import Kind, look, mismatch
+from tui_elbo.engine.lens.subject import Subject
 from tui_elbo.engine.lens.summed import WHOLE
 from tui_elbo.engine.lens.untouched import State, held, untouched
 from tui_elbo.engine.lens.ways import Way
-from tui_elbo.engine.run.loading import Scenario
 from tui_elbo.readings import OWN, Reading, Term, mean
 from tui_elbo.records import Floats
 
@@ -62,7 +62,7 @@ class Lens:
         seed: of the draws; the same for all that is to be compared.
     """
 
-    def __init__(self, scenario: Scenario, draws: int = DRAWS, seed: int = SEED) -> None:
+    def __init__(self, scenario: Subject, draws: int = DRAWS, seed: int = SEED) -> None:
         self.scenario, self._asked, self._seed = scenario, draws, seed
         self.version = 0
         """Grows when the draws have had to change."""

@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 
 from tui_elbo import protocol
 from tui_elbo.accounts import Point
-from tui_elbo.engine.lens import GaveWay
+from tui_elbo.engine.lens import Births, GaveWay
 from tui_elbo.engine.lens.attribution import Attribution
 from tui_elbo.engine.lens.gradients import Pulls
+from tui_elbo.engine.lens.subject import Followed
 from tui_elbo.engine.observer.due import Budget
-from tui_elbo.engine.run.session import Session
 from tui_elbo.protocol import Event, Pull, Weigh, Weighed
 from tui_elbo.records import Batch
 from tui_elbo.sightings import Sighting
@@ -37,34 +37,44 @@ class Onlooker:
     Args:
         send: takes the events.
         waiting: whether a command waits to be carried out.
+        settling_counts: whether the first look, at which it is settled how the lens draws, is
+            paid for like any other; else it is a part of loading.
     """
 
-    def __init__(self, send: Callable[[Event], None], waiting: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        send: Callable[[Event], None],
+        waiting: Callable[[], bool],
+        *,
+        settling_counts: bool = False,
+    ) -> None:
         self.due = False
         """Whether a look is due at the step at which the session stands."""
         self.looking = False
         """Whether it was looking when an interrupt came."""
         self._send, self._waiting = send, waiting
         self._attribution: Attribution | None = None
-        self._weighed = 0
+        self._weighed, self._by_hand = 0, 0.0
+        self._settling_counts = settling_counts
 
     @property
     def owed(self) -> bool:
         """Whether `look` has something to do."""
         return self.due or self._weighed > 0
 
-    def follow(self, session: Session, draws: int | None) -> None:
+    def follow(self, session: Followed, draws: int | None, births: Births | None = None) -> None:
         """Follow a session that stands at step 0.
 
         Args:
             session: the session.
             draws: of the lens; None: its own default; 0: there is none.
+            births: as for `Attribution`.
         """
         self.leave()
         self._session, self._last = session, -1
         self._budget, self._by_hand, self._free = Budget(SHARE), 0.0, False
         if draws != 0:
-            self._attribution = Attribution(session, draws)
+            self._attribution = Attribution(session, draws, births)
 
     def leave(self) -> None:
         """Follow it no longer."""
@@ -81,6 +91,11 @@ class Onlooker:
         """Whether to look at each step, when they are taken by hand."""
         return self._attribution is not None and self._by_hand < BY_HAND
 
+    def learn(self, batches: Sequence[Batch]) -> None:
+        """Take note of what was told of steps."""
+        if self._attribution is not None:
+            self._attribution.learn(batches)
+
     def stepped(self, batches: Sequence[Batch], seconds: float, *, by_hand: bool) -> None:
         """Steps have been taken.
 
@@ -92,7 +107,7 @@ class Onlooker:
         if self._attribution is None:
             return
         self.looking = False
-        self._attribution.learn(batches)
+        self.learn(batches)
         self._free = not by_hand
         self._budget.took(0.0, seconds)
         self.due = self.each if by_hand else self._budget.at(0)
@@ -134,7 +149,7 @@ class Onlooker:
             self.looking = False
         finally:
             cost = time.perf_counter() - began
-            if settling:
+            if settling and not self._settling_counts:
                 pass  # How the lens draws is settled once; that is part of loading.
             elif self._free:
                 self._budget.took(cost, 0.0)
@@ -142,7 +157,7 @@ class Onlooker:
                 self._by_hand += cost
 
     def _look(self, attribution: Attribution, give_way: Callable[[], bool]) -> None:
-        if self._last < 0:
+        if self._last < 0 and attribution.knows_beginning:
             self._tell(attribution, attribution.begin(give_way))
         self._tell(attribution, attribution.point(give_way))
         self.due = False

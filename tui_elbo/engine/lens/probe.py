@@ -15,8 +15,8 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 
 from tui_elbo.engine.lens.batches import SEED
 from tui_elbo.engine.lens.draws import Given, Traces, run
+from tui_elbo.engine.lens.subject import Subject
 from tui_elbo.engine.lens.ways import Way
-from tui_elbo.engine.run.loading import Scenario
 
 _ACROSS_ROWS = (
     nn.BatchNorm1d,
@@ -68,7 +68,7 @@ class Kind:
     """Numbers that one draw takes: of values and log probabilities."""
 
 
-def look(scenario: Scenario, args: tuple[Any, ...]) -> Kind:
+def look(scenario: Subject, args: tuple[Any, ...]) -> Kind:
     """Draw once or twice, and tell what kind of scenario it is."""
     modules: list[nn.Module] = []
     handle = register_module_forward_pre_hook(lambda module, _: modules.append(module))
@@ -147,13 +147,13 @@ def _chooses(node: Any) -> bool:
     return some is not None and some < node["fn"].size
 
 
-def _enumerates(scenario: Scenario, model: list[Any], guide: list[Any]) -> bool:
+def _enumerates(scenario: Subject, model: list[Any], guide: list[Any]) -> bool:
     if not isinstance(scenario.loss, TraceEnum_ELBO):
         return False
     return any(node["infer"].get("enumerate") for node in model + guide if not node["is_observed"])
 
 
-def _unseen(scenario: Scenario, model: list[Any], guide: list[Any]) -> str:
+def _unseen(scenario: Subject, model: list[Any], guide: list[Any]) -> str:
     if not isinstance(scenario.loss, TraceTMC_ELBO):
         return ""
     for site in _undrawn(model, guide):

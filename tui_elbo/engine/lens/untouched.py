@@ -8,6 +8,7 @@ reach.
 from __future__ import annotations
 
 import io
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
@@ -148,23 +149,36 @@ class Births:
 
     Guides and modules are set up lazily, so a parameter's beginning can be seen no earlier than
     before the update of the step that made it.
+
+    Args:
+        hooked: look before each update of whatever optimiser; else `look` is to be called then.
+        most: bytes; where there are more, none is kept.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, hooked: bool = True, most: float = math.inf) -> None:
         self.values: State = {}
         """The unconstrained value of each parameter before its first update."""
-        self._handle = register_optimizer_step_pre_hook(self._look)
+        self.known = True
+        """False once there was too much to keep."""
+        self._most, self._size = most, 0
+        self._handle = register_optimizer_step_pre_hook(self.look) if hooked else None
 
     def close(self) -> None:
         """Watch no longer."""
-        self._handle.remove()
+        if self._handle is not None:
+            self._handle.remove()
 
-    def _look(self, *_: Any) -> None:
+    def look(self, *_: Any) -> None:
+        """An update is about to be made."""
         store = pyro.get_param_store()
-        if len(store) == len(self.values):
+        if len(store) == len(self.values) or not self.known:
             return
         for name, leaf in store.named_parameters():
             if name not in self.values:
+                self._size += leaf.nbytes
+                if self._size > self._most:
+                    self.values, self.known = {}, False
+                    return
                 self.values[name] = leaf.detach().clone()
 
     def completed(self, state: State) -> State:
