@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from tests.engine.looking import (
 )
 from tests.engine.matrix import scenario, write
 from tests.engine.plain import plain_run
+from tui_elbo.engine.lens import untouched
 from tui_elbo.engine.lens.attribution import Attribution
 from tui_elbo.engine.run.session import Session
 
@@ -65,3 +67,18 @@ def test_a_run_with_the_lens_on_is_the_plain_run(name: str, tmp_path: Path) -> N
         assert "sees nothing" not in point.note
     attribution.close()
     assert_same(plain, WatchedRun(session, records))
+
+
+def test_what_another_thread_prints_meanwhile_is_not_lost(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def other() -> None:
+        print("from another thread")
+
+    with untouched():
+        print("from the look")
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+    print("after it")
+    assert capsys.readouterr().out == "from another thread\nafter it\n"

@@ -61,10 +61,7 @@ def pulls(lens: Lens, roles: dict[str, Role]) -> dict[str, Pulls]:
         roles: who reads each parameter.
     """
     leaves = {n: p for n, p in pyro.get_param_store().named_parameters() if p.requires_grad}
-    absent = {
-        name: _absent(lens, roles.get(name, "none")) if leaf.numel() else "it has no element"
-        for name, leaf in leaves.items()
-    }
+    absent = {name: _absent(lens, roles.get(name, "none"), leaf) for name, leaf in leaves.items()}
     wanted = {name: leaf for name, leaf in leaves.items() if not absent[name]}
     found = {name: Pulls(None, None, None, absent[name]) for name in leaves}
     if not wanted:
@@ -113,7 +110,11 @@ class _Sums:
         return Pull(norm, math.sqrt(signal / variance))
 
 
-def _absent(lens: Lens, role: Role) -> str:
+def _absent(lens: Lens, role: Role, leaf: Tensor) -> str:
+    if not leaf.numel():
+        return "it has no element"
+    if leaf._backward_hooks:
+        return "a hook of the script listens to its gradient, and hears only of steps"
     if lens.kind.enumerated:
         return "discrete sites are enumerated"
     if lens.kind.fixed and role != "model":

@@ -7,12 +7,13 @@ reach.
 
 from __future__ import annotations
 
-import io
 import math
+import sys
+import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
-from typing import Any
+from typing import Any, TextIO
 
 import pyro
 import torch
@@ -89,12 +90,28 @@ def _same_modules() -> Iterator[None]:
                     setattr(module, name, buffer)
 
 
-class _Nowhere(io.TextIOBase):
-    """Takes what is written and keeps nothing."""
+class _Nowhere:
+    """Keeps nothing of what this thread writes; what others write goes where it would have gone.
+
+    Args:
+        stream: where that is.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream, self._thread = stream, threading.get_ident()
 
     def write(self, text: str) -> int:
         """All of it is taken."""
-        return len(text)
+        own = threading.get_ident() == self._thread
+        return len(text) if own else self._stream.write(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Likewise."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 @contextmanager
@@ -103,17 +120,18 @@ def _silence() -> Iterator[None]:
 
     The filters of `warnings` stay: changing them would make every later step warn anew.
     """
-    shown = warnings.showwarning
-    warnings.showwarning = _not_shown
+    shown, own = warnings.showwarning, threading.get_ident()
+
+    def show(*warning: Any, **about: Any) -> None:
+        if threading.get_ident() != own:
+            shown(*warning, **about)
+
+    warnings.showwarning = show
     try:
-        with redirect_stdout(_Nowhere()):
+        with redirect_stdout(_Nowhere(sys.stdout)):
             yield
     finally:
         warnings.showwarning = shown
-
-
-def _not_shown(*_: Any, **__: Any) -> None:
-    pass
 
 
 def captured() -> State:
