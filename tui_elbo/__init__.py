@@ -11,7 +11,7 @@ __version__ = "0.1.0"
 __all__ = ["watch"]
 
 
-def watch(svi: Any, name: str | None = None) -> Watched:
+def watch(svi: Any, name: str | None = None, *, lens: bool = True) -> Watched:
     """Make a script's own training loop a live run, to be shown by `elbo-tui attach`.
 
         svi = SVI(model, guide, optim, loss=Trace_ELBO())
@@ -23,9 +23,15 @@ def watch(svi: Any, name: str | None = None) -> Watched:
     it; it goes on when that person leaves. It cannot be taken back. Steps that are taken in a
     forked worker, or in a second thread at the same time, are not seen.
 
+    While a terminal shows it, model and guide are run on the side now and then, with draws of their
+    own, to tell what moved log p. The random state, the parameters, and the buffers and modes of
+    modules are put back after it; what a model keeps in Python variables is not, and one that keeps
+    something there which matters should be watched without the lens.
+
     Args:
         svi: a `pyro.infer.SVI`, whose `step` the script calls.
         name: what to call the run; the script's own name if None.
+        lens: whether model and guide may be run on the side.
 
     Returns:
         What has `close()`, and may be used as a context manager; else the run is watched until
@@ -37,4 +43,4 @@ def watch(svi: Any, name: str | None = None) -> Watched:
     """
     from tui_elbo.engine.serving import watched  # noqa: PLC0415 - torch is imported by whoever has an SVI
 
-    return watched.watch(svi, name)
+    return watched.watch(svi, name, lens=lens)

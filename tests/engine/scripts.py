@@ -40,6 +40,12 @@ def attached(id: str) -> Iterator[Speaker]:
         yield terminal
 
 
+def fresh() -> None:
+    """Another script, as it would begin."""
+    pyro.clear_param_store()
+    pyro.set_rng_seed(0)
+
+
 def rest(terminal: Speaker) -> None:
     """Listen to the end."""
     with suppress(ClosedError, ConnectionError):

@@ -12,13 +12,27 @@ import pyro
 import pytest
 import torch
 from pyro.infer import SVI
+from torch.testing import assert_close
 
 import tui_elbo
 from tests.engine.client import history
 from tests.engine.scripts import attached, rest
 from tests.engine.shapes import SHAPES
 from tests.runtime import runtime_folder
-from tui_elbo.protocol import Fault, Level, Pause, Run, Step
+from tui_elbo.protocol import (
+    Draw,
+    Drawn,
+    Fault,
+    Level,
+    Looked,
+    Pause,
+    Pull,
+    Pulled,
+    Run,
+    Step,
+    Weigh,
+    Weighed,
+)
 
 pytestmark = [
     # What Pyro and torch have to say of the examples does not matter here.
@@ -34,28 +48,42 @@ def runtime() -> Iterator[Path]:
         yield folder
 
 
-def trained(shape: str, *, watched: bool, looked_at: bool) -> tuple[list[Any], dict[str, Any], Any]:
-    """The losses, the parameters and the random state that a training comes to."""
+SEEN = {"bayesian_regression", "gmm", "lda", "sparse_gamma_def", "scheduled", "jit"}
+"""Those that are trained on the same data at each step."""
+
+Trained = tuple[list[Any], dict[str, Any], dict[str, Any], Any]
+
+
+def trained(shape: str, *, watched: bool, looked_at: bool) -> Trained:
+    """The losses, parameters, optimiser's state and random state that a training comes to."""
     pyro.clear_param_store()
     pyro.set_rng_seed(7)
+    optims: list[Any] = []
     with ExitStack() as stack:
 
         def begin(svi: SVI) -> None:
+            optims.append(svi.optim)
             if watched:
                 handle = stack.enter_context(tui_elbo.watch(svi, "shape"))
                 if looked_at and handle.id == "shape":
-                    stack.enter_context(Audience())
+                    stack.enter_context(Audience(sees=shape in SEEN))
 
         losses = SHAPES[shape](begin)
     store = pyro.get_param_store()
     values = {name: leaf.detach().clone() for name, leaf in store.named_parameters()}
-    return losses, values, torch.get_rng_state()
+    optimiser = {name: kept for optim in optims for name, kept in optim.get_state().items()}
+    return losses, values, optimiser, torch.get_rng_state()
 
 
 class Audience:
-    """Somebody who holds the run from its beginning, steps it, and lets it go."""
+    """Somebody who holds the run from its beginning, steps it, and lets it go.
 
-    def __init__(self) -> None:
+    Args:
+        sees: whether the lens can look.
+    """
+
+    def __init__(self, *, sees: bool) -> None:
+        self._sees, self._draws = sees, -1
         self._holds = threading.Event()
         self._thread = threading.Thread(target=self._look)
         self._stepped = 0
@@ -65,6 +93,14 @@ class Audience:
             terminal.ask(Pause())
             self._holds.set()
             self._stepped = terminal.ask(Step(count=3)).step
+            came = [event for event in terminal.seen if isinstance(event, Looked)]
+            self._draws = (came[0] if came else terminal.until(Looked)).draws
+            terminal.send(Weigh(draws=64))
+            terminal.until(Weighed)
+            terminal.send(Pull())
+            terminal.until(Pulled)
+            terminal.send(Draw(count=3))
+            terminal.until(Drawn)
             terminal.ask(Step())
             terminal.send(Run())
             terminal.until(Level, lambda level: level.state == "running")
@@ -77,14 +113,16 @@ class Audience:
     def __exit__(self, *_: object) -> None:
         self._thread.join(30)
         assert self._stepped == 3
+        assert (self._draws > 0) == self._sees
 
 
 @pytest.mark.parametrize("looked_at", [False, True], ids=["alone", "looked-at"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_not_a_bit_of_the_training_changes(shape: str, looked_at: bool) -> None:
-    losses, values, random = trained(shape, watched=False, looked_at=False)
-    same, same_values, same_random = trained(shape, watched=True, looked_at=looked_at)
+    losses, values, state, random = trained(shape, watched=False, looked_at=False)
+    same, same_values, same_state, same_random = trained(shape, watched=True, looked_at=looked_at)
     assert same == losses
+    assert_close(same_state, state, rtol=0.0, atol=0.0)
     assert list(same_values) == list(values)
     assert all(torch.equal(same_values[name], values[name]) for name in values)
     assert torch.equal(same_random, random)

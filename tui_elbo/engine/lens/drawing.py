@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,14 @@ MOST_BYTES = 48 * 2**20
 """Of all draws together: one message has no more room."""
 
 
-def drawn(session: Followed, count: int) -> Drawn:
-    """Draw so many times; fewer where so many would be too large. Training does not notice."""
+def drawn(session: Followed, count: int, give_way: Callable[[], bool] = lambda: False) -> Drawn:
+    """Draw so many times. Training does not notice.
+
+    Args:
+        session: what is drawn from.
+        count: how many times; fewer where so many would be too large.
+        give_way: asked between draws; if it says so, those that there are have to do.
+    """
     if not session.steps_taken:
         return Drawn(0, 0, (), "the guide has no parameters before the first step")
     values: dict[str, list[Any]] = {}
@@ -26,10 +33,13 @@ def drawn(session: Followed, count: int) -> Drawn:
         with untouched(), torch.no_grad():
             size = _draw(session, values)
             count = max(1, min(count, MOST_BYTES // max(1, size)))
-            for _ in range(count - 1):
+            for done in range(1, count):
+                if give_way():
+                    count = done
+                    break
                 _draw(session, values)
         sites = tuple(_site(name, found) for name, found in values.items() if len(found) == count)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return Drawn(session.steps_taken, 0, (), said(error))
     note = "" if sites else "the guide draws nothing that has one shape"
     return Drawn(session.steps_taken, count, sites, note)

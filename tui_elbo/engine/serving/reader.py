@@ -16,6 +16,7 @@ from typing import Any
 from pyro.infer import ELBO, SVI, TraceTailAdaptive_ELBO
 from pyro.poutine import Trace
 
+from tui_elbo.engine.lens.untouched import Births
 from tui_elbo.engine.observer.collector import Collector, Observation
 from tui_elbo.engine.observer.modules import BUDGET, LEAST
 from tui_elbo.engine.observer.params import ParamWatch
@@ -27,6 +28,9 @@ from tui_elbo.engine.run.wanted import Wanted
 
 Take = Callable[..., Any]
 """The SVI's own `step`."""
+
+KEPT_BIRTHS = 2**26
+"""Bytes of parameters up to which the state before the first step is kept."""
 
 
 class NoEstimator:
@@ -51,6 +55,8 @@ class Reader:
         self._optim = svi.optim
         owner = getattr(svi.loss, "__self__", None)
         self._elbo: Any = owner if isinstance(owner, ELBO) else None
+        self.births = Births(hooked=False, most=KEPT_BIRTHS)
+        """The values that parameters began with, as far as the steps read here have moved them."""
         self.wanted = Wanted()
         """What is kept of single parameters."""
         self.collector = Collector(itertools.count())
@@ -68,6 +74,11 @@ class Reader:
         roles = Roles(svi.guide, self.terms.model_params, self.terms.guide_params)
         room = lambda: max(LEAST, BUDGET - self.terms.columns)  # noqa: E731
         self.params = ParamWatch(roles, self.wanted, room)
+
+    @property
+    def elbo(self) -> ELBO | None:
+        """The estimator; None if the loss is a plain function."""
+        return self._elbo
 
     @property
     def estimator(self) -> str:
@@ -131,6 +142,7 @@ class Reader:
     def _update(self, params: Any, *args: Any, **kwargs: Any) -> Any:
         """Read what the optimiser is about to use and to change, and let it."""
         try:
+            self.births.look()
             self.params.before_update()
         except Exception as error:
             self._fail(error)

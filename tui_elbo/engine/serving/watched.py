@@ -55,7 +55,7 @@ class Watched:
         self.close()
 
 
-def watch(svi: Any, name: str | None = None) -> Watched:
+def watch(svi: Any, name: str | None = None, *, lens: bool = True) -> Watched:
     """As `tui_elbo.watch` says."""
     if not isinstance(svi, SVI):
         what = f"`watch` takes a pyro.infer.SVI, and was given a {_named(type(svi))}"
@@ -69,7 +69,7 @@ def watch(svi: Any, name: str | None = None) -> Watched:
             what = "this SVI is watched by the process that this one was forked from"
             raise UsageError(what, todo="make an SVI of its own in the worker, and watch that")
         try:
-            watching = Watching(svi, Path(name) if name else _script())
+            watching = Watching(svi, Path(name) if name else _script(), lens=lens)
         except UsageError as error:
             # A script is not stopped because nobody could look at it.
             warnings.warn(f"elbo-tui cannot watch: {error}", stacklevel=3)

@@ -15,36 +15,36 @@ from typing import Any
 
 from pyro.infer import SVI
 
-from tui_elbo.conditions import parse
-from tui_elbo.engine.observer.due import Always, Budget, Due
 from tui_elbo.engine.observer.inspection import inspected
 from tui_elbo.engine.observer.suspects import Suspects
 from tui_elbo.engine.run.blame import said
-from tui_elbo.engine.run.stops import Stops
+from tui_elbo.engine.serving.gate import WAKE, Gate
+from tui_elbo.engine.serving.gaze import Gaze
 from tui_elbo.engine.serving.guest import Manners
 from tui_elbo.engine.serving.lobby import Lobby
 from tui_elbo.engine.serving.reader import Reader
+from tui_elbo.engine.serving.script import Script
 from tui_elbo.engine.serving.telling import Teller
 from tui_elbo.errors import ElboError, UsageError
 from tui_elbo.protocol import (
     AnyCommand,
     Break,
+    Draw,
     Fault,
     Inspect,
     Level,
     Loaded,
     Met,
     Pause,
+    Pull,
     Run,
     Step,
     Watch,
+    Weigh,
 )
 
 BURST_SECONDS, ALONE_SECONDS, BURST_STEPS = 0.05, 1.0, 2000
 """What has been seen is told after so many seconds, with and without a terminal, or steps."""
-
-WAKE = 1.0
-"""Seconds after which a held script looks around, should a signal have come as it went to sleep."""
 
 LAST_WORD = 0.5
 """Seconds for which the end of a script waits at most."""
@@ -67,20 +67,16 @@ class Watching:
     Args:
         svi: what the script's loop drives.
         script: the script's file.
+        lens: whether it may be looked at through the lens.
 
     Raises:
         UsageError: if no terminal can find the run.
     """
 
-    def __init__(self, svi: SVI, script: Path) -> None:
-        self._state = threading.Condition()
+    def __init__(self, svi: SVI, script: Path, *, lens: bool = True) -> None:
         self._take: Callable[..., Any] = svi.step
-        self._running, self._seq = True, 0
-        self._target: int | None = None
-        self._stops = Stops()
-        self._watched: frozenset[str] = frozenset()
-        self._due: Due = Budget()
-        self._inside = threading.Lock()
+        self._seq, self._closed = 0, False
+        self._inside, self._apart = threading.Lock(), threading.Lock()
         self._flushed = time.perf_counter()
         self._pending = 0
         self._suspects = Suspects()
@@ -88,6 +84,10 @@ class Watching:
         self.lobby = Lobby(self._obey, Manners(stays=True, refuses_end=REFUSES_END), self._let_go)
         self._teller = Teller(self.lobby.send)
         self._reader = Reader(svi, lambda text: self._teller.remark(text, "elbo-tui"))
+        self._gate = Gate(self._reader.wanted)
+        gazed = Script(svi, self._reader, lens=lens)
+        attached = lambda: self.lobby.attached and not self._closed  # noqa: E731
+        self._gaze = Gaze(gazed, self._reader, self.lobby.send, attached)
         why = self.lobby.open(script.stem)
         if why:
             raise UsageError(why)
@@ -103,64 +103,90 @@ class Watching:
 
     def step(self, *args: Any, **kwargs: Any) -> Any:
         """In place of the SVI's own `step`."""
-        if not self.lobby.is_ours or not self._inside.acquire(blocking=False):
-            # A worker that was forked, or a second thread: its steps are not this run's.
-            return self._take(*args, **kwargs)
+        if not self.lobby.is_ours:
+            return self._take(*args, **kwargs)  # in a worker that was forked: not this run's
+        if not self._inside.acquire(blocking=False):
+            with self._apart:  # by a second thread: not this run's, and never within a look
+                return self._take(*args, **kwargs)
         try:
+            self._gaze.called(args, kwargs)
             self._hold()
             step = self._reader.taken + 1
-            due = self._due.at(step)
+            due = self._gate.due.at(step)
             result, seen = self._reader.step(self._take, args, kwargs, due=due)
             if seen is not None:
-                self._due.took(seen.watching if due else 0.0, seen.seconds)
+                self._gate.due.took(seen.watching if due else 0.0, seen.seconds)
                 self._reader.collector.add(seen)
                 self._pending += 1
-            try:
-                self._took(step)
-            except Exception as error:  # whatever it is, the training goes on
-                self._give_up(error)
+            self._guarded(self._took, step)
             return result
         finally:
+            if self._closed:
+                self._gaze.close()
             self._inside.release()
 
     def close(self) -> None:
         """The loop is over, or shall be watched no more."""
         if self.lobby.is_ours:
-            # A thread that is held, or steps for long, is not waited for.
+            self._closed = True
+            self._let_go()
+            # A thread that steps for long is not waited for.
             if self._inside.acquire(timeout=LAST_WORD):
                 self._flush()
+                self._gaze.close()
                 self._inside.release()
             self.lobby.close(patience=LAST_WORD)
 
     def _hold(self) -> None:
-        """Stand still for as long as a person wants it."""
-        if self._running:
+        """Look, if that is due, and stand still for as long as a person wants it."""
+        self._look()
+        if self._gate.running:
             return
-        self._flush()
-        with self._state:
-            while not self._running:
-                self._state.wait(WAKE)
+        self._guarded(self._flush)
+        self._gaze.stands()
+        while not self._gate.running:
+            self._look()
+            self._gate.wait(lambda: self._gaze.owed)
         self._flushed = time.perf_counter()
 
+    def _look(self) -> None:
+        """Look through the lens, if that is due: what has been seen before is told before."""
+        if self._gaze.owed and self._apart.acquire(timeout=0.0 if self._gate.running else WAKE):
+            try:
+                self._guarded(self._flush)
+                self._gaze.look()
+            finally:
+                self._apart.release()
+            self._flushed = time.perf_counter()
+
+    def _guarded(self, act: Callable[..., None], *args: Any) -> None:
+        """Whatever goes wrong, the training goes on."""
+        try:
+            act(*args)
+        except Exception as error:
+            self._give_up(error)
+
     def _took(self, step: int) -> None:
-        with self._state:
-            if self._target is not None and step >= self._target:
-                self._running = False
+        with self._gate.state:
+            self._gate.took(step)
             if self._pending and self._is_met():
-                self._running = False
+                self._gate.shut()
         patience = BURST_SECONDS if self.lobby.attached else ALONE_SECONDS
         since = time.perf_counter() - self._flushed
-        if since > patience or self._pending >= BURST_STEPS or not self._running:
+        due = since > patience or self._pending >= BURST_STEPS or not self._gate.running
+        if due:
             self._rate = self._pending / since
             self._flush()
+        if due or self._gate.by_hand:
+            self._gaze.stepped(since, by_hand=self._gate.by_hand)
 
     def _is_met(self) -> bool:
         """Whether the newest step is one that the person wants to stop on; tells why."""
-        meets = self._stops.meets
+        meets = self._gate.stops.meets
         if meets is None or not self._reader.collector.newest_meets(meets):
             return False
         self._flush()
-        self.lobby.send(Met(self._reader.taken, self._stops.found))
+        self.lobby.send(Met(self._reader.taken, self._gate.stops.found))
         return True
 
     def _give_up(self, error: Exception) -> None:
@@ -174,6 +200,7 @@ class Watching:
         batches = self._reader.collector.flush()
         self._pending, self._flushed = 0, time.perf_counter()
         self._teller.rows(batches)
+        self._gaze.learn(batches)
         sound = not self._suspects.first
         for batch in batches:
             self._suspects.look(batch)
@@ -191,57 +218,41 @@ class Watching:
 
     def _obey(self, command: AnyCommand) -> None:
         self._seq = command.seq
-        with self._state:
+        self._gaze.heed()
+        with self._gate.state:
             try:
                 self._act(command)
             except ElboError as error:
                 self._refuse(error)
-            self._state.notify_all()
+            self._gate.state.notify_all()
         self._level()
 
     def _act(self, command: AnyCommand) -> None:
         taken = self._reader.taken
         match command:
             case Pause():
-                self._running = False
+                self._gate.shut()
             case Run():
-                self._run(command)
+                self._gate.run(taken, command, self._teller.layout)
             case Step():
-                by_hand = self._running and self._target is not None
-                begin = self._target if by_hand and self._target is not None else taken
-                self._stops.condition, self._due = None, Always()
-                self._target, self._running = begin + max(command.count, 1), True
+                self._gate.step(taken, command.count)
+                self._gaze.by_hand()
             case Break():
-                self._stops.put(command.points)
-                self._record_whole()
+                self._gate.put(command.points)
             case Watch():
-                self._watched = frozenset(command.names)
-                self._record_whole()
+                self._gate.watch(command.names)
             case Inspect():
                 self._reader.wanted.inspected = command.name
+            case Weigh() | Pull() | Draw():
+                self._gaze.ask(command)
             case _:
                 raise UsageError(ITS_OWN)
 
-    def _run(self, command: Run) -> None:
-        condition = None if command.condition is None else parse(command.condition)
-        if condition is not None and self._teller.layout is not None:
-            condition.check(self._teller.layout)
-        self._stops.condition, self._target, self._due = condition, command.until, Budget()
-        self._record_whole()
-        self._running = command.until is None or command.until > self._reader.taken
-
-    def _record_whole(self) -> None:
-        """Record whole what the person watches, and what is read to know where to stop."""
-        self._reader.wanted.watched = self._watched | self._stops.params
-        if self._stops.reads_params:
-            self._due = Always()
-
     def _let_go(self) -> None:
         """The person has gone: nobody would let the script go on."""
-        with self._state:
-            self._running, self._target, self._due = True, None, Budget()
-            self._stops = Stops()
-            self._state.notify_all()
+        with self._gate.state:
+            self._gate.let_go()
+            self._gate.state.notify_all()
         self._level()
 
     def _refuse(self, error: ElboError) -> None:
@@ -251,7 +262,7 @@ class Watching:
         self.lobby.send(Fault(what, "", todo, "", self._reader.taken, kind))
 
     def _level(self) -> None:
-        state = "running" if self._running else "paused"
-        target = self._target if self._running else None
-        rate = self._rate if self._running else 0.0
+        running = self._gate.running
+        state, target = ("running", self._gate.target) if running else ("paused", None)
+        rate = self._rate if running else 0.0
         self.lobby.send(Level(state, self._teller.step, target, rate, self._seq))
