@@ -132,7 +132,7 @@ class Watching:
             self._let_go()
             # A thread that steps for long is not waited for.
             if self._inside.acquire(timeout=LAST_WORD):
-                self._flush()
+                self._guarded(self._flush)
                 self._gaze.close()
                 self._inside.release()
             self.lobby.close(patience=LAST_WORD)
