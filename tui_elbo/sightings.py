@@ -106,6 +106,11 @@ class Sightings:
         places = range(index - 1, -1, -1)
         return next((self._seen[i] for i in places if not self._seen[i].blind), None)
 
+    @property
+    def first(self) -> Sighting | None:
+        """The first one that is not blind; of a run that was joined late, not that of step 0."""
+        return next((seen for seen in self._seen if not seen.blind), None)
+
     def newest(self, state: int) -> Sighting | None:
         """The last one of a state not after this one, blind or not; None if there is none."""
         index = bisect_right(self._seen, state, key=lambda seen: seen.state)

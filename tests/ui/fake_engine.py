@@ -21,6 +21,7 @@ from fake_numbers import inspected, layout, numbers, reading
 from tui_elbo import protocol
 from tui_elbo.accounts import Path
 from tui_elbo.bound import Bound
+from tui_elbo.readings import nothing
 from tui_elbo.records import Batch
 from tui_elbo.sightings import Sighting
 
@@ -445,8 +446,27 @@ class Script(Engine):
         self.say(protocol.Named("fake"))
 
 
+class Minibatches(Script):
+    """A script of which the lens sees nothing."""
+
+    def look(self, state: int) -> None:
+        if not state:
+            point = self.path.extend(0, nothing(), (), note="they are [red]minibatches")
+            self.say(protocol.looked(Sighting(point)))
+
+
+class Late(Script):
+    """A script that is looked at from its third step on."""
+
+    def look(self, state: int) -> None:
+        if state >= 3:
+            super().look(state)
+
+
 BEHAVIOURS = {
     "script": Script,
+    "minibatches": Minibatches,
+    "late": Late,
     "rated": Rated,
     "strays": Strays,
     "edited": Edited,

@@ -77,7 +77,7 @@ async def test_a_scripts_own_loop_is_held_and_left_and_nothing_else():
     async with driven("script") as d:
         await d.ready()
         await d.press("4", "n")
-        await d.shows("step 4 ", "is seen without a lens")
+        await d.shows("step 4 ", "since step 0", "because φ moved q")
         for key in ("N", "f", "t", "r", "R"):
             await d.press("escape", key)
             assert "a script's own loop: space holds it" in d.text()

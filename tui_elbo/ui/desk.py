@@ -20,7 +20,7 @@ from tui_elbo.ui.panes.sites import SitesPane
 from tui_elbo.ui.panes.texts import NotesPane, OutputPane
 from tui_elbo.ui.run.figures import changes, curves, why
 from tui_elbo.ui.run.gap import gap
-from tui_elbo.ui.run.spans import Spanning
+from tui_elbo.ui.run.spans import Spanning, unseen
 from tui_elbo.ui.run.state import Run
 from tui_elbo.ui.totals import TotalsPane
 from tui_elbo.ui.widgets.said import Why
@@ -156,7 +156,7 @@ class Desk(Widget):
     def _draw_lens(self, run: Run, step: int) -> None:
         look = step if step < run.step else None
         span = self.spanning.span(run, look)
-        self.accounts.show(span, gap(run, span))
+        self.accounts.show(span, gap(run, span), blind=bool(unseen(run, step)))
         seen = run.sightings.newest(step)
         if "posterior" in self.places:
             wanted = run.loaded.reference.get("posterior") if run.loaded is not None else None

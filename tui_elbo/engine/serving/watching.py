@@ -53,6 +53,8 @@ NOTES = """\
 This is a script's own loop, which calls `svi.step` itself.
 
 - `space`, `n`, `u`: hold it, step it, let it run until something happens.
+- What moved log p is seen where each step is called with the same data: the lens looks between two
+  steps, and only while a terminal is there.
 - It cannot go back, and its settings are its own.
 - `d` and `q` leave it going; so does a lost line. A script that was held goes on then.
 """

@@ -7,7 +7,7 @@ from textual.timer import Timer
 from tui_elbo.sentences import sentence
 from tui_elbo.ui.acting.actions import Actions
 from tui_elbo.ui.panes.sentence import SentenceLine
-from tui_elbo.ui.run.spans import Span
+from tui_elbo.ui.run.spans import Span, unseen
 from tui_elbo.ui.views.who import WhoView
 
 SETTLED = 2.0
@@ -32,7 +32,10 @@ class LensActions(Actions):
 
     def action_span(self) -> None:
         """Show the accounts of the next span."""
-        self._answer(SPANS[self.desk.spanning.next(self.looking.at)])
+        kind = self.desk.spanning.next(self.looking.at)
+        span = self._span()
+        late = kind == "start" and span is not None and span.start.state
+        self._answer(f"what moved it {span.words}" if span and late else SPANS[kind])
         self.redraw()
 
     def action_mark(self) -> None:
@@ -88,12 +91,18 @@ class LensActions(Actions):
             return ""
         if self.session.options.draws == 0:
             return "There is no lens (--draws 0), so nothing is said of what moved log p."
-        if self.session.watched:
-            return "A script's own loop is seen without a lens: what moved log p is not known."
         span = self._span()
-        if span is None:
-            return "After the first step it is said here what moved log p, log q and the ELBO."
-        return sentence(span.scene).text
+        if span is not None:
+            return sentence(span.scene).text
+        why = unseen(run, self.looking.step(run.step))
+        if why:
+            return f"{why[:1].upper()}{why[1:]}."
+        if self.session.watched:
+            return (
+                "Once two steps have seen the same data it is said here what moved log p, log q "
+                "and the ELBO."
+            )
+        return "After the first step it is said here what moved log p, log q and the ELBO."
 
     def _span(self) -> Span | None:
         """The span that the accounts show."""
@@ -107,7 +116,7 @@ class LensActions(Actions):
         if self._settling is not None:
             self._settling.stop()
             self._settling = None
-        asked = self._weighed == run.step or self.session.watched
+        asked = self._weighed == run.step
         if live or asked or not run.step or run.dead or self.session.options.draws == 0:
             return
         if run.loaded is not None and "log_evidence" not in run.loaded.reference:

@@ -52,7 +52,7 @@ class Showing(Leaving):
         if not said.startswith(SAVED):
             return
         self.exported = run.step
-        if files.has_arviz() and not (run.dead or self.session.watched):
+        if files.has_arviz() and not run.dead:
             self.session.draw(self._keep_draws)
 
     def _keep_draws(self, drawn: Drawn) -> None:

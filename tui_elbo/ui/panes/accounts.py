@@ -33,6 +33,9 @@ NAME, LEAST_NAME, NUMBER, ABSENT, ERROR = 11, 7, 8, 4, 6
 PRECISE = 5e-4
 """A standard error below this is not shown: the numbers have three decimals."""
 
+NOT_YET, SEES_NOTHING = "the lens has not looked yet", "the lens sees nothing: why is said below"
+"""What is said where there are no accounts."""
+
 STYLES = {"phi": ROLE["guide"], "theta": ROLE["model"], "both": ROLE["both"]}
 
 
@@ -45,25 +48,27 @@ class AccountsPane(Table):
         """The person wants to know who in particular."""
 
     def __init__(self, *, id: str = "accounts", ascii: bool = False) -> None:
-        super().__init__("what moved it", "the lens has not looked yet", id=id, ascii=ascii)
+        super().__init__("what moved it", NOT_YET, id=id, ascii=ascii)
         self._span: Span | None = None
         self._players: tuple[Player, ...] = ()
         self._gap: tuple[str, ...] = ()
         self._notes: list[str] = []
         self._plan = (NAME, 0, NUMBER, NUMBER)
 
-    def show(self, span: Span | None, gap: Sequence[str] = ()) -> None:
+    def show(self, span: Span | None, gap: Sequence[str] = (), *, blind: bool = False) -> None:
         """Show the accounts of a span.
 
         Args:
             span: None if there is none yet.
             gap: how far the ELBO is from the evidence, in words, and what else is to be known.
+            blind: without a span, whether that is because the lens cannot look.
         """
         players = () if span is None else span.end.point.players
         if players != self._players or tuple(gap) != self._gap:
             self._players, self._gap = players, tuple(gap)
             self.replan()
         self._span = span
+        self._empty = SEES_NOTHING if blind else NOT_YET
         self.detail = "" if span is None else span.words
         self.paint()
 

@@ -114,11 +114,13 @@ def _between_records(run: Run, begin: int | None, shown: int, kind: Kind) -> Spa
         return None
     since = end.point.since if begin is None else first - 1
     start = run.sightings.at(since)
+    if start is None and begin is not None:
+        start = run.sightings.first
     if start is None or start.state >= end.state:
         return None
     records = start.state + 1, end.state + 1
     words: dict[Kind, str] = {
-        "start": "since step 0",
+        "start": f"since step {start.state}",
         "mark": f"since {records[0]} (mark)",
         "look": f"since {records[0]} (look)",
         "record": "the last record",
@@ -136,6 +138,12 @@ def _update(run: Run, shown: int) -> Span | None:
     one = end.state == start.state + 1
     last = f"step {end.state}" if one else f"{start.state + 1}-{end.state}"
     return Span(start, end, "the newest update", last, {}, {})
+
+
+def unseen(run: Run, step: int) -> str:
+    """Why the lens sees nothing at a step, in words; empty if it does, or has not looked yet."""
+    newest = run.sightings.newest(step)
+    return newest.point.note if newest is not None and newest.blind else ""
 
 
 def _observed(history: History, step: int) -> Observed:

@@ -16,7 +16,7 @@ from tui_elbo.readings import PLAYERS
 from tui_elbo.records import Role
 from tui_elbo.sentences import sentence
 from tui_elbo.ui.glyphs import ASCII, UNICODE, Glyphs
-from tui_elbo.ui.run.spans import Span
+from tui_elbo.ui.run.spans import Span, unseen
 from tui_elbo.ui.run.state import Run
 from tui_elbo.ui.text import nats, number, safe, tail
 from tui_elbo.ui.theme import BAD, DIM, KEY, ROLE
@@ -119,7 +119,8 @@ class WhoView(Live):
 def who_lines(run: Run, span: Span | None, part: str, width: int, glyphs: Glyphs) -> Iterator[Line]:
     """Parameters and sites whose names have `part` in them, the largest changes first."""
     if span is None:
-        yield [("The lens has not looked yet: n takes a step.", DIM)]
+        why = unseen(run, run.step) or "The lens has not looked yet: n takes a step"
+        yield [(f"{safe(why)}.", DIM)]
         return
     yield [(f"{span.words}, {span.last}", KEY)]
     yield [(glyphs.plain(safe(sentence(span.scene).text)), "")]

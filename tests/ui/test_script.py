@@ -1,0 +1,39 @@
+"""A script's own loop on the screen: its accounts, where there are any, and why there are none."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from tests.ui.driving import Driven, driven
+
+
+@asynccontextmanager
+async def scripted(behaviour: str) -> AsyncIterator[Driven]:
+    """A terminal of a script, which nobody ends but itself."""
+    async with driven(behaviour) as d:
+        await d.ready()
+        process = d.explorer.session.link.engine.process
+        yield d
+    assert process.wait(30) == 0
+
+
+async def test_before_the_lens_has_looked_it_is_said_when_it_will():
+    async with scripted("late") as d:
+        await d.shows("Once two steps have seen the same data it is said here what moved log p")
+
+
+async def test_of_minibatches_it_is_said_why_nothing_is_seen():
+    async with scripted("minibatches") as d:
+        await d.press("2", "n")
+        await d.shows("They are [red]minibatches.", "the lens sees nothing")
+        await d.press("p")
+        await d.shows("who in particular", "they are [red]minibatches.")
+
+
+async def test_joined_late_the_accounts_are_since_the_first_look():
+    async with scripted("late") as d:
+        await d.press("9", "n")
+        await d.shows("step 9 ", "what moved it ── since step 3", "log p rose")
+        await d.press("a", "a", "a")
+        await d.shows("what moved it since step 3")
