@@ -19,13 +19,13 @@ import msgspec
 import numpy as np
 
 from tui_elbo.errors import UsageError
+from tui_elbo.magic import APPLICATION, is_run_file
 from tui_elbo.protocol import Tuning
 from tui_elbo.records import Batch, Layout
 from tui_elbo.scenario import Source
 
-MAGIC, APPLICATION, FORMAT = b"SQLite format 3\0", 0x454C424F, 1
-"""What the file begins with; its application id, which spells ELBO; and the version of what is in
-it, which grows whenever that changes."""
+FORMAT = 1
+"""The version of what is in the file, which grows whenever that changes."""
 
 CHUNK = 4096
 """Steps in one row of numbers."""
@@ -84,16 +84,6 @@ class Saved(msgspec.Struct, frozen=True, eq=False):
     state: bytes = b""
     """A state of the run, as JSON that refers to `tensors`; empty if there is none."""
     tensors: tuple[Packed, ...] = ()
-
-
-def is_run_file(target: str) -> bool:
-    """Whether this names a file of this kind, whatever its name and version."""
-    try:
-        with Path(target).expanduser().open("rb") as file:
-            head = file.read(72)
-    except (OSError, ValueError, RuntimeError):
-        return False
-    return head.startswith(MAGIC) and int.from_bytes(head[68:72], "big") == APPLICATION
 
 
 def write(path: Path, saved: Saved) -> None:

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from tui_elbo.engine.past.chance import random_state, set_random_state
 
 DRAWS = {
-    "one normal": lambda: np.random.normal(),
+    "one normal": np.random.normal,
     "two normals": lambda: np.random.normal(size=2),
-    "uniform": lambda: np.random.rand(),
+    "uniform": np.random.rand,
     "many": lambda: np.random.rand(700),
     "seed": lambda: np.random.seed(5),
     "nothing": lambda: None,

@@ -21,6 +21,7 @@ from tests.engine.wander import untimed as without_time
 from tui_elbo import runfile
 from tui_elbo.engine.run.session import Session
 from tui_elbo.errors import StepError, UsageError
+from tui_elbo.magic import is_run_file
 from tui_elbo.protocol import Tuning
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -176,7 +177,7 @@ def test_foreign_and_newer_files_are_refused_with_the_reason(file: Path, tmp_pat
     other = tmp_path / "other"
     with sqlite3.connect(other) as base:
         base.execute("CREATE TABLE t (x)")
-    assert not runfile.is_run_file(str(other))
+    assert not is_run_file(str(other))
     with pytest.raises(UsageError, match="no saved run"):
         runfile.read(other)
     with pytest.raises(UsageError, match="something else than a saved run"):

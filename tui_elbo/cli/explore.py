@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tui_elbo import __version__
 from tui_elbo.cli.options import add_engine_options, add_linger, parser, whole
 from tui_elbo.errors import UsageError
+from tui_elbo.magic import is_run_file
 from tui_elbo.scenario import find
 
 if TYPE_CHECKING:
@@ -75,9 +76,9 @@ def _look_at(name: str) -> None:
     Raises:
         UsageError: if not.
     """
-    from tui_elbo.runfile import is_run_file, read  # noqa: PLC0415 - only what is needed
-
     if is_run_file(name):
+        from tui_elbo.runfile import read  # noqa: PLC0415 - it imports NumPy
+
         read(Path(name))
     else:
         find(name)

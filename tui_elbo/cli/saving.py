@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from tui_elbo.cli.script import Press
 from tui_elbo.errors import UsageError
 from tui_elbo.history import History
+from tui_elbo.magic import is_run_file
 from tui_elbo.records import Batch
-from tui_elbo.runfile import is_run_file, read
+from tui_elbo.runfile import read
 from tui_elbo.scenario import find
 
 if TYPE_CHECKING:

@@ -51,7 +51,7 @@ class _NumPy:
 
     def state(self) -> Any:
         """As `numpy.random.get_state`."""
-        generator = np.random.get_bit_generator()
+        generator = np.random.get_bit_generator()  # type: ignore[attr-defined]
         known = isinstance(generator, MT19937)
         if known and self._memory:
             address = generator.ctypes.state_address

@@ -17,8 +17,9 @@ from tui_elbo.engine.past.timeline import Timeline
 from tui_elbo.engine.run.track import Track
 from tui_elbo.engine.run.tuning import apply
 from tui_elbo.errors import StepError, UsageError
+from tui_elbo.magic import is_run_file
 from tui_elbo.records import Batch, Column
-from tui_elbo.runfile import Packed, Saved, Settings, is_run_file, read
+from tui_elbo.runfile import Packed, Saved, Settings, read
 from tui_elbo.scenario import find
 
 LOSS = Column("step", "", "loss")

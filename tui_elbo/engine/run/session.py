@@ -24,9 +24,10 @@ from tui_elbo.engine.run.stepper import Stepper
 from tui_elbo.engine.run.track import Tell, Track
 from tui_elbo.engine.run.wanted import Wanted
 from tui_elbo.errors import ElboError, StepError
+from tui_elbo.magic import is_run_file
 from tui_elbo.protocol import Caution, Inspected, Tuning
 from tui_elbo.records import Batch, StepRecord
-from tui_elbo.runfile import is_run_file, read
+from tui_elbo.runfile import read
 from tui_elbo.scenario import find
 
 
