@@ -20,6 +20,7 @@ from tests.engine.scripts import Script, attached, rest, simple
 from tests.runtime import runtime_folder
 from tui_elbo import live
 from tui_elbo.engine.serving import watching
+from tui_elbo.engine.serving.guest import Guest
 from tui_elbo.errors import UsageError
 from tui_elbo.protocol import (
     Break,
@@ -173,6 +174,32 @@ def test_from_two_threads() -> None:
         handles[0].close()
         rest(terminal)
         assert history(terminal.seen).last == 1
+
+
+def test_a_terminal_that_leaves_as_the_watch_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lobby's thread has read that it left, and meanwhile there is no lobby any more."""
+    left, closed = threading.Event(), threading.Event()
+    read = Guest.read
+
+    def slowly(guest: Guest) -> Any:
+        found = read(guest)
+        if found is None:
+            left.set()
+            assert closed.wait(30)
+        return found
+
+    monkeypatch.setattr(Guest, "read", slowly)
+    errors: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", errors.append)
+    handle = tui_elbo.watch(simple(), "mine")
+    (thread,) = [one for one in threading.enumerate() if one.name == "elbo-tui"]
+    with attached("mine") as terminal:
+        terminal.hang_up()
+        assert left.wait(30)
+        handle.close()
+        closed.set()
+        thread.join(30)
+    assert errors == []
 
 
 def test_in_a_forked_worker() -> None:

@@ -65,7 +65,7 @@ class Lobby:
         self._process = os.getpid()
         self._terminal: Guest | None = None
         self._behind = False
-        self._visitors: list[Guest] = []
+        self._visitors: set[Guest] = set()
         self._door: Door | None = None
         self._newest = 0
         self._linger = Linger(manners.linger)
@@ -139,7 +139,7 @@ class Lobby:
                 line.flush()
             self.loop.stop()
             self._let_go()
-            self._terminal, self._visitors = None, []
+            self._terminal, self._visitors = None, set()
 
     def end(self, code: int = 0) -> None:
         """End the process at once; no socket is left behind."""
@@ -187,10 +187,9 @@ class Lobby:
 
     def _accept(self) -> None:
         stream = self._door.accept() if self._door else None
-        if stream is not None and len(self._visitors) < VISITORS:
-            self._visitors.append(self._welcome(stream))
-        elif stream is not None:
-            stream.close()
+        if stream is not None:
+            few = len(self._visitors) < VISITORS
+            self._visitors.add(self._welcome(stream)) if few else stream.close()
 
     def _read(self, guest: Guest) -> None:
         if guest not in self._guests():
@@ -235,6 +234,8 @@ class Lobby:
 
     def _attach(self, guest: Guest) -> None:
         with self._lock:
+            if guest not in self._visitors:
+                return  # the lobby has been closed meanwhile
             self._visitors.remove(guest)
             before, self._terminal = self._terminal, guest
             if before is not None:
@@ -254,7 +255,7 @@ class Lobby:
             guest.line.close()
             was_terminal = guest is self._terminal
             if not was_terminal:
-                self._visitors.remove(guest)
+                self._visitors.discard(guest)
             elif self._stays:
                 self._terminal = None
                 self._linger.alone()
@@ -280,7 +281,7 @@ class Lobby:
             self.loop.nudge()
 
     def _guests(self) -> list[Guest]:
-        return self._visitors + ([self._terminal] if self._terminal else [])
+        return [*self._visitors, *([self._terminal] if self._terminal else [])]
 
     def _let_go(self) -> None:
         """Close every socket, and say nothing more."""
