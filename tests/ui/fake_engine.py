@@ -144,7 +144,9 @@ class Engine:
     def more(self, command) -> None:
         match command:
             case protocol.Break():
-                self.points = [point.text for point in command.points if not point.held]
+                self.points = [
+                    point.text for point in command.points if point.on and not point.held
+                ]
             case protocol.StepInto():
                 self.rows(1)
                 self.target = self.step
@@ -436,6 +438,23 @@ class Edited(Engine):
         super().obey(command)
 
 
+class Left(Engine):
+    """A run that another terminal had before; it repeats what that one has asked for."""
+
+    def restart(self) -> None:
+        super().restart()
+        self.wish()
+
+    def wish(self) -> None:
+        points = (protocol.Breakpoint("elbo > 1e6"), protocol.Breakpoint("step == 9", on=False))
+        self.say(protocol.Wished(points, ("phi",)))
+
+    def more(self, command) -> None:
+        super().more(command)
+        if isinstance(command, protocol.Break):
+            self.wish()
+
+
 class Script(Engine):
     """Not an engine but a script's own loop."""
 
@@ -465,6 +484,7 @@ class Late(Script):
 
 BEHAVIOURS = {
     "script": Script,
+    "left": Left,
     "minibatches": Minibatches,
     "late": Late,
     "rated": Rated,

@@ -65,3 +65,20 @@ async def test_backwards_to_the_last_step_where_one_held() -> None:
         await d.press("left_square_bracket")
         await d.shows("no breakpoint holds before step 4")
         assert d.run.step == 4
+
+
+async def test_those_of_a_terminal_before_are_listed_and_changed() -> None:
+    async with driven("left") as d:
+        await d.ready()
+        assert "a breakpoint is on, set before: B lists them" in d.text()
+        await d.press("n")
+        await d.shows("step 1 ")
+        assert d.explorer.desk.params.watched == ("phi",)
+        await d.press("B")
+        await d.shows("[x] elbo > 1e6", "[ ] step == 9")
+        await d.press("space", "down", "space")
+        await d.shows("[ ] elbo > 1e6", "[x] step == 9")
+        # What is repeated was asked for before.
+        link = d.explorer.session.link
+        await d.until(lambda: link.answered == link.seq)
+        assert [point.on for point in d.explorer.session.points.all] == [False, True]

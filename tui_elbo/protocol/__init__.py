@@ -71,6 +71,7 @@ from tui_elbo.protocol.visits import (
     SiteDraws,
     Surveyed,
     TakenOver,
+    Wished,
 )
 
 __all__ = [
@@ -133,6 +134,7 @@ __all__ = [
     "Watch",
     "Weigh",
     "Weighed",
+    "Wished",
     "batch",
     "encodable",
     "frame",

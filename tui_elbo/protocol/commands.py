@@ -121,6 +121,8 @@ class Breakpoint(msgspec.Struct, frozen=True):
     text: str
     held: bool = False
     """Whether it holds at the step at which the run stands: it then stops where it does anew."""
+    on: bool = True
+    """Whether runs stop there; else it is only kept for whoever comes later."""
 
 
 class Break(Command, frozen=True, kw_only=True):

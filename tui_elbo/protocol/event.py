@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-VERSION = 4
+VERSION = 5
 """Grows whenever a message changes its shape or its meaning."""
 
 

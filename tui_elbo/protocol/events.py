@@ -9,7 +9,7 @@ import msgspec
 from tui_elbo.bound import Bound
 from tui_elbo.protocol.event import Event
 from tui_elbo.protocol.stages import SteppedInto
-from tui_elbo.protocol.visits import Drawn, Named, Printed, Surveyed, TakenOver
+from tui_elbo.protocol.visits import Drawn, Named, Printed, Surveyed, TakenOver, Wished
 from tui_elbo.records import Layout
 
 
@@ -276,4 +276,5 @@ AnyEvent: TypeAlias = (
     | Swapped
     | SteppedInto
     | Stored
+    | Wished
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from tui_elbo.protocol.commands import Breakpoint
 from tui_elbo.protocol.event import Event
 
 
@@ -24,6 +25,15 @@ class Printed(Event, frozen=True):
 
 class TakenOver(Event, frozen=True):
     """The last word of a connection: the run has another terminal now."""
+
+
+class Wished(Event, frozen=True):
+    """What the run's terminals have asked for and a later one has to know."""
+
+    points: tuple[Breakpoint, ...]
+    """The breakpoints, off and on."""
+    watched: tuple[str, ...]
+    """The parameters that are recorded whole."""
 
 
 class Surveyed(Event, frozen=True):

@@ -161,6 +161,7 @@ class Explorer(LensActions, TimeActions, Showing):
         running = run.level is not None and run.level.state == "running"
         self.looking.taken_back(run.step)
         self.desk.spanning.taken_back(run.step)
+        self.desk.params.show_watched(self.session.control.watched)
         tables = not (running and now < self._pace.tables and self._tabled)
         self.desk.draw(run, self.looking.step(run.step), tables=tables, live=running)
         if tables:

@@ -31,7 +31,10 @@ class Stops:
         """That of the present run."""
         self.found = ""
         """Why the step that was asked about last is one to stop on; empty if it is none."""
+        self.points: tuple[Breakpoint, ...] = ()
+        """The breakpoints as they were given, those that are off as well."""
         self._points: list[_Point] = []
+        self._rested = False
         self._step: int | None = None
 
     def put(self, breakpoints: Sequence[Breakpoint]) -> None:
@@ -40,8 +43,13 @@ class Stops:
         Raises:
             UsageError: if one of them is none.
         """
-        self._points = [_Point(stop_at(one.text), one.held) for one in breakpoints]
-        self._step = None
+        points = [(one.on, _Point(stop_at(one.text), one.held)) for one in breakpoints]
+        self._points = [point for on, point in points if on]
+        self.points, self._step, self._rested = tuple(breakpoints), None, False
+
+    def rest(self) -> None:
+        """Some steps are not asked about; what has come to hold by then has not come to hold."""
+        self.condition, self._rested = None, True
 
     @property
     def meets(self) -> Meets | None:
@@ -64,12 +72,13 @@ class Stops:
 
     def _meets(self, layout: Layout, step: int, numbers: Callable[[Column], float]) -> bool:
         went_on = self._step in (None, step - 1)
+        rested, self._rested = self._rested, False
         self._step, self.found = step, ""
         if self.condition is not None and self.condition.met(layout, step, numbers):
             self.found = self.condition.describe(layout, step, numbers)
         for point in self._points:
             holds = point.stop.met(layout, step, numbers)
-            if holds and not (point.held and went_on):
+            if holds and not rested and not (point.held and went_on):
                 self.found = self.found or point.stop.describe(layout, step, numbers)
             point.held = holds
         return bool(self.found)

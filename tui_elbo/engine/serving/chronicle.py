@@ -39,6 +39,7 @@ from tui_elbo.protocol import (
     TakenOver,
     Tuned,
     Weighed,
+    Wished,
 )
 from tui_elbo.records import Batch, Floats, Layout
 from tui_elbo.sightings import Sightings
@@ -76,6 +77,7 @@ class Chronicle:
         self._since = time.time()
         self.loaded: Loaded | None = None
         self._named: Named | None = None
+        self._wished: Wished | None = None
         self._phase: Phase | None = None
         self._output: deque[tuple[Event, int]] = deque()
         self._kept_output = 0
@@ -141,6 +143,8 @@ class Chronicle:
                 self._fault, self._phase = event, None
             case Named():
                 self._named = event
+            case Wished():
+                self._wished = event
             case _:
                 self._others[getattr(event, "kind", type(event))] = event
 
@@ -154,7 +158,8 @@ class Chronicle:
         first = [self.loaded, self._named, *self._tunings, *output]
         numbers = [self._view(*stretch) for stretch in self._history.stretches()]
         looked = map(protocol.looked, list(self._sightings))
-        last = [*self._others.values(), self._met, self._fault, self._phase, self.level]
+        others = [self._wished, *self._others.values()]
+        last = [*others, self._met, self._fault, self._phase, self.level]
         return chain(_present(first), _numbers(numbers), looked, _present(last))
 
     def surveyed(self, id: str, *, attached: bool) -> Surveyed:

@@ -15,9 +15,9 @@ from tui_elbo.engine.run.blame import interrupted, said, trimmed
 from tui_elbo.engine.run.resuming import own_of
 from tui_elbo.engine.run.session import Session
 from tui_elbo.engine.run.shared import warm_up
-from tui_elbo.engine.run.stops import Stops
 from tui_elbo.engine.serving.telling import MAX_TEXT, Teller
 from tui_elbo.engine.serving.travel import InterruptedTravelError, Travel, store, travel, tune
+from tui_elbo.engine.serving.wishes import Wishes
 from tui_elbo.errors import ElboError, UsageError
 from tui_elbo.history import History
 from tui_elbo.protocol import (
@@ -81,8 +81,8 @@ class Driver:
         self._rate, self._seq = 0.0, 0
         self._by_hand = False
         """Whether the steps to take were asked for one by one."""
-        self._stops = Stops()
-        self._watched: frozenset[str] = frozenset()
+        self._wishes = Wishes(send)
+        self._stops = self._wishes.stops
         self._onlooker = Onlooker(send, waiting)
 
     @property
@@ -138,7 +138,8 @@ class Driver:
 
     def _obey(self, command: AnyCommand) -> None:
         if isinstance(command, Load):
-            self._load, self._session, self._watched = command, None, frozenset()
+            self._load, self._session = command, None
+            self._wishes.forget_names()
             self._open(command)
         elif isinstance(command, Restart):
             if self._load is not None:
@@ -157,14 +158,11 @@ class Driver:
                 self._travel(session, command)
             case Back():
                 self._back(session, max(command.count, 1))
-            case Watch():
-                self._watched = frozenset(command.names)
+            case Watch() | Break():
+                self._wishes.take(command)
                 self._watch(session)
             case Save():
                 store(session, command, self._send, self._history())
-            case Break():
-                self._stops.put(command.points)
-                self._watch(session)
             case Inspect():
                 session.wanted.inspected = command.name
             case Tune():
@@ -201,7 +199,7 @@ class Driver:
 
     def _watch(self, session: Session) -> None:
         """Record whole what the person watches, and stop where there is something to stop for."""
-        session.wanted.watched = self._watched | self._stops.params
+        session.wanted.watched = self._wishes.params
         session.until = self._stops.meets
         if self._stops.reads_params:
             session.due = Always()

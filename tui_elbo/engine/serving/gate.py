@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from tui_elbo.conditions import parse
 from tui_elbo.engine.observer.due import Always, Budget, Due
 from tui_elbo.engine.run.stops import Stops
 from tui_elbo.engine.run.wanted import Wanted
-from tui_elbo.protocol import Breakpoint, Run
+from tui_elbo.engine.serving.wishes import Wishes
+from tui_elbo.protocol import Break, Event, Run, Watch
 from tui_elbo.records import Layout
 
 WAKE = 1.0
@@ -19,22 +20,38 @@ WAKE = 1.0
 class Gate:
     """Open or shut; `state` is to be held by whoever changes it or waits at it.
 
+    While nobody is there to open it again, it stays open: breakpoints sleep.
+
     Args:
+        send: takes the events.
         wanted: what is kept of single parameters.
     """
 
-    def __init__(self, wanted: Wanted) -> None:
+    def __init__(self, send: Callable[[Event], None], wanted: Wanted) -> None:
         self.state = threading.Condition()
         self.running = True
         self.target: int | None = None
         """The step after which it shuts by itself."""
         self.by_hand = False
         """Whether the steps to take were asked for one by one."""
-        self.stops = Stops()
+        self.awake = False
+        """Whether it may shut by itself."""
+        self._wishes = Wishes(send)
         self.due: Due = Budget()
         """When the sums of large parameters are taken."""
         self._wanted = wanted
-        self._watched: frozenset[str] = frozenset()
+
+    @property
+    def stops(self) -> Stops:
+        """What it is to shut for."""
+        return self._wishes.stops
+
+    def attend(self) -> None:
+        """Somebody is there."""
+        if not self.awake:
+            with self.state:
+                self.awake = True
+                self._record_whole()
 
     def wait(self, called: Callable[[], bool]) -> None:
         """Wait at the shut gate until something may have changed.
@@ -76,23 +93,19 @@ class Gate:
         self._record_whole()
         self.running = command.until is None or command.until > taken
 
-    def put(self, points: Sequence[Breakpoint]) -> None:
-        """Stop at these breakpoints and no others."""
-        self.stops.put(points)
-        self._record_whole()
-
-    def watch(self, names: Sequence[str]) -> None:
-        """Record these parameters whole."""
-        self._watched = frozenset(names)
+    def wish(self, command: Watch | Break) -> None:
+        """Stop at these breakpoints, or record these parameters whole."""
+        self._wishes.take(command)
         self._record_whole()
 
     def let_go(self) -> None:
         """On and on: nobody is there who would open it again."""
         self.running, self.target, self.due, self.by_hand = True, None, Budget(), False
-        self.stops = Stops()
+        self.awake = False
+        self.stops.rest()
 
     def _record_whole(self) -> None:
         """Record whole what the person watches, and what is read to know where to stop."""
-        self._wanted.watched = self._watched | self.stops.params
+        self._wanted.watched = self._wishes.params
         if self.stops.reads_params:
             self.due = Always()

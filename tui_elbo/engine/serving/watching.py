@@ -86,7 +86,7 @@ class Watching:
         self.lobby = Lobby(self._obey, Manners(stays=True, refuses_end=REFUSES_END), self._let_go)
         self._teller = Teller(self.lobby.send)
         self._reader = Reader(svi, lambda text: self._teller.remark(text, "elbo-tui"))
-        self._gate = Gate(self._reader.wanted)
+        self._gate = Gate(self.lobby.send, self._reader.wanted)
         gazed = Script(svi, self._reader, lens=lens)
         attached = lambda: self.lobby.attached and not self._closed  # noqa: E731
         self._gaze = Gaze(gazed, self._reader, self.lobby.send, attached)
@@ -111,6 +111,8 @@ class Watching:
             with self._apart:  # by a second thread: not this run's, and never within a look
                 return self._take(*args, **kwargs)
         try:
+            if self.lobby.attached:
+                self._gate.attend()
             self._gaze.called(args, kwargs)
             self._hold()
             step = self._reader.taken + 1
@@ -184,7 +186,7 @@ class Watching:
 
     def _is_met(self) -> bool:
         """Whether the newest step is one that the person wants to stop on; tells why."""
-        meets = self._gate.stops.meets
+        meets = self._gate.stops.meets if self._gate.awake else None
         if meets is None or not self._reader.collector.newest_meets(meets):
             return False
         self._flush()
@@ -239,10 +241,8 @@ class Watching:
             case Step():
                 self._gate.step(taken, command.count)
                 self._gaze.by_hand()
-            case Break():
-                self._gate.put(command.points)
-            case Watch():
-                self._gate.watch(command.names)
+            case Break() | Watch():
+                self._gate.wish(command)
             case Inspect():
                 self._reader.wanted.inspected = command.name
             case Weigh() | Pull() | Draw():

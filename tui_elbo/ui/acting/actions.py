@@ -222,7 +222,7 @@ class Actions(Screen[None]):
         if not params.has_focus:
             self._answer("tab to the parameters first, and move to one of them")
             return
-        self.session.control.watch(params.toggle_watched())
+        self.session.watch(params.toggle_watched())
         self._answer()
 
     def action_largest(self) -> None:

@@ -49,7 +49,8 @@ class Control:
         """Whether the engine runs or is to run, once all that was sent is carried out."""
         self.running_to = ""
         """What it runs to, in words; empty when it stands, or runs on and on."""
-        self._watched: tuple[str, ...] = ()
+        self.watched: tuple[str, ...] = ()
+        """The parameters that are recorded whole."""
         self._inspected = ""
         self._seq = 0
         self._steps = 0
@@ -111,8 +112,8 @@ class Control:
 
     def watch(self, names: Sequence[str]) -> None:
         """Have these parameters recorded whole."""
-        self._watched = tuple(names)
-        self.sent(self._send(Watch(names=self._watched)))
+        self.watched = tuple(names)
+        self.sent(self._send(Watch(names=self.watched)))
 
     def inspect(self, name: str) -> None:
         """Have everything told about this parameter; empty for none any more."""
@@ -166,8 +167,8 @@ class Control:
     def loaded(self, loaded: Loaded) -> None:
         """The scenario is known now."""
         self._steps = loaded.steps
-        if self._watched:
-            self.watch(self._watched)
+        if self.watched:
+            self.watch(self.watched)
         if self._inspected:
             self.inspect(self._inspected)
         if self._finish_later:

@@ -87,6 +87,13 @@ class ParamsPane(Table):
         names = [row.name for row in found]
         self.cursor = names.index(under) if under in names else 0
 
+    def show_watched(self, names: tuple[str, ...]) -> None:
+        """These are watched, whoever has asked for it."""
+        if names != self.watched:
+            self.watched = names
+            self.sift()
+            self.paint()
+
     def toggle_watched(self) -> tuple[str, ...]:
         """Watch the parameter under the cursor, or no more; the names of those that are."""
         row = self._rows[self.cursor] if self._rows else None

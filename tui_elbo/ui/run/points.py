@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tui_elbo.breakpoints import Stop, last_held, stop_at, told
@@ -49,12 +50,21 @@ class Points:
         return f"runs stop where {stop.text}; B lists the breakpoints"
 
     def sent(self, run: Run) -> tuple[Breakpoint, ...]:
-        """Those that are on, as the engine is told of them."""
-        return tuple(
-            Breakpoint(one.text, bool(run.step and told(stop_at(one.text), run.history, run.step)))
-            for one in self.all
-            if one.on
-        )
+        """All of them, as the engine is told."""
+
+        def holds(one: Point) -> bool:
+            return bool(run.step and told(stop_at(one.text), run.history, run.step))
+
+        return tuple(Breakpoint(one.text, one.on and holds(one), one.on) for one in self.all)
+
+    def taken_over(self, points: Sequence[Breakpoint]) -> str:
+        """These are what a terminal before this one has set; returns a word about them."""
+        self.all = [Point(stop_at(one.text), one.on) for one in points]
+        count = sum(point.on for point in self.all)
+        if not count:
+            return ""
+        text = "a breakpoint is on" if count == 1 else f"{count} breakpoints are on"
+        return f"{text}, set before: B lists them"
 
     def before(self, run: Run) -> tuple[int, str]:
         """The last step before the present one at which one held, and why.

@@ -17,6 +17,7 @@ from tui_elbo.protocol import (
     Load,
     Loaded,
     Named,
+    Wished,
 )
 from tui_elbo.scenario import CHECKPOINT_MEMORY
 from tui_elbo.ui.acting.control import Control
@@ -71,6 +72,7 @@ class Session:
         self.points = Points()
         """The breakpoints; they outlive an engine."""
         self.link: Link | None = None
+        self._wishing = False
         self._post, self._changed = post, changed
         self._on_drawn: Callable[[Drawn], object] = id
 
@@ -82,7 +84,8 @@ class Session:
             self.run.lost(f"the engine could not be started: {error}")
             return
         self.link = Link(engine, on_events=self._told, on_output=self._printed, on_end=self._ended)
-        self.control = Control(self._send)
+        self.control, watched = Control(self._send), self.control.watched
+        self.control.watched = watched
         if engine.attached:
             self.run.phase = "attaching"
             self.link.attach()
@@ -106,8 +109,20 @@ class Session:
         )
 
     def tell_points(self) -> None:
-        """Tell the engine which breakpoints are on."""
+        """Tell the engine which breakpoints there are."""
+        self._wishing = True
         self.control.break_at(self.points.sent(self.run))
+
+    def watch(self, names: Sequence[str]) -> None:
+        """Have these parameters recorded whole."""
+        self._wishing = True
+        self.control.watch(names)
+
+    def _wished(self, wished: Wished) -> None:
+        """What terminals before this one have asked for; its own wishes it knows."""
+        if not self._wishing:
+            self.run.word = self.points.taken_over(wished.points)
+            self.control.watched = wished.watched
 
     def reload(self) -> None:
         """Load the scenario in a fresh engine; the history stays on the screen until it stands."""
@@ -190,6 +205,8 @@ class Session:
                         self.tell_points()
                 elif isinstance(event, Level):
                     self.control.level(event)
+                elif isinstance(event, Wished):
+                    self._wished(event)
                 elif isinstance(event, Drawn):
                     self._on_drawn(event)
         except ProtocolError as error:
