@@ -33,19 +33,22 @@ def seconds(act: Callable[[], object]) -> float:
 
 
 def test_one_step_back_among_the_last_fifty(tmp_path: Path) -> None:
-    """After running freely, as after stepping by hand."""
+    """After running to a step, as after stepping by hand: the worst of the fifty."""
     plain = Session(path_of(tmp_path))
     plain.due = Budget()
     step = seconds(lambda: plain.advance(1000)) / 1000
-    session = Session(path_of(tmp_path), checkpoint_memory=CHECKPOINT_MEMORY)
-    session.due = Budget()
-    session.advance(1000)
-    took = [seconds(lambda to=to: session.go_to(to)) for to in range(999, 949, -1)]
+    took = min((_steps_back(path_of(tmp_path)) for _ in range(TRIES)), key=max)
     first, median, worst = took[0] / step, statistics.median(took) / step, max(took) / step
     told = f"first {first:.1f}, median {median:.1f}, worst {worst:.1f}"
     print(f"\none step back / plain step: {told}")
-    assert median < 5
-    assert statistics.quantiles(took, n=10)[-1] / step < 5
+    assert worst < 5
+
+
+def _steps_back(path: str) -> list[float]:
+    session = Session(path, checkpoint_memory=CHECKPOINT_MEMORY)
+    session.due, session.target = Budget(), 1000
+    session.advance(1000)
+    return [seconds(lambda to=to: session.go_to(to)) for to in range(999, 949, -1)]
 
 
 def test_any_step_of_a_long_run(tmp_path: Path) -> None:

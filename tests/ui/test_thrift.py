@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tui_elbo.ui.thrift import thrifty
 
 WIDTH, HEIGHT = 20, 6
+"""Of the part in which the frames begin: there is room around it, as frames stay on the screen."""
 
 INKS = ["", "0", "1", "2;36", "38;2;1;20;0", "48;5;7", "1;38;5;0"]
 TEXTS = ["x", "⠒⠤", "  ", "   log p", "θ φ", "界", "e\u0301", "🙂", "·", "\t"]
@@ -26,11 +27,11 @@ frames = st.lists(pieces, max_size=40).map("".join)
 
 def drawn(*frames: str) -> tuple[object, ...]:
     """Every cell with its attributes, and where the cursor is."""
-    screen = pyte.Screen(WIDTH, HEIGHT)
+    screen = pyte.Screen(10 * WIDTH, 10 * HEIGHT)
     stream = pyte.Stream(screen)
     for frame in frames:
         stream.feed(frame)
-    cells = [[screen.buffer[y][x] for x in range(WIDTH)] for y in range(HEIGHT)]
+    cells = [[screen.buffer[y][x] for x in range(screen.columns)] for y in range(screen.lines)]
     return cells, screen.cursor.x, screen.cursor.y, screen.cursor.attrs
 
 

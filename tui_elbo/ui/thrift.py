@@ -25,8 +25,9 @@ def thrifty(frame: str) -> str:
     """The frame without moves to where the cursor is, and without resets of what is set again.
 
     Args:
-        frame: what would be written to a terminal whose attributes are reset; it may move the
-            cursor, set attributes, and do anything else, which is left as it is.
+        frame: what would be written to a terminal whose attributes are reset. It may move the
+            cursor and set attributes; anything else is left as it is. What it writes stays within
+            the screen: nothing wraps or scrolls.
     """
     writer = _Writer()
     for piece in _PIECE.finditer(frame):

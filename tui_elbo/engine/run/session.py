@@ -74,6 +74,8 @@ class Session(Journeys):
         """What is kept of single parameters, from the next step on."""
         self.non_finite: NonFinite | None = None
         """Set when the newest step's loss is not finite; the run goes on if told to."""
+        self.target: int | None = None
+        """Where the run will stand, if that is known: states shortly before it are kept closer."""
         self.until: Meets | None = None
         """Asked after each step; `advance` stops on the first step that meets it."""
         self.met = False
@@ -236,7 +238,7 @@ class Session(Journeys):
         self.non_finite = NonFinite(step, loss, "") if bad else None
         self.due.took(seen.watching if due else 0.0, seen.seconds)
         self._collector.add(seen)
-        self._track.keep(seen, always=isinstance(self.due, Always))
+        self._track.keep(seen, always=isinstance(self.due, Always), target=self.target)
 
     def _collect(self) -> None:
         batches = self._collector.flush()

@@ -25,7 +25,8 @@ from tui_elbo.scenario import Source
 Tell: TypeAlias = Callable[[str], object]
 
 DENSE_STEPS, DENSE_EVERY = 50, 3
-"""So many steps before the present have a checkpoint each so many steps, once gone back to."""
+"""So many steps before a target have a checkpoint each so many steps, and so have those before any
+step that was gone back to."""
 
 CHECKPOINTS = 0.027
 """The part of the time of running that taking checkpoints may take."""
@@ -124,9 +125,17 @@ class Track:
         self._come_back(place)
         self.past.forget_after(self.step)
 
-    def keep(self, seen: Observation, *, always: bool) -> None:
-        """Keep of the newest step what going back takes; its state when that is due."""
-        when: Due = Always() if always else self._keep_when_running
+    def keep(self, seen: Observation, *, always: bool, target: int | None = None) -> None:
+        """Keep of the newest step what going back takes; its state when that is due.
+
+        Args:
+            seen: the step.
+            always: whether its state is due in any case.
+            target: where the run will stand, if that is known.
+        """
+        near = target is not None and self.step > target - DENSE_STEPS
+        dense = near and self.step % DENSE_EVERY == 0
+        when: Due = Always() if always or dense else self._keep_when_running
         if said := self.past.took(self._stepper, when, seen.seconds):
             self._warn(said)
 

@@ -182,6 +182,7 @@ class Driver:
         if condition is not None and self._teller.layout is not None:
             condition.check(self._teller.layout)
         self._target, session.due, self._by_hand = command.until, Budget(), False
+        session.target = command.until
         self._watch(session)
         self.running = self._target is None or self._target > session.steps_taken
 

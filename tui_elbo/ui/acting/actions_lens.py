@@ -88,7 +88,8 @@ class LensActions(Actions):
     def _sentence(self) -> str:
         run = self.session.run
         if run.loaded is None:
-            return ""
+            failed = run.level is not None and run.level.state == "failed"
+            return "Nothing is loaded. When the scenario is mended, R loads it." if failed else ""
         if self.session.options.draws == 0:
             return "There is no lens (--draws 0), so nothing is said of what moved log p."
         span = self._span()

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 from rich.segment import Segment
 from rich.style import Style
-from textual.content import Content
 from textual.events import Resize
 from textual.geometry import Region
 from textual.strip import Strip
@@ -26,6 +25,7 @@ from tui_elbo.ui.drawing.inks import CLASSES
 from tui_elbo.ui.drawing.plotting import Axes, Canvas, Curve, Drawing, Look, plot
 from tui_elbo.ui.drawing.sheet import BLANK
 from tui_elbo.ui.text import safe
+from tui_elbo.ui.widgets.titled import Titled
 
 STRIP = 4
 """Columns of a strip: narrower ones send fewer cells that are the same, but more cursor moves."""
@@ -40,7 +40,7 @@ _MOVE = 20
 """Bytes, about, to go to a stretch of cells and to set its colour and reset it."""
 
 
-class CurvePane(Widget, can_focus=True):
+class CurvePane(Titled, can_focus=True):
     """One curve over the steps, with the name of what it shows in its border.
 
     Args:
@@ -91,14 +91,13 @@ class CurvePane(Widget, can_focus=True):
         super().__init__(id=id)
         self.drawing = Drawing((), ())
         """What is on the screen."""
-        self._title, self._note, self._heading = title, "", ""
+        self._title, self._note = title, ""
         self._mode: Mode = "robust"
         self._look = Look(ascii=ascii, axis=axis)
         self._axes = Axes()
         self._curve = Curve(np.empty(0))
         self._waiting = 0
         self._styles: dict[str, Style] = {}
-        self._entitling = False
         self._entitle()
 
     @property
@@ -197,24 +196,7 @@ class CurvePane(Widget, can_focus=True):
         mode = "" if self._mode == "robust" else f" ({self._mode})"
         legend = [f"{name} {dash}" for name, _ in self._curve.references]
         words = [self._title + mode, self._note, *legend]
-        heading = safe(gap.join(word for word in words if word))
-        if heading != self._heading:
-            self._heading = heading
-            self._entitling = True
-            self.border_title = Content(heading)
-            self._entitling = False
-
-    def refresh(
-        self,
-        *regions: Region,
-        repaint: bool = True,
-        layout: bool = False,
-        recompose: bool = False,
-    ) -> Self:
-        """Draw again; of a new title the row that it is in, where Textual would draw everything."""
-        if self._entitling:
-            regions = (Region(-1, -1, self.outer_size.width, 1),)
-        return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
+        self.entitle(safe(gap.join(word for word in words if word)))
 
     def notify_style_update(self) -> None:
         """The theme or a style sheet changed."""

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from textual.binding import Binding, BindingType
-from textual.content import Content
 from textual.events import Blur, Focus, Resize
-from textual.geometry import Region
 
 from tui_elbo.ui.glyphs import ASCII, UNICODE
 from tui_elbo.ui.text import safe
 from tui_elbo.ui.theme import DIM
 from tui_elbo.ui.widgets.canvas import Canvas, Line
+from tui_elbo.ui.widgets.titled import Titled
 
 MANY = 200
 """More rows than any screen has."""
 
 
-class Table(Canvas, can_focus=True):
+class Table(Canvas, Titled, can_focus=True):
     """Base of the tables: a subclass gives widths, header and rows, this one the window on them.
 
     Only the rows on the screen are ever built. Rows of several lines are shown whole when all of
@@ -49,10 +48,9 @@ class Table(Canvas, can_focus=True):
         """The first row shown."""
         self.detail = ""
         """The second part of the title."""
-        self._heading, self._empty, self._title, self._filter = name, empty, "", ""
+        self._heading, self._empty, self._filter = name, empty, ""
         self._planned = -1
         self._widths_planned: Sequence[int] = ()
-        self._entitling = False
 
     # What a subclass gives.
 
@@ -126,23 +124,7 @@ class Table(Canvas, can_focus=True):
             parts.append(f"{self.top + 1}-{self.top + shown} of {self.count()}")
         title = " ── ".join(part for part in parts if part)
         title = title if self.glyphs is UNICODE else title.replace("──", "--")
-        if self._title != title:
-            self._title = title
-            self._entitling = True
-            self.border_title = Content(title)
-            self._entitling = False
-
-    def refresh(
-        self,
-        *regions: Region,
-        repaint: bool = True,
-        layout: bool = False,
-        recompose: bool = False,
-    ) -> Self:
-        """Draw again; of a new title the row that it is in, where Textual would draw everything."""
-        if self._entitling:
-            regions = (Region(-1, -1, self.outer_size.width, 1),)
-        return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
+        self.entitle(title)
 
     def _window(self, room: int) -> tuple[list[Line], int]:
         """The lines of the rows from `top` on, and how many rows that are."""
