@@ -209,6 +209,17 @@ def test_what_changes_is_named(step: Any, changes: str) -> None:
         assert f"({changes} changes)" in looked(terminal)[-1].point.note
 
 
+def test_the_same_numbers_made_anew_are_the_same_data() -> None:
+    svi = normal()
+    with (
+        tui_elbo.watch(svi, "mine"),
+        Called(svi, lambda: ((torch.tensor([0.5, 1.0]),), {})),
+        attached("mine") as terminal,
+    ):
+        first = looked(terminal)[-1].state
+        assert looked(terminal, first + 3)[-1].point.draws > 0
+
+
 class Odd(SVI):  # type: ignore[misc]
     """Steps in a way of its own."""
 

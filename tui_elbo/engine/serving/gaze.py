@@ -85,8 +85,9 @@ class Gaze:
     @property
     def owed(self) -> bool:
         """Whether `look` has something to do."""
-        asked = self._questions and (self._following or self._told)
-        return self._attached() and not self._reader.failed and bool(self._onlooker.owed or asked)
+        if not self._attached() or self._reader.failed:
+            return False
+        return self._onlooker.owed or bool(self._questions and (self._following or self._told))
 
     def look(self) -> None:
         """Take the look that is due, or answer what was asked."""

@@ -33,10 +33,26 @@ class _Call:
     It is kept, so that nothing else can come to lie where it lies.
     """
 
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
+    values: dict[str, Any]
+    """The arguments, by what they are called here."""
     marks: dict[str, Any]
-    """What tells each argument from another one, by what it is called."""
+    """What tells each from another one."""
+
+    def changed(self, other: _Call) -> str:
+        """The first argument that a later step has another one of; empty if there is none."""
+        if self.marks.keys() != other.marks.keys():
+            return "their number"
+        return next((name for name in self.marks if not self._same(other, name)), "")
+
+    def _same(self, other: _Call, name: str) -> bool:
+        if self.marks[name] == other.marks[name]:
+            return True
+        one, two = self.values[name], other.values[name]
+        tensors = isinstance(one, torch.Tensor) and isinstance(two, torch.Tensor)
+        if not tensors or _mark(one) != self.marks[name] or one.dtype != two.dtype:
+            return False
+        # Made anew for each step, the same numbers are the same data.
+        return one is not two and one.device == two.device and torch.equal(one, two)
 
 
 class Script:
@@ -82,9 +98,8 @@ class Script:
         """A step is about to be taken with these arguments."""
         if self.unseen:
             return
-        marks = self._marks(args, kwargs)
-        before = self._call
-        changed = "" if before is None else _changed(before.marks, marks)
+        call, before = self._named(args, kwargs), self._call
+        changed = "" if before is None else before.changed(call)
         if changed:
             self.refuse(
                 f"The steps are called with other data each time ({changed} changes), so what "
@@ -92,7 +107,7 @@ class Script:
             )
             return
         if self._given is None:
-            self._call = _Call(args, kwargs, marks)
+            self._call = before or call
             if before is not None or not (args or kwargs):
                 self._know(args, kwargs)
 
@@ -126,11 +141,11 @@ class Script:
             model, guide = partial(model, **kwargs), partial(guide, **kwargs)
         self._given = Given(model, guide, self._reader.elbo, args)
 
-    def _marks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-        svi = self._svi
-        own = {"the model": id(svi.model), "the guide": id(svi.guide)}
-        places = {f"argument {place}": _mark(value) for place, value in enumerate(args, 1)}
-        return own | places | {f"{name}=": _mark(value) for name, value in kwargs.items()}
+    def _named(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Call:
+        values = {"the model": self._svi.model, "the guide": self._svi.guide}
+        values |= {f"argument {place}": value for place, value in enumerate(args, 1)}
+        values |= {f"{name}=": value for name, value in kwargs.items()}
+        return _Call(values, {name: _mark(value) for name, value in values.items()})
 
 
 def _never(svi: SVI, elbo: ELBO | None) -> str:
@@ -145,13 +160,6 @@ def _never(svi: SVI, elbo: ELBO | None) -> str:
             "lens would see is not what is optimised"
         )
     return ""
-
-
-def _changed(before: dict[str, Any], now: dict[str, Any]) -> str:
-    """The first argument that is another one; empty if none is."""
-    if before.keys() != now.keys():
-        return "their number"
-    return next((name for name, mark in now.items() if before[name] != mark), "")
 
 
 def _mark(value: Any, deep: int = DEEP) -> Any:
