@@ -85,6 +85,7 @@ def test_a_failing_step_ends_with_1_after_the_last_good_one(tmp_path: Path) -> N
 BAD = "pyro.factor('[red]', torch.tensor(float('-inf') if at[0] == 7 else 0.0))\n"
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_ends_with_3(tmp_path: Path) -> None:
     tail = "at = [0]\n" + AT_7.format(act="at[0] = 7")
     path = write(tmp_path, small(model=BAD, tail=tail))
@@ -160,6 +161,7 @@ def test_ctrl_c_ends_a_model_that_hangs(tmp_path: Path) -> None:
         assert process.wait(PATIENCE) == 130
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_seen_enough_ends_the_run_quietly() -> None:
     process = started("run", "no_theta", "--steps", "1000000000", "--json")
     assert process.stdout is not None

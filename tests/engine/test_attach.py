@@ -184,6 +184,7 @@ def test_a_visitor_may_ask_and_nothing_else(run: Path, tmp_path: Path) -> None:
         assert first.ask(Step()).step == 4
 
 
+@pytest.mark.slow
 def test_live_runs_are_found_by_name(run: Path, tmp_path: Path) -> None:
     assert live.choose(None) == live.choose("scenario") == run
     with pytest.raises(UsageError, match="no live run of this name") as caught:
@@ -200,6 +201,7 @@ def test_live_runs_are_found_by_name(run: Path, tmp_path: Path) -> None:
         assert [path.stem for path in place.socket_paths()] == ["scenario"]
 
 
+@pytest.mark.slow
 def test_a_dead_engine_leaves_nothing_that_lasts(runtime: Path, tmp_path: Path) -> None:
     """A child of its own lives on: nobody is fooled into waiting for an answer."""
     forks = "import os, signal\nif os.fork() == 0:\n    signal.pause()\n"

@@ -148,6 +148,7 @@ def test_a_flat_hyperprior_gives_the_maximum_likelihood_estimate(tmp_path: Path)
     assert trained.params["a_map"][-200:].mean() == pytest.approx(0.5, abs=0.02)
 
 
+@pytest.mark.slow
 def test_prior_collapse() -> None:
     trained = gallery("prior_collapse", watch=("sigma", "scale"))
     assert roles(trained.run.scenario) == ({"sigma"}, {"loc", "scale"})

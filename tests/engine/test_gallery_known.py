@@ -87,6 +87,7 @@ def line_kl(loc: np.ndarray, covariance: np.ndarray) -> float:
     return float((np.trace(PRECISION @ covariance) - 2 + away @ PRECISION @ away - log_ratio) / 2)
 
 
+@pytest.mark.slow
 def test_regression() -> None:
     trained = gallery("regression")
     loc = np.array([final(trained, f"AutoNormal.locs.{k}") for k in ("intercept", "slope")])
@@ -129,6 +130,7 @@ def humps_elbo(loc: float, scale: float) -> float:
     return float((q * HUMPS).sum() * (Z[1] - Z[0]) + entropy)
 
 
+@pytest.mark.slow
 def test_two_modes() -> None:
     assert humps_elbo(2.984306, 1.023368) == pytest.approx(-0.688769, abs=1e-5)
     for away in ((0.01, 0.0), (-0.01, 0.0), (0.0, 0.01), (0.0, -0.01)):

@@ -84,6 +84,7 @@ def test_ctrl_c_shows_where_a_file_hangs_while_it_is_loaded(client: Client, tmp_
     assert client.ask(Step()).step == 1
 
 
+@pytest.mark.slow
 def test_ctrl_c_finds_the_file_after_a_change_of_folder(tmp_path: Path) -> None:
     """The scenario is named relative to a folder that the model leaves."""
     write(tmp_path, hanging(2).replace(HANGS, HANGS + "import os\nos.chdir('/')\n"))
@@ -207,6 +208,7 @@ def batch(step):
 """
 
 
+@pytest.mark.slow
 def test_what_a_model_closes_does_not_end_the_engine(tmp_path: Path) -> None:
     """One after the other in one process, which gets ruder and ruder."""
     with engine() as client:

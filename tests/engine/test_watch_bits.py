@@ -116,8 +116,20 @@ class Audience:
         assert (self._draws > 0) == self._sees
 
 
-@pytest.mark.parametrize("looked_at", [False, True], ids=["alone", "looked-at"])
-@pytest.mark.parametrize("shape", SHAPES)
+SLOW_WHEN_LOOKED_AT = {"lda", "gmm", "bayesian_regression"}
+WATCHED = [
+    pytest.param(
+        shape,
+        looked_at,
+        id=f"{shape}-{'looked-at' if looked_at else 'alone'}",
+        marks=[pytest.mark.slow] if looked_at and shape in SLOW_WHEN_LOOKED_AT else [],
+    )
+    for shape in SHAPES
+    for looked_at in (False, True)
+]
+
+
+@pytest.mark.parametrize(("shape", "looked_at"), WATCHED)
 def test_not_a_bit_of_the_training_changes(shape: str, looked_at: bool) -> None:
     losses, values, state, random = trained(shape, watched=False, looked_at=False)
     same, same_values, same_state, same_random = trained(shape, watched=True, looked_at=looked_at)

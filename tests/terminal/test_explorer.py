@@ -114,6 +114,7 @@ def test_a_model_that_hangs_shows_where(tmp_path: Path) -> None:
         assert terminal.ended() == 0
 
 
+@pytest.mark.slow
 def test_what_a_model_prints_stays_off_the_screen(tmp_path: Path) -> None:
     prints = scenario(
         tmp_path, '    print("\\x1b[2J\\x1b]0;title\\x07" + "noise " * 3)\n'

@@ -43,7 +43,10 @@ async def test_escape_forgets_a_count():
         assert d.run.step == 1
 
 
-@pytest.mark.parametrize("size", [(60, 18), (120, 40), (200, 50), (300, 100)])
+LARGE = [pytest.param(size, marks=pytest.mark.slow) for size in ((200, 50), (300, 100))]
+
+
+@pytest.mark.parametrize("size", [(60, 18), (120, 40), *LARGE])
 async def test_fills_other_sizes(size):
     async with driven("normal", size) as d:
         await d.ready()
@@ -65,6 +68,7 @@ async def test_ascii_draws_nothing_beyond_ascii():
         await d.golden("ascii_80x24", curves=True)
 
 
+@pytest.mark.slow
 async def test_a_small_terminal_says_what_is_needed_and_grows_again():
     async with driven("normal", (40, 10)) as d:
         await d.until(lambda: d.run.loaded)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.ui.driving import driven
 from tui_elbo.protocol import Named
 from tui_elbo.ui.acting import leaving
@@ -17,6 +19,7 @@ async def test_q_quits_at_once_when_nothing_is_lost():
         assert d.app.return_code == 0
 
 
+@pytest.mark.slow
 async def test_q_asks_while_it_runs():
     async with driven("normal") as d:
         await d.ready()

@@ -122,6 +122,7 @@ async def test_the_totals_take_turns():
         await d.shows("what moved ELBO · φ · draw")
 
 
+@pytest.mark.slow
 async def test_ascii_has_nothing_else():
     async with driven("normal", (140, 40), ascii=True) as d:
         await stepped(d, 5)

@@ -139,6 +139,7 @@ async def test_enter_takes_the_run_there():
         await d.shows("step 6 ")
 
 
+@pytest.mark.slow
 async def test_looking_at_the_past_while_it_runs():
     async with driven("normal") as d:
         await d.ready()

@@ -47,6 +47,7 @@ async def test_a_storm_of_sizes_while_running():
         assert max(map(len, d.lines())) <= 80
 
 
+@pytest.mark.slow
 async def test_down_to_ten_by_three_and_up_again_under_a_view_and_a_question():
     async with driven("vectors", (80, 24)) as d:
         await d.ready()

@@ -98,6 +98,7 @@ async def test_an_engine_that_speaks_otherwise(behaviour, words):
         await d.shows(words, "engine ended")
 
 
+@pytest.mark.slow
 async def test_ten_megabytes_of_prints_leave_the_keys_alone():
     async with driven("prints") as d:
         await d.ready()
