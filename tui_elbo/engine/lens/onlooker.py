@@ -1,7 +1,7 @@
 """Looks at a run through the lens when a look is due, and tells what it sees.
 
 By hand each step is looked at, while the looks asked for together take no more than a second;
-running freely, they take a twentieth of the time at most. A look that lasts gives way to commands.
+running freely, they take a thirtieth of the time at most. A look that lasts gives way to commands.
 """
 
 from __future__ import annotations
