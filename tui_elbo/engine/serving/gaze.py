@@ -1,8 +1,8 @@
 """The lens on a script's own loop.
 
 Looks are taken in the script's thread, before a step, and only while somebody is there to see them:
-within the budget of `Onlooker` while it runs, each step by hand. A look that lasts gives way to a command,
-and to the leaving of whoever wanted it. What goes wrong in a look stays there.
+within the budget of `Onlooker` while it runs, each step by hand. A look that lasts gives way to a
+command, and to the leaving of whoever wanted it. What goes wrong in a look stays there.
 """
 
 from __future__ import annotations
