@@ -6,6 +6,7 @@ modules, only sums are taken, and only when they are due.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
@@ -147,6 +148,8 @@ class ParamWatch:
         self._plans: dict[Hashable, ParamPlan] = {}
         self._versions: dict[Hashable, int] = {}
         self._version = self._newest = 0
+        self.before_seconds = 0.0
+        """What the sums have cost that were taken within the step, before the update."""
         self.begin(due=True)
 
     def begin(self, *, due: bool) -> None:
@@ -155,6 +158,7 @@ class ParamWatch:
         self._grads: list[Kept] = []
         self._has_grad: tuple[bool, ...] = ()
         self._before: list[Before] = []
+        self.before_seconds = 0.0
 
     def before_update(self) -> None:
         """Read what the optimiser is about to use and to change."""
@@ -165,8 +169,10 @@ class ParamWatch:
         self._grads = [kept(grad) for grad in grads if grad is not None]
         self._has_grad = tuple([grad is not None for grad in grads])
         if self._due and self._groups:
+            began = time.perf_counter()
             self._before = [group.before() for group in self._groups]
             self._has_grad += tuple(before.grad_norm is not None for before in self._before)
+            self.before_seconds = time.perf_counter() - began
         self.gradient = self._inspect(self._wanted.inspected) if self._wanted.inspected else None
 
     def finish(self) -> StepParams:

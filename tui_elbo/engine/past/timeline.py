@@ -9,6 +9,15 @@ from tui_elbo.engine.past.checkpoint import Checkpoint
 SLACK = 16
 """A full budget is emptied by this part of it."""
 
+DENSE_STEPS, DENSE_EVERY = 50, 3
+"""So many steps before a known end have a checkpoint each so many steps, and so have those before
+any step that was gone back to."""
+
+
+def dense(step: int, end: int) -> bool:
+    """Whether a step is kept in any case, since the run will stand at `end`."""
+    return end - DENSE_STEPS < step <= end and step % DENSE_EVERY == 0
+
 
 class Timeline:
     """Keeps checkpoints, and gives up those that are missed least.

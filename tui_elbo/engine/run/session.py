@@ -14,6 +14,7 @@ from tui_elbo.engine.observer.collector import Collector, Meets
 from tui_elbo.engine.observer.due import Always, Due
 from tui_elbo.engine.observer.inspection import inspected
 from tui_elbo.engine.observer.suspects import NonFinite, Suspects
+from tui_elbo.engine.past.timeline import dense
 from tui_elbo.engine.run.blame import place, said, trimmed
 from tui_elbo.engine.run.describe import estimator, optimizer
 from tui_elbo.engine.run.journeys import Journeys
@@ -238,7 +239,8 @@ class Session(Journeys):
         self.non_finite = NonFinite(step, loss, "") if bad else None
         self.due.took(seen.watching if due else 0.0, seen.seconds)
         self._collector.add(seen)
-        self._track.keep(seen, always=isinstance(self.due, Always), target=self.target)
+        near = self.target is not None and dense(step, self.target)
+        self._track.keep(seen, always=near or isinstance(self.due, Always))
 
     def _collect(self) -> None:
         batches = self._collector.flush()

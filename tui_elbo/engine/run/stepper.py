@@ -110,7 +110,7 @@ class Stepper:
             self.loss = math.nan
         self.taken = step
         terms, params = self.terms.finish(), self.params.finish()
-        watching = time.perf_counter() - ended
+        watching = time.perf_counter() - ended + self.params.before_seconds
         told = None if self.reports_no_loss else self.loss
         return Observation(step, told, parts, ended - began, watching, terms, params)
 

@@ -10,7 +10,7 @@ from tui_elbo.engine.observer.collector import Observation
 from tui_elbo.engine.observer.due import Always, Budget, Due
 from tui_elbo.engine.past.ghost import Ghost, Place
 from tui_elbo.engine.past.past import Past
-from tui_elbo.engine.past.timeline import Timeline
+from tui_elbo.engine.past.timeline import Timeline, dense
 from tui_elbo.engine.run.loading import own_files
 from tui_elbo.engine.run.origin import Origin
 from tui_elbo.engine.run.shared import Surroundings
@@ -23,10 +23,6 @@ from tui_elbo.protocol import Caution, Tuning
 from tui_elbo.scenario import Source
 
 Tell: TypeAlias = Callable[[str], object]
-
-DENSE_STEPS, DENSE_EVERY = 50, 3
-"""So many steps before a target have a checkpoint each so many steps, and so have those before any
-step that was gone back to."""
 
 CHECKPOINTS = 0.027
 """The part of the time of running that taking checkpoints may take."""
@@ -125,17 +121,9 @@ class Track:
         self._come_back(place)
         self.past.forget_after(self.step)
 
-    def keep(self, seen: Observation, *, always: bool, target: int | None = None) -> None:
-        """Keep of the newest step what going back takes; its state when that is due.
-
-        Args:
-            seen: the step.
-            always: whether its state is due in any case.
-            target: where the run will stand, if that is known.
-        """
-        near = target is not None and self.step > target - DENSE_STEPS
-        dense = near and self.step % DENSE_EVERY == 0
-        when: Due = Always() if always or dense else self._keep_when_running
+    def keep(self, seen: Observation, *, always: bool) -> None:
+        """Keep of the newest step what going back takes; its state when that is due."""
+        when: Due = Always() if always else self._keep_when_running
         if said := self.past.took(self._stepper, when, seen.seconds):
             self._warn(said)
 
@@ -292,15 +280,14 @@ class Track:
         while self._stepper.taken < step:
             if self.interrupted:
                 raise KeyboardInterrupt
-            self._repeat_step(dense=step - DENSE_STEPS, strict=strict)
+            self._repeat_step(keep=dense(self._stepper.taken + 1, step), strict=strict)
             if (now := time.perf_counter()) > told + WORD_SECONDS:
                 told, done = now, (self._stepper.taken + 1 - first) / (step + 1 - first)
                 self._busy(f"running steps {first} to {step} again: {done:.0%}")
 
-    def _repeat_step(self, *, dense: int, strict: bool) -> None:
-        step = self._stepper.taken + 1
+    def _repeat_step(self, *, keep: bool, strict: bool) -> None:
         self._taken(due=False)
-        if self.past.repeated(self._stepper, keep=step > dense and step % DENSE_EVERY == 0):
+        if self.past.repeated(self._stepper, keep=keep):
             text = str(self.past.stray)
             self._caution(Caution("unrepeatable", text))
             if strict:

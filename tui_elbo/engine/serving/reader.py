@@ -136,7 +136,7 @@ class Reader:
         if isinstance(self._elbo, TraceTailAdaptive_ELBO):
             loss = None  # It reports infinity at each step.
         terms, params = self.terms.finish(), self.params.finish()
-        watching = time.perf_counter() - ended
+        watching = time.perf_counter() - ended + self.params.before_seconds
         return Observation(self.taken, loss, parts, ended - began, watching, terms, params)
 
     def _update(self, params: Any, *args: Any, **kwargs: Any) -> Any:
