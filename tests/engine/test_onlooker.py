@@ -146,6 +146,15 @@ def test_where_a_run_stops_it_is_looked_at(client: Client, tmp_path: Path) -> No
     assert len(seen) < 123
 
 
+def test_accounts_reach_up_to_the_last_record(client: Client, tmp_path: Path) -> None:
+    """So what it was drawn from is looked at, before the step that a run was to end with."""
+    client.load(write(tmp_path, SMALL))
+    for until in (40, 41, 43):
+        client.ask(Run(until=until))
+        states = [one.state for one in looked(client, until)]
+        assert states[-2:] == [until - 1, until]
+
+
 def test_a_look_that_lasts_gives_way_to_commands(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

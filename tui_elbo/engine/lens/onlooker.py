@@ -117,6 +117,13 @@ class Onlooker:
         if self._attribution is not None:
             self.due = self._last != self._session.steps_taken > 0
 
+    def before_last(self) -> bool:
+        """Whether to look before the last step of a run: accounts reach up to what was looked at
+        when a record was drawn from it.
+        """
+        self.stands()
+        return self.due
+
     def travelled(self, common: int) -> None:
         """The run stands elsewhere; what was seen holds up to the step `common`."""
         if self._attribution is not None:

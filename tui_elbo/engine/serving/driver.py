@@ -100,10 +100,7 @@ class Driver:
         self._level()
 
     def work(self) -> None:
-        """Look through the lens if that is due; else take the next steps.
-
-        Either for as long as the terminal can wait.
-        """
+        """Look through the lens if that is due, else take steps; as long as a terminal can wait."""
         if self._onlooker.owed:
             self._guarded(self._onlooker.look)
         else:
@@ -261,6 +258,10 @@ class Driver:
         left = BURST_STEPS if self._target is None else self._target - before
         by_hand = self._by_hand
         most = 1 if by_hand and self._onlooker.each else BURST_STEPS
+        if self._target is not None and not by_hand:
+            if left == 1 and self._onlooker.before_last():
+                return
+            most = min(most, max(1, left - 1))
         batches = session.advance(min(left, most), BURST_SECONDS)
         self._teller.rows(batches)
         self._teller.inspected(session)
