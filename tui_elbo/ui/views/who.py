@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import isfinite, isinf
 from typing import Any, ClassVar
@@ -123,7 +124,7 @@ def who_lines(run: Run, span: Span | None, part: str, width: int, glyphs: Glyphs
         yield [(f"{safe(why)}.", DIM)]
         return
     yield [(f"{span.words}, {span.last}", KEY)]
-    yield [(glyphs.plain(safe(sentence(span.scene).text)), "")]
+    yield from _at_words(sentence(span.scene).text, width, glyphs)
     yield [("", "")]
     yield from _parameters(run, part, width, glyphs)
     yield [("", "")]
@@ -132,7 +133,12 @@ def who_lines(run: Run, span: Span | None, part: str, width: int, glyphs: Glyphs
         yield [("", "")]
         yield [(f"importance weights at step {run.weighed.step}", KEY)]
         for text in bound_texts(run.weighed.bound):
-            yield [(glyphs.plain(safe(text)), "")]
+            yield from _at_words(text, width, glyphs)
+
+
+def _at_words(text: str, width: int, glyphs: Glyphs) -> Iterator[Line]:
+    for line in textwrap.wrap(glyphs.plain(safe(text)), width):
+        yield [(line, "")]
 
 
 def _parameters(run: Run, part: str, width: int, glyphs: Glyphs) -> Iterator[Line]:
