@@ -25,6 +25,7 @@ from tui_elbo.protocol import (
     Level,
     Load,
     Looked,
+    Pause,
     Pull,
     Pulled,
     Restart,
@@ -138,21 +139,26 @@ def test_over_in_another_future_nothing_is_compared_with_the_one_left(
     assert np.allclose(total, first[6].point.total, rtol=0, atol=1e-12)
 
 
-def test_where_a_run_stops_it_is_looked_at(client: Client, tmp_path: Path) -> None:
-    client.load(write(tmp_path, SMALL))
-    client.ask(Run(until=123))
-    seen = looked(client, 123)
-    assert seen[0].state == 0
-    assert len(seen) < 123
-
-
 def test_accounts_reach_up_to_the_last_record(client: Client, tmp_path: Path) -> None:
     """So what it was drawn from is looked at, before the step that a run was to end with."""
     client.load(write(tmp_path, SMALL))
-    for until in (40, 41, 43):
+    for until in (123, 124, 126):
         client.ask(Run(until=until))
         states = [one.state for one in looked(client, until)]
-        assert states[-2:] == [until - 1, until]
+        assert (states[0], states[-2:]) == (0, [until - 1, until])
+        assert len(states) < 123
+
+
+def test_a_pause_is_with_the_next_step_so_that_its_account_is_had(
+    client: Client, tmp_path: Path
+) -> None:
+    client.load(write(tmp_path, SMALL))
+    client.send(Run())
+    client.until(Looked, lambda event: event.state > 100)
+    at = client.ask(Pause()).step
+    client.ask(Pause())
+    states = [one.state for one in looked(client, at)]
+    assert states[-2:] == [at - 1, at]
 
 
 def test_a_look_that_lasts_gives_way_to_commands(

@@ -27,6 +27,9 @@ SHARE = 1 / 30
 BY_HAND = 1.0
 """Seconds that the looks at steps taken by hand may last, for one command."""
 
+QUICK = 0.05
+"""Seconds of a look that nobody notices."""
+
 PATIENCE = 0.1
 """Seconds after which a look gives way to a command that waits."""
 
@@ -54,7 +57,7 @@ class Onlooker:
         """Whether it was looking when an interrupt came."""
         self._send, self._waiting = send, waiting
         self._attribution: Attribution | None = None
-        self._weighed, self._by_hand = 0, 0.0
+        self._weighed, self._by_hand, self._cost = 0, 0.0, math.inf
         self._settling_counts = settling_counts
 
     @property
@@ -71,7 +74,7 @@ class Onlooker:
             births: as for `Attribution`.
         """
         self.leave()
-        self._session, self._last = session, -1
+        self._session, self._last, self._cost = session, -1, math.inf
         self._budget, self._by_hand, self._free = Budget(SHARE), 0.0, False
         if draws != 0:
             self._attribution = Attribution(session, draws, births)
@@ -90,6 +93,11 @@ class Onlooker:
     def each(self) -> bool:
         """Whether to look at each step, when they are taken by hand."""
         return self._attribution is not None and self._by_hand < BY_HAND
+
+    @property
+    def quick(self) -> bool:
+        """Whether one more look is not noticed."""
+        return self._attribution is not None and self._cost < QUICK
 
     def learn(self, batches: Sequence[Batch]) -> None:
         """Take note of what was told of steps."""
@@ -166,8 +174,9 @@ class Onlooker:
     def _look(self, attribution: Attribution, give_way: Callable[[], bool]) -> None:
         if self._last < 0 and attribution.knows_beginning:
             self._tell(attribution, attribution.begin(give_way))
+        began = time.perf_counter()
         self._tell(attribution, attribution.point(give_way))
-        self.due = False
+        self.due, self._cost = False, time.perf_counter() - began
 
     def answer(self, command: Weigh | Pull) -> None:
         """Tell what is asked of the present step; nothing before the first."""

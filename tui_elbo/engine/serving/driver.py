@@ -15,6 +15,7 @@ from tui_elbo.engine.run.blame import interrupted, said, trimmed
 from tui_elbo.engine.run.resuming import own_of
 from tui_elbo.engine.run.session import Session
 from tui_elbo.engine.run.shared import warm_up
+from tui_elbo.engine.serving.opening import opened
 from tui_elbo.engine.serving.telling import MAX_TEXT, Teller
 from tui_elbo.engine.serving.travel import InterruptedTravelError, Travel, store, travel, tune
 from tui_elbo.engine.serving.wishes import Wishes
@@ -49,6 +50,9 @@ from tui_elbo.protocol import (
 
 BURST_STEPS, BURST_SECONDS = 2000, 0.05
 """What has been seen is sent after so many steps or so many seconds, whichever comes first."""
+
+QUICK_RATE = 20.0
+"""From so many steps a second on, one more is not noticed."""
 
 
 class Driver:
@@ -95,10 +99,6 @@ class Driver:
         self._seq = command.seq
         self._guarded(self._obey, command)
 
-    def tell(self) -> None:
-        """Tell how things stand."""
-        self._level()
-
     def work(self) -> None:
         """Look through the lens if that is due, else take steps; as long as a terminal can wait."""
         if self._onlooker.owed:
@@ -142,11 +142,11 @@ class Driver:
             if self._load is not None:
                 self._open(self._load)
         elif isinstance(command, Pause):
-            self._stop()
+            self._pause()
         elif self._session is not None:
             self._act(self._session, command)
         self._teller.inspected(self._session)
-        self._level()
+        self.tell()
 
     def _act(self, session: Session, command: AnyCommand) -> None:
         """What can be asked of a scenario that stands."""
@@ -182,6 +182,14 @@ class Driver:
         session.target = command.until
         self._watch(session)
         self.running = self._target is None or self._target > session.steps_taken
+
+    def _pause(self) -> None:
+        """Stand still: where that takes no time, with the next step, so that its account is had."""
+        quick = self._onlooker.quick and self._rate > QUICK_RATE
+        if self.running and not self._by_hand and quick and self._session is not None:
+            self._target = self._session.steps_taken + 1
+        else:
+            self._stop()
 
     def _stop(self) -> None:
         """The run stands still."""
@@ -224,7 +232,7 @@ class Driver:
         self.running, self._rate = False, 0.0
         self._onlooker.leave()
         self._teller.opening()
-        self._level("loading")
+        self.tell("loading")
         self._send(Phase(f"loading {load.target}"))
         session, self._session = self._session, None
         self._loading = True
@@ -233,16 +241,7 @@ class Driver:
             if session is not None:
                 session.restart()
             else:
-                session = Session(
-                    load.target,
-                    seed=load.seed,
-                    threads=load.threads,
-                    device=load.device,
-                    checkpoint_memory=load.checkpoint_memory,
-                    warn=lambda text: self._teller.remark(text, "elbo-tui"),
-                    busy=lambda text: self._send(Phase(text)),
-                    caution=self._send,
-                )
+                session = opened(load, self._teller)
         finally:
             self._loading = False
         self._session = session
@@ -278,7 +277,7 @@ class Driver:
             todo = "n takes the next step all the same, r restarts"
             self._failed("nonfinite", ElboError(str(session.non_finite), todo=todo))
         else:
-            self._level()
+            self.tell()
 
     def _failed(self, kind: str, error: ElboError) -> None:
         self.running, step = False, 0
@@ -288,9 +287,10 @@ class Driver:
             step = self._session.steps_taken
         what = error.what[:MAX_TEXT]
         self._send(Fault(what, error.where, error.todo, error.trace, step, kind))
-        self._level()
+        self.tell()
 
-    def _level(self, state: str = "") -> None:
+    def tell(self, state: str = "") -> None:
+        """Tell how things stand."""
         if not state:
             state = "failed" if self._session is None and self._load is not None else "paused"
             state = "running" if self.running else state
