@@ -47,7 +47,9 @@ class Gaze:
         self._onlooker = Onlooker(send, self._gives_way, settling_counts=True)
         self._questions: deque[Question] = deque()
         self._commands = self._heeded = 0
-        self._following = self._seen = False
+        self.seen = False
+        """Whether somebody is there, or was, and what that left behind has not been put away."""
+        self._following = False
         self._told = ""
         self._newest: Sequence[Batch] = ()
 
@@ -72,7 +74,7 @@ class Gaze:
         if not self._attached():
             self._rest()
             return
-        self._seen = True
+        self.seen = True
         try:
             self._script.called(args, kwargs)
             if self._script.unseen:
@@ -131,8 +133,8 @@ class Gaze:
 
     def _rest(self) -> None:
         """Nobody is there."""
-        if self._seen:
-            self._seen, self._told = False, ""
+        if self.seen:
+            self.seen, self._told = False, ""
             self._questions.clear()
             self._onlooker.failed()
             self._script.rest()

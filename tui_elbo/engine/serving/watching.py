@@ -111,10 +111,9 @@ class Watching:
             with self._apart:  # by a second thread: not this run's, and never within a look
                 return self._take(*args, **kwargs)
         try:
-            if self.lobby.attached:
-                self._gate.attend()
-            self._gaze.called(args, kwargs)
-            self._hold()
+            alone = self._gate.running and not (self.lobby.attached or self._gaze.seen)
+            if not alone:
+                self._attend(args, kwargs)
             step = self._reader.taken + 1
             due = self._gate.due.at(step)
             result, seen = self._reader.step(self._take, args, kwargs, due=due)
@@ -122,7 +121,7 @@ class Watching:
                 self._gate.due.took(seen.watching if due else 0.0, seen.seconds)
                 self._reader.collector.add(seen)
                 self._pending += 1
-            self._guarded(self._took, step)
+            self._guarded(self._went_on if alone else self._took, step)
             return result
         finally:
             if self._closed:
@@ -140,6 +139,20 @@ class Watching:
                 self._gaze.close()
                 self._inside.release()
             self.lobby.close(patience=LAST_WORD)
+
+    def _attend(self, args: Any, kwargs: Any) -> None:
+        """Somebody is there, or was: see what is wanted before the next step."""
+        if self.lobby.attached:
+            self._gate.attend()
+        self._gaze.called(args, kwargs)
+        self._hold()
+
+    def _went_on(self, _step: int) -> None:
+        """A step was taken with nobody there: most of a script's steps are, so this is short."""
+        since = time.perf_counter() - self._flushed
+        if since > ALONE_SECONDS or self._pending >= BURST_STEPS:
+            self._rate = self._pending / since
+            self._flush()
 
     def _hold(self) -> None:
         """Look, if that is due, and stand still for as long as a person wants it."""
