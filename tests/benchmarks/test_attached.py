@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import statistics
 import subprocess
 import sys
 from collections.abc import Callable
@@ -75,7 +74,8 @@ def test_the_engine_keeps_nine_tenths_of_its_rate(
             print("go", file=headless.stdin, flush=True)
             pairs.append((float(headless.stdout.readline()), watched))
     headless.communicate()
-    alone, watched = (statistics.median(side) for side in zip(*pairs, strict=True))
+    # Noise only adds, so the least of some rounds is the nearest to the cost of the code.
+    alone, watched = (min(side) for side in zip(*pairs, strict=True))
     record_property("ratio", alone / watched)
     print(f"\nheadless {1e6 * alone:.0f} us a step, attached {1e6 * watched:.0f}", end=": ")
     print(f"{alone / watched:.2f} of the rate")

@@ -1,7 +1,7 @@
 """Looks at a run through the lens when a look is due, and tells what it sees.
 
 By hand each step is looked at, while the looks asked for together take no more than a second;
-running freely, they take a thirtieth of the time at most. A look that lasts gives way to commands.
+running freely, they take a fiftieth of the time at most. A look that lasts gives way to commands.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tui_elbo.protocol import Event, Pull, Weigh, Weighed
 from tui_elbo.records import Batch
 from tui_elbo.sightings import Sighting
 
-SHARE = 1 / 30
+SHARE = 1 / 50
 """Of the time that steps take. With sums and checkpoints, that leaves nine tenths of the rate."""
 
 BY_HAND = 1.0
