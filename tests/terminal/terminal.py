@@ -87,11 +87,11 @@ class Terminal:
         return self.screen
 
     def pass_time(self, seconds: float) -> None:
-        """Take in what comes in so many seconds."""
+        """Take in what comes in so many seconds, or until the program closes the line."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             if not self._read(left):
-                time.sleep(max(0.0, until - time.monotonic()))
+                return
 
     def comes(self, pattern: str) -> bool:
         """Whether the screen comes to match before the program closes the line."""

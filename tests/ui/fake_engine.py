@@ -1,222 +1,22 @@
-"""An engine without torch: speaks the protocol over the descriptor it is given, by a script.
+"""An engine without torch, by a script: what it does well, and what may go wrong.
 
-    fake_engine.py BEHAVIOUR FD
-
-Its numbers are a pure function of the step, so the screen they make can be compared.
+fake_engine.py BEHAVIOUR FD
 """
 
 from __future__ import annotations
 
 import os
-import select
 import signal
-import socket
 import sys
 from typing import ClassVar
 
 import msgspec
-import numpy as np
-from fake_numbers import inspected, layout, numbers, reading
+from fake_base import Engine
+from fake_numbers import layout
 
 from tui_elbo import protocol
-from tui_elbo.accounts import Path
-from tui_elbo.bound import Bound
 from tui_elbo.readings import nothing
-from tui_elbo.records import Batch
 from tui_elbo.sightings import Sighting
-
-STEPS = 200
-
-
-class Engine:
-    """The scripted engine; the base class behaves well."""
-
-    title = "A fake of the forum question"
-    notes = "Press `n`, then `space`.\n\n- *log p* rises\n- and **why**\n"
-    name = "fake"
-    watched = False
-    adam = "Adam"
-    reference: ClassVar = {"log_evidence": -4.5, "elbo": -4.5}
-
-    def __init__(self, fd: int) -> None:
-        self.line = socket.socket(fileno=fd)
-        self.decoder = protocol.Decoder(protocol.AnyCommand)
-        self.step = self.seq = 0
-        self.target: int | None = 0
-        self.layout = layout()
-        self.points: list[str] = []
-        self.kept = 0
-        self.told = False
-        self.inspected = ""
-        self.path = Path()
-
-    def say(self, event) -> None:
-        self.line.sendall(protocol.frame(event))
-
-    def level(self) -> None:
-        running = self.target is None or self.target > self.step
-        target = self.target if running else None
-        state = "running" if running else "paused"
-        self.say(protocol.Level(state, self.step, target, 830.0 if running else 0.0, self.seq))
-
-    def fault(self, kind: str, what: str, where: str, todo: str, trace: str = "") -> None:
-        self.say(protocol.Fault(what, where, todo, trace, self.step, kind))
-
-    def hello(self) -> None:
-        self.say(protocol.Hello(protocol.VERSION, os.getpid()))
-        self.say(protocol.Phase("importing torch"))
-
-    def restart(self) -> None:
-        self.step, self.target, self.told = 0, 0, False
-        self.path = Path()
-        about = (self.name, "fake.py", self.title, self.notes, 0, STEPS, "Trace_ELBO", self.adam)
-        self.say(protocol.Loaded(*about, self.reference, watched=self.watched))
-
-    def rows(self, count: int) -> None:
-        first = self.step + 1
-        values = np.array([numbers(self.layout, first + i) for i in range(count)]).T
-        if not self.told:
-            self.say(protocol.NewLayout(self.layout))
-            self.told = True
-        self.say(protocol.rows(Batch(self.layout, first, values)))
-        for state in range(first - (first == 1), first + count):
-            self.look(state)
-        self.step += count
-
-    def look(self, state: int) -> None:
-        moved = ("phi",) if state else ()
-        point = self.path.extend(state, reading(self.layout, state), ("phi",), moved=moved)
-        mean = np.array([1 - 0.8 * np.exp(-state / 40)])
-        posterior = {site.name: (mean, 0.5 * mean) for site in self.layout.sites[:-1]}
-        self.say(protocol.looked(Sighting(point, 1, 0, posterior)))
-
-    def back(self, step: int) -> None:
-        self.kept, self.step, self.target = self.step, step, step
-        self.path = Path()
-        for state in range(step + 1):
-            moved = ("phi",) if state else ()
-            self.path.extend(state, reading(self.layout, state), ("phi",), moved=moved)
-        self.say(protocol.Rewound(self.step, self.kept))
-
-    def weigh(self) -> None:
-        bound = Bound(2000, -5.0, 0.02, 0.9, -4.6, 0.03, 0.45, 0.29, 0.61, 0.697)
-        self.say(protocol.Weighed(self.step, bound))
-
-    def pull(self, since: int) -> None:
-        names = [param.name for param in self.layout.params]
-        rows = [
-            (n, "", (0.5 / (i + 1), 1.25, 0.75, 0.5, np.inf, 0.75, 0.25))
-            for i, n in enumerate(names)
-        ]
-        self.say(protocol.pulled(self.step, since, rows))
-
-    def obey(self, command) -> None:
-        match command:
-            case protocol.Load() | protocol.Restart():
-                self.restart()
-            case protocol.Step():
-                now = self.step if self.target is None else max(self.step, self.target)
-                self.target = now + command.count
-            case protocol.Run():
-                self.target = command.until
-                if command.condition is not None:
-                    self.run_until(command.condition)
-            case protocol.Tune():
-                self.tune(command.tuning)
-            case protocol.Pause():
-                self.target = self.step
-            case protocol.GoTo():
-                self.back(command.step)
-            case protocol.Back():
-                self.back(max(0, self.step - command.count))
-            case protocol.Inspect():
-                self.inspected = command.name
-            case protocol.Weigh():
-                self.weigh()
-            case protocol.Pull():
-                self.pull(command.since)
-            case _:
-                self.more(command)
-        self.seq = command.seq
-        self.level()
-        self.inspect()
-
-    def more(self, command) -> None:
-        match command:
-            case protocol.Break():
-                self.points = [
-                    point.text for point in command.points if point.on and not point.held
-                ]
-            case protocol.StepInto():
-                self.rows(1)
-                self.target = self.step
-                stage = protocol.Stage(
-                    "guide",
-                    "[red]z",
-                    ("Normal(loc 0.5)", "log q = -1"),
-                    12,
-                    11,
-                    ("def guide():", "    z = \x1b[2J", ""),
-                )
-                loss = protocol.Stage("loss", "loss", ("loss 3.5 nats",), 0, 0, ())
-                self.say(protocol.SteppedInto(self.step, (stage, loss)))
-            case protocol.Save():
-                self.say(protocol.Stored(command.path, self.step))
-            case protocol.Undo():
-                self.step -= 1
-                self.target = self.step
-                self.say(protocol.Rewound(self.step, self.kept, leaves=False))
-            case protocol.Swap():
-                self.step, self.kept = self.kept, self.step
-                self.target = self.step
-                self.say(protocol.Swapped(self.step, self.kept))
-            case protocol.Draw():
-                data = np.arange(command.count * 2, dtype="<f8").tobytes()
-                sites = (protocol.SiteDraws("z", (2,), data),)
-                self.say(protocol.Drawn(self.step, command.count, sites))
-
-    def run_until(self, condition: str) -> None:
-        """Step after step, and stop: on the seventh if it is asked for, else on the next."""
-        self.target = max(self.step + 1, 7 if "7" in condition else 0)
-        while self.step < self.target:
-            self.rows(1)
-        self.say(protocol.Met(self.step, condition))
-
-    def tune(self, tuning) -> None:
-        if tuning.particles == 13:
-            self.fault("refused", "13 particles do not fit", "", "give another number")
-        else:
-            self.say(protocol.Tuned(self.step, str(tuning), "Trace_ELBO", f"Adam, {tuning}"))
-
-    def inspect(self) -> None:
-        if self.inspected and self.step:
-            self.say(inspected(self.inspected, self.step))
-
-    def work(self) -> None:
-        """What is done between two looks at the queue."""
-        room = 10 if self.target is None else min(10, self.target - self.step)
-        if self.points and self.step < 7:
-            self.rows(7 - self.step)
-            self.target = self.step
-            self.say(protocol.Met(7, f"{self.points[0]}, said the engine"))
-        else:
-            self.rows(room)
-        self.level()
-        self.inspect()
-
-    def main(self) -> None:
-        self.hello()
-        while True:
-            busy = self.target is None or self.target > self.step
-            ready, _, _ = select.select([self.line], [], [], 0.01 if busy else None)
-            if ready:
-                data = self.line.recv(1 << 16)
-                if not data:
-                    return
-                for command in self.decoder.feed(data):
-                    self.obey(command)
-            elif busy:
-                self.work()
 
 
 class Hangs(Engine):
