@@ -1,0 +1,36 @@
+"""Fake engines that stand for a script of a person's own."""
+
+from __future__ import annotations
+
+from fake_base import Engine
+
+from tui_elbo import protocol
+from tui_elbo.readings import nothing
+from tui_elbo.sightings import Sighting
+
+
+class Script(Engine):
+    """Not an engine but a script's own loop."""
+
+    watched = True
+
+    def hello(self) -> None:
+        super().hello()
+        self.say(protocol.Named("fake"))
+
+
+class Minibatches(Script):
+    """A script of which the lens sees nothing."""
+
+    def look(self, state: int) -> None:
+        if not state:
+            point = self.path.extend(0, nothing(), (), note="they are [red]minibatches")
+            self.say(protocol.looked(Sighting(point)))
+
+
+class Late(Script):
+    """A script that is looked at from its third step on."""
+
+    def look(self, state: int) -> None:
+        if state >= 3:
+            super().look(state)
