@@ -2,43 +2,29 @@
 
 from __future__ import annotations
 
-import gc
-import math
-import threading
-import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyro
-import pyro.distributions as dist
 import pytest
 import torch
 from pyro.infer import SVI, Trace_ELBO
-from torch import Tensor
 
 import tui_elbo
-from tests.engine.client import Speaker
+from tests.engine.lensed import Called, expected_log_p, held, looked, normal
 from tests.engine.scripts import Script, attached, fresh, simple
 from tests.runtime import runtime_folder
-from tui_elbo.engine.lens import Lens
-from tui_elbo.engine.lens.onlooker import Onlooker
-from tui_elbo.engine.serving import reader
 from tui_elbo.protocol import (
     Draw,
     Drawn,
-    Level,
-    Looked,
-    Pause,
     Pull,
     Pulled,
     Run,
     Step,
     Weigh,
     Weighed,
-    sighting,
 )
-from tui_elbo.sightings import Sighting
 
 
 @pytest.fixture(autouse=True)
@@ -46,60 +32,6 @@ def runtime() -> Iterator[Path]:
     fresh()
     with runtime_folder() as folder:
         yield folder
-
-
-class Called(Script):
-    """A loop that calls `step` with something.
-
-    Args:
-        svi: what it drives.
-        args: makes the arguments of the next step.
-    """
-
-    def __init__(self, svi: SVI, args: Callable[[], tuple[tuple[Any, ...], dict[str, Any]]]):
-        class Wrapped:
-            @staticmethod
-            def step() -> float:
-                given, named = args()
-                return svi.step(*given, **named)
-
-        super().__init__(Wrapped())  # type: ignore[arg-type]
-
-
-def normal() -> SVI:
-    """Some points, and their location."""
-
-    def model(x: Tensor, scale: float = 1.0) -> None:
-        z = pyro.sample("z", dist.Normal(0.0, 1.0))
-        with pyro.plate("data", len(x)):
-            pyro.sample("x", dist.Normal(z, scale), obs=x)
-
-    def guide(x: Tensor, scale: float = 1.0) -> None:
-        loc = pyro.param("loc", torch.tensor(-3.0))
-        pyro.sample("z", dist.Normal(loc, 0.7))
-
-    return SVI(model, guide, pyro.optim.Adam({"lr": 0.05}), Trace_ELBO())
-
-
-def held(terminal: Speaker) -> int:
-    """Hold it; the step at which it stands."""
-    terminal.send(Pause())
-    terminal.until(Level, lambda level: level.state == "paused")
-    # From two steps on it is known whether they are called with the same.
-    return terminal.ask(Step(count=2)).step
-
-
-def looked(terminal: Speaker, state: int = 0) -> list[Sighting]:
-    """All that the lens has seen, up to a state."""
-    if not any(isinstance(event, Looked) and event.state >= state for event in terminal.seen):
-        terminal.until(Looked, lambda event: event.state >= state)
-    return [sighting(event) for event in terminal.seen if isinstance(event, Looked)]
-
-
-def expected_log_p(loc: float) -> float:
-    """Of `simple`, whose guide is a normal of standard deviation 0.7."""
-    far = (loc**2 + 0.49) + ((loc - 0.5) ** 2 + 0.49)
-    return -far / 2 - math.log(2 * math.pi)
 
 
 def test_it_is_seen_what_moved_it_since_step_0_and_each_step_by_hand() -> None:
@@ -249,131 +181,3 @@ def test_who_cannot_be_followed_is_told_why() -> None:
             (point,) = [one.point for one in looked(terminal)]
             assert point.draws == 0
             assert point.note.startswith(why)
-
-
-def test_where_the_beginning_is_not_known_it_is_told_from_the_first_look_on(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(reader, "KEPT_BIRTHS", 0)
-    svi = simple()
-    with tui_elbo.watch(svi, "mine"):
-        for _ in range(20):
-            svi.step()
-        with Script(svi), attached("mine") as terminal:
-            step = held(terminal)
-            first, *_ = looked(terminal, step)
-            assert first.state == first.point.since >= 20
-            terminal.send(Pull(since=first.state))
-            pulled = terminal.until(Pulled)
-            assert (pulled.since, pulled.names) == (first.state, ("loc",))
-
-
-def test_without_a_terminal_nothing_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    looks: list[object] = []
-    see = Lens.see
-    monkeypatch.setattr(Lens, "see", lambda *args: (looks.append(args), see(*args))[1])
-    svi = simple()
-    with tui_elbo.watch(svi, "mine"):
-        for _ in range(50):
-            svi.step()
-        assert looks == []
-        with Script(svi), attached("mine") as terminal:
-            looked(terminal)
-            terminal.hang_up()
-        many = len(looks)
-        assert many > 0
-        for _ in range(50):
-            svi.step()
-        assert len(looks) == many
-
-
-def test_whoever_comes_next_sees_the_sums_go_on() -> None:
-    svi = simple()
-    with tui_elbo.watch(svi, "mine"), Script(svi):
-        with attached("mine") as first:
-            step = held(first)
-            looked(first, step)
-        with attached("mine") as second:
-            step = held(second)
-            seen = looked(second, step)
-            assert seen[0].state == 0
-            states = [one.state for one in seen]
-            assert states == sorted(set(states))
-            assert [one.point.since for one in seen[1:]] == states[:-1]
-
-
-def test_a_look_that_fails_is_told_and_leaves_the_training_alone(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def broken(*_: object) -> None:
-        raise ZeroDivisionError("in the look")
-
-    plain = simple()
-    losses = [plain.step() for _ in range(10)]
-    fresh()
-    svi = simple()
-    monkeypatch.setattr(Onlooker, "look", broken)
-    with tui_elbo.watch(svi, "mine"):
-        watched = [svi.step()]
-        with attached("mine") as terminal:
-            watched += [svi.step() for _ in range(9)]
-            point = looked(terminal)[-1].point
-            assert (point.draws, point.note) == (
-                0,
-                "The lens cannot look: ZeroDivisionError: in the look",
-            )
-    assert watched == losses
-
-
-def test_a_look_ends_with_who_wanted_it() -> None:
-    """Each draw of the lens waits; the script goes on all the same when the terminal goes."""
-    looking, over = threading.Event(), threading.Event()
-    svi = simple()
-    model = svi.model
-
-    def slow() -> None:
-        if not torch.is_grad_enabled():
-            looking.set()
-            over.wait(0.05)
-        model()
-
-    svi.model = slow
-    with tui_elbo.watch(svi, "mine"), Script(svi) as script:
-        with attached("mine"):
-            assert looking.wait(30)
-        before, tries = len(script.losses), 0
-        while len(script.losses) < before + 3 and tries < 600:
-            over.wait(0.05)
-            tries += 1
-        assert len(script.losses) >= before + 3
-        over.set()
-
-
-def test_nothing_of_the_scripts_is_kept_once_it_is_watched_no_more() -> None:
-    svi, x = normal(), torch.zeros(5)
-    handle = tui_elbo.watch(svi, "mine")
-    given = [x]
-    with Called(svi, lambda: ((given[0],), {})), attached("mine") as terminal:
-        looked(terminal)
-    kept = weakref.ref(x)
-    del x, given[:]
-    gc.collect()
-    assert kept() is not None
-    handle.close()
-    gc.collect()
-    assert kept() is None
-
-
-def test_closed_by_another_thread_it_holds_nobody() -> None:
-    svi = simple()
-    handle = tui_elbo.watch(svi, "mine")
-    with Script(svi) as script, attached("mine") as terminal:
-        held(terminal)
-        handle.close()
-        before = len(script.losses)
-        pause = threading.Event()
-        for _ in range(600):
-            if len(script.losses) > before + 2:
-                break
-            pause.wait(0.05)
-        assert len(script.losses) > before + 2
