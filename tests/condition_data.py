@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tui_elbo.records import Batch, Column, Layout, ParamInfo, SiteInfo
+from tui_elbo.model.records import Batch, Column, Layout, ParamInfo, SiteInfo
 
 NAN, INF = math.nan, math.inf
 IDS = itertools.count()

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tui_elbo import live, place
-from tui_elbo.errors import UsageError
+from tui_elbo.client import registry
+from tui_elbo.model.errors import UsageError
+from tui_elbo.protocol import runtime_dir
 
 
 @contextmanager
@@ -28,8 +29,8 @@ def runtime_folder() -> Iterator[Path]:
 
 def end_all() -> None:
     """End every live run."""
-    for path in place.socket_paths():
+    for path in runtime_dir.socket_paths():
         try:
-            live.end(path)
+            registry.end(path)
         except UsageError:  # It was killed, and could not take its socket away.
             path.unlink(missing_ok=True)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui_elbo.accounts import Path, Point, account, observed
-from tui_elbo.readings import (
+from tui_elbo.model.attribution import Path, Point, account, observed
+from tui_elbo.model.lens_values import (
     OWN,
     Floats,
     Player,
@@ -23,7 +23,7 @@ from tui_elbo.readings import (
     shapley,
     standard_error,
 )
-from tui_elbo.records import SiteRecord, StepRecord
+from tui_elbo.model.records import SiteRecord, StepRecord
 
 UNITS = 64
 NOISE = np.random.default_rng(1).standard_normal((2, UNITS))

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from tests.condition_data import layout_of
-from tui_elbo.breakpoints import Stop, last_held, stop_at, told
-from tui_elbo.errors import UsageError
-from tui_elbo.history import History
-from tui_elbo.records import Batch, Column
+from tui_elbo.model.breakpoints import Stop, last_held, stop_at, told
+from tui_elbo.model.errors import UsageError
+from tui_elbo.model.history import History
+from tui_elbo.model.records import Batch, Column
 
 STEPS = 300
 PHI = Column("param", "phi", "value[0]")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tui_elbo.cli import main
-from tui_elbo.scenario import describe
+from tui_elbo.model.scenarios import describe
 
 COMMAND = (sys.executable, "-P", "-m", "tui_elbo.cli")
 

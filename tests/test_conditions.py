@@ -8,10 +8,10 @@ import sys
 import pytest
 
 from tests.condition_data import NAN, SITES, at, batch_of, columns, layout_of
-from tui_elbo.conditions import ConditionError, parse
-from tui_elbo.errors import UsageError
-from tui_elbo.history import History
-from tui_elbo.records import Batch, Column
+from tui_elbo.model.conditions import ConditionError, parse
+from tui_elbo.model.errors import UsageError
+from tui_elbo.model.history import History
+from tui_elbo.model.records import Batch, Column
 
 HOLDS = [
     ("2", [0, 1, 0]),
@@ -240,5 +240,5 @@ def test_what_it_needs_is_known_beforehand() -> None:
 
 
 def test_no_torch_is_imported() -> None:
-    code = "import sys, tui_elbo.conditions; sys.exit('torch' in sys.modules)"
+    code = "import sys, tui_elbo.model.conditions; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-P", "-c", code], check=False).returncode == 0

@@ -9,8 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.condition_data import at, batch_of, columns
-from tui_elbo.conditions import Condition, ConditionError, parse
-from tui_elbo.records import Column
+from tui_elbo.model.conditions import Condition, ConditionError, parse
+from tui_elbo.model.records import Column
 
 WORDS = """elbo loss step log_p params["w"] sites["x"].log_p .mean grad_norm 1 -1.5 1e-3 500 > < ==
 != and or not + - * / ( ) abs( nan( finite( [ ] [0] , . = is in if else lambda : := ' \" # \\ **

@@ -9,8 +9,8 @@ import math
 import numpy as np
 
 from tests.condition_data import batch_of, columns
-from tui_elbo.records import Batch, Column, Layout, ParamInfo, SiteInfo
-from tui_elbo.ui.acting.numbers_csv import Table
+from tui_elbo.model.csv_table import Table
+from tui_elbo.model.records import Batch, Column, Layout, ParamInfo, SiteInfo
 
 OWN = ("step", "loss", "elbo", "log_p", "log_q", "seconds")
 P = "params.p.value[0]"

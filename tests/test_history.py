@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tui_elbo.history import History, window
-from tui_elbo.records import Batch, Column, Layout
+from tui_elbo.model.history import History, window
+from tui_elbo.model.records import Batch, Column, Layout
 
 LOSS, EXTRA = Column("step", "", "loss"), Column("param", "a", "value[0]")
 NUMBER = st.one_of(

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.runtime import runtime_folder
-from tui_elbo import live, place
-from tui_elbo.errors import UsageError
+from tui_elbo.client import registry
+from tui_elbo.model.errors import UsageError
+from tui_elbo.protocol import runtime_dir
 
 OTHER_UID = 54321
 
@@ -33,7 +34,7 @@ def mode(path: Path) -> int:
 def test_the_folder_and_its_sockets_are_one_persons_alone(runtime: Path) -> None:
     before = os.umask(0)
     try:
-        listener, path = place.claim("a name/with $odd  letters")
+        listener, path = runtime_dir.claim("a name/with $odd  letters")
     finally:
         os.umask(before)
     assert path == runtime / "elbo-tui" / "a-name-with-odd-letters.sock"
@@ -42,16 +43,16 @@ def test_the_folder_and_its_sockets_are_one_persons_alone(runtime: Path) -> None
 
 
 def test_names_are_told_apart_and_short() -> None:
-    claimed = [place.claim(name) for name in ("x", "x", "y" * 300, "", "..", "π")]
+    claimed = [runtime_dir.claim(name) for name in ("x", "x", "y" * 300, "", "..", "π")]
     assert [path.stem for _, path in claimed] == ["x", "x-2", "y" * 24, "run", "run-2", "run-3"]
-    assert place.socket_paths() == sorted((path for _, path in claimed), key=lambda p: p.stem)
+    assert runtime_dir.socket_paths() == sorted((path for _, path in claimed), key=lambda p: p.stem)
     claimed[0][0].close()
     # A name is free again once nobody listens.
-    again, path = place.claim("x")
+    again, path = runtime_dir.claim("x")
     assert path.stem == "x"
     for listener in (again, *(listener for listener, _ in claimed)):
         listener.close()
-    assert place.socket_paths() == []
+    assert runtime_dir.socket_paths() == []
     assert list(path.parent.iterdir()) == []
 
 
@@ -77,7 +78,12 @@ WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
 def test_a_folder_that_is_not_safe_is_refused(runtime: Path, name: str) -> None:
     make, why = WRONG[name]
     make(runtime / "elbo-tui")
-    for act in (place.folder, place.socket_paths, live.runs, lambda: place.claim("x")):
+    for act in (
+        runtime_dir.folder,
+        runtime_dir.socket_paths,
+        registry.runs,
+        lambda: runtime_dir.claim("x"),
+    ):
         with pytest.raises(UsageError) as caught:
             act()
         assert why in caught.value.what
@@ -89,8 +95,8 @@ def test_a_missing_runtime_folder_is_made_up_for(
 ) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime / "gone"))
     monkeypatch.setattr("tempfile.tempdir", str(runtime))
-    assert place.folder() == runtime / f"elbo-tui-{os.geteuid()}"
-    assert mode(place.folder()) == 0o700
+    assert runtime_dir.folder() == runtime / f"elbo-tui-{os.geteuid()}"
+    assert mode(runtime_dir.folder()) == 0o700
 
 
 def test_a_folder_that_cannot_be_made_says_why(
@@ -101,7 +107,7 @@ def test_a_folder_that_cannot_be_made_says_why(
 
     monkeypatch.setattr(Path, "mkdir", full)
     with pytest.raises(UsageError, match="No space left on device"):
-        place.folder()
+        runtime_dir.folder()
 
 
 def test_a_path_too_long_for_a_socket_says_so(
@@ -111,16 +117,16 @@ def test_a_path_too_long_for_a_socket_says_so(
     deep.mkdir()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(deep))
     with pytest.raises(UsageError, match="too long"):
-        place.claim("x")
+        runtime_dir.claim("x")
 
 
 def test_a_peer_is_known_by_its_uid(monkeypatch: pytest.MonkeyPatch) -> None:
     one, other = socket.socketpair()
     with one, other:
-        assert place.is_the_same_persons(one)
+        assert runtime_dir.is_the_same_persons(one)
         own = os.geteuid()
         monkeypatch.setattr(os, "geteuid", lambda: own + 1)
-        assert not place.is_the_same_persons(one)
+        assert not runtime_dir.is_the_same_persons(one)
 
 
 def denied(path: Path) -> list[str]:
@@ -160,7 +166,7 @@ def denied(path: Path) -> list[str]:
 def test_another_user_can_neither_connect_nor_read_nor_list(
     runtime: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    listener, path = place.claim("mine")
+    listener, path = runtime_dir.claim("mine")
     # What is above the folder is open, as /run/user and /tmp are.
     for parent in path.parent.parents:
         if parent.is_relative_to("/tmp") and parent != Path("/tmp"):

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tui_elbo import protocol
-from tui_elbo.errors import ProtocolError
+from tui_elbo.model.errors import ProtocolError
+from tui_elbo.model.records import Batch, Column, Layout, ParamInfo, SiteInfo
 from tui_elbo.protocol import AnyCommand, AnyEvent, Decoder, Fault, NewLayout, Rows, Step
-from tui_elbo.records import Batch, Column, Layout, ParamInfo, SiteInfo
 
 LAYOUT = Layout(
     id=3,

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui_elbo.records import (
+from tui_elbo.model.records import (
     SUMMARY,
     Batch,
     Column,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tui_elbo.errors import UsageError
-from tui_elbo.scenario import describe, find, gallery, gallery_folder, split_docstring
+from tui_elbo.model.errors import UsageError
+from tui_elbo.model.scenarios import describe, find, gallery, gallery_folder, split_docstring
 
 POISON = "raise SystemExit('this file was executed')\n"
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from tui_elbo.accounts import Share
-from tui_elbo.readings import OWN, Player, Term
-from tui_elbo.scene import Scene, gap_name
-from tui_elbo.sentences import RULES, sentence
+from tui_elbo.model.attribution import Share
+from tui_elbo.model.lens_values import OWN, Player, Term
+from tui_elbo.model.sentences import RULES, sentence
+from tui_elbo.model.span_summary import Scene, gap_name
 
 LOG_P, LOG_Q, ELBO, LIKELIHOOD, PRIOR = OWN
 

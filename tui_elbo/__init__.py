@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tui_elbo.engine.serving.watched import Watched
+    from tui_elbo.engine.script.watch import Watched
 
 __version__ = "0.1.0"
 __all__ = ["watch"]
@@ -41,6 +41,6 @@ def watch(svi: Any, name: str | None = None, *, lens: bool = True) -> Watched:
     Raises:
         UsageError: if `svi` is none, or is watched already.
     """
-    from tui_elbo.engine.serving import watched  # noqa: PLC0415 - torch is imported by whoever has an SVI
+    from tui_elbo.engine.script import watch as watching  # noqa: PLC0415 - torch is imported by whoever has an SVI
 
-    return watched.watch(svi, name, lens=lens)
+    return watching.watch(svi, name, lens=lens)

@@ -24,8 +24,8 @@ TICK = 1 / os.sysconf("SC_CLK_TCK")
 
 HEADLESS = """
 import sys, time
-from tui_elbo.engine.observer.due import Budget
-from tui_elbo.engine.run.session import Session
+from tui_elbo.engine.record.budget import Budget
+from tui_elbo.engine.session import Session
 session = Session(sys.argv[1])
 session.due = Budget()
 session.advance(200)

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks.test_overhead import MODEL
-from tui_elbo.engine.observer.due import Budget
-from tui_elbo.engine.run.session import Session
-from tui_elbo.scenario import CHECKPOINT_MEMORY
+from tui_elbo.engine.record.budget import Budget
+from tui_elbo.engine.session import Session
+from tui_elbo.model.scenarios import CHECKPOINT_MEMORY
 
 pytestmark = pytest.mark.benchmark
 

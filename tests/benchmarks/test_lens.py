@@ -9,9 +9,9 @@ from collections.abc import Callable
 import pytest
 
 from tui_elbo.engine.lens import Lens
-from tui_elbo.engine.lens.onlooker import Onlooker
-from tui_elbo.engine.run.session import Session
-from tui_elbo.engine.serving.driver import Driver
+from tui_elbo.engine.lens.schedule import Onlooker
+from tui_elbo.engine.server.command_handler import Driver
+from tui_elbo.engine.session import Session
 from tui_elbo.protocol import Event, Load, Looked, Run
 
 pytestmark = pytest.mark.benchmark

@@ -13,9 +13,9 @@ import torch
 
 from tests.benchmarks.test_overhead import Plain, keep, restore
 from tests.engine.many import many
-from tui_elbo.engine.observer.due import Always, Budget, Due
-from tui_elbo.engine.observer.modules import BUDGET, LEAST
-from tui_elbo.engine.run.session import Session
+from tui_elbo.engine.record.budget import Always, Budget, Due
+from tui_elbo.engine.record.modules import BUDGET, LEAST
+from tui_elbo.engine.session import Session
 
 pytestmark = pytest.mark.benchmark
 

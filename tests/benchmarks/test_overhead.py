@@ -13,10 +13,10 @@ import pytest
 import torch
 from pyro.infer import SVI
 
-from tui_elbo.engine.observer.due import Budget
-from tui_elbo.engine.run.loading import load
-from tui_elbo.engine.run.session import Session
-from tui_elbo.scenario import find
+from tui_elbo.engine.record.budget import Budget
+from tui_elbo.engine.scenario import load
+from tui_elbo.engine.session import Session
+from tui_elbo.model.scenarios import find
 
 pytestmark = pytest.mark.benchmark
 

@@ -14,10 +14,10 @@ import pytest
 
 from tests.cli import command
 from tests.runtime import runtime_folder
-from tui_elbo import place, protocol
+from tui_elbo import protocol
 from tui_elbo.cli import main
 from tui_elbo.cli.options import duration
-from tui_elbo.protocol import VERSION, Event, Hello, Level
+from tui_elbo.protocol import VERSION, Event, Hello, Level, runtime_dir
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +47,7 @@ def ran(capfd: pytest.CaptureFixture[str]) -> Ran:
 @contextmanager
 def answering(name: str, *events: Event) -> Iterator[None]:
     """Something listens under this name, says these, and hangs up."""
-    listener, path = place.claim(name)
+    listener, path = runtime_dir.claim(name)
 
     def serve() -> None:
         while True:
@@ -133,7 +133,7 @@ def test_serving_what_does_not_load_ends_with_1(tmp_path: Path) -> None:
     code, out, err = command.ran("serve", str(path))
     assert (code, out) == (1, "")
     assert "ValueError: no" in err
-    assert place.socket_paths() == []
+    assert runtime_dir.socket_paths() == []
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.command import PATIENCE, ran, records, started, untimed
 from tests.engine.sources import small, write
-from tui_elbo.engine.run.session import Session
+from tui_elbo.engine.session import Session
 
 NOISY = r"""
 import ctypes, os, sys, warnings

@@ -9,7 +9,7 @@ import pytest
 from tests.cli.command import ran, untimed
 from tests.engine.sources import small, write
 from tui_elbo.cli.script import Press, presses
-from tui_elbo.errors import UsageError
+from tui_elbo.model.errors import UsageError
 
 DRAWS = "pyro.param('w', torch.ones(2, 3))\npyro.param('big', torch.zeros(30))"
 

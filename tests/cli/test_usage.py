@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.command import ran
 from tui_elbo import __version__
-from tui_elbo.scenario import gallery
+from tui_elbo.model.scenarios import gallery
 
 USAGE = {
     ("run", "no_thetta"): "did you mean no_theta?",

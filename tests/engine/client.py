@@ -21,7 +21,8 @@ from typing import TypeVar
 import msgspec
 
 from tui_elbo import protocol
-from tui_elbo.history import History
+from tui_elbo.model.history import History
+from tui_elbo.model.records import Batch, Layout, StepRecord
 from tui_elbo.protocol import (
     AnyEvent,
     Command,
@@ -34,7 +35,6 @@ from tui_elbo.protocol import (
     Rewound,
     Rows,
 )
-from tui_elbo.records import Batch, Layout, StepRecord
 
 E = TypeVar("E", bound=Event)
 

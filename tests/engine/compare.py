@@ -13,8 +13,8 @@ from pyro.optim import PyroOptim
 from pyro.optim.optim import is_scheduler
 
 from tests.engine.plain import PlainRun
-from tui_elbo.engine.run.session import Session
-from tui_elbo.records import StepRecord
+from tui_elbo.engine.session import Session
+from tui_elbo.model.records import StepRecord
 
 
 @dataclass(frozen=True, eq=False)

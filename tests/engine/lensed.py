@@ -14,6 +14,7 @@ from torch import Tensor
 
 from tests.engine.client import Speaker
 from tests.engine.scripts import Script
+from tui_elbo.model.lens_history import Sighting
 from tui_elbo.protocol import (
     Level,
     Looked,
@@ -21,7 +22,6 @@ from tui_elbo.protocol import (
     Step,
     sighting,
 )
-from tui_elbo.sightings import Sighting
 
 
 class Called(Script):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from tui_elbo import protocol
-from tui_elbo.engine.serving.driver import Driver
+from tui_elbo.engine.server.command_handler import Driver
+from tui_elbo.model.records import Batch, Layout
 from tui_elbo.protocol import Command, Event, Fault, Load, NewLayout, Rows
-from tui_elbo.records import Batch, Layout
 
 
 class Local:

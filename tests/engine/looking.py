@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tests.engine.matrix import write
 from tui_elbo.engine.lens import Lens, Sight
-from tui_elbo.engine.run.session import Session
-from tui_elbo.readings import Term
+from tui_elbo.engine.session import Session
+from tui_elbo.model.lens_values import Term
 
 MIXTURE_GUIDE = """
 def guide():

@@ -12,8 +12,7 @@ import torch
 from pyro.infer import SVI, Trace_ELBO
 
 from tests.engine.client import ClosedError, Speaker, visitor
-from tui_elbo import place
-from tui_elbo.protocol import Attach, Level, Loaded
+from tui_elbo.protocol import Attach, Level, Loaded, runtime_dir
 
 
 def simple() -> SVI:
@@ -33,7 +32,7 @@ def simple() -> SVI:
 @contextmanager
 def attached(id: str) -> Iterator[Speaker]:
     """A terminal that has been told everything so far."""
-    with visitor(place.path_of(id)) as terminal:
+    with visitor(runtime_dir.path_of(id)) as terminal:
         terminal.send(Attach())
         terminal.until(Loaded)
         terminal.until(Level)

@@ -10,7 +10,7 @@ import torch
 
 from tests.engine.plain import plain_run
 from tests.engine.sources import SMALL, write
-from tui_elbo.engine.run.session import Session
+from tui_elbo.engine.session import Session
 
 USES_HELPER = SMALL.replace("torch.tensor(0.5)", "torch.tensor(helper.x)")
 LAYOUTS = {
@@ -117,7 +117,7 @@ def test_torch_is_not_executed_again(tmp_path: Path) -> None:
     """Not even with the scenario in a folder above that of the libraries."""
     home = Path(torch.__file__).parents[2]
     before = sys.modules["torch.distributions"]
-    from tui_elbo.engine.run.loading import _forget
+    from tui_elbo.engine.scenario import _forget
 
     _forget(home)
     assert sys.modules["torch.distributions"] is before

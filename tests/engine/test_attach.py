@@ -21,8 +21,8 @@ from tests.engine.client import (
 )
 from tests.engine.sources import SMALL, small, write
 from tests.runtime import runtime_folder
-from tui_elbo import live, place
-from tui_elbo.errors import UsageError
+from tui_elbo.client import registry
+from tui_elbo.model.errors import UsageError
 from tui_elbo.protocol import (
     Attach,
     Fault,
@@ -46,6 +46,7 @@ from tui_elbo.protocol import (
     Tune,
     Tuned,
     Tuning,
+    runtime_dir,
 )
 
 
@@ -62,7 +63,7 @@ def run(runtime: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
         path = loaded(first, write(tmp_path_factory.mktemp("first"), SMALL))
         first.hang_up()
         yield path
-        live.end(path)
+        registry.end(path)
         assert not path.exists()
         assert first.end() == 0
 
@@ -72,7 +73,7 @@ def loaded(client: Client, path: Path) -> Path:
     client.load(path)
     (named,) = [event for event in client.seen if isinstance(event, Named)]
     assert named.why == ""
-    return place.path_of(named.id)
+    return runtime_dir.path_of(named.id)
 
 
 @contextmanager
@@ -186,19 +187,19 @@ def test_a_visitor_may_ask_and_nothing_else(run: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_live_runs_are_found_by_name(run: Path, tmp_path: Path) -> None:
-    assert live.choose(None) == live.choose("scenario") == run
+    assert registry.choose(None) == registry.choose("scenario") == run
     with pytest.raises(UsageError, match="no live run of this name") as caught:
-        live.choose("scenari")
+        registry.choose("scenari")
     assert caught.value.todo == "did you mean scenario?"
     with engine(apart=True) as second:
         assert loaded(second, write(tmp_path, SMALL)).stem == "scenario-2"
-        assert [found.id for found in live.runs()] == ["scenario", "scenario-2"]
+        assert [found.id for found in registry.runs()] == ["scenario", "scenario-2"]
         with pytest.raises(UsageError, match="2 live runs") as caught:
-            live.choose(None)
+            registry.choose(None)
         assert "scenario, scenario-2" in caught.value.todo
         os.kill(second.process.pid, signal.SIGTERM)
         assert second.end() == 128 + signal.SIGTERM
-        assert [path.stem for path in place.socket_paths()] == ["scenario"]
+        assert [path.stem for path in runtime_dir.socket_paths()] == ["scenario"]
 
 
 @pytest.mark.slow
@@ -210,7 +211,7 @@ def test_a_dead_engine_leaves_nothing_that_lasts(runtime: Path, tmp_path: Path) 
         os.kill(client.process.pid, signal.SIGKILL)
         client.end()
         assert path.exists()
-        assert path.stem not in [found.id for found in live.runs()]
+        assert path.stem not in [found.id for found in registry.runs()]
         assert not path.exists()
         os.killpg(client.process.pid, signal.SIGKILL)
 

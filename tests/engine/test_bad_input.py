@@ -14,11 +14,11 @@ import torch
 
 from tests.engine.plain import plain_run
 from tests.engine.sources import SMALL, small, write
-from tui_elbo.engine.run import blame
-from tui_elbo.engine.run.describe import plain
-from tui_elbo.engine.run.loading import _forget
-from tui_elbo.engine.run.session import Session
-from tui_elbo.errors import ScenarioError, UsageError
+from tui_elbo.engine import tracebacks
+from tui_elbo.engine.describe import plain
+from tui_elbo.engine.scenario import _forget
+from tui_elbo.engine.session import Session
+from tui_elbo.model.errors import ScenarioError, UsageError
 
 NO_GUIDE, NO_MODEL = SMALL.replace("guide", "other"), SMALL.replace("model", "other")
 CUSTOM = "class E(Exception):\n    def __str__(self): raise RuntimeError\n"
@@ -117,10 +117,10 @@ def test_the_traceback_is_of_the_persons_own_code(name: str, tmp_path: Path) -> 
 
 
 def test_frames_are_ours_only_in_our_folder(tmp_path: Path) -> None:
-    ours = Path(blame.__file__).parents[1]
-    assert blame._is_ours(str(ours / "engine" / "session.py"))
-    assert not blame._is_ours(str(ours / "scenarios" / "no_theta.py"))
-    assert not blame._is_ours(str(ours.parent / "tui_elbo_models" / "model.py"))
+    ours = Path(tracebacks.__file__).parents[1]
+    assert tracebacks._is_ours(str(ours / "engine" / "session.py"))
+    assert not tracebacks._is_ours(str(ours / "scenarios" / "no_theta.py"))
+    assert not tracebacks._is_ours(str(ours.parent / "tui_elbo_models" / "model.py"))
 
 
 @pytest.mark.parametrize(

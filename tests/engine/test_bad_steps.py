@@ -10,9 +10,9 @@ import pytest
 from tests.engine.compare import WatchedRun, assert_same, watched_run
 from tests.engine.plain import plain_run
 from tests.engine.sources import GUIDE, HEAD, indented, small, write
-from tui_elbo.engine.run.session import Session
-from tui_elbo.errors import StepError
-from tui_elbo.records import StepRecord
+from tui_elbo.engine.session import Session
+from tui_elbo.model.errors import StepError
+from tui_elbo.model.records import StepRecord
 
 # Nothing of this draws, so a run of it is that of `SMALL`.
 WHEN_7 = """

@@ -6,7 +6,7 @@ import numpy as np
 
 from tests.ui.test_state import LAYOUT, loaded, rows
 from tui_elbo import protocol
-from tui_elbo.engine.serving.chronicle import Chronicle
+from tui_elbo.engine.server.run_log import Chronicle
 from tui_elbo.protocol import NewLayout, Rewound, SteppedInto, Swapped, Tuned
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from tests.engine.sources import SMALL, small, write
-from tui_elbo.engine.lens.drawing import drawn
-from tui_elbo.engine.run.session import Session
+from tui_elbo.engine.lens.posterior_draws import drawn
+from tui_elbo.engine.session import Session
 
 
 def test_draws_are_those_of_the_guide(tmp_path: Path) -> None:

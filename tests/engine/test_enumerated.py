@@ -13,7 +13,7 @@ from tests.engine import models, specials
 from tests.engine.compare import watched_run
 from tests.engine.matrix import scenario, write
 from tests.engine.oracle import Particles, plain_steps
-from tui_elbo.engine.run.session import Session
+from tui_elbo.engine.session import Session
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

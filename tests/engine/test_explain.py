@@ -12,14 +12,14 @@ import pytest
 
 from tests.engine import specials
 from tests.engine.matrix import scenario, write
-from tui_elbo.accounts import account, observed
 from tui_elbo.engine.lens import Lens
 from tui_elbo.engine.lens.attribution import Attribution
 from tui_elbo.engine.lens.gradients import pulls
-from tui_elbo.engine.lens.importance import bound, weigh
-from tui_elbo.engine.run.session import Session
-from tui_elbo.readings import OWN
-from tui_elbo.scenario import gallery
+from tui_elbo.engine.lens.importance_weights import bound, weigh
+from tui_elbo.engine.session import Session
+from tui_elbo.model.attribution import account, observed
+from tui_elbo.model.lens_values import OWN
+from tui_elbo.model.scenarios import gallery
 
 BOTH = """
 def model():

@@ -8,9 +8,9 @@ import pytest
 
 from tests.cli.command import ran, untimed
 from tests.engine.wander import stepped
-from tui_elbo.engine.run.session import Session
-from tui_elbo.engine.run.tuning import optimizers
-from tui_elbo.errors import UsageError
+from tui_elbo.engine.session import Session
+from tui_elbo.engine.tuning import optimizers
+from tui_elbo.model.errors import UsageError
 from tui_elbo.protocol import Tuning
 
 CHANGES = [

@@ -10,13 +10,13 @@ import pyro
 import pytest
 import torch
 
-from tui_elbo.accounts import account
 from tui_elbo.engine.lens import Lens, captured
 from tui_elbo.engine.lens.attribution import Attribution
 from tui_elbo.engine.lens.batches import SEED
-from tui_elbo.engine.run.session import Session
-from tui_elbo.readings import OWN, standard_error
-from tui_elbo.scenario import gallery
+from tui_elbo.engine.session import Session
+from tui_elbo.model.attribution import account
+from tui_elbo.model.lens_values import OWN, standard_error
+from tui_elbo.model.scenarios import gallery
 
 START = math.log(0.2)
 """Where φ begins, unconstrained."""

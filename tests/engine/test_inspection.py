@@ -16,9 +16,9 @@ from tests.engine.local import Local
 from tests.engine.oracle import Particles, plain_steps
 from tests.engine.plain import plain_run
 from tests.engine.sources import HEAD, write
-from tui_elbo.engine.observer import inspection
-from tui_elbo.engine.observer.inspection import BINS, histogram, summary
-from tui_elbo.engine.run.session import Session
+from tui_elbo.engine.record import inspection
+from tui_elbo.engine.record.inspection import BINS, histogram, summary
+from tui_elbo.engine.session import Session
 from tui_elbo.protocol import GoTo, Inspect, Inspected, Pause, Restart, Run, Step
 
 CLIPPED = f"""{HEAD}

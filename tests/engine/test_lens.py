@@ -21,7 +21,7 @@ from tests.engine.looking import (
 from tests.engine.matrix import scenario, write
 from tui_elbo.engine.lens import Lens, Sight
 from tui_elbo.engine.lens.attribution import Attribution
-from tui_elbo.engine.run.session import Session
+from tui_elbo.engine.session import Session
 
 pytestmark = pytest.mark.usefixtures("quiet")
 

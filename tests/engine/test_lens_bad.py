@@ -14,16 +14,16 @@ from tests.engine.looking import (
     value,
 )
 from tests.engine.matrix import scenario, write
-from tui_elbo.accounts import account
 from tui_elbo.engine.lens import attribution
 from tui_elbo.engine.lens.attribution import Attribution
-from tui_elbo.engine.run.session import Session
-from tui_elbo.engine.serving.driver import Driver
+from tui_elbo.engine.server.command_handler import Driver
+from tui_elbo.engine.session import Session
+from tui_elbo.model.attribution import account
+from tui_elbo.model.lens_history import Sighting
+from tui_elbo.model.lens_values import OWN, Term
+from tui_elbo.model.sentences import Sentence, sentence
+from tui_elbo.model.span_summary import scene
 from tui_elbo.protocol import Event, Fault, Load, Looked, Run, Step, sighting
-from tui_elbo.readings import OWN, Term
-from tui_elbo.scene import scene
-from tui_elbo.sentences import Sentence, sentence
-from tui_elbo.sightings import Sighting
 
 pytestmark = pytest.mark.usefixtures("quiet")
 

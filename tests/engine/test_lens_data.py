@@ -18,8 +18,8 @@ from tests.engine.looking import (
 )
 from tests.engine.matrix import scenario, write
 from tui_elbo.engine.lens import Lens, captured
-from tui_elbo.engine.run.session import Session
-from tui_elbo.readings import Term
+from tui_elbo.engine.session import Session
+from tui_elbo.model.lens_values import Term
 
 pytestmark = pytest.mark.usefixtures("quiet")
 

@@ -18,7 +18,7 @@ from tests.engine.matrix import scenario, write
 from tests.engine.plain import plain_run
 from tui_elbo.engine.lens import untouched
 from tui_elbo.engine.lens.attribution import Attribution
-from tui_elbo.engine.run.session import Session
+from tui_elbo.engine.session import Session
 
 pytestmark = pytest.mark.usefixtures("quiet")
 

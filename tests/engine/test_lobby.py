@@ -15,10 +15,12 @@ import pytest
 
 from tests.engine.client import ClosedError, Speaker, history, visitor
 from tests.runtime import runtime_folder
-from tui_elbo import live, place, protocol
-from tui_elbo.engine.serving import line
-from tui_elbo.engine.serving.guest import Manners
-from tui_elbo.engine.serving.lobby import VISITORS, Lobby
+from tui_elbo import protocol
+from tui_elbo.client import registry
+from tui_elbo.engine.server import send_buffer
+from tui_elbo.engine.server.client import Manners
+from tui_elbo.engine.server.server import VISITORS, Lobby
+from tui_elbo.model.records import Batch, Column, Layout
 from tui_elbo.protocol import (
     AnyCommand,
     Attach,
@@ -33,8 +35,8 @@ from tui_elbo.protocol import (
     Run,
     Step,
     Surveyed,
+    runtime_dir,
 )
-from tui_elbo.records import Batch, Column, Layout
 
 COLUMNS = tuple(Column("step", "", name) for name in ("loss", "elbo", "log_p", "log_q"))
 LAYOUTS = (Layout(0, (), (), COLUMNS), Layout(1, (), (), COLUMNS[:2]))
@@ -55,7 +57,7 @@ class Hosted:
 
     @property
     def path(self) -> Path:
-        return place.path_of(self.lobby.id)
+        return runtime_dir.path_of(self.lobby.id)
 
     def rows(self, count: int, layout: Layout = LAYOUTS[0]) -> None:
         """So many more steps, whose numbers are their own."""
@@ -109,7 +111,7 @@ def test_history_comes_in_messages_of_a_bounded_size(hosted: Hosted) -> None:
 def test_a_terminal_that_does_not_read_is_told_all_anew(
     hosted: Hosted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(line, "MOST", 2**19)
+    monkeypatch.setattr(send_buffer, "MOST", 2**19)
     with visitor(hosted.path) as terminal:
         terminal.send(Attach())
         terminal.until(Loaded)
@@ -167,7 +169,7 @@ def test_too_many_visitors_are_turned_away(hosted: Hosted) -> None:
 
 
 def known(path: Path) -> bool:
-    found = live.look(path)
+    found = registry.look(path)
     return found.standing is not None
 
 

@@ -13,7 +13,7 @@ import torch
 from tests.engine.compare import assert_same, watched_run
 from tests.engine.plain import plain_run
 from tests.engine.sources import HEAD, SMALL, small, write
-from tui_elbo.engine.run.session import Session
+from tui_elbo.engine.session import Session
 
 CHANGING = (
     HEAD
@@ -48,7 +48,7 @@ RUDE = {
     "thread": "import threading; threading.Thread(target=print).start()",
     "subprocess": "import subprocess, sys; subprocess.run([sys.executable, '-c', ''], check=True)",
     "grad": "torch.set_grad_enabled(True)",
-    "modules": "import sys; sys.modules.pop('tui_elbo.errors', None)",
+    "modules": "import sys; sys.modules.pop('tui_elbo.model.errors', None)",
 }
 
 
@@ -58,7 +58,7 @@ def test_a_rude_model_steps_all_the_same(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "stdout", sys.stdout)
-    monkeypatch.setitem(sys.modules, "tui_elbo.errors", sys.modules["tui_elbo.errors"])
+    monkeypatch.setitem(sys.modules, "tui_elbo.model.errors", sys.modules["tui_elbo.model.errors"])
     path = write(tmp_path, small(model=RUDE[what]))
     plain = plain_run(path, 3)
     monkeypatch.chdir(tmp_path)

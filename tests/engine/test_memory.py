@@ -10,11 +10,11 @@ import pytest
 from tests.engine.client import Client, engine
 from tests.engine.sources import HEAD, SMALL, write
 from tests.engine.test_odd_shapes import CHANGING
-from tui_elbo.engine.observer.due import Budget
-from tui_elbo.engine.run.session import Session
+from tui_elbo.engine.record.budget import Budget
+from tui_elbo.engine.session import Session
+from tui_elbo.model.lens_history import MEMORY as SIGHTINGS_MEMORY
+from tui_elbo.model.scenarios import CHECKPOINT_MEMORY
 from tui_elbo.protocol import Level, Run
-from tui_elbo.scenario import CHECKPOINT_MEMORY
-from tui_elbo.sightings import MEMORY as SIGHTINGS_MEMORY
 
 needs_proc = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 STEPS, LOSSES = 100_000, 2 * 8 * 100_000

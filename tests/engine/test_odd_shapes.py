@@ -16,10 +16,10 @@ from tests.engine.many import many
 from tests.engine.plain import plain_run
 from tests.engine.sources import HEAD, write
 from tui_elbo.cli.printers import Lines
-from tui_elbo.engine.observer.remember import MOST
-from tui_elbo.engine.run.session import Session
+from tui_elbo.engine.record.cache import MOST
+from tui_elbo.engine.session import Session
+from tui_elbo.model.records import Layout, StepRecord
 from tui_elbo.protocol import GoTo, Inspect, Restart, Step, Watch
-from tui_elbo.records import Layout, StepRecord
 
 NO_PARAMETER = """
 def model():

@@ -12,10 +12,12 @@ import pytest
 from tests.engine.client import Client, engine
 from tests.engine.sources import SMALL, small, write
 from tests.engine.test_server import untimed
-from tui_elbo.engine.lens import GaveWay, onlooker
+from tui_elbo.engine.lens import GaveWay, schedule
 from tui_elbo.engine.lens.attribution import Attribution
-from tui_elbo.engine.run.session import Session
-from tui_elbo.engine.serving.driver import Driver
+from tui_elbo.engine.server.command_handler import Driver
+from tui_elbo.engine.session import Session
+from tui_elbo.model.lens_history import Sighting, Sightings
+from tui_elbo.model.records import StepRecord
 from tui_elbo.protocol import (
     AnyEvent,
     Back,
@@ -39,8 +41,6 @@ from tui_elbo.protocol import (
     batch,
     sighting,
 )
-from tui_elbo.records import StepRecord
-from tui_elbo.sightings import Sighting, Sightings
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +164,7 @@ def test_a_pause_is_with_the_next_step_so_that_its_account_is_had(
 def test_a_look_that_lasts_gives_way_to_commands(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(onlooker, "PATIENCE", 0.0)
+    monkeypatch.setattr(schedule, "PATIENCE", 0.0)
     waits = [False]
     events: list[Event] = []
     driver = Driver(events.append, lambda: waits[0])
@@ -182,7 +182,7 @@ def test_a_look_that_lasts_gives_way_to_commands(
 
 
 def test_weights_give_way_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(onlooker, "PATIENCE", 0.0)
+    monkeypatch.setattr(schedule, "PATIENCE", 0.0)
     waits = [False]
     events: list[Event] = []
     driver = Driver(events.append, lambda: waits[0])

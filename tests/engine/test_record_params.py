@@ -15,8 +15,8 @@ from tests.engine.compare import watched_run
 from tests.engine.matrix import CONTINUOUS, GUIDES, PRELUDE, scenario, write
 from tests.engine.oracle import Particles, Seen, plain_steps
 from tests.engine.plain import plain_run
-from tui_elbo.engine.run.session import Session
-from tui_elbo.records import MAX_ELEMENTS, StepRecord
+from tui_elbo.engine.session import Session
+from tui_elbo.model.records import MAX_ELEMENTS, StepRecord
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -14,8 +14,8 @@ from tests.engine import models, specials
 from tests.engine.compare import watched_run
 from tests.engine.matrix import CONTINUOUS, DISCRETE, GUIDES, scenario, write
 from tests.engine.oracle import Particles, Seen, plain_steps
-from tui_elbo.engine.run.session import Session
-from tui_elbo.records import StepRecord
+from tui_elbo.engine.session import Session
+from tui_elbo.model.records import StepRecord
 
 # Plain Pyro warns of several of these scenarios.
 pytestmark = pytest.mark.filterwarnings("ignore")

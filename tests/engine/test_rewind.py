@@ -14,9 +14,9 @@ from tests.engine import matrix
 from tests.engine.sources import small, write
 from tests.engine.specials import SPECIALS
 from tests.engine.wander import untimed, wander
-from tui_elbo.engine.run import track
-from tui_elbo.engine.run.session import Session
-from tui_elbo.errors import StepError, UsageError
+from tui_elbo.engine.rewind import replay as track
+from tui_elbo.engine.session import Session
+from tui_elbo.model.errors import StepError, UsageError
 from tui_elbo.protocol import Caution
 
 GALLERY = ["no_theta", "learned_prior", "hyperprior_map", "network"]

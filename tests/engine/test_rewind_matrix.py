@@ -10,7 +10,7 @@ import pytest
 from tests.engine.matrix import CONTINUOUS, GUIDES, PARTICLES, scenario, write
 from tests.engine.specials import OPTIMIZERS, SCHEDULERS, SPECIALS
 from tests.engine.wander import untimed, wander
-from tui_elbo.engine.run.session import Session
+from tui_elbo.engine.session import Session
 
 # Plain Pyro warns of some of what it runs.
 pytestmark = pytest.mark.filterwarnings("ignore")

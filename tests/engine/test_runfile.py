@@ -18,11 +18,11 @@ from tests.engine.specials import OPTIMIZERS, SCHEDULERS, SPECIALS
 from tests.engine.test_rewind_matrix import NETWORK
 from tests.engine.wander import stepped
 from tests.engine.wander import untimed as without_time
-from tui_elbo import runfile
-from tui_elbo.engine.run.session import Session
-from tui_elbo.errors import StepError, UsageError
-from tui_elbo.magic import is_run_file
+from tui_elbo.engine.session import Session
+from tui_elbo.model.errors import StepError, UsageError
 from tui_elbo.protocol import Tuning
+from tui_elbo.runfile import database
+from tui_elbo.runfile.header import is_run_file
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -67,7 +67,7 @@ def test_a_saved_run_goes_on_as_if_it_had_never_stopped(name: str, tmp_path: Pat
 RESUMES = """
 import sys
 from pathlib import Path
-from tui_elbo.engine.run.session import Session
+from tui_elbo.engine.session import Session
 session = Session(sys.argv[1], checkpoint_memory=2**26)
 session.save(Path(sys.argv[2]), session.advance(30))
 session = Session(sys.argv[2], checkpoint_memory=2**26)
@@ -161,16 +161,16 @@ def test_what_is_not_whole_is_refused(file: Path, tmp_path: Path) -> None:
     for size in (*range(0, len(data), max(1, len(data) // 25)), len(data) - 1):
         bad.write_bytes(data[:size])
         with pytest.raises(UsageError):
-            runfile.read(bad)
+            database.read(bad)
     for at in range(100, len(data), max(1, len(data) // 40)):
         bad.write_bytes(data[:at] + bytes([data[at] ^ 0x55]) + data[at + 1 :])
         try:
-            found = runfile.read(bad)
+            found = database.read(bad)
         except UsageError:
             continue
         # What no page uses may be what it likes.
-        assert found.text == runfile.read(file).text
-        assert found.tensors == runfile.read(file).tensors
+        assert found.text == database.read(file).text
+        assert found.tensors == database.read(file).tensors
 
 
 def test_foreign_and_newer_files_are_refused_with_the_reason(file: Path, tmp_path: Path) -> None:
@@ -179,36 +179,36 @@ def test_foreign_and_newer_files_are_refused_with_the_reason(file: Path, tmp_pat
         base.execute("CREATE TABLE t (x)")
     assert not is_run_file(str(other))
     with pytest.raises(UsageError, match="no saved run"):
-        runfile.read(other)
+        database.read(other)
     with pytest.raises(UsageError, match="something else than a saved run"):
-        runfile.write(other, runfile.read(file))
+        database.write(other, database.read(file))
     with sqlite3.connect(file) as base:
         base.execute("CREATE TRIGGER t AFTER INSERT ON meta BEGIN SELECT 1; END")
     with pytest.raises(UsageError, match="its tables are not those"):
-        runfile.read(file)
+        database.read(file)
     with sqlite3.connect(file) as base:
         base.execute("PRAGMA user_version = 7")
     with pytest.raises(UsageError, match=r"format 7, and this reads 1") as newer:
-        runfile.read(file)
+        database.read(file)
     assert "newer elbo-tui" in newer.value.todo
 
 
 SAVES = """
 import sys
 from pathlib import Path
-from tui_elbo import runfile
-saved = runfile.read(Path(sys.argv[1]))
+from tui_elbo.runfile import database
+saved = database.read(Path(sys.argv[1]))
 print("ready", flush=True)
 while True:
-    runfile.write(Path(sys.argv[2]), saved)
+    database.write(Path(sys.argv[2]), saved)
     print(".", end="", flush=True)
 """
 
 
 def test_a_crash_while_saving_leaves_the_old_one_or_the_new(file: Path, tmp_path: Path) -> None:
     target = tmp_path / "target"
-    runfile.write(target, runfile.read(file))
-    whole = runfile.read(file)
+    database.write(target, database.read(file))
+    whole = database.read(file)
     for size in (1, 6, 14, 33):
         process = subprocess.Popen(
             [sys.executable, "-c", SAVES, str(file), str(target)], stdout=subprocess.PIPE
@@ -219,10 +219,10 @@ def test_a_crash_while_saving_leaves_the_old_one_or_the_new(file: Path, tmp_path
         os.read(process.stdout.fileno(), size)
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        found = runfile.read(target)
+        found = database.read(target)
         assert found.text == whole.text
         assert found.tensors == whole.tensors
-    runfile.write(target, whole)
+    database.write(target, whole)
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 

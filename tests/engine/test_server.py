@@ -11,7 +11,7 @@ import pytest
 from tests.engine.client import Client, engine, untimed
 from tests.engine.sources import SMALL, small, write
 from tui_elbo import protocol
-from tui_elbo.engine.run.session import Session
+from tui_elbo.engine.session import Session
 from tui_elbo.protocol import (
     Fault,
     Hello,

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.engine.matrix import PRELUDE, write
-from tui_elbo.engine.run.session import Session
-from tui_elbo.records import SiteInfo
+from tui_elbo.engine.session import Session
+from tui_elbo.model.records import SiteInfo
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -9,8 +9,8 @@ import pytest
 from tests.engine.matrix import CONTINUOUS, GUIDES, PARTICLES, scenario, write
 from tests.engine.specials import SPECIALS
 from tests.engine.wander import stepped, untimed
-from tui_elbo.engine.run.session import Session
-from tui_elbo.errors import UsageError
+from tui_elbo.engine.session import Session
+from tui_elbo.model.errors import UsageError
 from tui_elbo.protocol import Stage, Tuning
 
 pytestmark = pytest.mark.filterwarnings("ignore")

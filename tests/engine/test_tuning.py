@@ -12,13 +12,13 @@ from tests.engine.compare import assert_same_state
 from tests.engine.local import Local
 from tests.engine.plain import plain_run
 from tests.engine.wander import untimed
-from tui_elbo.engine.run.loading import load
-from tui_elbo.engine.run.session import Session
-from tui_elbo.engine.run.tuning import estimators
-from tui_elbo.errors import StepError, UsageError
+from tui_elbo.client.run_state import Run as State
+from tui_elbo.engine.scenario import load
+from tui_elbo.engine.session import Session
+from tui_elbo.engine.tuning import estimators
+from tui_elbo.model.errors import StepError, UsageError
+from tui_elbo.model.scenarios import find
 from tui_elbo.protocol import Fault, GoTo, Step, Tune, Tuned, Tuning
-from tui_elbo.scenario import find
-from tui_elbo.ui.run.state import Run as State
 
 
 def test_a_learning_rate_changes_the_run_as_it_would_change_the_plain_loop() -> None:

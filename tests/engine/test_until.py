@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from tui_elbo.cli import main
-from tui_elbo.conditions import parse
-from tui_elbo.engine.observer.due import Always, Every
-from tui_elbo.engine.run.session import Session
-from tui_elbo.records import Batch, Column, Layout
+from tui_elbo.engine.record.budget import Always, Every
+from tui_elbo.engine.session import Session
+from tui_elbo.model.conditions import parse
+from tui_elbo.model.records import Batch, Column, Layout
 
 CHANGING = """
 import torch, pyro, pyro.distributions as dist

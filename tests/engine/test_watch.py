@@ -18,10 +18,11 @@ import tui_elbo
 from tests.engine.client import history
 from tests.engine.scripts import Script, attached, rest, simple
 from tests.runtime import runtime_folder
-from tui_elbo import live
-from tui_elbo.engine.serving import watching
-from tui_elbo.engine.serving.guest import Guest
-from tui_elbo.errors import UsageError
+from tui_elbo.client import registry
+from tui_elbo.engine.script import script_session
+from tui_elbo.engine.server.client import Guest
+from tui_elbo.model.errors import UsageError
+from tui_elbo.model.records import Column
 from tui_elbo.protocol import (
     Break,
     Breakpoint,
@@ -39,7 +40,6 @@ from tui_elbo.protocol import (
     Tune,
     Tuning,
 )
-from tui_elbo.records import Column
 
 
 @pytest.fixture(autouse=True)
@@ -93,11 +93,11 @@ def test_what_cannot_be_had_of_a_script_is_refused() -> None:
         for command in (GoTo(step=1), Restart(), Tune(tuning=Tuning(lr=1.0)), End()):
             terminal.send(command)
             fault = terminal.until(Fault)
-            assert (fault.kind, fault.what) == ("refused", watching.ITS_OWN)
+            assert (fault.kind, fault.what) == ("refused", script_session.ITS_OWN)
         terminal.send(Run(condition="nothing > 1"))
         assert "nothing" in terminal.until(Fault).what
         with pytest.raises(UsageError, match="belongs to a script"):
-            live.end(live.choose("mine"))
+            registry.end(registry.choose("mine"))
 
 
 def test_the_svi_is_what_it_was() -> None:
@@ -225,7 +225,7 @@ def test_in_a_forked_worker() -> None:
             assert "process that this one was forked from" in answer.read()
         os.waitpid(child, 0)
         svi.step()
-        assert [found.id for found in live.runs()] == ["mine"]
+        assert [found.id for found in registry.runs()] == ["mine"]
         with attached("mine") as terminal:
             handle.close()
             rest(terminal)

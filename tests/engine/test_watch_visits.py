@@ -16,8 +16,8 @@ from tests.engine.lensed import Called, held, looked, normal
 from tests.engine.scripts import Script, attached, fresh, simple
 from tests.runtime import runtime_folder
 from tui_elbo.engine.lens import Lens
-from tui_elbo.engine.lens.onlooker import Onlooker
-from tui_elbo.engine.serving import reader
+from tui_elbo.engine.lens.schedule import Onlooker
+from tui_elbo.engine.script import step_recorder
 from tui_elbo.protocol import (
     Pull,
     Pulled,
@@ -34,7 +34,7 @@ def runtime() -> Iterator[Path]:
 def test_where_the_beginning_is_not_known_it_is_told_from_the_first_look_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(reader, "KEPT_BIRTHS", 0)
+    monkeypatch.setattr(step_recorder, "KEPT_BIRTHS", 0)
     svi = simple()
     with tui_elbo.watch(svi, "mine"):
         for _ in range(20):

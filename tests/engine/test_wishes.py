@@ -15,7 +15,7 @@ from tests.engine.client import Speaker, engine, visitor
 from tests.engine.scripts import attached, fresh, simple
 from tests.engine.sources import SMALL, write
 from tests.runtime import runtime_folder
-from tui_elbo import live, place
+from tui_elbo.client import registry
 from tui_elbo.protocol import (
     Attach,
     Break,
@@ -29,6 +29,7 @@ from tui_elbo.protocol import (
     Run,
     Watch,
     Wished,
+    runtime_dir,
 )
 
 POINTS = (Breakpoint("step > 20"), Breakpoint("elbo > 1e9", on=False), Breakpoint("step == 4"))
@@ -49,7 +50,7 @@ def test_whoever_attaches_is_told_the_breakpoints_and_what_is_watched(tmp_path: 
     with engine(None, apart=True) as first:
         first.load(write(tmp_path, SMALL))
         (named,) = [event for event in first.seen if isinstance(event, Named)]
-        path = place.path_of(named.id)
+        path = runtime_dir.path_of(named.id)
         first.ask(Watch(names=("loc",)))
         first.ask(Break(points=POINTS))
         # They outlive another execution of the file.
@@ -68,7 +69,7 @@ def test_whoever_attaches_is_told_the_breakpoints_and_what_is_watched(tmp_path: 
             # That which is off is only remembered.
             second.ask(Break(points=()))
             assert wished(second)[-1].points == ()
-        live.end(path)
+        registry.end(path)
 
 
 @contextmanager

@@ -6,8 +6,8 @@ import random
 
 import msgspec
 
-from tui_elbo.engine.run.session import Session
-from tui_elbo.records import StepRecord
+from tui_elbo.engine.session import Session
+from tui_elbo.model.records import StepRecord
 
 
 def untimed(record: StepRecord) -> bytes:

@@ -18,6 +18,7 @@ import msgspec
 
 from tests.ui.driving import plain_svg, refit
 from tui_elbo import protocol
+from tui_elbo.client.session import Options
 from tui_elbo.protocol import (
     AnyEvent,
     Decoder,
@@ -32,7 +33,6 @@ from tui_elbo.protocol import (
 )
 from tui_elbo.ui.app import ElboApp
 from tui_elbo.ui.explorer import Explorer
-from tui_elbo.ui.run.session import Options
 
 HERE = Path(__file__).parent
 RECORDING, PICTURE = HERE / "no_theta.frames", HERE / "screen.svg"

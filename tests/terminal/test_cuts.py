@@ -16,7 +16,7 @@ import pytest
 from tests.engine.client import history, steps, visitor
 from tests.runtime import runtime_folder
 from tests.terminal.terminal import COMMAND, Terminal
-from tui_elbo import live
+from tui_elbo.client import registry
 from tui_elbo.protocol import Attach, Level, Loaded, Pause, Run
 
 KEYS = ("n", "5n", "20n", " ", " ", "v", "?\x1b", "3,", "\x1b")
@@ -59,8 +59,8 @@ def test_cut_at_random(runtime: Path, count: int) -> None:
     rng = random.Random(count)
     before = set(os.listdir(tempfile.gettempdir()))
     cut([*COMMAND, "no_theta"], rng, first=True)
-    path = live.choose("no_theta")
-    pid = live.look(path).standing.pid  # type: ignore[union-attr]
+    path = registry.choose("no_theta")
+    pid = registry.look(path).standing.pid  # type: ignore[union-attr]
     for number in range(1, count):
         cut([*COMMAND, "attach", "no_theta"], rng, first=False)
         if number % 10 == 0:
@@ -68,7 +68,7 @@ def test_cut_at_random(runtime: Path, count: int) -> None:
             assert len(known) == step
     step, known = told(path)
     assert len(known) == step
-    live.end(path)
+    registry.end(path)
     while Path(f"/proc/{pid}").exists():
         pass
     assert list(runtime.rglob("*.sock")) == []

@@ -13,7 +13,7 @@ import pytest
 from tests.cli.command import ran
 from tests.runtime import end_all, runtime_folder
 from tests.terminal.terminal import COMMAND, Terminal
-from tui_elbo import live
+from tui_elbo.client import registry
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +24,7 @@ def runtime() -> Iterator[Path]:
 
 
 def engine_of(id: str) -> int:
-    stands = live.look(live.choose(id)).standing
+    stands = registry.look(registry.choose(id)).standing
     assert stands is not None
     return stands.pid
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from textual.pilot import Pilot
 
+from tui_elbo.client.session import Options
 from tui_elbo.ui.app import ElboApp
 from tui_elbo.ui.explorer import Explorer
 from tui_elbo.ui.panes.curve import CurvePane
-from tui_elbo.ui.run.session import Options
 
 FAKE = Path(__file__).with_name("fake_engine.py")
 GOLDENS = Path(__file__).with_name("goldens")

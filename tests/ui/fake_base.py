@@ -14,10 +14,10 @@ import numpy as np
 from fake_numbers import inspected, layout, numbers, reading
 
 from tui_elbo import protocol
-from tui_elbo.accounts import Path
-from tui_elbo.bound import Bound
-from tui_elbo.records import Batch
-from tui_elbo.sightings import Sighting
+from tui_elbo.model.attribution import Path
+from tui_elbo.model.bound import Bound
+from tui_elbo.model.lens_history import Sighting
+from tui_elbo.model.records import Batch
 
 STEPS = 200
 

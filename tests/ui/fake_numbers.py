@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
+from tui_elbo.model.lens_values import OWN, Reading, Term
+from tui_elbo.model.records import SUMMARY, Column, Layout, ParamInfo, SiteInfo
 from tui_elbo.protocol import Histogram, Inspected, Summary
-from tui_elbo.readings import OWN, Reading, Term
-from tui_elbo.records import SUMMARY, Column, Layout, ParamInfo, SiteInfo
 
 NOISE = np.random.default_rng(0).standard_normal((2, 32))
 

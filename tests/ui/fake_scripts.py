@@ -5,8 +5,8 @@ from __future__ import annotations
 from fake_base import Engine
 
 from tui_elbo import protocol
-from tui_elbo.readings import nothing
-from tui_elbo.sightings import Sighting
+from tui_elbo.model.lens_history import Sighting
+from tui_elbo.model.lens_values import nothing
 
 
 class Script(Engine):

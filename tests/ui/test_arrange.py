@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui_elbo.ui.arrange import CURVES, LEAST, TABLES, arrange, pages, stack
+from tui_elbo.ui.pane_layout import CURVES, LEAST, TABLES, arrange, pages, stack
 
 SIZES = st.tuples(st.integers(60, 320), st.integers(14, 110))
 WISHES = st.fixed_dictionaries({name: st.integers(0, 400) for name in TABLES})

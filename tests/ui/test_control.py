@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from tui_elbo.protocol import Back, Level, Loaded, Pause, Restart, Run, Step
-from tui_elbo.ui.acting.control import Control
+from tui_elbo.ui.actions.control import Control
 
 LOADED = Loaded("n", "p", "t", "", 0, 200, "", "", {})
 

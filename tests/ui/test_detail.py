@@ -7,9 +7,9 @@ import pytest
 
 from tests.ui.driving import driven
 from tui_elbo import protocol
-from tui_elbo.records import Batch, Column, Layout, ParamInfo
-from tui_elbo.ui.glyphs import ASCII, UNICODE
-from tui_elbo.ui.run.state import Run
+from tui_elbo.client.run_state import Run
+from tui_elbo.model.records import Batch, Column, Layout, ParamInfo
+from tui_elbo.ui.style.glyphs import ASCII, UNICODE
 from tui_elbo.ui.views.detail import bars, detail_lines
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.ui.driving import driven
-from tui_elbo.scenario import Entry
+from tui_elbo.model.scenarios import Entry
 
 
 @pytest.fixture(autouse=True)

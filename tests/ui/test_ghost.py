@@ -7,12 +7,12 @@ import pytest
 
 from tests.ui.driving import driven
 from tests.ui.test_state import LAYOUT, loaded, rows
-from tui_elbo.errors import ProtocolError
-from tui_elbo.ghosts import Ghost, label
+from tui_elbo.client.run_state import Run
+from tui_elbo.model.branch import Ghost, label
+from tui_elbo.model.errors import ProtocolError
 from tui_elbo.protocol import NewLayout, Rewound, Swapped
-from tui_elbo.ui.drawing.plotting import Axes, Curve, Look, plot
-from tui_elbo.ui.drawing.sheet import GHOST
-from tui_elbo.ui.run.state import Run
+from tui_elbo.ui.plot.cell_grid import GHOST
+from tui_elbo.ui.plot.plotting import Axes, Curve, Look, plot
 
 
 def inked(inks: tuple[str, ...]) -> set[int]:

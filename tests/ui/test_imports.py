@@ -30,5 +30,5 @@ def test_the_first_frame_waits_for_nothing_that_it_does_not_need():
 
 
 def test_an_engine_is_started_without_waiting_for_the_screen():
-    names = imported_by("tui_elbo.ui.run.process")
+    names = imported_by("tui_elbo.client.process")
     assert not {"textual", "rich", "numpy", "msgspec", "asyncio"} & names

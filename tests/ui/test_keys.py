@@ -6,8 +6,8 @@ import pytest
 
 from tui_elbo.ui.app import ElboApp
 from tui_elbo.ui.explorer import Explorer
-from tui_elbo.ui.glyphs import UNICODE
 from tui_elbo.ui.keys import KEYS, key_line
+from tui_elbo.ui.style.glyphs import UNICODE
 from tui_elbo.ui.views.views import help_lines
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.ui.driving import driven
 from tui_elbo.protocol import Named
-from tui_elbo.ui.acting import leaving
+from tui_elbo.ui.actions import quit_and_detach
 
 
 async def test_q_quits_at_once_when_nothing_is_lost():
@@ -35,7 +35,7 @@ async def test_q_asks_while_it_runs():
 
 
 async def test_q_asks_when_long_work_is_not_exported(monkeypatch):
-    monkeypatch.setattr(leaving, "LONG", -1.0)
+    monkeypatch.setattr(quit_and_detach, "LONG", -1.0)
     async with driven("normal") as d:
         await d.ready()
         await d.press("3", "n")
@@ -65,7 +65,7 @@ async def test_d_leaves_the_engine_alive():
         link = d.explorer.session.link
         link.named = Named("fake")
         process = link.engine.process
-        assert leaving.farewell(d.explorer.session) == (
+        assert quit_and_detach.farewell(d.explorer.session) == (
             "elbo-tui: fake goes on; `elbo-tui attach fake` shows it again"
         )
         await d.press("d")

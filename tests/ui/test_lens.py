@@ -7,9 +7,9 @@ import pytest
 
 from tests.ui.driving import Driven, driven
 from tests.ui.fake_numbers import layout, reading
-from tui_elbo.accounts import Path, Point
-from tui_elbo.readings import OWN, Term
-from tui_elbo.sightings import Sighting, Sightings
+from tui_elbo.model.attribution import Path, Point
+from tui_elbo.model.lens_history import Sighting, Sightings
+from tui_elbo.model.lens_values import OWN, Term
 
 
 async def stepped(d: Driven, count: int) -> None:

@@ -8,16 +8,16 @@ import pytest
 from tests.ui.driving import driven
 from tests.ui.fake_numbers import layout, numbers
 from tests.ui.test_lens import sighting, stepped
-from tui_elbo.accounts import Path
-from tui_elbo.readings import OWN
-from tui_elbo.records import Batch
-from tui_elbo.ui.drawing.curve import Curve
-from tui_elbo.ui.drawing.plotting import Axes
-from tui_elbo.ui.drawing.sheet import BAND, PHI, THETA, Look
+from tui_elbo.client.run_state import Run
+from tui_elbo.model.attribution import Path
+from tui_elbo.model.lens_values import OWN
+from tui_elbo.model.records import Batch
 from tui_elbo.ui.panes.posterior import _pairs
-from tui_elbo.ui.run.figures import bridged
-from tui_elbo.ui.run.state import Run
-from tui_elbo.ui.totals import Series, several, totals
+from tui_elbo.ui.panes.totals import Series, several, totals
+from tui_elbo.ui.plot.cell_grid import BAND, PHI, THETA, Look
+from tui_elbo.ui.plot.curve import Curve
+from tui_elbo.ui.plot.plotting import Axes
+from tui_elbo.ui.plot.run_curves import bridged
 
 LETTERS = {"phi": "φ", "theta": "θ", "draw": "d"}
 

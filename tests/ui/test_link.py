@@ -9,6 +9,9 @@ import signal
 import pytest
 
 from tests.ui.driving import argv
+from tui_elbo.client import connection as link_module
+from tui_elbo.client.connection import Link
+from tui_elbo.client.process import spawn
 from tui_elbo.protocol import (
     VERSION,
     Fault,
@@ -22,9 +25,6 @@ from tui_elbo.protocol import (
     Rows,
     Step,
 )
-from tui_elbo.ui.run import link as link_module
-from tui_elbo.ui.run.link import Link
-from tui_elbo.ui.run.process import spawn
 
 
 class Line:

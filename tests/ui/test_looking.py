@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.ui.driving import driven
-from tui_elbo.ui.run.looking import Looking
+from tui_elbo.ui.look_cursor import Looking
 
 
 @given(st.integers(0, 30), st.lists(st.integers(-40, 40)))

@@ -8,8 +8,8 @@ import pytest
 
 from tests.ui.driving import driven
 from tui_elbo.ui.environment import prepare
-from tui_elbo.ui.memory import Memory, Settings
-from tui_elbo.ui.theme import THEME
+from tui_elbo.ui.preferences import Memory, Settings
+from tui_elbo.ui.style.theme import THEME
 
 
 def test_what_is_kept_is_there_again(tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui_elbo.ui.run.output import MAX_CHARS, MAX_LINE, MAX_LINES, Output
+from tui_elbo.client.output import MAX_CHARS, MAX_LINE, MAX_LINES, Output
 
 
 def fed(*pieces: bytes) -> Output:

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tui_elbo.ui.drawing.axes import round_up
-from tui_elbo.ui.drawing.curve import columns, scaled, unscaled
-from tui_elbo.ui.drawing.plotting import Axes, Canvas, Curve, Drawing, Look, plot, sketch
-from tui_elbo.ui.drawing.ticks import labels, x_ticks, y_ticks
+from tui_elbo.ui.plot.axes import round_up
+from tui_elbo.ui.plot.curve import columns, scaled, unscaled
+from tui_elbo.ui.plot.plotting import Axes, Canvas, Curve, Drawing, Look, plot, sketch
+from tui_elbo.ui.plot.ticks import labels, x_ticks, y_ticks
 
 INKS = set(" bmracxoi")
 ODD = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1e300, -1e300, 1e-300, 5e-324, 1.7e308, -50_000.0]
@@ -188,7 +188,7 @@ def test_a_large_drawing():
 def test_plotext_is_imported_with_the_first_mark_to_draw():
     program = (
         "import sys, numpy as np, tui_elbo.ui.panes.curve\n"
-        "from tui_elbo.ui.drawing.plotting import Curve, sketch\n"
+        "from tui_elbo.ui.plot.plotting import Curve, sketch\n"
         "sketch(Curve(np.array([np.nan]), 1, 1), 40, 8)\n"
         "assert 'plotext' not in sys.modules\n"
         "sketch(Curve(np.array([1.0]), 1, 1), 40, 8)\n"

@@ -6,11 +6,11 @@ import pytest
 from textual.events import Key
 
 from tests.ui.driving import driven
-from tui_elbo.errors import ElboError, UsageError
+from tui_elbo.client.run_state import Run
+from tui_elbo.model.errors import ElboError, UsageError
+from tui_elbo.model.tuning import tuning
 from tui_elbo.protocol import Fault, Tuning
-from tui_elbo.settings import tuning
-from tui_elbo.ui.acting.questions import goal
-from tui_elbo.ui.run.state import Run
+from tui_elbo.ui.actions.questions import goal
 
 
 @pytest.mark.parametrize(

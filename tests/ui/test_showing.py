@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from tests.ui.driving import driven
-from tui_elbo.records import Column
-from tui_elbo.ui.acting import files, showing
+from tui_elbo.model.records import Column
+from tui_elbo.ui.actions import export, files
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +59,7 @@ async def test_c_copies_the_numbers_of_the_step_that_is_shown(monkeypatch):
 
 
 async def test_what_is_too_long_is_not_copied(monkeypatch):
-    monkeypatch.setattr(showing, "MOST_COPIED", 10)
+    monkeypatch.setattr(export, "MOST_COPIED", 10)
     async with driven("normal") as d:
         await d.ready()
         await d.press("n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.ui.driving import driven
-from tui_elbo.records import SiteInfo
+from tui_elbo.model.records import SiteInfo
 from tui_elbo.ui.panes.sites import more_text, shape_text
 
 

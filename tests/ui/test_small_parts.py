@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from tui_elbo.records import SiteInfo
-from tui_elbo.ui.drawing.course import course, stride
+from tui_elbo.model.records import SiteInfo
 from tui_elbo.ui.environment import prepare
-from tui_elbo.ui.glyphs import ASCII, UNICODE
-from tui_elbo.ui.pace import FRAME, GATHER, Pace
+from tui_elbo.ui.frame_timer import FRAME, GATHER, Pace
 from tui_elbo.ui.panes.sites import shape_text
+from tui_elbo.ui.plot.sparkline import course, stride
+from tui_elbo.ui.style.glyphs import ASCII, UNICODE
 from tui_elbo.ui.widgets.status import Standing, status_line
 
 

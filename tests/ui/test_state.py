@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from tui_elbo import protocol
-from tui_elbo.errors import ProtocolError
+from tui_elbo.client.run_state import Run
+from tui_elbo.model.errors import ProtocolError
+from tui_elbo.model.records import Batch, Column, Layout
 from tui_elbo.protocol import Fault, Level, Loaded, NewLayout, Phase, Remark
-from tui_elbo.records import Batch, Column, Layout
-from tui_elbo.ui.run.figures import curves, standing
-from tui_elbo.ui.run.state import Run
+from tui_elbo.ui.plot.run_curves import curves, standing
 
 COLUMNS = tuple(Column("step", "", field) for field in ("loss", "elbo", "log_p", "log_q"))
 LAYOUT = Layout(7, (), (), COLUMNS)

@@ -6,7 +6,7 @@ import pyte
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui_elbo.ui.thrift import thrifty
+from tui_elbo.ui.ansi_diff import thrifty
 
 WIDTH, HEIGHT = 20, 6
 """Of the part in which the frames begin: there is room around it, as frames stay on the screen."""

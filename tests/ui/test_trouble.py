@@ -53,8 +53,8 @@ async def test_ctrl_c_interrupts_a_model_that_hangs():
 
 
 async def test_a_model_that_ignores_the_interrupt_is_ended(monkeypatch):
-    monkeypatch.setattr("tui_elbo.ui.run.link.PATIENCE", 0.01)
-    monkeypatch.setattr("tui_elbo.ui.run.link.GRACE", 0.01)
+    monkeypatch.setattr("tui_elbo.client.connection.PATIENCE", 0.01)
+    monkeypatch.setattr("tui_elbo.client.connection.GRACE", 0.01)
     async with driven("stubborn") as d:
         await d.ready()
         await d.press("5", "n")

@@ -6,9 +6,9 @@ import pytest
 
 from tests.ui.driving import driven
 from tests.ui.test_lens import stepped
-from tui_elbo.ui.glyphs import ASCII, UNICODE
-from tui_elbo.ui.run.state import Run
-from tui_elbo.ui.views.who import who_lines
+from tui_elbo.client.run_state import Run
+from tui_elbo.ui.style.glyphs import ASCII, UNICODE
+from tui_elbo.ui.views.breakdown import who_lines
 
 
 async def test_parameters_and_sites_are_listed_and_narrowed():

@@ -10,12 +10,12 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from tui_elbo.errors import ElboError
+from tui_elbo.model.errors import ElboError
 
 COMMANDS = {
     "run": "tui_elbo.cli.run",
     "explain": "tui_elbo.cli.explain",
-    "list": "tui_elbo.cli.listing",
+    "list": "tui_elbo.cli.list_gallery",
     "new": "tui_elbo.cli.new",
     "runs": "tui_elbo.cli.runs",
     "attach": "tui_elbo.cli.attach",
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _complain(error: ElboError, traceback: bool) -> None:
-    from tui_elbo.ui.text import safe  # noqa: PLC0415
+    from tui_elbo.ui.style.text import safe  # noqa: PLC0415
 
     print(f"elbo-tui: {safe(str(error), lines=True)}", file=sys.stderr)
     if error.trace and traceback:

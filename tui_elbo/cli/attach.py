@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tui_elbo import live
 from tui_elbo.cli import explore
 from tui_elbo.cli.options import parser
+from tui_elbo.client import registry
 
 DESCRIPTION = """\
 Show a live run: one that was detached from or cut off, one of `elbo-tui serve`,
@@ -26,8 +26,8 @@ def main(words: list[str]) -> int:
     )
     explore.add_screen_options(options)
     chosen = options.parse_args(words)
-    path = live.choose(chosen.id)
-    with live.called(path):
+    path = registry.choose(chosen.id)
+    with registry.called(path):
         pass
     explore.need_a_terminal("`elbo-tui runs` tells how it stands")
     return explore.attach(path, chosen)

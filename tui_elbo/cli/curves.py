@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from tui_elbo.history import History
-from tui_elbo.records import Column, Floats
-from tui_elbo.ui.drawing.curve import Curve
-from tui_elbo.ui.drawing.plotting import sketch
+from tui_elbo.model.history import History
+from tui_elbo.model.records import Column, Floats
+from tui_elbo.ui.plot.curve import Curve
+from tui_elbo.ui.plot.plotting import sketch
 
 TITLES = {"log_p": "log p(x, z)", "log_q": "log q(z)", "elbo": "ELBO"}
 WIDTH, HEIGHT = 76, 9

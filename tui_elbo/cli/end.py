@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from tui_elbo import live
 from tui_elbo.cli.options import parser
+from tui_elbo.client import registry
 
 
 def main(words: list[str]) -> int:
@@ -16,7 +16,7 @@ def main(words: list[str]) -> int:
     """
     options = parser("elbo-tui end", "End a live run; its numbers are lost.")
     options.add_argument("id", metavar="ID", help="as `elbo-tui runs` tells it")
-    path = live.choose(options.parse_args(words).id)
-    live.end(path)
+    path = registry.choose(options.parse_args(words).id)
+    registry.end(path)
     print(f"elbo-tui: {path.stem} has ended", file=sys.stderr)
     return 0

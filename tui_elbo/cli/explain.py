@@ -6,16 +6,16 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from tui_elbo.cli.lensed import Lensed
+from tui_elbo.cli.attribution_text import accounts, by_parameter, by_site, gap, spoken
+from tui_elbo.cli.lens_lines import Lensed
 from tui_elbo.cli.options import add_engine_options, parser, whole
 from tui_elbo.cli.run import narrate, own_stdout
-from tui_elbo.cli.told import accounts, by_parameter, by_site, gap, spoken
-from tui_elbo.scenario import find
-from tui_elbo.ui.text import safe
+from tui_elbo.model.scenarios import find
+from tui_elbo.ui.style.text import safe
 
 if TYPE_CHECKING:
     from tui_elbo.engine.lens.attribution import Attribution
-    from tui_elbo.engine.run.session import Session
+    from tui_elbo.engine.session import Session
 
 POINTS = 50
 """The run is looked at so many times."""
@@ -56,7 +56,7 @@ def main(words: list[str]) -> int:
 
 def _run(chosen: argparse.Namespace) -> tuple[Session, Attribution, Lensed]:
     from tui_elbo.engine.lens.attribution import Attribution  # noqa: PLC0415 - these import torch
-    from tui_elbo.engine.run.session import Session  # noqa: PLC0415
+    from tui_elbo.engine.session import Session  # noqa: PLC0415
 
     session = Session(
         chosen.scenario,

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from tui_elbo import __version__
 from tui_elbo.cli.options import add_engine_options, add_linger, parser, whole
-from tui_elbo.errors import UsageError
-from tui_elbo.magic import is_run_file
-from tui_elbo.scenario import find
+from tui_elbo.model.errors import UsageError
+from tui_elbo.model.scenarios import find
+from tui_elbo.runfile.header import is_run_file
 
 if TYPE_CHECKING:
-    from tui_elbo.ui.run.process import Engine
+    from tui_elbo.client.process import Engine
 
 DESCRIPTION = """\
 A debugger for stochastic variational inference in Pyro: step the optimiser,
@@ -61,7 +61,7 @@ def main(words: list[str]) -> int:
         _look_at(chosen.scenario)
     need_a_terminal(f"elbo-tui run {chosen.scenario or 'SCENARIO'} prints the same numbers")
     # Imported here, in this order: the engine imports torch while the screen is imported.
-    from tui_elbo.ui.run.process import spawn  # noqa: PLC0415
+    from tui_elbo.client.process import spawn  # noqa: PLC0415
 
     argv = (*ENGINE, "--linger", str(chosen.linger))
     engine = spawn(argv)
@@ -77,7 +77,7 @@ def _look_at(name: str) -> None:
         UsageError: if not.
     """
     if is_run_file(name):
-        from tui_elbo.runfile import read  # noqa: PLC0415 - it imports NumPy
+        from tui_elbo.runfile.database import read  # noqa: PLC0415 - it imports NumPy
 
         read(Path(name))
     else:
@@ -90,7 +90,7 @@ def attach(path: Path, chosen: argparse.Namespace) -> int:
     Raises:
         UsageError: if it is ending.
     """
-    from tui_elbo.ui.run.attached import Attached  # noqa: PLC0415
+    from tui_elbo.client.attached import Attached  # noqa: PLC0415
 
     try:
         engine = Attached(path)
@@ -110,7 +110,7 @@ def show(
     from platformdirs import user_config_path  # noqa: PLC0415
 
     from tui_elbo.ui import environment  # noqa: PLC0415
-    from tui_elbo.ui.memory import Memory  # noqa: PLC0415
+    from tui_elbo.ui.preferences import Memory  # noqa: PLC0415
 
     memory = Memory(user_config_path("elbo-tui", appauthor=False) / "settings.json")
     environment.prepare(os.environ, memory.settings.theme)

@@ -6,7 +6,7 @@ import argparse
 import re
 from collections.abc import Callable
 
-from tui_elbo.scenario import CHECKPOINT_MEMORY, MAX_SEED
+from tui_elbo.model.scenarios import CHECKPOINT_MEMORY, MAX_SEED
 
 MAX_MEMORY = 2**62
 

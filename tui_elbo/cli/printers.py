@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 import msgspec
 
 from tui_elbo.cli.curves import curves
-from tui_elbo.history import History
+from tui_elbo.model.history import History
+from tui_elbo.model.records import Batch, ModuleRecord, ParamRecord, StepRecord, record_of
 from tui_elbo.protocol import encodable
-from tui_elbo.records import Batch, ModuleRecord, ParamRecord, StepRecord, record_of
-from tui_elbo.ui.text import safe
+from tui_elbo.ui.style.text import safe
 
 if TYPE_CHECKING:
-    from tui_elbo.engine.run.session import Session
+    from tui_elbo.engine.session import Session
 
 LIVE_SECONDS = 0.2
 """How often the progress line on a terminal is written anew."""
@@ -114,7 +114,7 @@ class Summary:
         self._out.flush()
 
     def _lines(self, seconds: float) -> list[str]:
-        from tui_elbo.engine.run.describe import estimator, optimizer  # noqa: PLC0415
+        from tui_elbo.engine.describe import estimator, optimizer  # noqa: PLC0415
 
         scenario, record = self._session.scenario, self._history.record(self._history.last)
         lines = [

@@ -12,19 +12,19 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
-from tui_elbo.cli.lensed import Lensed, add_lens_options, follow
+from tui_elbo.cli.lens_lines import Lensed, add_lens_options, follow
 from tui_elbo.cli.options import add_engine_options, parser, whole
 from tui_elbo.cli.printers import Lines, Printer, Summary
-from tui_elbo.cli.saving import Keeping, add_saving_options, target
+from tui_elbo.cli.save_options import Keeping, add_saving_options, target
 from tui_elbo.cli.script import add_script_option, asked, play
 from tui_elbo.cli.until import Until
-from tui_elbo.conditions import parse
-from tui_elbo.errors import StepError, UsageError
-from tui_elbo.ui.acting.numbers_csv import Table
-from tui_elbo.ui.text import safe
+from tui_elbo.model.conditions import parse
+from tui_elbo.model.csv_table import Table
+from tui_elbo.model.errors import StepError, UsageError
+from tui_elbo.ui.style.text import safe
 
 if TYPE_CHECKING:
-    from tui_elbo.engine.run.session import Session
+    from tui_elbo.engine.session import Session
 
 DESCRIPTION = """\
 Run a scenario without a screen.
@@ -55,7 +55,7 @@ def main(words: list[str]) -> int:
     name = target(chosen, pressed)
     condition = None if chosen.until is None else parse(chosen.until)
     out = own_stdout()
-    from tui_elbo.engine.observer.due import Always, Every  # noqa: PLC0415 - these import torch
+    from tui_elbo.engine.record.budget import Always, Every  # noqa: PLC0415 - these import torch
 
     session = _session(name, chosen, goes_back=bool(pressed or chosen.save))
     steps = chosen.steps or (condition and condition.step) or session.scenario.steps
@@ -81,7 +81,7 @@ def main(words: list[str]) -> int:
 
 
 def _session(name: str, chosen: argparse.Namespace, *, goes_back: bool) -> Session:
-    from tui_elbo.engine.run.session import Session  # noqa: PLC0415
+    from tui_elbo.engine.session import Session  # noqa: PLC0415
 
     return Session(
         name,

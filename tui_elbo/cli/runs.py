@@ -7,10 +7,10 @@ from datetime import datetime
 
 import msgspec
 
-from tui_elbo import live
 from tui_elbo.cli.options import parser
-from tui_elbo.live import Found
-from tui_elbo.ui.text import safe
+from tui_elbo.client import registry
+from tui_elbo.client.registry import Found
+from tui_elbo.ui.style.text import safe
 
 HEADER = ("id", "scenario", "step", "state", "since", "pid")
 
@@ -30,14 +30,14 @@ def main(words: list[str]) -> int:
     options = parser("elbo-tui runs", DESCRIPTION)
     options.add_argument("--json", action="store_true", help="as JSON")
     if options.parse_args(words).json:
-        told = [plain(run) for run in live.runs()]
+        told = [plain(run) for run in registry.runs()]
         sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n")
         return 0
     # A locale of old may lack the letters.
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
-    found = live.runs()
+    found = registry.runs()
     if not found:
-        print(f"elbo-tui: there is no live run; {live.START}", file=sys.stderr)
+        print(f"elbo-tui: there is no live run; {registry.START}", file=sys.stderr)
         return 0
     rows = [HEADER, *map(row, found)]
     widths = [max(len(line[i]) for line in rows) for i in range(len(HEADER))]

@@ -7,14 +7,14 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from tui_elbo.errors import UsageError
+from tui_elbo.model.errors import UsageError
+from tui_elbo.model.tuning import tuning
 from tui_elbo.protocol import Tuning
-from tui_elbo.settings import tuning
-from tui_elbo.ui.acting.control import MAX_COUNT
+from tui_elbo.ui.actions.control import MAX_COUNT
 
 if TYPE_CHECKING:
     from tui_elbo.cli.printers import Printer
-    from tui_elbo.engine.run.session import Session
+    from tui_elbo.engine.session import Session
 
 EXAMPLE = '"60n 44N 30n"'
 COUNTED = {"n": "steps", "N": "takes the run back"}

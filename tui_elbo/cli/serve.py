@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tui_elbo.cli.options import add_engine_options, add_linger, parser, whole
 from tui_elbo.cli.run import narrate
+from tui_elbo.model.scenarios import find
 from tui_elbo.protocol import Load
-from tui_elbo.scenario import find
 
 DESCRIPTION = """\
 Run a scenario without a terminal, in a batch job say; `elbo-tui attach` shows it.
@@ -30,7 +30,7 @@ def main(words: list[str]) -> int:
     add_engine_options(options)
     chosen = options.parse_args(words)
     find(chosen.scenario)
-    from tui_elbo.engine.serving.alone import serve_alone  # noqa: PLC0415 - only what a command needs
+    from tui_elbo.engine.server.headless import serve_alone  # noqa: PLC0415 - only what a command needs
 
     load = Load(
         target=chosen.scenario,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tui_elbo.conditions import Condition
-from tui_elbo.records import Batch, Column
+from tui_elbo.model.conditions import Condition
+from tui_elbo.model.records import Batch, Column
 
 if TYPE_CHECKING:
-    from tui_elbo.engine.run.session import Session
+    from tui_elbo.engine.session import Session
 
 
 class Until:

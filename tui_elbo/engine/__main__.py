@@ -5,7 +5,7 @@ FD is the socket that the terminal has passed on; OUTPUT the read end of our own
 
 import argparse
 
-from tui_elbo.engine.serving.server import LINGER, serve
+from tui_elbo.engine.server.process import LINGER, serve
 
 if __name__ == "__main__":
     options = argparse.ArgumentParser()

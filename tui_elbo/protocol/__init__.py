@@ -9,6 +9,16 @@ number of the last command that the engine has carried out, so the terminal know
 wishes are already part of what it is told.
 """
 
+from tui_elbo.protocol.client_messages import (
+    Drawn,
+    Named,
+    Printed,
+    SiteDraws,
+    Surveyed,
+    TakenOver,
+    Wished,
+)
+from tui_elbo.protocol.codec import MAX_FRAME, Decoder, batch, encodable, frame, rows
 from tui_elbo.protocol.commands import (
     AnyCommand,
     Attach,
@@ -61,18 +71,8 @@ from tui_elbo.protocol.events import (
     Tuned,
     Weighed,
 )
-from tui_elbo.protocol.framing import MAX_FRAME, Decoder, batch, encodable, frame, rows
-from tui_elbo.protocol.lens import looked, pulled, sighting
-from tui_elbo.protocol.stages import Stage, SteppedInto
-from tui_elbo.protocol.visits import (
-    Drawn,
-    Named,
-    Printed,
-    SiteDraws,
-    Surveyed,
-    TakenOver,
-    Wished,
-)
+from tui_elbo.protocol.lens_messages import looked, pulled, sighting
+from tui_elbo.protocol.step_messages import Stage, SteppedInto
 
 __all__ = [
     "MAX_FRAME",

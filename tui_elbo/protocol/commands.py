@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from tui_elbo.scenario import CHECKPOINT_MEMORY
+from tui_elbo.model.scenarios import CHECKPOINT_MEMORY
 
 
 class Command(msgspec.Struct, frozen=True, tag=True, kw_only=True):
@@ -43,7 +43,7 @@ class Run(Command, frozen=True, kw_only=True):
 
     until: int | None = None
     condition: str | None = None
-    """In the language of `tui_elbo.conditions`; the run stops on the first step that meets it."""
+    """A condition of `model.conditions`; the run stops on the first step that meets it."""
 
 
 class Pause(Command, frozen=True, kw_only=True):
@@ -116,7 +116,7 @@ class Pull(Command, frozen=True, kw_only=True):
 
 
 class Breakpoint(msgspec.Struct, frozen=True):
-    """Where runs are to stop, in the language of `tui_elbo.breakpoints`."""
+    """Where runs are to stop, in the language of `tui_elbo.model.breakpoints`."""
 
     text: str
     held: bool = False

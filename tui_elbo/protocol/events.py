@@ -6,11 +6,11 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from tui_elbo.bound import Bound
+from tui_elbo.model.bound import Bound
+from tui_elbo.model.records import Layout
+from tui_elbo.protocol.client_messages import Drawn, Named, Printed, Surveyed, TakenOver, Wished
 from tui_elbo.protocol.event import Event
-from tui_elbo.protocol.stages import SteppedInto
-from tui_elbo.protocol.visits import Drawn, Named, Printed, Surveyed, TakenOver, Wished
-from tui_elbo.records import Layout
+from tui_elbo.protocol.step_messages import SteppedInto
 
 
 class Hello(Event, frozen=True):

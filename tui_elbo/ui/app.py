@@ -9,14 +9,14 @@ from textual.binding import Binding, BindingType
 from textual.driver import Driver
 from textual.screen import Screen
 
+from tui_elbo.client.process import Engine
+from tui_elbo.client.session import Options
 from tui_elbo.ui.driver import end_on_signals, quick
 from tui_elbo.ui.explorer import Explorer
 from tui_elbo.ui.gallery import Gallery
-from tui_elbo.ui.layout import CSS
 from tui_elbo.ui.palette import Offering
-from tui_elbo.ui.run.process import Engine
-from tui_elbo.ui.run.session import Options
-from tui_elbo.ui.theme import THEME
+from tui_elbo.ui.pane_frames import CSS
+from tui_elbo.ui.style.theme import THEME
 
 __all__ = ["ElboApp", "Options", "run"]
 

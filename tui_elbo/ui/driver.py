@@ -21,8 +21,8 @@ from textual.app import App
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 
-from tui_elbo.ui.acting.leaving import farewells
-from tui_elbo.ui.thrift import thrifty
+from tui_elbo.ui.actions.quit_and_detach import farewells
+from tui_elbo.ui.ansi_diff import thrifty
 
 TICK = 0.1
 """Seconds between looks at whether the rest of an escape sequence is still to come."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
 
-from tui_elbo.ui.theme import THEME
+from tui_elbo.ui.style.theme import THEME
 
 OVER_SSH = {"TEXTUAL_FPS": "15", "TEXTUAL_ANIMATIONS": "none", "TEXTUAL_SMOOTH_SCROLL": "0"}
 """Fewer frames, and nothing that is sent only to look smooth."""

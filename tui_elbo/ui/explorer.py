@@ -21,23 +21,23 @@ from textual.message import Message
 from textual.timer import Timer
 from textual.widget import Widget
 
-from tui_elbo.ui import layout
-from tui_elbo.ui.acting.actions_lens import LensActions
-from tui_elbo.ui.acting.actions_time import TimeActions
-from tui_elbo.ui.acting.prompt import Prompt, Question
-from tui_elbo.ui.acting.showing import Showing
-from tui_elbo.ui.desk import Desk
+from tui_elbo.client.process import Engine
+from tui_elbo.client.session import Options, Session
+from tui_elbo.ui import pane_frames
+from tui_elbo.ui.actions.export import Showing
+from tui_elbo.ui.actions.lens import LensActions
+from tui_elbo.ui.actions.prompt import Prompt, Question
+from tui_elbo.ui.actions.time_travel import TimeActions
+from tui_elbo.ui.frame_timer import FRAME, Pace
 from tui_elbo.ui.keys import KEYS
-from tui_elbo.ui.pace import FRAME, Pace
+from tui_elbo.ui.look_cursor import Looking
+from tui_elbo.ui.pane_grid import Desk
 from tui_elbo.ui.panes.params import ParamsPane
 from tui_elbo.ui.panes.sentence import SentenceLine
-from tui_elbo.ui.run.figures import standing
-from tui_elbo.ui.run.looking import Looking
-from tui_elbo.ui.run.process import Engine
-from tui_elbo.ui.run.session import Options, Session
+from tui_elbo.ui.plot.run_curves import standing
 from tui_elbo.ui.views.detail import ParamView
 from tui_elbo.ui.views.views import Live, View
-from tui_elbo.ui.widgets.said import TooSmall
+from tui_elbo.ui.widgets.placeholder import TooSmall
 from tui_elbo.ui.widgets.status import FaultLine, KeyLine, StatusLine
 
 MOMENT = 0.3
@@ -97,7 +97,7 @@ class Explorer(LensActions, TimeActions, Showing):
             yield StatusLine(ascii=plain)
             yield KeyLine(ascii=plain)
             yield Prompt(ascii=plain, done=self._answered)
-        yield TooSmall(layout.SMALLEST)
+        yield TooSmall(pane_frames.SMALLEST)
 
     @property
     def desk(self) -> Desk:
@@ -209,7 +209,7 @@ class Explorer(LensActions, TimeActions, Showing):
     def on_resize(self, event: Resize) -> None:
         """Below the smallest size there is one sentence instead of the panes."""
         width, height = event.size
-        columns, rows = layout.SMALLEST
+        columns, rows = pane_frames.SMALLEST
         self.set_class(width < columns or height < rows, "-small")
         self.touch()
 

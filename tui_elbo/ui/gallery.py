@@ -11,14 +11,14 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Input
 
-from tui_elbo.errors import UsageError
-from tui_elbo.scenario import find, gallery
-from tui_elbo.ui.choice import Choice, Word
-from tui_elbo.ui.glyphs import ASCII, UNICODE
-from tui_elbo.ui.run.process import Engine, spawn
-from tui_elbo.ui.run.session import Options
-from tui_elbo.ui.text import safe
-from tui_elbo.ui.theme import BAD, DIM, KEY
+from tui_elbo.client.process import Engine, spawn
+from tui_elbo.client.session import Options
+from tui_elbo.model.errors import UsageError
+from tui_elbo.model.scenarios import find, gallery
+from tui_elbo.ui.gallery_list import Choice, Word
+from tui_elbo.ui.style.glyphs import ASCII, UNICODE
+from tui_elbo.ui.style.text import safe
+from tui_elbo.ui.style.theme import BAD, DIM, KEY
 from tui_elbo.ui.widgets.canvas import Piece
 
 

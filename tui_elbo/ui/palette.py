@@ -11,7 +11,7 @@ from textual.screen import Screen
 
 from tui_elbo.ui.explorer import Explorer
 from tui_elbo.ui.keys import KEYS
-from tui_elbo.ui.settling import Settling
+from tui_elbo.ui.resize import Settling
 
 LEFT_OUT = ("digit", "cancel", "palette", "interrupt")
 """Actions that mean nothing by name."""

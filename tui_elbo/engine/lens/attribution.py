@@ -13,15 +13,15 @@ from typing import TypeVar
 
 import torch
 
-from tui_elbo.accounts import Path, Point
-from tui_elbo.bound import Bound, no_bound
 from tui_elbo.engine.lens import DRAWS, Births, GaveWay, Lens, Sight, State, captured
 from tui_elbo.engine.lens.batches import SEED
 from tui_elbo.engine.lens.gradients import Pulls, pulls
-from tui_elbo.engine.lens.importance import DRAWS as WEIGHED
-from tui_elbo.engine.lens.importance import weigh
+from tui_elbo.engine.lens.importance_weights import DRAWS as WEIGHED
+from tui_elbo.engine.lens.importance_weights import weigh
 from tui_elbo.engine.lens.subject import Followed
-from tui_elbo.readings import (
+from tui_elbo.model.attribution import Path, Point
+from tui_elbo.model.bound import Bound, no_bound
+from tui_elbo.model.lens_values import (
     PLAYER_OF,
     Corners,
     Player,
@@ -30,7 +30,7 @@ from tui_elbo.readings import (
     nothing,
     players_of,
 )
-from tui_elbo.records import Batch, Floats, Role
+from tui_elbo.model.records import Batch, Floats, Role
 
 T = TypeVar("T")
 

@@ -18,8 +18,8 @@ from pyro.poutine.util import prune_subsample_sites, site_is_subsample
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from tui_elbo.engine.observer.numbers import table
-from tui_elbo.records import MAX_ELEMENTS, Floats
+from tui_elbo.engine.record.numbers import table
+from tui_elbo.model.records import MAX_ELEMENTS, Floats
 
 PLATE = "_lens_draws"
 """The plate of vectorised draws."""

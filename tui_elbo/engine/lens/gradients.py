@@ -20,8 +20,8 @@ from torch import Tensor
 
 from tui_elbo.engine.lens import Lens, untouched
 from tui_elbo.engine.lens.draws import Traces
-from tui_elbo.engine.observer.numbers import table
-from tui_elbo.records import Floats, Role
+from tui_elbo.engine.record.numbers import table
+from tui_elbo.model.records import Floats, Role
 
 BLOCKS = 16
 """Draws are differentiated in so many blocks, from which the noise of one draw is told."""

@@ -10,14 +10,14 @@ import pyro
 import torch
 
 from tui_elbo.engine.lens.batches import SEED, Data, Group, data, groups
+from tui_elbo.engine.lens.draw_strategy import Way
 from tui_elbo.engine.lens.draws import Table
-from tui_elbo.engine.lens.probe import Kind, look, mismatch
+from tui_elbo.engine.lens.enumerated import WHOLE
+from tui_elbo.engine.lens.inspect_model import Kind, look, mismatch
+from tui_elbo.engine.lens.isolation import State, held, untouched
 from tui_elbo.engine.lens.subject import Subject
-from tui_elbo.engine.lens.summed import WHOLE
-from tui_elbo.engine.lens.untouched import State, held, untouched
-from tui_elbo.engine.lens.ways import Way
-from tui_elbo.readings import OWN, Reading, Term, mean
-from tui_elbo.records import Floats
+from tui_elbo.model.lens_values import OWN, Reading, Term, mean
+from tui_elbo.model.records import Floats
 
 DRAWS = 256
 """By default."""

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from rich.cells import cell_len
 
-from tui_elbo.records import Floats
-from tui_elbo.ui.text import number, safe, tail
-from tui_elbo.ui.theme import BAD, DIM, LATENT
+from tui_elbo.model.records import Floats
+from tui_elbo.ui.style.text import number, safe, tail
+from tui_elbo.ui.style.theme import BAD, DIM, LATENT
 from tui_elbo.ui.widgets.canvas import Line, Piece
 from tui_elbo.ui.widgets.table import Table
 

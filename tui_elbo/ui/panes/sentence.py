@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from textual.events import Resize
 
-from tui_elbo.ui.text import left, safe
+from tui_elbo.ui.style.text import left, safe
 from tui_elbo.ui.widgets.canvas import Line
 from tui_elbo.ui.widgets.status import Bottom
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from rich.cells import cell_len
 
-from tui_elbo.history import History
-from tui_elbo.records import Column, Layout, SiteInfo
-from tui_elbo.ui.text import left, number, safe, tail
-from tui_elbo.ui.theme import BAD, DIM, LATENT, OBSERVED, WARN
+from tui_elbo.model.history import History
+from tui_elbo.model.records import Column, Layout, SiteInfo
+from tui_elbo.ui.style.text import left, number, safe, tail
+from tui_elbo.ui.style.theme import BAD, DIM, LATENT, OBSERVED, WARN
 from tui_elbo.ui.widgets.canvas import Line, Piece
 from tui_elbo.ui.widgets.table import Table
 

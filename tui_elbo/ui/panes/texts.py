@@ -9,9 +9,9 @@ from itertools import islice
 from textual.content import Content
 from textual.events import Resize
 
-from tui_elbo.ui.run.output import Output
-from tui_elbo.ui.text import safe
-from tui_elbo.ui.theme import DIM
+from tui_elbo.client.output import Output
+from tui_elbo.ui.style.text import safe
+from tui_elbo.ui.style.theme import DIM
 from tui_elbo.ui.widgets.canvas import Canvas, Line
 from tui_elbo.ui.widgets.lines import wrapped
 

@@ -12,15 +12,15 @@ import numpy as np
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
+from tui_elbo.client.run_state import Run
+from tui_elbo.model.records import MAX_ELEMENTS, SUMMARY, Column, Floats, ParamInfo
 from tui_elbo.protocol import Histogram, Inspected, Summary
-from tui_elbo.records import MAX_ELEMENTS, SUMMARY, Column, Floats, ParamInfo
-from tui_elbo.ui.drawing.plotting import Curve, Drawing, Look, sketch
-from tui_elbo.ui.drawing.sheet import AXIS, BAND, BLANK, CURSOR, MARK, MEAN, REFERENCE
-from tui_elbo.ui.glyphs import ASCII, UNICODE, Glyphs
-from tui_elbo.ui.run.looking import Looking
-from tui_elbo.ui.run.state import Run
-from tui_elbo.ui.text import number, safe
-from tui_elbo.ui.theme import BAD, DIM, ROLE
+from tui_elbo.ui.look_cursor import Looking
+from tui_elbo.ui.plot.cell_grid import AXIS, BAND, BLANK, CURSOR, MARK, MEAN, REFERENCE
+from tui_elbo.ui.plot.plotting import Curve, Drawing, Look, sketch
+from tui_elbo.ui.style.glyphs import ASCII, UNICODE, Glyphs
+from tui_elbo.ui.style.text import number, safe
+from tui_elbo.ui.style.theme import BAD, DIM, ROLE
 from tui_elbo.ui.views.views import Live
 from tui_elbo.ui.widgets.canvas import Line, Piece
 from tui_elbo.ui.widgets.lines import Lines

@@ -10,10 +10,10 @@ from rich.cells import cell_len
 from textual.events import Resize
 
 from tui_elbo.protocol import Fault
-from tui_elbo.ui.glyphs import ASCII, UNICODE, Glyphs
 from tui_elbo.ui.keys import key_line
-from tui_elbo.ui.text import left, number, right, safe, tail
-from tui_elbo.ui.theme import BAD, DIM, GOOD, KEY, WARN
+from tui_elbo.ui.style.glyphs import ASCII, UNICODE, Glyphs
+from tui_elbo.ui.style.text import left, number, right, safe, tail
+from tui_elbo.ui.style.theme import BAD, DIM, GOOD, KEY, WARN
 from tui_elbo.ui.widgets.canvas import Canvas, Line, Piece
 
 DEAD = "the history is kept: R reloads in a fresh engine, o shows its output"

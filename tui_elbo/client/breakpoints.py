@@ -1,0 +1,83 @@
+"""The breakpoints of a session: what they are, which of them are on, and where they held."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tui_elbo.client.run_state import Run
+from tui_elbo.model.breakpoints import Stop, last_held, stop_at, told
+from tui_elbo.model.errors import UsageError
+from tui_elbo.protocol import Breakpoint
+
+
+@dataclass(eq=False)
+class Point:
+    """One of them."""
+
+    stop: Stop
+    on: bool = True
+
+    @property
+    def text(self) -> str:
+        """As it was written."""
+        return self.stop.text
+
+
+class Points:
+    """All of them, in the order in which they were added."""
+
+    def __init__(self) -> None:
+        self.all: list[Point] = []
+
+    def add(self, text: str, run: Run) -> str:
+        """Add one.
+
+        Returns:
+            A word about it: that it holds already, if it does.
+
+        Raises:
+            UsageError: if it is none, names what the run has not, or is there already.
+        """
+        stop = stop_at(text)
+        stop.check(*(layout for _, _, layout in run.history.stretches()))
+        if any(point.text == stop.text for point in self.all):
+            raise UsageError(f"{stop.text} is a breakpoint already", todo="B lists them")
+        self.all.append(Point(stop))
+        now = told(stop_at(text), run.history, run.step) if run.step else ""
+        if now:
+            return f"it holds at once: {now}; runs stop where it comes to hold again"
+        return f"runs stop where {stop.text}; B lists the breakpoints"
+
+    def sent(self, run: Run) -> tuple[Breakpoint, ...]:
+        """All of them, as the engine is told."""
+
+        def holds(one: Point) -> bool:
+            return bool(run.step and told(stop_at(one.text), run.history, run.step))
+
+        return tuple(Breakpoint(one.text, one.on and holds(one), one.on) for one in self.all)
+
+    def taken_over(self, points: Sequence[Breakpoint]) -> str:
+        """These are what a terminal before this one has set; returns a word about them."""
+        self.all = [Point(stop_at(one.text), one.on) for one in points]
+        count = sum(point.on for point in self.all)
+        if not count:
+            return ""
+        text = "a breakpoint is on" if count == 1 else f"{count} breakpoints are on"
+        return f"{text}, set before: B lists them"
+
+    def before(self, run: Run) -> tuple[int, str]:
+        """The last step before the present one at which one held, and why.
+
+        Raises:
+            UsageError: if there is none.
+        """
+        stops = [stop_at(point.text) for point in self.all if point.on]
+        if not stops:
+            todo = "b adds one" if not self.all else "B turns them on"
+            raise UsageError("no breakpoint is on", todo=todo)
+        found = last_held(stops, run.history, run.step)
+        if found is None:
+            raise UsageError(f"no breakpoint holds before step {run.step}", todo="B lists them")
+        step, stop = found
+        return step, told(stop_at(stop.text), run.history, step)

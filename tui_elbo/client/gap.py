@@ -1,0 +1,34 @@
+"""How far the ELBO is from the evidence, as far as the terminal has been told."""
+
+from __future__ import annotations
+
+from tui_elbo.client.run_state import Run
+from tui_elbo.client.spans import Span
+from tui_elbo.model.bound import bound_texts, gap_texts
+from tui_elbo.model.lens_values import OWN
+
+ELBO = 2
+"""Its row in every point."""
+
+
+def gap(run: Run, span: Span | None) -> tuple[str, ...]:
+    """What importance weights have said there, else the gap; and how the lens draws: in lines.
+
+    Args:
+        run: the run.
+        span: the gap is that at its end.
+    """
+    if span is None or span.end.blind:
+        return ()
+    end, lines = span.end, tuple[str, ...]()
+    evidence = run.loaded.reference.get("log_evidence") if run.loaded is not None else None
+    if run.weighed is not None and abs(run.weighed.step - end.state) <= 1:
+        lines = bound_texts(run.weighed.bound)
+    elif evidence is not None:
+        value, error = end.point.value[ELBO], end.point.error[ELBO]
+        players = end.point.players
+        lines = gap_texts(float(evidence), float(value), float(error), players, end.points)
+    return (*lines, end.point.note) if end.point.note else lines
+
+
+assert OWN[ELBO].field == "elbo"

@@ -1,0 +1,221 @@
+"""A scenario, the engine that runs it, and what is known of the run; no widget in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from tui_elbo.client.breakpoints import Points
+from tui_elbo.client.connection import Link
+from tui_elbo.client.process import Engine, spawn
+from tui_elbo.client.run_state import Run
+from tui_elbo.model.errors import ProtocolError
+from tui_elbo.model.scenarios import CHECKPOINT_MEMORY
+from tui_elbo.protocol import (
+    AnyEvent,
+    Command,
+    Draw,
+    Drawn,
+    Level,
+    Load,
+    Loaded,
+    Named,
+    Wished,
+)
+from tui_elbo.ui.actions.control import Control
+from tui_elbo.ui.preferences import Memory
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the program was started with."""
+
+    argv: Sequence[str]
+    """The program and arguments that start an engine; numbers of descriptors come last."""
+    seed: int | None = None
+    """None: the scenario's own."""
+    threads: int = 1
+    device: str | None = None
+    checkpoint_memory: int = CHECKPOINT_MEMORY
+    """Bytes for the states that a run can be taken back to."""
+    draws: int | None = None
+    """Of the lens; None: its own default; 0: there is none."""
+    ascii: bool = False
+    """Draw with ASCII characters alone."""
+    memory: Memory = field(default_factory=Memory)
+    """What is remembered from one start to the next."""
+
+
+class Session:
+    """One scenario from its loading to its end, through as many engines as that takes.
+
+    Args:
+        target: the scenario, as a person names it; empty for a run that is there already.
+        options: what the program was started with.
+        post: calls what it is given, with the arguments that follow, soon and in order.
+        changed: called when there is something new to draw.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        options: Options,
+        *,
+        post: Callable[..., Any],
+        changed: Callable[[], None],
+    ) -> None:
+        self.target, self.options = target, options
+        self.run = Run()
+        self.control = Control(self._send)
+        self.points = Points()
+        """The breakpoints; they outlive an engine."""
+        self.link: Link | None = None
+        self._wishing = False
+        self._post, self._changed = post, changed
+        self._on_drawn: Callable[[Drawn], object] = id
+
+    def open(self, engine: Engine | None = None) -> None:
+        """Connect to the engine, or to one started now, and have it load the scenario."""
+        try:
+            engine = engine or spawn(self.options.argv)
+        except OSError as error:
+            self.run.lost(f"the engine could not be started: {error}")
+            return
+        self.link = Link(engine, on_events=self._told, on_output=self._printed, on_end=self._ended)
+        self.control, watched = Control(self._send), self.control.watched
+        self.control.watched = watched
+        if engine.attached:
+            self.run.phase = "attaching"
+            self.link.attach()
+        else:
+            self.run.phase = "starting the engine"
+            self._load()
+
+    def _load(self) -> None:
+        options = self.options
+        self.control.sent(
+            self._send(
+                Load(
+                    target=self.target,
+                    seed=options.seed,
+                    threads=options.threads,
+                    device=options.device,
+                    checkpoint_memory=options.checkpoint_memory,
+                    draws=options.draws,
+                )
+            )
+        )
+
+    def tell_points(self) -> None:
+        """Tell the engine which breakpoints there are."""
+        self._wishing = True
+        self.control.break_at(self.points.sent(self.run))
+
+    def watch(self, names: Sequence[str]) -> None:
+        """Have these parameters recorded whole."""
+        self._wishing = True
+        self.control.watch(names)
+
+    def _wished(self, wished: Wished) -> None:
+        """What terminals before this one have asked for; its own wishes it knows."""
+        if not self._wishing:
+            self.run.word = self.points.taken_over(wished.points)
+            self.control.watched = wished.watched
+
+    def reload(self) -> None:
+        """Load the scenario in a fresh engine; the history stays on the screen until it stands."""
+        self.end()
+        if not self.target and self.run.loaded:
+            self.target = self.run.loaded.path
+        self.run.reconnected()
+        self.open()
+        self._changed()
+
+    def interrupt(self) -> None:
+        """Pause, and interrupt a model that does not let go."""
+        if self.link is not None:
+            self.control.interrupted(self.link.interrupt())
+
+    @property
+    def watched(self) -> bool:
+        """Whether the run is a script's own loop."""
+        return self.run.loaded is not None and self.run.loaded.watched
+
+    @property
+    def way_back(self) -> Named:
+        """Under which name the run goes on without a terminal, or why it cannot."""
+        if self.link is None or not self.link.open:
+            return Named("", "the engine has ended")
+        return self.link.named
+
+    def detach(self) -> None:
+        """Leave the run going."""
+        if self.link is not None and self.link.open:
+            self.link.detach()
+
+    def draw(self, then: Callable[[Drawn], object]) -> None:
+        """Have the engine draw from the guide, and hand on what comes."""
+        self._on_drawn = then
+        self.control.sent(self._send(Draw()))
+
+    def close(self) -> None:
+        """Leave the run going if it can be found again; else end the engine."""
+        if self.way_back.id:
+            self.detach()
+        else:
+            self.end()
+
+    def leave(self) -> None:
+        """Tell the engine to end, listen to it no more, and wait for nothing."""
+        if self.link is not None:
+            self.link.leave()
+
+    def end(self) -> None:
+        """End the engine; blocks for a small part of a second."""
+        if self.link is not None:
+            self.link.end()
+
+    def _send(self, command: Command) -> int:
+        return self.link.send(command) if self.link else 0
+
+    # The link calls from the event loop itself; the rest happens where errors are looked after.
+
+    def _told(self, events: list[AnyEvent]) -> None:
+        self._post(partial(self._apply, self.link, events))
+
+    def _printed(self, data: bytes) -> None:
+        self.run.output.feed(data)
+        self._changed()
+
+    def _ended(self, text: str) -> None:
+        self._post(partial(self._lost, self.link, text))
+
+    def _apply(self, link: Link | None, events: list[AnyEvent]) -> None:
+        """The one handler of what the engine tells."""
+        if link is None or link is not self.link:
+            return
+        try:
+            for event in events:
+                self.run.apply(event)
+                if isinstance(event, Loaded):
+                    self.control.loaded(event)
+                    if self.points.all:
+                        self.tell_points()
+                elif isinstance(event, Level):
+                    self.control.level(event)
+                elif isinstance(event, Wished):
+                    self._wished(event)
+                elif isinstance(event, Drawn):
+                    self._on_drawn(event)
+        except ProtocolError as error:
+            link.end()
+            self._lost(link, f"the engine sent {error.what}")
+        self._changed()
+
+    def _lost(self, link: Link | None, text: str) -> None:
+        if link is self.link:
+            self.run.lost(text)
+            self.control.stopped()
+            self._changed()

@@ -1,0 +1,167 @@
+"""Between which two points of the lens the accounts are: the newest update, a record, a mark…"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from tui_elbo.client.run_state import Run
+from tui_elbo.model.attribution import Observed, Share, account
+from tui_elbo.model.history import History
+from tui_elbo.model.lens_history import Sighting
+from tui_elbo.model.lens_values import OWN, Term
+from tui_elbo.model.records import Column
+from tui_elbo.model.span_summary import Scene, scene
+
+Kind = Literal["start", "mark", "look", "record", "update"]
+
+KINDS: tuple[Kind, ...] = ("start", "mark", "look", "record", "update")
+"""In the order in which they take turns."""
+
+
+@dataclass(frozen=True, eq=False)
+class Span:
+    """Two points of the lens, and what the records say that were drawn from them."""
+
+    start: Sighting
+    end: Sighting
+    words: str
+    """Which span it is, for a title; holds still while the run goes on."""
+    last: str
+    """Where it ends, in a word or two."""
+    before: Observed
+    """What the record drawn from `start` says of its own terms; nothing if there is none."""
+    after: Observed
+
+    @cached_property
+    def shares(self) -> Mapping[Term, Share]:
+        """The accounts of the terms that are no single site's."""
+        start, end = self.start.bare().point, self.end.bare().point
+        return account(start, end, self.before, self.after)
+
+    def by_site(self) -> Mapping[Term, Share]:
+        """The accounts of each site, as far as they have been kept; nothing is observed."""
+        shares = account(self.start.point, self.end.point)
+        return {term: share for term, share in shares.items() if term.site}
+
+    @property
+    def scene(self) -> Scene:
+        """What a sentence may speak of."""
+        start, end = self.start.bare().point, self.end.bare().point
+        return scene(start, end, self.shares, latents=self.end.latents, points=self.end.points)
+
+
+class Spanning:
+    """Which span is shown, and where the mark is."""
+
+    def __init__(self) -> None:
+        self.kind: Kind = "start"
+        self.mark: int | None = None
+        """The step that is marked; None for none."""
+
+    def next(self, look: int | None) -> Kind:
+        """Show the next kind of span of those that there are.
+
+        Args:
+            look: the step looked at; None follows the newest.
+        """
+        absent = {"mark": self.mark is None, "look": look is None}
+        at = KINDS.index(self.kind)
+        turned = KINDS[at + 1 :] + KINDS[: at + 1]
+        self.kind = next(kind for kind in turned if not absent.get(kind))
+        return self.kind
+
+    def toggle(self, step: int) -> bool:
+        """Mark a step and show what has moved since; or no more, if it is marked."""
+        marked = self.mark != step
+        self.mark = step if marked else None
+        if marked or self.kind == "mark":
+            self.kind = "mark" if marked else "start"
+        return marked
+
+    def taken_back(self, last: int) -> None:
+        """The run stands at an earlier step now."""
+        if self.mark is not None and self.mark > last:
+            self.mark = None
+
+    def span(self, run: Run, look: int | None) -> Span | None:
+        """The two points, as far as the lens has looked; None if it has not.
+
+        Args:
+            run: the run.
+            look: the step looked at; None follows the newest. What is shown ends there, but for
+                the span since the look cursor, which ends at the newest record.
+        """
+        kind = self.kind
+        if (kind == "look" and look is None) or (kind == "mark" and self.mark is None):
+            kind = "start"
+        shown = run.step if look is None or kind == "look" else look
+        if kind != "update":
+            begin = {"start": 1, "mark": self.mark or 1, "look": look or 1}.get(kind)
+            found = _between_records(run, begin, shown, kind)
+            if found is not None:
+                return found
+        return _update(run, shown)
+
+
+def _between_records(run: Run, begin: int | None, shown: int, kind: Kind) -> Span | None:
+    """From the record `begin` (the one before the last if None) to the last up to `shown`."""
+    first, last = sorted((begin or shown, shown))
+    end = run.sightings.newest(last - 1)
+    if end is None:
+        return None
+    since = end.point.since if begin is None else first - 1
+    start = run.sightings.at(since)
+    if start is None and begin is not None:
+        start = run.sightings.first
+    if start is None or start.state >= end.state:
+        return None
+    records = start.state + 1, end.state + 1
+    words: dict[Kind, str] = {
+        "start": f"since step {start.state}",
+        "mark": f"since {records[0]} (mark)",
+        "look": f"since {records[0]} (look)",
+        "record": "the last record",
+    }
+    told = (_observed(run.history, record) for record in records)
+    return Span(start, end, words[kind], f"to {records[1]}", *told)
+
+
+def _update(run: Run, shown: int) -> Span | None:
+    """The newest update up to the step shown; nothing has been drawn after it yet."""
+    end = run.sightings.newest(shown)
+    start = None if end is None else run.sightings.at(end.point.since)
+    if end is None or start is None or start.state >= end.state:
+        return None
+    one = end.state == start.state + 1
+    last = f"step {end.state}" if one else f"{start.state + 1}-{end.state}"
+    return Span(start, end, "the newest update", last, {}, {})
+
+
+def unseen(run: Run, step: int) -> str:
+    """Why the lens sees nothing at a step, in words; empty if it does, or has not looked yet."""
+    newest = run.sightings.newest(step)
+    return newest.point.note if newest is not None and newest.blind else ""
+
+
+def _observed(history: History, step: int) -> Observed:
+    """What that step's record says of its own terms; nothing if there is no such step."""
+    layout = history.layout_at(step)
+    if layout is None:
+        return {}
+
+    def known(columns: Iterable[Column]) -> list[float]:
+        present = (column for column in columns if column in layout.index)
+        return [float(history.values(column)[step - 1]) for column in present]
+
+    found = {}
+    for term in OWN[:3]:
+        for value in known([Column("step", "", term.field)]):
+            found[term] = value
+    if OWN[0] in found:
+        for term, observed in zip(OWN[3:], (True, False), strict=True):
+            sites = (site.name for site in layout.sites if site.observed == observed)
+            found[term] = sum(known(Column("site", name, "log_p") for name in sites))
+    return found

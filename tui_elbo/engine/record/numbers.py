@@ -1,0 +1,97 @@
+"""Turning many small tensors into numbers.
+
+On the processor, reading a small tensor costs a tenth of copying it. On another device each reading
+waits for what is under way there, and one concatenation for a thousand steps costs next to nothing
+a step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tui_elbo.model.records import Floats
+
+Kept: TypeAlias = float | list[float] | Tensor
+"""The elements of a small tensor; a tensor only where reading it would take long."""
+
+
+def kept(tensor: Tensor) -> Kept:
+    """The elements as they are now: exact, without the graph."""
+    if not tensor.is_cpu:
+        return tensor.detach().clone()
+    flat = tensor if tensor.dim() < 2 else dense(tensor).reshape(-1)
+    elements: float | list[float] = flat.tolist()
+    return elements
+
+
+def dense(tensor: Tensor) -> Tensor:
+    """The same with all its zeros: the gradient of an embedding may come without."""
+    return tensor.to_dense() if tensor.is_sparse else tensor
+
+
+def numbers_of(thing: Kept) -> list[float]:
+    """The elements of one."""
+    if isinstance(thing, Tensor):
+        thing = thing.reshape(-1).tolist()
+    return thing if isinstance(thing, list) else [thing]
+
+
+def kept_table(rows: Sequence[Sequence[Kept]]) -> Floats:
+    """The elements of each row's things, side by side.
+
+    Args:
+        rows: the same number of elements in each row.
+
+    Returns:
+        Shape (rows, elements), float64: exact for float32 and shorter.
+    """
+    flat = list(chain.from_iterable(rows))
+    if any(isinstance(thing, Tensor) for thing in flat):
+        return table([[_tensor(thing) for thing in row] for row in rows])
+    if any(isinstance(thing, list) for thing in flat):
+        flat = list(chain.from_iterable(map(numbers_of, flat)))
+    return np.array(flat, dtype=np.float64).reshape(len(rows), -1 if flat else 0)
+
+
+def table(rows: Sequence[Sequence[Tensor]]) -> Floats:
+    """The elements of each row's tensors, flattened side by side.
+
+    Args:
+        rows: the same number of elements in each row; any dtype, any device.
+
+    Returns:
+        Shape (rows, elements), float64: exact for float32 and shorter.
+    """
+    flat = [tensor for row in rows for tensor in row]
+    if not flat:
+        return np.empty((len(rows), 0))
+    numbers: Floats = joined(flat).detach().to("cpu", torch.float64).numpy()
+    return numbers.reshape(len(rows), -1)
+
+
+def joined(tensors: Sequence[Tensor]) -> Tensor:
+    """Their elements one after the other; on the processor if they are on several devices.
+
+    Args:
+        tensors: at least one.
+    """
+    if len({tensor.device for tensor in tensors}) > 1:
+        tensors = [tensor.cpu() for tensor in tensors]
+    return torch.cat([tensor.reshape(-1) for tensor in tensors])
+
+
+def _tensor(thing: Kept) -> Tensor:
+    return thing if isinstance(thing, Tensor) else torch.tensor(thing, dtype=torch.float64)
+
+
+def norms(elements: Floats) -> Floats:
+    """Euclidean norm of each row; shape (rows,)."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        result: Floats = np.sqrt(np.square(elements).sum(axis=1))
+    return result

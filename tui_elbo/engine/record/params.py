@@ -1,0 +1,247 @@
+"""The param store, step by step: roles, values, gradients as the optimiser gets them, updates.
+
+Small parameters are read at each step and turned into columns in batches; of large ones, and of
+modules, only sums are taken, and only when they are due.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pyro
+import torch
+from torch import Tensor
+
+from tui_elbo.engine.record.cache import remember
+from tui_elbo.engine.record.modules import SUMMED, divided
+from tui_elbo.engine.record.numbers import Kept, kept, kept_table, norms
+from tui_elbo.engine.record.options import Wanted
+from tui_elbo.engine.record.roles import Roles, Tracked, tracked
+from tui_elbo.engine.record.sums import Before, Group
+from tui_elbo.model.records import Column, Floats, ModuleInfo, ParamInfo
+
+
+@dataclass(eq=False)
+class StepParams:
+    """What one step did to the param store."""
+
+    plan: ParamPlan
+    """The same for all steps with the same parameters, in the same order, of which the same numbers
+    were taken."""
+    before: list[Kept]
+    """The unconstrained small parameters before the update; the same list as the `after` of the
+    step before, unless that is not what they were."""
+    after: list[Kept]
+    """The same after it."""
+    grads: list[Kept]
+    """Those small parameters' gradients that exist."""
+    sums: list[Kept]
+    """The columns of `SUMMED` of each group whose sums were taken."""
+
+
+@dataclass(eq=False)
+class ParamPlan:
+    """How the numbers of such steps become columns."""
+
+    small: list[Tracked]
+    """Those recorded element by element."""
+    groups: list[Group]
+    """Only those whose sums have been taken."""
+    has_grad: tuple[bool, ...]
+    """For each small parameter, then for each group."""
+    infos: tuple[ParamInfo, ...]
+    modules: tuple[ModuleInfo, ...]
+
+    def columns(self, steps: list[StepParams]) -> dict[Column, Floats]:
+        """The columns of consecutive steps, each of shape (steps,)."""
+        after = kept_table([step.after for step in steps])
+        if all(step.before is last.after for last, step in pairwise(steps)):
+            before = np.vstack([kept_table([steps[0].before]), after[:-1]])
+        else:
+            before = kept_table([step.before for step in steps])
+        grads = kept_table([step.grads for step in steps])
+        sums = kept_table([step.sums for step in steps])
+        found: dict[Column, Floats] = {}
+        start = grad_start = 0
+        for param, has_grad in zip(self.small, self.has_grad, strict=False):
+            name, end = param.name, start + param.tensor.numel()
+            values = constrained(param, after[:, start:end])
+            for element in range(values.shape[1]):
+                found[Column("param", name, f"value[{element}]")] = values[:, element]
+            if has_grad:
+                grad_end = grad_start + param.tensor.numel()
+                found[Column("param", name, "grad_norm")] = norms(grads[:, grad_start:grad_end])
+                grad_start = grad_end
+            with np.errstate(invalid="ignore"):
+                update = after[:, start:end] - before[:, start:end]
+            found[Column("param", name, "update_norm")] = norms(update)
+            start = end
+        return found | {column: sums[:, place] for column, place in self.places.items()}
+
+    @cached_property
+    def order(self) -> dict[str, int]:
+        """Where each small parameter is in a step's `before` and `after`."""
+        return {param.name: index for index, param in enumerate(self.small)}
+
+    @cached_property
+    def places(self) -> dict[Column, int]:
+        """Where the columns of the groups are in a step's `sums`."""
+        return {
+            group.column(field): index * len(SUMMED) + offset
+            for index, group in enumerate(self.groups)
+            for offset, field in enumerate(SUMMED)
+            if field != "grad_norm" or self.has_grad[len(self.small) + index]
+        }
+
+
+def constrained(param: Tracked, values: Floats) -> Floats:
+    """The constrained elements for each row of unconstrained ones.
+
+    Each row by itself: a tensor of several is rounded otherwise than the one that the model reads.
+    """
+    if param.to_constrained is None:
+        return values
+    leaf = param.tensor
+    rows = torch.tensor(values, dtype=leaf.dtype, device=leaf.device)
+    with torch.no_grad():
+        steps = rows.reshape(-1, *leaf.shape).unbind(0)
+        found = torch.stack([param.to_constrained(step) for step in steps])
+    numbers: Floats = found.reshape(len(values), -1).to("cpu", torch.float64).numpy()
+    return numbers
+
+
+@dataclass(frozen=True, eq=False)
+class Gradient:
+    """What reached one parameter in a step."""
+
+    name: str
+    elements: Kept | None
+    """As the optimiser received it; None if nothing reached it."""
+
+
+class ParamWatch:
+    """Watches the param store around the optimiser's call.
+
+    Args:
+        roles: tells who reads each parameter.
+        wanted: what is kept of single parameters.
+        room: how many columns there are for parameters; asked when the store has changed.
+    """
+
+    def __init__(self, roles: Roles, wanted: Wanted, room: Callable[[], int]) -> None:
+        self._roles, self._wanted, self._room = roles, wanted, room
+        self.gradient: Gradient | None = None
+        """Of the parameter that is inspected, in the newest step; None if it is not known."""
+        self._tracked: list[Tracked] = []
+        self._small: list[Tracked] = []
+        self._groups: list[Group] = []
+        self._modules: tuple[ModuleInfo, ...] = ()
+        self._leaves: list[Tensor] = []
+        self._seen: list[Any] = []
+        self._last: list[Kept] | None = None
+        self._plans: dict[Hashable, ParamPlan] = {}
+        self._versions: dict[Hashable, int] = {}
+        self._version = self._newest = 0
+        self.before_seconds = 0.0
+        """What the sums have cost that were taken within the step, before the update."""
+        self.begin(due=True)
+
+    def begin(self, *, due: bool) -> None:
+        """A step begins; `due` says whether to take the sums of large parameters and modules."""
+        self._due = due
+        self._grads: list[Kept] = []
+        self._has_grad: tuple[bool, ...] = ()
+        self._before: list[Before] = []
+        self.before_seconds = 0.0
+
+    def before_update(self) -> None:
+        """Read what the optimiser is about to use and to change."""
+        self._refresh()
+        if self._last is None:
+            self._last = [kept(leaf) for leaf in self._leaves]
+        grads = [leaf.grad for leaf in self._leaves]
+        self._grads = [kept(grad) for grad in grads if grad is not None]
+        self._has_grad = tuple([grad is not None for grad in grads])
+        if self._due and self._groups:
+            began = time.perf_counter()
+            self._before = [group.before() for group in self._groups]
+            self._has_grad += tuple(before.grad_norm is not None for before in self._before)
+            self.before_seconds = time.perf_counter() - began
+        self.gradient = self._inspect(self._wanted.inspected) if self._wanted.inspected else None
+
+    def finish(self) -> StepParams:
+        """What the step did, once the optimiser has returned."""
+        after = [kept(leaf) for leaf in self._leaves]
+        before, self._last = self._last or [], after
+        sums: list[Kept] = []
+        for group, old in zip(self._groups, self._before, strict=False):
+            sums += group.sums(old)
+        key = (self._version, self._has_grad, bool(sums))
+        plan = self._plans.get(key)
+        if plan is None:
+            groups = self._groups if sums else []
+            infos = tuple(param.info for param in self._tracked)
+            plan = ParamPlan(self._small, groups, key[1], infos, self._modules)
+            remember(self._plans, key, plan)
+        return StepParams(plan, before, after, self._grads, sums)
+
+    @property
+    def version(self) -> int:
+        """Changes whenever the store has other parameters, or the same in other roles."""
+        return self._version
+
+    def forget(self) -> None:
+        """The parameters have been given other values: what was seen of them does not hold."""
+        self._last = self.gradient = None
+
+    def _inspect(self, name: str) -> Gradient | None:
+        leaf = next((param.tensor for param in self._tracked if param.name == name), None)
+        if leaf is None:
+            return None
+        return Gradient(name, None if leaf.grad is None else kept(leaf.grad))
+
+    def _refresh(self) -> None:
+        """Look whether the store has other parameters than before, or the same in other roles."""
+        stored = pyro.get_param_store().named_parameters()
+        # Identities are compared: the leaves are held here, so that none is given out again.
+        seen: list[Any] = [id(tensor) for _, tensor in stored]
+        seen += [*self._roles.known, self._wanted.watched]
+        if seen == self._seen:
+            return
+        self._seen = seen
+        owned = self._roles.owned()
+        was = (
+            {} if self._last is None else dict(zip(map(id, self._leaves), self._last, strict=True))
+        )
+        self._tracked = [
+            tracked(name, tensor, self._roles.of(name, owned=id(tensor) in owned))
+            for name, tensor in stored
+        ]
+        self._divide()
+        # What was replaced, by the estimator say, has no value of its own before the update.
+        self._last = [was[id(p)] if id(p) in was else kept(p) for p in self._leaves]
+
+    def _divide(self) -> None:
+        infos = tuple(param.info for param in self._tracked)
+        division = divided(infos, self._room())
+        whole = division.whole | self._wanted.watched
+        alone = [param for param in self._tracked if param.name in whole]
+        self._small = [param for param in alone if param.small]
+        self._leaves = [param.tensor for param in self._small]
+        self._groups = [Group("param", param.name, [param]) for param in alone if not param.small]
+        for module, places in zip(division.modules, division.members, strict=True):
+            members = [self._tracked[place] for place in places]
+            self._groups.append(Group("module", module.name, members))
+        self._modules = division.modules
+        recorded = tuple(param.name for param in alone)
+        known = self._versions.get((infos, recorded))
+        if known is None:
+            self._newest = known = self._newest + 1
+            remember(self._versions, (infos, recorded), known)
+        self._version = known

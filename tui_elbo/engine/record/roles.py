@@ -1,0 +1,118 @@
+"""The parameters of the store: who reads each, and what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyro
+import torch
+from pyro.poutine.guide import GuideMessenger
+from pyro.poutine.messenger import Messenger
+from torch import Tensor
+from torch.distributions import constraints, transform_to
+
+from tui_elbo.model.records import MAX_ELEMENTS, ParamInfo, Role
+
+
+@dataclass(eq=False)
+class Tracked:
+    """A parameter of the store, as the watch needs it."""
+
+    name: str
+    tensor: Tensor
+    """The unconstrained leaf that the optimiser moves."""
+    to_constrained: Callable[[Tensor], Tensor] | None
+    """None where constrained and unconstrained are the same."""
+    info: ParamInfo
+    small: bool
+
+    def constrained(self) -> Tensor:
+        """Its present value, as `pyro.param` returns it; to be called without gradients."""
+        now = self.tensor.detach()
+        return now if self.to_constrained is None else self.to_constrained(now)
+
+
+class Roles:
+    """Tells who reads a parameter.
+
+    Args:
+        guide: parameters that belong to it are φ wherever they are read.
+        model_params: names read by the model so far; grows while the run goes on.
+        guide_params: the same for the guide.
+    """
+
+    def __init__(self, guide: Any, model_params: set[str], guide_params: set[str]) -> None:
+        self._guide = guide = pyro.poutine.unwrap(guide)
+        self._model_params, self._guide_params = model_params, guide_params
+        if isinstance(guide, GuideMessenger):
+            _note_posterior_params(guide, guide_params)
+
+    @property
+    def known(self) -> tuple[int, int]:
+        """Changes whenever more is known than before."""
+        return len(self._model_params), len(self._guide_params)
+
+    def owned(self) -> set[int]:
+        """The identities of the parameters that belong to the guide's own module."""
+        if not isinstance(self._guide, torch.nn.Module):
+            return set()
+        return {id(parameter) for parameter in self._guide.parameters()}
+
+    def of(self, name: str, *, owned: bool) -> Role:
+        """The role of a parameter that does or does not belong to the guide."""
+        if owned:
+            return "guide"
+        if name in self._guide_params:
+            # A guide that is a messenger runs inside the model, whose trace has all it reads.
+            alone = isinstance(self._guide, GuideMessenger) or name not in self._model_params
+            return "guide" if alone else "both"
+        return "model" if name in self._model_params else "none"
+
+
+def tracked(name: str, tensor: Tensor, role: Role) -> Tracked:
+    """A parameter of the store as it is now."""
+    constraint = pyro.get_param_store()._constraints.get(name, constraints.real)
+    plain = _is_real(constraint)
+    transform = None if plain else transform_to(constraint)
+    with torch.no_grad():
+        shape = tuple((tensor if transform is None else transform(tensor)).shape)
+    size = max(tensor.numel(), int(np.prod(shape, dtype=np.int64)))
+    said = "real" if plain else _constraint_name(constraint)
+    info = ParamInfo(name=name, role=role, shape=shape, constraint=said)
+    return Tracked(name, tensor, transform, info, small=size <= MAX_ELEMENTS)
+
+
+class _Names(Messenger):  # type: ignore[misc]
+    """Notes the name of every parameter that is read under it."""
+
+    def __init__(self, names: set[str]) -> None:
+        super().__init__()
+        self._names = names
+
+    def _pyro_post_param(self, msg: Any) -> None:
+        self._names.add(msg["name"])
+
+
+def _note_posterior_params(guide: Any, names: set[str]) -> None:
+    """Note what `get_posterior` reads: the messenger's own part of a step inside the model."""
+    original = guide.get_posterior
+
+    def get_posterior(*args: Any, **kwargs: Any) -> Any:
+        with _Names(names):
+            return original(*args, **kwargs)
+
+    guide.get_posterior = get_posterior
+
+
+def _is_real(constraint: Any) -> bool:
+    while isinstance(constraint, constraints.independent):
+        constraint = constraint.base_constraint
+    return constraint is constraints.real or isinstance(constraint, type(constraints.real))
+
+
+def _constraint_name(constraint: Any) -> str:
+    text = str(constraint)
+    return text.removesuffix("()").rpartition(".")[2] or text

@@ -1,0 +1,282 @@
+"""log p and log q of each step, read off the traces that the ELBO builds anyway.
+
+Every trace-based estimator of Pyro makes its traces in `_get_trace` (`pyro/infer/elbo.py`). The
+watch replaces that method on the instance by one that calls it and keeps the detached sums; it
+runs no model, draws no random number and keeps no graph.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+from pyro.infer import ELBO, TraceEnum_ELBO, TraceTMC_ELBO
+from pyro.poutine import Trace
+
+from tui_elbo.engine.record.cache import remember
+from tui_elbo.engine.record.enumeration import enumerated_terms
+from tui_elbo.engine.record.numbers import Kept, kept
+from tui_elbo.engine.record.sites import site_info
+from tui_elbo.model.records import Column, Floats, SiteInfo
+
+MANY_SITES = 5_000
+"""So many are remembered; names may be new at each step."""
+
+OWN_COLUMNS = 5
+"""Those of a step itself."""
+
+SUMMED_OUT = "enumerated in the model: summed out, so it has no term of its own"
+DEPENDS_ON_SUMMED_OUT = "depends on a site that is summed out, so it has no term of its own"
+
+
+@dataclass(eq=False)
+class StepTerms:
+    """What was read off one step's traces."""
+
+    plan: TermPlan
+    """The same for all steps with the same sites in the same order."""
+    row: list[Kept]
+    """Log probabilities, in the order that the plan knows."""
+
+
+@dataclass(eq=False)
+class TermPlan:
+    """How the numbers of such steps become columns."""
+
+    sites: tuple[SiteInfo, ...]
+    note: str
+    particles: int
+    terms: dict[Column, list[int]] = field(default_factory=dict)
+    """For each site's column, which numbers add up to it."""
+    log_p_by_loss: bool = False
+    """log p is `log_q - loss`, since sums over sites would count enumerated branches."""
+
+    def columns(self, rows: Floats, loss: Floats) -> dict[Column, Floats]:
+        """The columns of consecutive steps.
+
+        Args:
+            rows: shape (steps, tensors).
+            loss: shape (steps,).
+
+        Returns:
+            Each of shape (steps,): nats, mean over particles.
+        """
+        sums = {c: rows[:, i].sum(axis=1) / self.particles for c, i in self.terms.items()}
+        if self.note:
+            return sums
+        zero = np.zeros(len(rows))
+        log_q = sum((v for c, v in sums.items() if c.field == "log_q"), zero)
+        if self.log_p_by_loss:
+            log_p = log_q - loss
+        else:
+            log_p = sum((v for c, v in sums.items() if c.field == "log_p"), zero)
+        with np.errstate(invalid="ignore"):
+            elbo = -loss if self.log_p_by_loss else log_p - log_q
+        own = {"elbo": elbo, "log_p": log_p, "log_q": log_q}
+        return {Column("step", "", name): values for name, values in own.items()} | sums
+
+
+class TermWatch:
+    """Reads the terms of each step off the traces of one estimator.
+
+    Args:
+        loss: the estimator; its `_get_trace` is replaced on the instance.
+        warn: is told, once a site, of a latent site that only one side has.
+    """
+
+    def __init__(self, loss: ELBO, warn: Callable[[str], object]) -> None:
+        self.model_params: set[str] = set()
+        """Parameters read by the model."""
+        self.guide_params: set[str] = set()
+        """Parameters read by the guide."""
+        self._warn = warn
+        self._infos: dict[str, SiteInfo] = {}
+        self._guide: dict[str, tuple[str, bool]] = {}
+        self._summed_out: dict[str, str] = {}
+        self._hidden: set[str] = set()
+        self._plans: dict[Hashable, TermPlan] = {}
+        self._told: set[str] = set()
+        self._warned: set[str] = set()
+        self._scales: dict[str, float] = {}
+        self.watch(loss)
+
+    def watch(self, loss: ELBO) -> None:
+        """Read another estimator's traces from now on; one watched before is known again."""
+        self._loss = loss
+        self._enumerates = isinstance(loss, TraceEnum_ELBO)
+        self._note = _why_no_terms(loss)
+        self._sums = not self._note and not self._enumerates
+        self.begin()
+        if "_get_trace" in vars(loss):
+            return
+        take, original = self._take, loss._get_trace
+
+        def _get_trace(model: Any, guide: Any, args: Any, kwargs: Any) -> tuple[Trace, Trace]:
+            traces: tuple[Trace, Trace] = original(model, guide, args, kwargs)
+            take(*traces)
+            return traces
+
+        loss._get_trace = _get_trace
+
+    def begin(self) -> None:
+        """Forget what an earlier, perhaps failed, step has left."""
+        self._p_names: list[str] = []
+        self._q_names: list[str] = []
+        self._p: list[Kept] = []
+        self._q: list[Kept] = []
+        self._traces = 0
+
+    @property
+    def columns(self) -> int:
+        """How many columns the step that is under way has, parameters aside."""
+        return len(set(self._p_names)) + len(set(self._q_names)) + OWN_COLUMNS
+
+    @property
+    def _nesting(self) -> float:
+        return self._loss.max_plate_nesting if self._enumerates else math.inf
+
+    def finish(self) -> StepTerms:
+        """What this step's traces said."""
+        key = (
+            self._note,
+            self._enumerates,
+            self._loss.num_particles,
+            self._traces > 0,
+            tuple(self._p_names),
+            tuple(self._q_names),
+        )
+        plan = self._plans.get(key)
+        if plan is None:
+            plan = self._plan()
+            remember(self._plans, key, plan)
+        terms = StepTerms(plan, self._p + self._q)
+        self.begin()
+        if len(self._infos) > MANY_SITES:
+            for known in (self._infos, self._guide, self._summed_out, self._hidden, self._told):
+                known.clear()
+            self._scales.clear()
+        return terms
+
+    def _take(self, model_trace: Trace, guide_trace: Trace) -> None:
+        self._traces += 1
+        # This runs once a particle: one pass over each trace, and nothing that can wait.
+        for name, node in guide_trace.nodes.items():
+            if node["type"] == "sample":
+                if name not in self._guide:
+                    self._describe_guide_site(name, node, guide_trace)
+                if self._sums:
+                    self._q_names.append(name)
+                    self._q.append(kept(node["log_prob_sum"]))
+            elif node["type"] == "param":
+                self.guide_params.add(name)
+        scales = self._scales
+        for name, node in model_trace.nodes.items():
+            if node["type"] == "sample":
+                if name not in self._told:
+                    self._describe_model_site(name, node, guide_trace)
+                elif node["scale"] is not scales.get(name):
+                    self._note_scale(name, node["scale"])
+                if self._sums:
+                    self._p_names.append(name)
+                    self._p.append(kept(node["log_prob_sum"]))
+            elif node["type"] == "param":
+                self.model_params.add(name)
+        if self._enumerates:
+            self._take_enumerated(model_trace, guide_trace)
+
+    def _take_enumerated(self, model_trace: Trace, guide_trace: Trace) -> None:
+        found = enumerated_terms(model_trace, guide_trace)
+        for term, name, value in found:
+            names, values = (
+                (self._p_names, self._p) if term == "log_p" else (self._q_names, self._q)
+            )
+            names.append(name)
+            values.append(kept(value))
+        self._note_summed_out(model_trace, set(self._p_names))
+
+    def _describe_guide_site(self, name: str, node: Any, trace: Trace) -> None:
+        auxiliary = bool(node["infer"].get("is_auxiliary"))
+        base = name.removesuffix("_unconstrained")
+        shown = base if auxiliary and base in trace.nodes else name
+        self._guide[name] = (shown, auxiliary)
+        self._infos.setdefault(shown, site_info(shown, node, self._nesting))
+
+    def _describe_model_site(self, name: str, node: Any, guide_trace: Trace) -> None:
+        self._told.add(name)
+        self._note_scale(name, node["scale"])
+        if node["infer"].get("_deterministic"):
+            self._hidden.add(name)
+            return
+        self._infos[name] = info = site_info(name, node, self._nesting)
+        enumerated = node["infer"].get("_enumerate_dim") is not None
+        if not enumerated and not info.observed and name not in guide_trace.nodes:
+            self._warn(
+                f'site "{name}" is drawn in the model and not in the guide: each step draws it '
+                "from its prior, and log q has no term for it"
+            )
+
+    def _note_scale(self, name: str, scale: Any) -> None:
+        """A site may be scaled otherwise than before: annealed, say, or by a smaller last batch."""
+        # A tensor is not read: that costs, and within a compiled estimator it has no value.
+        if type(scale) is not float:
+            return
+        before, self._scales[name] = self._scales.get(name, scale), scale
+        info = self._infos.get(name)
+        if before != scale and info is not None and not math.isnan(info.scale):
+            self._infos[name] = msgspec.structs.replace(info, scale=math.nan)
+            self._plans.clear()
+
+    def _note_summed_out(self, trace: Trace, with_terms: set[str]) -> None:
+        for name, node in trace.nodes.items():
+            if node["type"] == "sample" and name not in with_terms:
+                enumerated = node["infer"].get("_enumerate_dim") is not None
+                self._summed_out[name] = SUMMED_OUT if enumerated else DEPENDS_ON_SUMMED_OUT
+
+    def _warn_of_guide_sites(self) -> None:
+        for name, (_, auxiliary) in self._guide.items():
+            if not auxiliary and name not in self._told and name not in self._warned:
+                self._warned.add(name)
+                self._warn(
+                    f'site "{name}" is drawn in the guide and not in the model: log p has no term '
+                    "for it"
+                )
+
+    def _plan(self) -> TermPlan:
+        if self._told:
+            self._warn_of_guide_sites()
+        plan = TermPlan((), self._note, self._loss.num_particles)
+        plan.log_p_by_loss = self._enumerates
+        if not self._note and not self._traces:
+            plan.note = "this step built no traces of model and guide, so it has no terms"
+        names = [("log_p", name) for name in self._p_names]
+        names += [("log_q", name) for name in self._q_names]
+        for index, (term, name) in enumerate(names):
+            if name in self._hidden:
+                continue
+            shown = self._guide[name][0] if term == "log_q" else name
+            plan.terms.setdefault(Column("site", shown, term), []).append(index)
+        present = {column.name for column in plan.terms} or set(self._infos)
+        present |= self._summed_out.keys()
+        order = sorted(self._infos, key=lambda name: name not in self._told)
+        plan.sites = tuple(self._noted(self._infos[name]) for name in order if name in present)
+        return plan
+
+    def _noted(self, info: SiteInfo) -> SiteInfo:
+        note = self._summed_out.get(info.name)
+        return info if note is None else msgspec.structs.replace(info, note=note)
+
+
+def _why_no_terms(loss: ELBO) -> str:
+    name = type(loss).__name__
+    if name.startswith("Jit"):
+        return (
+            f"{name} runs compiled code: it builds no traces after its first step, so log p and "
+            f"log q cannot be read; {name.removeprefix('Jit')} shows them"
+        )
+    if isinstance(loss, TraceTMC_ELBO):
+        return f"{name} draws several values a site at once and reports one bound, without terms"
+    return ""

@@ -1,0 +1,295 @@
+"""A run's steps, forward and back: an execution of the scenario, and what is kept of its past."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeAlias
+
+from tui_elbo.engine.process_state import Surroundings
+from tui_elbo.engine.record.budget import Always, Budget, Due
+from tui_elbo.engine.record.collector import Observation
+from tui_elbo.engine.record.options import Wanted
+from tui_elbo.engine.record.step_into import Recorder
+from tui_elbo.engine.rewind.branch import Ghost, Place
+from tui_elbo.engine.rewind.replay_log import Past
+from tui_elbo.engine.rewind.timeline import Timeline, dense
+from tui_elbo.engine.scenario import own_files
+from tui_elbo.engine.source_snapshot import Origin
+from tui_elbo.engine.stepper import Stepper
+from tui_elbo.engine.tuning import apply, retune
+from tui_elbo.model.errors import StepError, UsageError
+from tui_elbo.model.scenarios import Source
+from tui_elbo.protocol import Caution, Tuning
+
+Tell: TypeAlias = Callable[[str], object]
+
+CHECKPOINTS = 0.027
+"""The part of the time of running that taking checkpoints may take."""
+
+WORD_SECONDS = 0.3
+"""Running steps again for longer than this is worth a word, each time."""
+
+
+class Track:
+    """Takes a run's steps, and finds any of them again.
+
+    Args:
+        source: the scenario's file.
+        seed: of the run; None: the scenario's own.
+        surroundings: what each execution of the file is given.
+        wanted: what is kept of single parameters.
+        memory: bytes for checkpoints; 0 takes none.
+        warn: is told what the person should know and no error says.
+        busy: is told what takes its time.
+        caution: is told what holds of the run from now on.
+        executed: is called with what a new execution of the file has made.
+        text: what to execute in place of what the file says now.
+
+    Raises:
+        ScenarioError: if the file cannot be executed or breaks the contract.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        seed: int | None,
+        surroundings: Surroundings,
+        wanted: Wanted,
+        *,
+        memory: int,
+        warn: Tell,
+        busy: Tell,
+        caution: Callable[[Caution], object],
+        executed: Callable[[Stepper], object],
+        text: bytes | None = None,
+    ) -> None:
+        self._asked_seed, self._surroundings = seed, surroundings
+        self._wanted = wanted
+        self._warn, self._busy, self._executed = warn, busy, executed
+        self._caution = caution
+        self.origin = Origin(source, text)
+        self.step = 0
+        """The step at which the run stands."""
+        self.stepping = False
+        """True while the person's own code may be running."""
+        self.interrupted = False
+        """Set from a signal handler to have steps run again no further."""
+        self.past = Past(memory)
+        self.ghost: Ghost | None = None
+        """The future that was left behind last."""
+        self._before_step: tuple[int, Place] | None = None
+        self._stepper: Stepper
+        self.execute(text)
+
+    @property
+    def stepper(self) -> Stepper:
+        """The file's last execution; it may stand elsewhere than the run until the next step."""
+        return self._stepper
+
+    def stand_at_present(self) -> None:
+        """Find the state at which the run stands, if something has left another behind."""
+        if self._failed or self._stepper.taken != self.step:
+            self.stand_at(self.step)
+
+    def advance(self, *, due: bool) -> Observation:
+        """Take the next step; whatever the person's code raises goes through.
+
+        Args:
+            due: whether to take the sums of large parameters.
+        """
+        seen = self._taken(due=due)
+        self.step = self._stepper.taken
+        return seen
+
+    def recorder(self) -> Recorder:
+        """Records the next step, and remembers the state before it for `undo`."""
+        self.stand_at_present()
+        self._before_step = self.step, self._place()
+        return Recorder(self._stepper, self.origin.source.path, self.origin.text)
+
+    def undo(self) -> None:
+        """Take back the step that was recorded last; no future is left behind.
+
+        Raises:
+            UsageError: if it was not the last step.
+        """
+        step, place = self._before_step or (-1, None)
+        if place is None or step != self.step - 1:
+            raise UsageError("only the step just stepped into can be undone", todo="N goes back")
+        self.step, self._before_step = step, None
+        self._come_back(place)
+        self.past.forget_after(self.step)
+
+    def keep(self, seen: Observation, *, always: bool) -> None:
+        """Keep of the newest step what going back takes; its state when that is due."""
+        when: Due = Always() if always else self._keep_when_running
+        if said := self.past.took(self._stepper, when, seen.seconds):
+            self._warn(said)
+
+    def go_to(self, step: int) -> None:
+        """Stand at an earlier step; what came after is forgotten.
+
+        Raises:
+            UsageError: if the scenario cannot be executed again as it was.
+            StepError: if a step that is run again does not meet the record, the first time.
+            Exception: if a step that is run again ends so.
+
+        The run still stands where it stood if anything is raised.
+        """
+        self.origin.look(self._caution)
+        place, record = self._place(), self.past.record
+        try:
+            self.stand_at(step, strict=True)
+        except BaseException:
+            self._come_back(place)
+            raise
+        if record.end > step:
+            self._leave(Ghost(place, record, step))
+        self.past.forget_after(step)
+        self.step = step
+
+    def swap(self) -> None:
+        """Go over to the end of the future left behind; the present becomes the one left behind.
+
+        Raises:
+            UsageError: if there is none.
+            Exception: as `go_to`; the run then still stands where it stood.
+        """
+        ghost = self.ghost
+        if ghost is None:
+            todo = "going back leaves one behind"
+            raise UsageError("no future has been left behind", todo=todo)
+        place, record = self._place(), self.past.record
+        self.past.record = ghost.record
+        try:
+            self._go_over(ghost)
+        except BaseException:
+            self.past.record = record
+            self._come_back(place)
+            raise
+        self.ghost, self.step = None, ghost.record.end
+        if not record.retraces(ghost.record):
+            self.ghost = Ghost(place, record, ghost.branch)
+
+    def _leave(self, ghost: Ghost) -> None:
+        """Keep a future, unless it goes over one that was left before it and goes further."""
+        old = self.ghost
+        if old is None or not ghost.record.retraces(old.record):
+            self.ghost = ghost
+        else:
+            self.ghost = Ghost(old.place, old.record, min(old.branch, ghost.branch))
+
+    def _go_over(self, ghost: Ghost) -> None:
+        state = ghost.place.state
+        if state is not None and ghost.place.stepper is not self._stepper:
+            self._stepper, self.past.timeline = ghost.place.stepper, Timeline(self.past.memory)
+            self._executed(self._stepper)
+        else:
+            self.past.timeline.forget_after(ghost.branch)
+        if state is not None and self._stepper.restore(state):
+            self._failed = False
+            if self.past.memory:
+                self.past.timeline.add(state)
+        else:
+            self.stand_at(ghost.record.end, strict=True)
+
+    def tune(self, tuning: Tuning) -> tuple[str, str]:
+        """Change settings from the next step on, if they fit the scenario.
+
+        Returns:
+            The estimator and the optimiser with them, in words.
+
+        Raises:
+            UsageError: with the reason, if they do not fit; the run is then as it was.
+        """
+        self.stand_at_present()
+        before = self._stepper.capture() if self.step else None
+        self.stepping = True
+        try:
+            words = retune(self._stepper, tuning)
+        finally:
+            self.stepping = False
+            if before is None or not self._stepper.restore(before):
+                self._failed = True
+        self.past.tuned(self.step, tuning)
+        return words
+
+    def _place(self) -> Place:
+        away = self._failed or self._stepper.taken != self.step
+        state = None if away or not self.step else self._stepper.capture()
+        return Place(self._stepper, self.past.timeline, state)
+
+    def _come_back(self, place: Place) -> None:
+        if self._stepper is not place.stepper:
+            self._stepper, self.past.timeline = place.stepper, place.timeline
+            self._executed(self._stepper)
+        self._failed = place.state is None or not self._stepper.restore(place.state)
+
+    def execute(self, text: bytes | None = None) -> None:
+        """Execute the file afresh; what it makes stands at step 0."""
+        self._surroundings.put_back()
+        self.stepping = True
+        try:
+            self._stepper = Stepper(
+                self.origin.source, self._asked_seed, self._warn, self._wanted, text
+            )
+        finally:
+            self.stepping = False
+        self.origin.note(own_files())
+        self._keep_when_running = Budget(CHECKPOINTS)
+        self._failed = False
+        self._executed(self._stepper)
+
+    def _execute_again(self) -> None:
+        """Stand at step 0, as the run began.
+
+        Raises:
+            UsageError: if a file is not there any more as it was.
+        """
+        earliest = self.past.timeline.earliest
+        self.origin.require(earliest.step if earliest is not None else 0)
+        unchanged = self.origin.source.path not in self.origin.changed()
+        self.past.timeline = Timeline(self.past.memory)
+        self.execute(None if unchanged else self.origin.text)
+
+    def _taken(self, *, due: bool) -> Observation:
+        for tuning in self.past.tunings(self._stepper.taken):
+            apply(self._stepper, tuning)
+        self.stepping = True
+        try:
+            return self._stepper.take(due=due)
+        except BaseException:
+            self._failed = True
+            raise
+        finally:
+            self.stepping = False
+
+    def stand_at(self, step: int, *, strict: bool = False) -> None:
+        """Find the state of a step again: from a checkpoint if there is one, else from the file.
+
+        A failed step leaves random state and lazily made things behind; nothing of them is saved
+        at each step, since that would cost every step.
+        """
+        self.interrupted = False
+        checkpoint = self.past.timeline.nearest(step)
+        if checkpoint is None or not self._stepper.restore(checkpoint):
+            self._execute_again()
+        self._failed = False
+        first, told = self._stepper.taken + 1, time.perf_counter()
+        while self._stepper.taken < step:
+            if self.interrupted:
+                raise KeyboardInterrupt
+            self._repeat_step(keep=dense(self._stepper.taken + 1, step), strict=strict)
+            if (now := time.perf_counter()) > told + WORD_SECONDS:
+                told, done = now, (self._stepper.taken + 1 - first) / (step + 1 - first)
+                self._busy(f"running steps {first} to {step} again: {done:.0%}")
+
+    def _repeat_step(self, *, keep: bool, strict: bool) -> None:
+        self._taken(due=False)
+        if self.past.repeated(self._stepper, keep=keep):
+            text = str(self.past.stray)
+            self._caution(Caution("unrepeatable", text))
+            if strict:
+                todo = "going back once more goes on without the record"
+                raise StepError(text, where=str(self.origin.source.path), todo=todo)

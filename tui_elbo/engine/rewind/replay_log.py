@@ -1,0 +1,121 @@
+"""What a run keeps of its past, to find any of its steps again."""
+
+from __future__ import annotations
+
+import math
+import time
+from array import array
+from dataclasses import dataclass
+
+from tui_elbo.engine.record.budget import Due
+from tui_elbo.engine.rewind.branch import Record
+from tui_elbo.engine.rewind.timeline import Timeline
+from tui_elbo.engine.stepper import Stepper
+from tui_elbo.protocol import Tuning
+
+HICCUP = 2.0
+"""A checkpoint that took so many times as long as the last one has waited for something else."""
+
+
+@dataclass(frozen=True)
+class Stray:
+    """A step that was run again, and did not meet the record."""
+
+    step: int
+    field: str
+    """Which number."""
+    recorded: float
+    replayed: float
+
+    def __str__(self) -> str:
+        return (
+            f"step {self.step}, run again, gave {self.field} {self.replayed!r}, "
+            f"and the record has {self.recorded!r}: the scenario keeps state of its own"
+        )
+
+
+class Past:
+    """The losses, the changes of settings, and some of the states of a run.
+
+    Args:
+        memory: bytes for checkpoints; 0 keeps none.
+    """
+
+    def __init__(self, memory: int) -> None:
+        self.timeline = Timeline(memory)
+        self.stray: Stray | None = None
+        """The first step that did not meet the record when it was run again."""
+        self.memory = memory
+        """Bytes for checkpoints."""
+        self._cost = 0.0
+        self._losses = array("d")
+        self._tunings: list[tuple[int, Tuning]] = []
+
+    def took(self, stepper: Stepper, when: Due, seconds: float) -> str:
+        """A step was taken, in so many seconds; keep its state when it is due.
+
+        Returns:
+            What the person should know, if there is anything.
+        """
+        self._losses.append(stepper.loss)
+        if not self.memory:
+            return ""
+        cost = 0.0
+        if when.at(stepper.taken):
+            # Once for a set of parameters; and a hiccup of the machine is no cost of ours either.
+            stepper.modules()
+            begin = time.perf_counter()
+            kept = stepper.capture()
+            if kept.size > self.memory:
+                return self._gives_up(kept.size)
+            self.timeline.add(kept)
+            cost = min(time.perf_counter() - begin, HICCUP * self._cost or math.inf)
+            self._cost = cost
+        when.took(cost, seconds)
+        return ""
+
+    def _gives_up(self, size: int) -> str:
+        """Keep no states: a single one would take more than all of them may."""
+        budget, self.memory, self.timeline = self.memory, 0, Timeline(0)
+        return (
+            f"a state of this run takes {size:,} bytes and --checkpoint-memory is {budget:,}: "
+            "going back runs the steps again from the first"
+        )
+
+    def repeated(self, stepper: Stepper, *, keep: bool) -> bool:
+        """A step was run again; keep its state if asked to.
+
+        Returns:
+            Whether it is the first that does not meet the record; `stray` says how.
+        """
+        step, loss, recorded = stepper.taken, stepper.loss, self._losses[stepper.taken - 1]
+        same = loss == recorded or (math.isnan(loss) and math.isnan(recorded))
+        if same or self.stray is not None:
+            if keep and self.memory:
+                self.timeline.add(stepper.capture())
+            return False
+        self.stray = Stray(step, "loss", recorded, loss)
+        return True
+
+    def tuned(self, step: int, tuning: Tuning) -> None:
+        """Settings have changed from the step after `step` on."""
+        self._tunings.append((step, tuning))
+
+    def tunings(self, step: int) -> list[Tuning]:
+        """The changes of settings that the step after `step` is the first to feel."""
+        return [tuning for after, tuning in self._tunings if after == step]
+
+    @property
+    def record(self) -> Record:
+        """What is known of the run's steps, copied."""
+        return Record(self._losses[:], tuple(self._tunings))
+
+    @record.setter
+    def record(self, record: Record) -> None:
+        self._losses, self._tunings = record.losses[:], list(record.tunings)
+
+    def forget_after(self, step: int) -> None:
+        """What came after this step is no longer part of the run."""
+        self.timeline.forget_after(step)
+        del self._losses[step:]
+        self._tunings = [one for one in self._tunings if one[0] <= step]

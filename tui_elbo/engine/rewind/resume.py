@@ -1,0 +1,134 @@
+"""A session's run as it goes into a file, and standing again where it stood."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from tui_elbo.engine.rewind.branch import Record
+from tui_elbo.engine.rewind.checkpoint import Checkpoint
+from tui_elbo.engine.rewind.packing import NotPackedError, packed, unpacked
+from tui_elbo.engine.rewind.replay import Track
+from tui_elbo.engine.rewind.timeline import Timeline
+from tui_elbo.engine.tuning import apply
+from tui_elbo.model.errors import StepError, UsageError
+from tui_elbo.model.records import Batch, Column
+from tui_elbo.model.scenarios import find
+from tui_elbo.runfile.database import Packed, Saved, Settings, read
+from tui_elbo.runfile.header import is_run_file
+
+LOSS = Column("step", "", "loss")
+
+
+def saved(track: Track, settings: Settings, batches: Sequence[Batch]) -> Saved:
+    """What a file holds of a run.
+
+    Its state is one of some steps before the present, so that whoever goes on from it takes those
+    again and sees that they meet the record.
+
+    Args:
+        track: the run.
+        settings: its settings, but for those that the track knows.
+        batches: all its steps.
+    """
+    kept = track.past.timeline.nearest(max(0, track.step - 1))
+    state: tuple[bytes, tuple[Packed, ...]] = (b"", ())
+    if kept is not None:
+        with suppress(NotPackedError):
+            state = packed(kept, track.stepper)
+    origin = track.origin
+    settings = msgspec.structs.replace(
+        settings, step=track.step, tunings=track.past.record.tunings, files=origin.digests
+    )
+    return Saved(settings, origin.text, tuple(batches), *state)
+
+
+def resume(track: Track, run: Saved) -> None:
+    """Stand at the end of a saved run, which is seen to be the same run.
+
+    Args:
+        track: standing at step 0 of what the run was executed from.
+        run: the saved run.
+
+    Raises:
+        UsageError: if a module beside the scenario is not as it was.
+        StepError: if the run's steps, taken again, do not meet its record.
+    """
+    _check_files(track, run.settings.files)
+    track.past.record = record = Record(_losses(run), run.settings.tunings)
+    kept = _set_up(track, run, record) if run.state else None
+    if kept is None or not track.stepper.restore(kept):
+        kept = None
+        _from_the_beginning(track)
+    else:
+        track.past.timeline.add(track.stepper.capture())
+    track.step = record.end
+    try:
+        track.stand_at(track.step, strict=True)
+    except StepError:
+        if kept is None:
+            raise
+        # What the state does not hold, all the steps from the first on bring about.
+        track.past.stray = None
+        _from_the_beginning(track)
+        track.stand_at(track.step, strict=True)
+
+
+def _from_the_beginning(track: Track) -> None:
+    track.past.timeline = Timeline(track.past.memory)
+    track.execute(track.origin.text)
+
+
+def _set_up(track: Track, run: Saved, record: Record) -> Checkpoint | None:
+    """The saved state, in terms of an execution that a first step has set up."""
+    track.stepping = True
+    try:
+        at = _step_of(run)
+        for after, tuning in record.tunings:
+            if after < at:
+                apply(track.stepper, tuning)
+        track.stepper.take(due=False)
+        return unpacked(run.state, run.tensors, track.stepper)
+    except Exception:
+        return None
+    finally:
+        track.stepping = False
+
+
+def _step_of(run: Saved) -> int:
+    """The step of the saved state; 0 if there is none."""
+    told = dict(msgspec.json.decode(run.state)["d"]) if run.state else {}
+    return int(told.get("step", 0))
+
+
+def _losses(run: Saved) -> array[float]:
+    losses = array("d")
+    for batch in run.batches:
+        row = batch.layout.index.get(LOSS)
+        values = np.full(batch.steps, np.nan) if row is None else batch.values[row]
+        losses.extend(values.tolist())
+    return losses
+
+
+def _check_files(track: Track, files: dict[str, str]) -> None:
+    now = track.origin.digests
+    for path, digest in files.items():
+        if path in now and now[path] != digest:
+            what = "this file is not as it was when the run was saved"
+            raise UsageError(what, where=path, todo="put it back, or begin a new run")
+
+
+def own_of(target: str) -> Path:
+    """The scenario's own folder.
+
+    Raises:
+        UsageError: if there is no such scenario and no such saved run.
+    """
+    if is_run_file(target):
+        return read(Path(target)).settings.source.own
+    return find(target).own

@@ -1,1 +1,0 @@
-"""A run: a scenario executed, stepped, tuned, and what it is stopped for."""

@@ -1,0 +1,249 @@
+"""Executing a scenario's file, afresh each time, and checking it against the contract."""
+
+from __future__ import annotations
+
+import importlib
+import linecache
+import sys
+import sysconfig
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pyro
+import torch
+from pyro.infer import ELBO, Trace_ELBO
+from pyro.optim import Adam, PyroOptim
+
+from tui_elbo.engine.process_state import put_back
+from tui_elbo.engine.tracebacks import place, said, trimmed
+from tui_elbo.model.errors import ScenarioError
+from tui_elbo.model.scenarios import MAX_SEED, Source, split_docstring
+
+_OUTSIDE = {"site-packages", "dist-packages"}
+_BEFORE = frozenset(sys.modules)
+"""What is imported before any scenario is: never executed again, wherever it lies."""
+_LIBRARY = [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")]
+_loaded: list[tuple[str, Path]] = []
+"""The folder to import from and the own folder of the scenario that was loaded last."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scenario:
+    """A scenario that has been executed: what its file sets, and the defaults for the rest."""
+
+    source: Source
+    title: str
+    notes: str
+    """Markdown: the docstring without its first line."""
+    model: Callable[..., Any]
+    guide: Callable[..., Any]
+    optimizer: PyroOptim
+    """Default: Adam with learning rate 0.01."""
+    loss: ELBO
+    """Default: `Trace_ELBO()`."""
+    batch: Callable[[int], Any]
+    """The positional arguments of a step, by its 1-based number. Default: none."""
+    full_batch: Callable[[], Any] | None
+    """All the data, where `batch` is random or partial."""
+    seed: int
+    """Default: 0."""
+    steps: int
+    """What "finish" runs to. Default: 1000."""
+    scheduler_every: int
+    """A `PyroLRScheduler` is stepped after every so many steps. Default: 1."""
+    reference: dict[str, Any]
+    """Known answers: `log_evidence`, `elbo`, `params`, `posterior`, each optional."""
+
+
+def load(source: Source, text: bytes | None = None) -> Scenario:
+    """Execute the file, and afresh every module that it imports from its own folder or package.
+
+    Clears the param store first. The random state while the file runs is always the same.
+
+    Args:
+        source: where the file is.
+        text: what to execute in its place, where it was named by a path; None: what it says.
+
+    Raises:
+        ScenarioError: if the file cannot be executed or breaks the contract.
+    """
+    _make_way(source)
+    put_back()
+    pyro.set_rng_seed(0)
+    try:
+        module = _execute(source, text)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise _told(error, source) from error
+    title, notes = split_docstring(module.__doc__)
+    return Scenario(source, title, notes, **_attributes(vars(module), str(source.path)))
+
+
+def own_files() -> list[Path]:
+    """The files of the modules that the scenario loaded last has imported from its own folder."""
+    own = [own for _, own in _loaded]
+    found = [getattr(sys.modules[name], "__file__", None) for name in _belonging(*own)]
+    return [Path(file) for file in found if file]
+
+
+def _execute(source: Source, text: bytes | None) -> ModuleType:
+    importlib.invalidate_caches()
+    linecache.checkcache()
+    if source.module is not None:
+        return importlib.import_module(source.module)
+    if text is None:
+        text = source.path.read_bytes()
+    else:
+        # Tracebacks are to show the lines that are executed; an entry without a time stays.
+        lines = text.decode("utf-8", "replace").splitlines(keepends=True)
+        linecache.cache[str(source.path)] = (len(text), None, lines, str(source.path))
+    code = compile(text, str(source.path), "exec", dont_inherit=True)
+    module = ModuleType(f"_scenario_{source.path.stem}")
+    module.__file__ = str(source.path)
+    sys.modules[module.__name__] = module
+    exec(code, module.__dict__)
+    return module
+
+
+def _make_way(source: Source) -> None:
+    """Let imports find this scenario's own files before any other, and execute them afresh."""
+    for root, own in _loaded:
+        _forget(own)
+        if root in sys.path:
+            sys.path.remove(root)
+    _loaded[:] = [(str(source.root), source.own)]
+    _forget(source.own)
+    sys.path.insert(0, str(source.root))
+    # An import takes bytecode of the same second and size for that of the file as it is now.
+    sys.dont_write_bytecode = True
+
+
+def _forget(own: Path) -> None:
+    """Drop the modules that lie below `own`, so that they are executed again when imported."""
+    for name in _belonging(own):
+        del sys.modules[name]
+
+
+def _belonging(*own: Path) -> list[str]:
+    """The names of the modules that lie below one of these folders."""
+    found = []
+    for name, module in list(sys.modules.items()):
+        if name in _BEFORE or name.split(".")[0] == "tui_elbo":
+            continue
+        file = getattr(module, "__file__", None)
+        # A folder without an `__init__.py` is a package too, and keeps hold of what is in it.
+        places = [file] if file else list(getattr(module, "__path__", ()))
+        if places and any(all(_lies_below(one, p) for p in places) for one in own):
+            found.append(name)
+    return found
+
+
+def _lies_below(own: Path, path: str) -> bool:
+    """Asked of thousands of modules at each execution."""
+    parts, depth = _parts(path), len(own.parts)
+    if parts[:depth] != own.parts or any(map(Path(path).is_relative_to, _LIBRARY)):
+        return False
+    return not _OUTSIDE.intersection(parts[depth:])
+
+
+@cache
+def _parts(path: str) -> tuple[str, ...]:
+    return Path(path).parts
+
+
+def _told(error: BaseException, source: Source) -> ScenarioError:
+    path = str(source.path)
+    if isinstance(error, SyntaxError) and error.filename == path:
+        where = f"{path}:{error.lineno}"
+        return ScenarioError(f"does not parse: {error.msg}", where=where, trace=trimmed(error))
+    where, trace = place(error, source.own) or path, trimmed(error)
+    if isinstance(error, SystemExit):
+        what = f"the file called sys.exit({error.code!r}) while it was loaded"
+        todo = 'put what runs on its own under `if __name__ == "__main__":`'
+        return ScenarioError(what, where=where, todo=todo, trace=trace)
+    what, todo = said(error), ""
+    if isinstance(error, ModuleNotFoundError):
+        todo = f"install it beside elbo-tui, in {sys.prefix}"
+    if isinstance(error, ImportError) and "relative import" in str(error):
+        todo = "a file inside a package is named as a module: elbo-tui package.file"
+    return ScenarioError(what, where=where, todo=todo, trace=trace)
+
+
+def _attributes(names: dict[str, Any], path: str) -> dict[str, Any]:
+    """The contract's attributes, checked, with defaults for those that the file does not set."""
+    for name in ("model", "guide"):
+        if name not in names:
+            todo = f"define `def {name}(...)`" + (" or an AutoGuide" if name == "guide" else "")
+            raise ScenarioError(f"has no `{name}`", where=path, todo=todo)
+        _check_callable(names[name], name, path)
+    found: dict[str, Any] = {
+        "model": names["model"],
+        "guide": names["guide"],
+        "optimizer": _optimizer(names.get("optimizer"), path),
+        "loss": _loss(names.get("loss"), path),
+        "batch": names.get("batch", _no_arguments),
+        "full_batch": names.get("full_batch"),
+        "reference": names.get("reference", {}),
+    }
+    _check_callable(found["batch"], "batch", path)
+    if found["full_batch"] is not None:
+        _check_callable(found["full_batch"], "full_batch", path)
+    if not isinstance(found["reference"], dict):
+        raise _wrong("reference", found["reference"], "a dict", path)
+    for name, default, least in (("seed", 0, 0), ("steps", 1000, 1), ("scheduler_every", 1, 1)):
+        value = names.get(name, default)
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise _wrong(name, value, f"a whole number, at least {least}", path)
+        if name == "seed" and value > MAX_SEED:
+            raise _wrong(name, value, f"at most {MAX_SEED}", path)
+        found[name] = value
+    return found
+
+
+def _no_arguments(step: int) -> tuple[()]:  # noqa: ARG001
+    return ()
+
+
+def _check_callable(value: Any, name: str, path: str) -> None:
+    if not callable(value):
+        raise _wrong(name, value, "a function", path)
+
+
+def _optimizer(value: Any, path: str) -> PyroOptim:
+    if value is None:
+        return Adam({"lr": 0.01})
+    if isinstance(value, PyroOptim):
+        return value
+    todo = 'use one of pyro.optim, such as pyro.optim.Adam({"lr": 0.01})'
+    if isinstance(value, torch.optim.Optimizer):
+        todo = f'use pyro.optim.{type(value).__name__}({{"lr": ...}}), which takes no parameters'
+    raise _wrong("optimizer", value, "a PyroOptim", path, todo)
+
+
+def _loss(value: Any, path: str) -> ELBO:
+    if value is None:
+        return Trace_ELBO()
+    if isinstance(value, ELBO):
+        return value
+    todo = "use one of pyro.infer, such as pyro.infer.Trace_ELBO()"
+    if isinstance(value, type) and issubclass(value, ELBO):
+        todo = f"call it: loss = {value.__name__}()"
+    raise _wrong("loss", value, "a pyro.infer.ELBO", path, todo)
+
+
+def _wrong(name: str, value: Any, wanted: str, path: str, todo: str = "") -> ScenarioError:
+    what = f"`{name}` must be {wanted}, and is {_short(value)}"
+    return ScenarioError(what, where=path, todo=todo)
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    if isinstance(value, str | int | float | bool | None):
+        return repr(value)
+    return f"a {type(value).__name__}"

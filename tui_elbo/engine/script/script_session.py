@@ -1,0 +1,283 @@
+"""A script's own loop as a live run: seen, held and let go on, never changed.
+
+The script's thread takes the steps; commands are obeyed by the lobby's thread, at once: so a script
+that does something else between two steps still answers. It is held only by a person who asked for
+it, and let go when that person goes away.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pyro.infer import SVI
+
+from tui_elbo.engine.record.inspection import inspected
+from tui_elbo.engine.record.nonfinite import Suspects
+from tui_elbo.engine.script.run_control import WAKE, Gate
+from tui_elbo.engine.script.script_lens import Gaze
+from tui_elbo.engine.script.step_arguments import Script
+from tui_elbo.engine.script.step_recorder import Reader
+from tui_elbo.engine.server.client import Manners
+from tui_elbo.engine.server.event_emitter import Teller
+from tui_elbo.engine.server.server import Lobby
+from tui_elbo.engine.tracebacks import said
+from tui_elbo.model.errors import ElboError, UsageError
+from tui_elbo.protocol import (
+    AnyCommand,
+    Break,
+    Draw,
+    Fault,
+    Inspect,
+    Level,
+    Loaded,
+    Met,
+    Pause,
+    Pull,
+    Run,
+    Step,
+    Watch,
+    Weigh,
+)
+
+BURST_SECONDS, ALONE_SECONDS, BURST_STEPS = 0.05, 1.0, 2000
+"""What has been seen is told after so many seconds, with and without a terminal, or steps."""
+
+LAST_WORD = 0.5
+"""Seconds for which the end of a script waits at most."""
+
+NOTES = """\
+This is a script's own loop, which calls `svi.step` itself.
+
+- `space`, `n`, `u`: hold it, step it, let it run until something happens.
+- What moved log p is seen where each step is called with the same data: the lens looks between two
+  steps, and only while a terminal is there.
+- It cannot go back, and its settings are its own.
+- `d` and `q` leave it going; so does a lost line. A script that was held goes on then.
+"""
+
+ITS_OWN = "this is a script's own loop: it can be held, stepped and let go on, and nothing else"
+REFUSES_END = "the run belongs to a script, which ends by itself or where it was started"
+
+
+class Watching:
+    """Stands between a script's `svi.step` and the terminals.
+
+    Args:
+        svi: what the script's loop drives.
+        script: the script's file.
+        lens: whether it may be looked at through the lens.
+
+    Raises:
+        UsageError: if no terminal can find the run.
+    """
+
+    def __init__(self, svi: SVI, script: Path, *, lens: bool = True) -> None:
+        self._take: Callable[..., Any] = svi.step
+        self._seq, self._closed = 0, False
+        self._inside, self._apart = threading.Lock(), threading.Lock()
+        self._flushed = time.perf_counter()
+        self._pending = 0
+        self._suspects = Suspects()
+        self._rate, self._told_failure = 0.0, False
+        self.lobby = Lobby(self._obey, Manners(stays=True, refuses_end=REFUSES_END), self._let_go)
+        self._teller = Teller(self.lobby.send)
+        self._reader = Reader(svi, lambda text: self._teller.remark(text, "elbo-tui"))
+        self._gate = Gate(self.lobby.send, self._reader.wanted)
+        gazed = Script(svi, self._reader, lens=lens)
+        attached = lambda: self.lobby.attached and not self._closed  # noqa: E731
+        self._gaze = Gaze(gazed, self._reader, self.lobby.send, attached)
+        why = self.lobby.open(script.stem)
+        if why:
+            raise UsageError(why)
+        about = (self._reader.estimator, self._reader.optimizer)
+        title = "a script's own loop"
+        self.lobby.send(
+            Loaded(script.name, str(script), title, NOTES, 0, 0, *about, {}, watched=True)
+        )
+        self._level()
+        self.lobby.start()
+
+    # The script's thread.
+
+    def step(self, *args: Any, **kwargs: Any) -> Any:
+        """In place of the SVI's own `step`."""
+        if not self.lobby.is_ours:
+            return self._take(*args, **kwargs)  # in a worker that was forked: not this run's
+        if not self._inside.acquire(blocking=False):
+            with self._apart:  # by a second thread: not this run's, and never within a look
+                return self._take(*args, **kwargs)
+        try:
+            alone = self._gate.running and not (self.lobby.attached or self._gaze.seen)
+            if not alone:
+                self._attend(args, kwargs)
+            step = self._reader.taken + 1
+            due = self._gate.due.at(step)
+            result, seen = self._reader.step(self._take, args, kwargs, due=due)
+            if seen is not None:
+                self._gate.due.took(seen.watching if due else 0.0, seen.seconds)
+                self._reader.collector.add(seen)
+                self._pending += 1
+            self._guarded(self._went_on if alone else self._took, step)
+            return result
+        finally:
+            if self._closed:
+                self._gaze.close()
+            self._inside.release()
+
+    def close(self) -> None:
+        """The loop is over, or shall be watched no more."""
+        if self.lobby.is_ours:
+            self._closed = True
+            self._let_go()
+            # A thread that steps for long is not waited for.
+            if self._inside.acquire(timeout=LAST_WORD):
+                self._guarded(self._flush)
+                self._gaze.close()
+                self._inside.release()
+            self.lobby.close(patience=LAST_WORD)
+
+    def _attend(self, args: Any, kwargs: Any) -> None:
+        """Somebody is there, or was: see what is wanted before the next step."""
+        if self.lobby.attached:
+            self._gate.attend()
+        self._gaze.called(args, kwargs)
+        self._hold()
+
+    def _went_on(self, _step: int) -> None:
+        """A step was taken with nobody there: most of a script's steps are, so this is short."""
+        since = time.perf_counter() - self._flushed
+        if since > ALONE_SECONDS or self._pending >= BURST_STEPS:
+            self._rate = self._pending / since
+            self._flush()
+
+    def _hold(self) -> None:
+        """Look, if that is due, and stand still for as long as a person wants it."""
+        self._look()
+        if self._gate.running:
+            return
+        self._guarded(self._flush)
+        self._gaze.stands()
+        while not self._gate.running:
+            self._look()
+            self._gate.wait(lambda: self._gaze.owed)
+        self._flushed = time.perf_counter()
+
+    def _look(self) -> None:
+        """Look through the lens, if that is due: what has been seen before is told before."""
+        if self._gaze.owed and self._apart.acquire(timeout=0.0 if self._gate.running else WAKE):
+            try:
+                self._guarded(self._flush)
+                self._gaze.look()
+            finally:
+                self._apart.release()
+            self._flushed = time.perf_counter()
+
+    def _guarded(self, act: Callable[..., None], *args: Any) -> None:
+        """Whatever goes wrong, the training goes on."""
+        try:
+            act(*args)
+        except Exception as error:
+            self._give_up(error)
+
+    def _took(self, step: int) -> None:
+        with self._gate.state:
+            self._gate.took(step)
+            if self._pending and self._is_met():
+                self._gate.shut()
+        patience = BURST_SECONDS if self.lobby.attached else ALONE_SECONDS
+        since = time.perf_counter() - self._flushed
+        due = since > patience or self._pending >= BURST_STEPS or not self._gate.running
+        if due:
+            self._rate = self._pending / since
+            self._flush()
+        if due or self._gate.by_hand:
+            self._gaze.stepped(since, by_hand=self._gate.by_hand)
+
+    def _is_met(self) -> bool:
+        """Whether the newest step is one that the person wants to stop on; tells why."""
+        meets = self._gate.stops.meets if self._gate.awake else None
+        if meets is None or not self._reader.collector.newest_meets(meets):
+            return False
+        self._flush()
+        self.lobby.send(Met(self._reader.taken, self._gate.stops.found))
+        return True
+
+    def _give_up(self, error: Exception) -> None:
+        """Something is wrong with the watching itself."""
+        self._let_go()
+        self._reader.failed = f"elbo-tui can read this run no further: {said(error)}"
+        self._fault(self._reader.failed, "step")
+
+    def _flush(self) -> None:
+        """Tell what has been seen."""
+        batches = self._reader.collector.flush()
+        self._pending, self._flushed = 0, time.perf_counter()
+        self._teller.rows(batches)
+        self._gaze.learn(batches)
+        sound = not self._suspects.first
+        for batch in batches:
+            self._suspects.look(batch)
+        if sound and self._suspects.first:
+            self._fault(self._suspects.first, "nonfinite")
+        if self._reader.failed and not self._told_failure:
+            self._told_failure = True
+            self._fault(self._reader.failed, "step")
+        if self._reader.wanted.inspected:
+            name, params = self._reader.wanted.inspected, self._reader.params
+            self.lobby.send(inspected(name, self._reader.taken, params))
+        self._level()
+
+    # The lobby's thread.
+
+    def _obey(self, command: AnyCommand) -> None:
+        self._seq = command.seq
+        self._gaze.heed()
+        with self._gate.state:
+            try:
+                self._act(command)
+            except ElboError as error:
+                self._refuse(error)
+            self._gate.state.notify_all()
+        self._level()
+
+    def _act(self, command: AnyCommand) -> None:
+        taken = self._reader.taken
+        match command:
+            case Pause():
+                self._gate.shut()
+            case Run():
+                self._gate.run(taken, command, self._teller.layout)
+            case Step():
+                self._gate.step(taken, command.count)
+                self._gaze.by_hand()
+            case Break() | Watch():
+                self._gate.wish(command)
+            case Inspect():
+                self._reader.wanted.inspected = command.name
+            case Weigh() | Pull() | Draw():
+                self._gaze.ask(command)
+            case _:
+                raise UsageError(ITS_OWN)
+
+    def _let_go(self) -> None:
+        """The person has gone: nobody would let the script go on."""
+        with self._gate.state:
+            self._gate.let_go()
+            self._gate.state.notify_all()
+        self._level()
+
+    def _refuse(self, error: ElboError) -> None:
+        self._fault(error.what, "refused", error.todo)
+
+    def _fault(self, what: str, kind: str, todo: str = "") -> None:
+        self.lobby.send(Fault(what, "", todo, "", self._reader.taken, kind))
+
+    def _level(self) -> None:
+        running = self._gate.running
+        state, target = ("running", self._gate.target) if running else ("paused", None)
+        rate = self._rate if running else 0.0
+        self.lobby.send(Level(state, self._teller.step, target, rate, self._seq))

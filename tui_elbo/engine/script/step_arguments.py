@@ -1,0 +1,187 @@
+"""A script's loop as the lens has to see it: what its steps are called with, and if that changes.
+
+The lens wants all the data. A script that calls `step` with the same data each time has shown them;
+one that goes through minibatches never does, and of it nothing is said.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from pyro.infer import ELBO, SVI
+from pyro.poutine.guide import GuideMessenger
+
+from tui_elbo.engine.lens.subject import Given
+from tui_elbo.engine.script.step_recorder import Reader
+
+MANY = 100
+"""Elements of a list that are compared one by one; a longer one counts as a whole."""
+
+DEEP = 4
+"""Lists in lists that are gone through."""
+
+PLAIN = (bool, int, float, complex, str, bytes, type(None))
+
+
+@dataclass(frozen=True, eq=False)
+class _Call:
+    """What a step was called with.
+
+    It is kept, so that nothing else can come to lie where it lies.
+    """
+
+    values: dict[str, Any]
+    """The arguments, by what they are called here."""
+    marks: dict[str, Any]
+    """What tells each from another one."""
+
+    def changed(self, other: _Call) -> str:
+        """The first argument that a later step has another one of; empty if there is none."""
+        if self.marks.keys() != other.marks.keys():
+            return "their number"
+        return next((name for name in self.marks if not self._same(other, name)), "")
+
+    def _same(self, other: _Call, name: str) -> bool:
+        if self.marks[name] == other.marks[name]:
+            return True
+        one, two = self.values[name], other.values[name]
+        tensors = isinstance(one, torch.Tensor) and isinstance(two, torch.Tensor)
+        if not tensors or _mark(one) != self.marks[name] or one.dtype != two.dtype:
+            return False
+        # Made anew for each step, the same numbers are the same data.
+        return one is not two and one.device == two.device and torch.equal(one, two)
+
+
+class Script:
+    """What the lens follows.
+
+    Args:
+        svi: what the script's loop drives.
+        reader: reads its steps.
+        lens: whether there is to be one.
+    """
+
+    def __init__(self, svi: SVI, reader: Reader, *, lens: bool) -> None:
+        self._svi, self._reader = svi, reader
+        self.stepping = False
+        self._never = _never(svi, reader.elbo) if lens else "It is watched without a lens"
+        self.unseen = self._never
+        """Why the lens cannot look, in words; empty while it can, or that is not known yet."""
+        self._call: _Call | None = None
+        self._given: Given | None = None
+
+    @property
+    def steps_taken(self) -> int:
+        """How many steps have been taken since the script is watched."""
+        return self._reader.taken
+
+    @property
+    def known(self) -> bool:
+        """Whether it is known what the lens has to look at."""
+        return self._given is not None
+
+    @property
+    def scenario(self) -> Given:
+        """What the lens looks at.
+
+        Raises:
+            RuntimeError: before it is known.
+        """
+        if self._given is None:
+            raise RuntimeError("it is not known yet what the steps are called with")
+        return self._given
+
+    def called(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """A step is about to be taken with these arguments."""
+        if self.unseen:
+            return
+        call, before = self._named(args, kwargs), self._call
+        changed = "" if before is None else before.changed(call)
+        if changed:
+            self.refuse(
+                f"The steps are called with other data each time ({changed} changes), so what "
+                "moved log p over all the data cannot be told"
+            )
+            return
+        if self._given is None:
+            self._call = before or call
+            if before is not None or not (args or kwargs):
+                self._know(args, kwargs)
+
+    def refuse(self, why: str) -> None:
+        """The lens cannot look from now on."""
+        self.forget()
+        self.unseen = why
+
+    def rest(self) -> None:
+        """Nobody looks any more; whoever comes next is to see with other eyes.
+
+        What the lens looks at stays, so that its sums can go on.
+        """
+        self.unseen = self._never
+        if self._given is None:
+            self._call = None
+
+    def forget(self) -> None:
+        """Keep nothing of the script's own."""
+        self._call = self._given = None
+
+    def _know(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        model, guide = self._svi.model, self._svi.guide
+        if kwargs and isinstance(guide, GuideMessenger):
+            self.refuse(
+                f"{type(guide).__name__} runs the model itself, and the lens cannot hand it "
+                "arguments by name"
+            )
+            return
+        if kwargs:
+            model, guide = partial(model, **kwargs), partial(guide, **kwargs)
+        self._given = Given(model, guide, self._reader.elbo, args)
+
+    def _named(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Call:
+        values = {"the model": self._svi.model, "the guide": self._svi.guide}
+        values |= {f"argument {place}": value for place, value in enumerate(args, 1)}
+        values |= {f"{name}=": value for name, value in kwargs.items()}
+        return _Call(values, {name: _mark(value) for name, value in values.items()})
+
+
+def _never(svi: SVI, elbo: ELBO | None) -> str:
+    """Why the lens can never look at this one, in words; empty if it can."""
+    kind = type(svi)
+    if kind.step is not SVI.step:
+        return f"{kind.__name__} takes its steps in a way of its own, which the lens does not know"
+    if elbo is None:
+        name = getattr(svi.loss, "__name__", type(svi.loss).__name__)
+        return (
+            f"The loss is a function of the script's own, {name}, and no ELBO of Pyro's: what the "
+            "lens would see is not what is optimised"
+        )
+    return ""
+
+
+def _mark(value: Any, deep: int = DEEP) -> Any:
+    """What stays the same as long as the value does, which has to be kept for that long.
+
+    A tensor is known by where it lies, so a slice that is cut anew each time is still the same; one
+    that is changed in place is another. Of other objects a change in place is not noticed.
+    """
+    if isinstance(value, torch.Tensor):
+        return _tensor_mark(value)
+    if isinstance(value, PLAIN):
+        return type(value), value
+    if deep and isinstance(value, tuple | list) and len(value) <= MANY:
+        return type(value), *(_mark(one, deep - 1) for one in value)
+    if deep and isinstance(value, dict) and len(value) <= MANY:
+        return type(value), *((id(key), _mark(one, deep - 1)) for key, one in value.items())
+    return id(value)
+
+
+def _tensor_mark(value: torch.Tensor) -> Any:
+    try:
+        place = (value.data_ptr(), value.shape, value.stride(), value.dtype, value.device)
+    except RuntimeError:  # it lies in no one place
+        return id(value)
+    return place if value.is_inference() else (*place, value._version)

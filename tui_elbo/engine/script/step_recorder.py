@@ -1,0 +1,172 @@
+"""Reads the steps of an SVI that somebody else's loop drives.
+
+Everything is put in place for the length of one step and taken away after it: the SVI, its
+estimator and its optimiser are, between two steps, what they were. What goes wrong in the reading
+stays here: the training must not notice.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+from pyro.infer import ELBO, SVI, TraceTailAdaptive_ELBO
+from pyro.poutine import Trace
+
+from tui_elbo.engine import describe
+from tui_elbo.engine.lens.isolation import Births
+from tui_elbo.engine.record.collector import Collector, Observation
+from tui_elbo.engine.record.modules import BUDGET, LEAST
+from tui_elbo.engine.record.options import Wanted
+from tui_elbo.engine.record.params import ParamWatch
+from tui_elbo.engine.record.roles import Roles
+from tui_elbo.engine.record.terms import TermWatch
+from tui_elbo.engine.tracebacks import said
+
+Take = Callable[..., Any]
+"""The SVI's own `step`."""
+
+KEPT_BIRTHS = 2**26
+"""Bytes of parameters up to which the state before the first step is kept."""
+
+
+class NoEstimator:
+    """Stands for a loss that is a plain function: it builds no traces that we would know of."""
+
+    num_particles = 1
+
+    def _get_trace(self, *_: Any) -> tuple[Trace, Trace]:
+        raise NotImplementedError
+
+
+class Reader:
+    """Takes steps of an SVI and reads them.
+
+    Args:
+        svi: what the loop drives.
+        warn: is told what the person should know and no error says.
+    """
+
+    def __init__(self, svi: SVI, warn: Callable[[str], object]) -> None:
+        self._svi = svi
+        self._optim = svi.optim
+        owner = getattr(svi.loss, "__self__", None)
+        self._elbo: Any = owner if isinstance(owner, ELBO) else None
+        self.births = Births(hooked=False, most=KEPT_BIRTHS)
+        """The values that parameters began with, as far as the steps read here have moved them."""
+        self.wanted = Wanted()
+        """What is kept of single parameters."""
+        self.collector = Collector(itertools.count())
+        """What has been read and not been turned into numbers yet."""
+        self.taken = 0
+        """How many steps have been taken."""
+        self.failed = ""
+        """Why nothing is read any more, in words; empty while all is well."""
+        self._before = None if self._elbo is None else vars(self._elbo).get("_get_trace")
+        self.terms = TermWatch(self._elbo or NoEstimator(), warn)
+        if self._elbo is not None:
+            if self._before is None:
+                vars(self._elbo).pop("_get_trace", None)
+            self._get_trace = self._hook()
+        roles = Roles(svi.guide, self.terms.model_params, self.terms.guide_params)
+        room = lambda: max(LEAST, BUDGET - self.terms.columns)  # noqa: E731
+        self.params = ParamWatch(roles, self.wanted, room)
+
+    @property
+    def elbo(self) -> ELBO | None:
+        """The estimator; None if the loss is a plain function."""
+        return self._elbo
+
+    @property
+    def estimator(self) -> str:
+        """Such as `Trace_ELBO, 4 particles`."""
+        if self._elbo is not None:
+            return describe.estimator(self._elbo)
+        return getattr(self._svi.loss, "__name__", type(self._svi.loss).__name__)
+
+    @property
+    def optimizer(self) -> str:
+        """Such as `Adam, lr 0.02`."""
+        return describe.optimizer(self._svi.optim)
+
+    def step(self, take: Take, args: Any, kwargs: Any, *, due: bool) -> tuple[Any, Any]:
+        """Take one step; whatever it raises goes through.
+
+        Args:
+            take: the SVI's own `step`.
+            args: what it was called with.
+            kwargs: the same by name.
+            due: whether to take the sums of large parameters.
+
+        Returns:
+            What `step` has returned, and the `Observation`; None if it could not be read.
+        """
+        if self.failed:
+            return take(*args, **kwargs), None
+        svi, elbo, terms, params = self._svi, self._elbo, self.terms, self.params
+        terms.begin()
+        params.begin(due=due)
+        params.forget()  # Another loop may have moved the parameters since.
+        self._optim, svi.optim = svi.optim, self._update
+        if elbo is not None:
+            elbo._get_trace = self._get_trace
+        began = time.perf_counter()
+        try:
+            result = take(*args, **kwargs)
+        finally:
+            ended = time.perf_counter()
+            svi.optim = self._optim
+            if elbo is not None:
+                self._put_back()
+        self.taken += 1
+        try:
+            return result, self._seen(result, began, ended)
+        except Exception as error:
+            self._fail(error)
+            return result, None
+
+    def _seen(self, result: Any, began: float, ended: float) -> Observation | None:
+        if self.failed:
+            return None
+        parts = tuple(map(float, result)) if isinstance(result, tuple) else ()
+        loss: float | None = math.fsum(parts) if parts else float(result)
+        if isinstance(self._elbo, TraceTailAdaptive_ELBO):
+            loss = None  # It reports infinity at each step.
+        terms, params = self.terms.finish(), self.params.finish()
+        watching = time.perf_counter() - ended + self.params.before_seconds
+        return Observation(self.taken, loss, parts, ended - began, watching, terms, params)
+
+    def _update(self, params: Any, *args: Any, **kwargs: Any) -> Any:
+        """Read what the optimiser is about to use and to change, and let it."""
+        try:
+            self.births.look()
+            self.params.before_update()
+        except Exception as error:
+            self._fail(error)
+        return self._optim(params, *args, **kwargs)
+
+    def _hook(self) -> Callable[..., tuple[Trace, Trace]]:
+        """What builds the traces of a step, and reads them."""
+        build, take = self._elbo._get_trace, self.terms._take
+
+        def get_trace(*args: Any) -> tuple[Trace, Trace]:
+            traces: tuple[Trace, Trace] = build(*args)
+            try:
+                take(*traces)
+            except Exception as error:
+                self._fail(error)
+            return traces
+
+        return get_trace
+
+    def _put_back(self) -> None:
+        if self._before is None:
+            del self._elbo._get_trace
+        else:
+            self._elbo._get_trace = self._before
+
+    def _fail(self, error: Exception) -> None:
+        self.failed = f"elbo-tui can read this run no further: {said(error)}"

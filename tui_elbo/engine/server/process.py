@@ -1,0 +1,133 @@
+"""The engine's process: one thread that owns torch and Pyro, and the lobby where terminals come.
+
+torch is imported after the first word is sent.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from queue import SimpleQueue
+
+from tui_elbo.engine.server.client import Manners
+from tui_elbo.engine.server.server import Lobby
+from tui_elbo.protocol import AnyCommand, Event, Interrupt, Load, Phase
+
+LINGER = 24 * 3600.0
+"""Seconds for which a run without a terminal waits when it has nothing to do."""
+
+
+def serve(fd: int, output: int = -1, linger: float = LINGER) -> None:
+    """Serve the terminal at the other end of the socket `fd`.
+
+    Args:
+        fd: its descriptor.
+        output: the read end of the pipe that is our stdout and stderr. With it, the run goes on
+            when the terminal goes, and what is printed is told; without, we end with the terminal.
+        linger: seconds for which the run then waits when it has nothing to do.
+    """
+    apart = output >= 0
+    connection = Connection(Manners(stays=apart, linger=linger, tells_output=apart))
+    connection.lobby.start(socket.socket(fileno=fd), output)
+    work(connection)
+
+
+def work(connection: Connection) -> None:
+    """Carry out what terminals ask, for as long as the process lives."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, _: connection.heed(number))
+    connection.lobby.loop.heed = connection.heed
+    connection.lobby.loop.heed_signals()
+    streams = (sys.stdout, sys.stderr)
+    for stream in streams:
+        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    connection.send(Phase("importing torch and Pyro"))
+    from tui_elbo.engine.server.command_handler import Driver  # noqa: PLC0415 - the terminal need not wait for it
+
+    driver = Driver(
+        connection.send, lambda: not connection.commands.empty(), connection.lobby.history
+    )
+    signal.signal(signal.SIGINT, connection.not_within_a_message(driver.interrupt))
+    warnings.showwarning = driver.warned
+    connection.send(Phase(""))
+    while connection.lobby.is_ours:
+        # The person's code may have closed the streams; an interrupt may come late.
+        with suppress(OSError, ValueError, KeyboardInterrupt):
+            if driver.busy and connection.commands.empty():
+                driver.work()
+            elif (command := connection.commands.get()) is not None:
+                driver.carry_out(command)
+            else:
+                driver.tell()
+            for stream in streams:
+                stream.flush()
+    os._exit(1)  # a child that the person's code has forked, and an error has brought back here
+
+
+class Connection:
+    """Sends events, and queues the commands that come.
+
+    Args:
+        manners: what holds for the terminals.
+    """
+
+    def __init__(self, manners: Manners) -> None:
+        self.lobby = Lobby(self._deliver, manners)
+        self._sending = self._interrupted = False
+        self.commands: SimpleQueue[AnyCommand | None] = SimpleQueue()
+        """What is still to be carried out, in order; None: tell how things stand."""
+
+    def send(self, event: Event) -> None:
+        """Tell it, from any thread; no signal breaks in."""
+        main = threading.current_thread() is threading.main_thread()
+        self._sending |= main
+        self.lobby.send(event)
+        if main:
+            self._sending = False
+            if self._interrupted:
+                self._interrupted = False
+                signal.raise_signal(signal.SIGINT)
+
+    def heed(self, number: int) -> None:
+        """A signal has come; the main thread may be asleep."""
+        if number == signal.SIGTERM:
+            self.lobby.end(128 + number)
+        self.commands.put(None)
+
+    def not_within_a_message(self, act: Callable[[], None]) -> Callable[..., None]:
+        """A signal handler that does `act`, but not before a message is sent whole.
+
+        What `act` changes is told, unless it raises: then whoever catches it tells.
+        """
+
+        def handler(*_: object) -> None:
+            if self._sending:
+                self._interrupted = True
+            else:
+                act()
+                self.commands.put(None)
+
+        return handler
+
+    def _deliver(self, command: AnyCommand) -> None:
+        if isinstance(command, Interrupt):
+            main = threading.main_thread().ident
+            if main is not None:
+                signal.pthread_kill(main, signal.SIGINT)
+            return
+        if isinstance(command, Load):
+            # From here on there is something that is worth going on without a terminal.
+            self.lobby.open(name_of(command.target))
+        self.commands.put(command)
+
+
+def name_of(target: str) -> str:
+    """A short name for a scenario, from what it was asked for by."""
+    name = os.path.basename(target.strip().rstrip(os.sep))
+    return name.removesuffix(".py") if name.endswith(".py") else name.rpartition(".")[2]

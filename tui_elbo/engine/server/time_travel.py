@@ -1,0 +1,85 @@
+"""Going back, over to another future, and into a step: what is done for it, and told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tui_elbo.engine.server.event_emitter import Teller
+from tui_elbo.engine.session import Session
+from tui_elbo.engine.tracebacks import trimmed
+from tui_elbo.model.errors import ElboError, UsageError
+from tui_elbo.model.history import History
+from tui_elbo.protocol import (
+    Event,
+    GoTo,
+    Rewound,
+    Save,
+    StepInto,
+    SteppedInto,
+    Stored,
+    Swap,
+    Swapped,
+    Tune,
+    Tuned,
+    Undo,
+)
+
+Travel = GoTo | Swap | StepInto | Undo
+
+
+def travel(
+    session: Session, command: Travel, send: Callable[[Event], None], teller: Teller
+) -> None:
+    """Do what the command asks, and tell what came of it.
+
+    Raises:
+        ElboError: if it cannot be done; the run then stands where it stood.
+    """
+    try:
+        match command:
+            case GoTo():
+                session.go_to(command.step)
+                send(Rewound(session.steps_taken, session.ghost))
+            case Swap():
+                session.swap()
+                send(Swapped(session.steps_taken, session.ghost))
+            case Undo():
+                session.undo()
+                send(Rewound(session.steps_taken, session.ghost, leaves=False))
+            case StepInto():
+                batches, stages = session.step_into()
+                teller.rows(batches)
+                send(SteppedInto(session.steps_taken, tuple(stages)))
+    except KeyboardInterrupt as error:
+        what = "going there was interrupted"
+        if isinstance(command, GoTo):
+            what = f"going back to step {command.step} was interrupted"
+        todo = f"the run stays at step {session.steps_taken}"
+        raise InterruptedTravelError(what, todo=todo, trace=trimmed(error)) from error
+
+
+def tune(session: Session, command: Tune, send: Callable[[Event], None]) -> None:
+    """Change settings, and tell with which ones it goes on.
+
+    Raises:
+        UsageError: if they do not fit.
+    """
+    words = session.tune(command.tuning)
+    send(Tuned(session.steps_taken, str(command.tuning), *words))
+
+
+def store(session: Session, command: Save, send: Callable[[Event], None], history: History) -> None:
+    """Write the run into a file, and tell so.
+
+    Raises:
+        UsageError: if it cannot be written there.
+    """
+    if history.last != session.steps_taken:
+        raise UsageError("the run's steps are not all known here", todo="run --save keeps them")
+    session.save(Path(command.path), history.batches())
+    send(Stored(command.path, session.steps_taken))
+
+
+class InterruptedTravelError(ElboError):
+    """The person has broken it off."""

@@ -1,0 +1,279 @@
+"""A run that can be stepped, taken back, and started anew. Watching it changes nothing."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+
+from tui_elbo.engine.describe import estimator, optimizer
+from tui_elbo.engine.process_state import here, warm_up
+from tui_elbo.engine.record.budget import Always, Due
+from tui_elbo.engine.record.collector import Collector, Meets
+from tui_elbo.engine.record.inspection import inspected
+from tui_elbo.engine.record.nonfinite import NonFinite, Suspects
+from tui_elbo.engine.record.options import Wanted
+from tui_elbo.engine.rewind.replay import Tell, Track
+from tui_elbo.engine.rewind.resume import resume
+from tui_elbo.engine.rewind.time_travel import Journeys
+from tui_elbo.engine.rewind.timeline import dense
+from tui_elbo.engine.scenario import Scenario
+from tui_elbo.engine.stepper import Stepper
+from tui_elbo.engine.tracebacks import place, said, trimmed
+from tui_elbo.model.errors import ElboError, StepError
+from tui_elbo.model.records import Batch, StepRecord
+from tui_elbo.model.scenarios import find
+from tui_elbo.protocol import Caution, Inspected, Tuning
+from tui_elbo.runfile.database import read
+from tui_elbo.runfile.header import is_run_file
+
+
+class Session(Journeys):
+    """A scenario and its run, standing at a step.
+
+    Args:
+        target: a gallery name, a path or a module name; or a file of a saved run, to go on from.
+        seed: of the run; None: the scenario's own.
+        threads: torch's threads; the numbers of a run depend on them.
+        device: torch's default device; None leaves it alone.
+        checkpoint_memory: bytes for checkpoints; 0 takes none, and every step back is a replay
+            from the beginning.
+        warn: is told what the person should know and no error says.
+        busy: is told what takes its time, such as "running steps 1 to 412 again: 35%".
+        caution: is told what holds of the run from now on.
+
+    Raises:
+        UsageError: if there is no such scenario, or no such device.
+        ScenarioError: if it cannot be executed or breaks the contract.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        seed: int | None = None,
+        threads: int = 1,
+        device: str | None = None,
+        checkpoint_memory: int = 0,
+        warn: Tell = id,
+        busy: Tell = id,
+        caution: Callable[[Caution], object] = id,
+    ) -> None:
+        warm_up()
+        self._saved = run = read(Path(target)) if is_run_file(target) else None
+        if run is not None:
+            seed, threads, device = run.settings.seed, run.settings.threads, run.settings.device
+        self._surroundings = here(threads, device)
+        self.source = find(target) if run is None else run.settings.source
+        self.due: Due = Always()
+        """When to take the sums of large parameters; replaced by whoever runs the session."""
+        self.wanted = Wanted()
+        """What is kept of single parameters, from the next step on."""
+        self.non_finite: NonFinite | None = None
+        """Set when the newest step's loss is not finite; the run goes on if told to."""
+        self.target: int | None = None
+        """Where the run will stand, if that is known: states shortly before it are kept closer."""
+        self.until: Meets | None = None
+        """Asked after each step; `advance` stops on the first step that meets it."""
+        self.met = False
+        """Whether the newest step meets `until`."""
+        self._asked_seed, self._warn, self._busy, self._caution = seed, warn, busy, caution
+        self._memory = checkpoint_memory
+        self._layout_ids = count(max((b.layout.id + 1 for b in self.restored), default=0))
+        self._begin(None if run is None else run.text)
+        if run is not None:
+            resume(self._track, run)
+
+    def restart(self) -> None:
+        """Execute the file afresh and stand at step 0.
+
+        Raises:
+            ScenarioError: as when it was loaded first; the session then cannot step.
+        """
+        gone = self._saved is not None and not self.source.path.is_file()
+        self._begin(self._saved.text if self._saved is not None and gone else None)
+
+    def _begin(self, text: bytes | None) -> None:
+        self._track = Track(
+            self.source,
+            self._asked_seed,
+            self._surroundings,
+            self.wanted,
+            memory=self._memory,
+            warn=self._warn,
+            busy=self._busy,
+            caution=self._caution,
+            executed=self._executed,
+            text=text,
+        )
+        self._ready: list[Batch] = []
+        self._suspects = Suspects()
+        self.non_finite = None
+
+    @property
+    def restored(self) -> tuple[Batch, ...]:
+        """The steps that the saved run had taken which this one goes on from."""
+        return () if self._saved is None else self._saved.batches
+
+    @property
+    def tunings(self) -> tuple[tuple[int, Tuning], ...]:
+        """The changes of settings, each with the step after which it was made."""
+        return self._track.past.record.tunings
+
+    @property
+    def settings(self) -> tuple[str, str]:
+        """The estimator and the optimiser in use, in words."""
+        stepper = self._track.stepper
+        return estimator(stepper.estimator), optimizer(stepper.optimizer)
+
+    @property
+    def scenario(self) -> Scenario:
+        """What the file's last execution has made."""
+        return self._track.stepper.scenario
+
+    @property
+    def seed(self) -> int:
+        """The seed of the run."""
+        return self._track.stepper.seed
+
+    @property
+    def stepping(self) -> bool:
+        """True while the person's own code may be running."""
+        return self._track.stepping
+
+    @stepping.setter
+    def stepping(self, stepping: bool) -> None:
+        self._track.stepping = stepping
+
+    @property
+    def checkpoint_bytes(self) -> int:
+        """What the checkpoints take, about."""
+        return self._track.past.timeline.size
+
+    @property
+    def repeatable(self) -> bool:
+        """False once a step that was run again did not meet the record."""
+        return self._track.past.stray is None
+
+    def step(self) -> StepRecord:
+        """Take one step.
+
+        Raises:
+            StepError: if the person's code raised; the run stays at the step before.
+        """
+        self.due = Always()
+        return self.advance(1)[-1].records()[-1]
+
+    def advance(self, steps: int, seconds: float = math.inf) -> list[Batch]:
+        """Take up to so many steps, for up to so many seconds, and at least one.
+
+        Stops on a step whose loss is not finite, and says so in `non_finite`; and on one that
+        meets `until`, and says so in `met`.
+
+        Raises:
+            StepError: if the person's code raised. The steps before it are returned by `flush`.
+            KeyboardInterrupt: likewise.
+        """
+        self._track.stand_at_present()
+        end = time.perf_counter() + seconds
+        for _ in range(steps):
+            self._take_step()
+            self.met = self.until is not None and self._collector.newest_meets(self.until)
+            stop = self.non_finite is not None or self._reports_no_loss or self.met
+            if stop or time.perf_counter() > end:
+                break
+        return self.flush()
+
+    def flush(self) -> list[Batch]:
+        """The steps that were taken and have not been returned yet."""
+        self._collect()
+        ready, self._ready = self._ready, []
+        if self.non_finite is not None:
+            self.non_finite = replace(self.non_finite, suspect=self._suspects.first)
+        elif self._reports_no_loss and self._suspects.step is not None:
+            self.non_finite = NonFinite(self._suspects.step, math.nan, self._suspects.first)
+        return ready
+
+    def tune(self, tuning: Tuning) -> tuple[str, str]:
+        """Change settings from the next step on, if they fit the scenario.
+
+        Returns:
+            The estimator and the optimiser with them, in words.
+
+        Raises:
+            UsageError: with the reason, if they do not fit; the run is then as it was.
+        """
+        return self._track.tune(tuning)
+
+    def inspected(self) -> Inspected | None:
+        """Everything about the parameter that is inspected, at the step at which the run stands.
+
+        Raises:
+            StepError, KeyboardInterrupt: if a step failed, and one that is run again does too.
+        """
+        if not self.wanted.inspected:
+            return None
+        with self._telling():
+            self._track.stand_at_present()
+        return inspected(self.wanted.inspected, self.steps_taken, self._track.stepper.params)
+
+    @property
+    def _reports_no_loss(self) -> bool:
+        return self._track.stepper.reports_no_loss
+
+    def _executed(self, _: Stepper) -> None:
+        """The file has been executed: its steps are watched from now on."""
+        self._collector = Collector(self._layout_ids)
+
+    def _take_step(self) -> None:
+        step = self._track.stepper.taken + 1
+        due = self.due.at(step)
+        with self._telling():
+            seen = self._track.advance(due=due)
+        loss = self._track.stepper.loss
+        bad = seen.loss is not None and not math.isfinite(loss)
+        self.non_finite = NonFinite(step, loss, "") if bad else None
+        self.due.took(seen.watching if due else 0.0, seen.seconds)
+        self._collector.add(seen)
+        near = self.target is not None and dense(step, self.target)
+        self._track.keep(seen, always=near or isinstance(self.due, Always))
+
+    def _collect(self) -> None:
+        batches = self._collector.flush()
+        for batch in batches:
+            self._suspects.look(batch)
+        self._ready += batches
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """What the person's code raises is told as a `StepError`."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            raise
+        except ElboError as error:
+            if isinstance(error, StepError):
+                stays = f"{error.todo}; {self._stays}"
+                raise StepError(error.what, where=error.where, todo=stays) from error
+            raise
+        except BaseException as error:
+            raise self._told(error) from error
+
+    @property
+    def _stays(self) -> str:
+        return f"the run stays at step {self.steps_taken}"
+
+    def _told(self, error: BaseException) -> StepError:
+        step = self._track.stepper.taken + 1
+        what = f"step {step} raised {said(error)}"
+        if isinstance(error, SystemExit):
+            what = f"step {step} called sys.exit({error.code!r})"
+        self._collect()
+        if self._suspects.first:
+            what += f" ({self._suspects.first})"
+        where = place(error, self.source.own) or str(self.source.path)
+        return StepError(what, where=where, todo=self._stays, trace=trimmed(error))

@@ -1,0 +1,166 @@
+"""One execution of a scenario's file, and the steps taken with what it has made.
+
+Stepping is, bit for bit, the plain loop: clear the param store, seed 0, execute the file, seed
+with the run's seed, make an `SVI`, call `svi.step(*batch(step))` for step 1, 2, …
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pyro
+import torch
+from pyro.infer import ELBO, SVI, TraceTailAdaptive_ELBO
+from pyro.optim import PyroLRScheduler
+
+from tui_elbo.engine.record.collector import Observation
+from tui_elbo.engine.record.modules import BUDGET, LEAST
+from tui_elbo.engine.record.options import Wanted
+from tui_elbo.engine.record.params import ParamWatch
+from tui_elbo.engine.record.roles import Roles
+from tui_elbo.engine.record.terms import TermWatch
+from tui_elbo.engine.rewind.checkpoint import (
+    Checkpoint,
+    capture,
+    is_modules,
+    living_modules,
+    restore,
+)
+from tui_elbo.engine.scenario import load
+from tui_elbo.model.errors import StepError
+from tui_elbo.model.scenarios import Source
+
+
+class Stepper:
+    """A scenario executed afresh, standing at step 0.
+
+    Args:
+        source: the scenario's file.
+        seed: of the run; None: the scenario's own.
+        warn: is told what the person should know and no error says.
+        wanted: what is kept of single parameters.
+        text: what to execute in place of what the file says now.
+
+    Raises:
+        ScenarioError: if the file cannot be executed or breaks the contract.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        seed: int | None,
+        warn: Callable[[str], object],
+        wanted: Wanted,
+        text: bytes | None = None,
+    ) -> None:
+        self.scenario = scenario = load(source, text)
+        self.seed = scenario.seed if seed is None else seed
+        self.taken = 0
+        """The newest step that has been taken."""
+        self.loss = math.nan
+        """Its loss."""
+        pyro.set_rng_seed(self.seed)
+        self.svi = SVI(scenario.model, scenario.guide, scenario.optimizer, scenario.loss)
+        self.estimator = scenario.loss
+        """The estimator in use: the scenario's own until another is chosen."""
+        self.terms = TermWatch(scenario.loss, warn)
+        roles = Roles(scenario.guide, self.terms.model_params, self.terms.guide_params)
+        self.params = ParamWatch(roles, wanted, lambda: max(LEAST, BUDGET - self.terms.columns))
+        self._modules: dict[tuple[int, int], list[torch.nn.Module]] = {}
+        self.optimizer = scenario.optimizer
+        """The optimiser in use: the scenario's own until another is chosen."""
+        self.svi.optim = self._update
+
+    @property
+    def reports_no_loss(self) -> bool:
+        """The estimator returns infinity at each step; the run is judged by its terms."""
+        return isinstance(self.estimator, TraceTailAdaptive_ELBO)
+
+    def use(self, estimator: ELBO) -> None:
+        """Step with another estimator from now on."""
+        self.estimator = estimator
+        self.svi.loss, self.svi.loss_and_grads = estimator.loss, estimator.loss_and_grads
+        self.terms.watch(estimator)
+
+    def rehearse(self) -> None:
+        """Compute the next step's loss and gradients; the caller finds the state again.
+
+        Whatever the estimator or the person's code raises goes through.
+        """
+        args = self._arguments(self.taken + 1)
+        try:
+            self.svi.loss_and_grads(self.scenario.model, self.scenario.guide, *args)
+        finally:
+            self.terms.begin()
+
+    def take(self, *, due: bool) -> Observation:
+        """Take one step; whatever the person's code raises goes through.
+
+        Args:
+            due: whether to take the sums of large parameters.
+        """
+        step = self.taken + 1
+        self.terms.begin()
+        self.params.begin(due=due)
+        args = self._arguments(step)
+        began = time.perf_counter()
+        loss = self.svi.step(*args)
+        ended = time.perf_counter()
+        self._schedule(step, loss)
+        parts = tuple(float(part) for part in loss) if isinstance(loss, tuple) else ()
+        self.loss = math.fsum(parts) if parts else float(loss)
+        if self.reports_no_loss:
+            self.loss = math.nan
+        self.taken = step
+        terms, params = self.terms.finish(), self.params.finish()
+        watching = time.perf_counter() - ended + self.params.before_seconds
+        told = None if self.reports_no_loss else self.loss
+        return Observation(step, told, parts, ended - began, watching, terms, params)
+
+    def capture(self) -> Checkpoint:
+        """The state after the newest step."""
+        modules = self.modules()
+        return capture(self.taken, self.loss, self.optimizer, self.estimator, modules)
+
+    def modules(self) -> list[torch.nn.Module]:
+        """Every module that there is; looked for once for each set of parameters."""
+        key = self.params.version, sum(map(is_modules, self.optimizer.optim_objs))
+        if key not in self._modules:
+            self._modules[key] = living_modules()
+        return self._modules[key]
+
+    def restore(self, checkpoint: Checkpoint) -> bool:
+        """Stand where the checkpoint was taken; False, and nothing changed, if that cannot be."""
+        if not restore(checkpoint):
+            return False
+        if checkpoint.estimator is not self.estimator:
+            self.use(checkpoint.estimator)
+        self.optimizer = checkpoint.optimizer
+        self.taken, self.loss = checkpoint.step, checkpoint.loss
+        self.params.forget()
+        return True
+
+    def _update(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Watch what the optimiser is about to use and to change, and let it."""
+        self.params.before_update()
+        self.optimizer(params, *args, **kwargs)
+
+    def _arguments(self, step: int) -> tuple[Any, ...]:
+        args = self.scenario.batch(step)
+        if not isinstance(args, tuple):
+            what = f"`batch({step})` must return a tuple, and returned a {type(args).__name__}"
+            todo = "for a single argument, write `return (x,)`"
+            raise StepError(what, where=str(self.scenario.source.path), todo=todo)
+        return args
+
+    def _schedule(self, step: int, loss: Any) -> None:
+        scheduler = self.optimizer
+        if not isinstance(scheduler, PyroLRScheduler) or step % self.scenario.scheduler_every:
+            return
+        if scheduler.pt_scheduler_constructor is torch.optim.lr_scheduler.ReduceLROnPlateau:
+            scheduler.step(loss)
+        else:
+            scheduler.step()

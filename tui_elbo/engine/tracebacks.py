@@ -1,0 +1,84 @@
+"""Where in a person's own code something went wrong, and the traceback without our frames."""
+
+from __future__ import annotations
+
+import os
+import sysconfig
+import traceback
+from pathlib import Path
+
+from tui_elbo.model.errors import ElboError
+
+_LIBRARY = sysconfig.get_path("stdlib") + os.sep
+_OURS = str(Path(__file__).parents[1]) + os.sep
+
+MAX_MESSAGE, MAX_TRACE = 500, 100_000
+"""Characters of an error's message and of its traceback that are kept."""
+
+
+def interrupted(
+    error: KeyboardInterrupt, own: Path | None, step: int | None, *, looking: bool
+) -> ElboError:
+    """What was interrupted.
+
+    Args:
+        error: as it was caught.
+        own: the scenario's own folder.
+        step: at which the run stands; None if none does.
+        looking: whether it was the lens that ran the person's code.
+    """
+    what, todo = "loading was interrupted", "R loads it again"
+    if step is not None:
+        what = "the lens was interrupted" if looking else f"step {step + 1} was interrupted"
+        todo = f"the run stays at step {step}; e shows where it was"
+    where = "" if own is None else place(error, own)
+    return ElboError(what, where=where, todo=todo, trace=trimmed(error))
+
+
+def _own_frames(error: BaseException) -> list[traceback.FrameSummary]:
+    frames = traceback.extract_tb(error.__traceback__)
+    return [frame for frame in frames if not _is_ours(frame.filename)]
+
+
+def _is_ours(filename: str) -> bool:
+    in_package = filename.startswith((_OURS, "<frozen importlib"))
+    return in_package and not filename.startswith(_OURS + "scenarios")
+
+
+def _is_the_persons(filename: str) -> bool:
+    in_library = {"site-packages", "dist-packages"} & set(Path(filename).parts)
+    return not in_library and not filename.startswith(("<", _LIBRARY))
+
+
+def place(error: BaseException, own: Path) -> str:
+    """`file:line` of the innermost frame in the person's own files; empty if none is."""
+    for frame in reversed(_own_frames(error)):
+        path = Path(frame.filename)
+        if path.is_relative_to(own) and "site-packages" not in path.parts:
+            return f"{frame.filename}:{frame.lineno}"
+    return ""
+
+
+def trimmed(error: BaseException) -> str:
+    """The traceback as text: from where it enters the person's code, without our own frames."""
+    told = traceback.TracebackException.from_exception(error)
+    link: traceback.TracebackException | None = told
+    while link is not None:
+        kept = [frame for frame in link.stack if not _is_ours(frame.filename)]
+        entered = (i for i, frame in enumerate(kept) if _is_the_persons(frame.filename))
+        link.stack = traceback.StackSummary.from_list(kept[next(entered, 0) :])
+        link = link.__cause__ or link.__context__
+    text = "".join(told.format()).rstrip()
+    if len(text) <= MAX_TRACE:
+        return text
+    half = MAX_TRACE // 2
+    return f"{text[:half]}\n… {len(text) - 2 * half} characters …\n{text[-half:]}"
+
+
+def said(error: BaseException) -> str:
+    """The error in one line: its class, and the first line of its message if it has one."""
+    try:
+        lines = str(error).strip().splitlines()
+    except Exception:
+        lines = ["(its message cannot be shown)"]
+    return f"{type(error).__name__}: {lines[0][:MAX_MESSAGE]}" if lines else type(error).__name__

@@ -1,0 +1,176 @@
+"""Changing a run's settings from its next step on: learning rate, particles, estimator."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import warnings
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import pyro.infer
+import pyro.optim
+import torch
+from pyro.infer import ELBO
+from pyro.optim import PyroLRScheduler, PyroOptim
+
+from tui_elbo.engine.describe import estimator, optimizer
+from tui_elbo.engine.stepper import Stepper
+from tui_elbo.engine.tracebacks import said, trimmed
+from tui_elbo.model.errors import UsageError
+from tui_elbo.protocol import Tuning
+
+LEARNING_RATE = 0.01
+"""Of a chosen optimiser, where that of before is decided by a function."""
+
+_INFINITE = float("inf")
+
+
+def estimators() -> dict[str, type[ELBO]]:
+    """Those of Pyro's estimators that need nothing but their particles, by name."""
+    found = {}
+    for name in pyro.infer.__all__:
+        thing = getattr(pyro.infer, name)
+        if isinstance(thing, type) and issubclass(thing, ELBO) and thing is not ELBO:
+            required = [
+                parameter
+                for parameter in list(inspect.signature(thing).parameters.values())
+                if parameter.default is parameter.empty
+                and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+            ]
+            if not required:
+                found[name] = thing
+    return found
+
+
+@cache
+def optimizers() -> dict[str, Callable[..., PyroOptim]]:
+    """Pyro's optimisers that need nothing but a learning rate, by name."""
+    found = {}
+    for name in sorted(vars(pyro.optim)):
+        make = getattr(pyro.optim, name)
+        rate = "eta" if name == "AdagradRMSProp" else "lr"
+        if not callable(make) or isinstance(make, type) or not name[0].isupper():
+            continue
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if _works(make, rate):
+                found[name] = make
+    return found
+
+
+def _works(make: Callable[..., PyroOptim], rate: str) -> bool:
+    """Whether an optimiser made so takes a step with a parameter such as SVI has."""
+    try:
+        one = torch.zeros((), requires_grad=True)
+        one.grad = torch.zeros(())
+        made = make({rate: 0.1})
+        made.pt_optim_constructor([one], **made.pt_optim_args).step()
+    except Exception:
+        return False
+    return not isinstance(made, PyroLRScheduler)
+
+
+def _rate_of(args: dict[str, Any]) -> str:
+    """What an optimiser calls its learning rate."""
+    return "eta" if "eta" in args and "lr" not in args else "lr"
+
+
+def _optimizer(name: str, old: PyroOptim) -> PyroOptim:
+    kinds = optimizers()
+    if name not in kinds:
+        todo = f"choose one of {', '.join(kinds)}"
+        raise UsageError(f"{name} is no optimizer that can be chosen here", todo=todo)
+    args = old.pt_optim_args if isinstance(old.pt_optim_args, dict) else {}
+    rate = args.get(_rate_of(args), LEARNING_RATE)
+    made = kinds[name]({"eta" if name == "AdagradRMSProp" else "lr": rate})
+    made.pt_clip_args = old.pt_clip_args
+    return made
+
+
+def apply(stepper: Stepper, tuning: Tuning) -> None:
+    """Make the changes.
+
+    Raises:
+        UsageError: if one of them cannot be made; some of the others may have been made.
+    """
+    if tuning.optimizer is not None:
+        stepper.optimizer = _optimizer(tuning.optimizer, stepper.optimizer)
+    if tuning.lr is not None:
+        set_learning_rate(stepper.optimizer, tuning.lr)
+    if tuning.particles is not None:
+        set_particles(stepper.estimator, tuning.particles)
+    if tuning.estimator is not None:
+        stepper.use(_estimator(tuning.estimator, stepper.estimator))
+
+
+def retune(stepper: Stepper, tuning: Tuning) -> tuple[str, str]:
+    """Make the changes, and see that a step can be taken with them.
+
+    Returns:
+        The estimator and the optimiser with them, in words.
+
+    Raises:
+        UsageError: with the reason, if they do not fit; the caller finds the state again.
+    """
+    try:
+        apply(stepper, tuning)
+        words = estimator(stepper.estimator), optimizer(stepper.optimizer)
+        stepper.rehearse()
+    except (UsageError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        what = f"{tuning} does not fit this scenario: {said(error)}"
+        raise UsageError(what, trace=trimmed(error)) from error
+    return words
+
+
+def set_learning_rate(optimizer: PyroOptim, lr: float) -> None:
+    """Give every parameter's optimiser this learning rate, those yet to come too.
+
+    Raises:
+        UsageError: if it is no learning rate, or a function decides on it for each parameter.
+    """
+    if not math.isfinite(lr) or lr <= 0:
+        raise UsageError(f"a learning rate is a positive number, and this is {lr:g}")
+    args = optimizer.pt_optim_args
+    if not isinstance(args, dict):
+        what = "the scenario's optimizer sets the learning rate of each parameter by a function"
+        raise UsageError(what, todo="change it in the file, then R reloads it")
+    name = _rate_of(args)
+    optimizer.pt_optim_args = args | {name: lr}
+    for thing in optimizer.optim_objs.values():
+        if hasattr(thing, "base_lrs"):
+            thing.base_lrs = [lr for _ in thing.base_lrs]
+        for group in getattr(thing, "optimizer", thing).param_groups:
+            group[name] = lr
+
+
+def set_particles(estimator: ELBO, particles: int) -> None:
+    """Estimate with so many particles.
+
+    Raises:
+        UsageError: if there are less than one.
+    """
+    if particles < 1:
+        raise UsageError(f"an estimate takes at least one particle, and this is {particles}")
+    if estimator.vectorize_particles and estimator.max_plate_nesting != _INFINITE:
+        # The dimension of the particles is one more than those of the plates.
+        estimator.max_plate_nesting += (particles > 1) - (estimator.num_particles > 1)
+    estimator.num_particles = particles
+
+
+def _estimator(name: str, old: ELBO) -> ELBO:
+    kinds = estimators()
+    if name not in kinds:
+        todo = f"choose one of {', '.join(kinds)}"
+        raise UsageError(f"{name} is no estimator that can be chosen here", todo=todo)
+    kind = kinds[name]
+    asked: dict[str, Any] = {
+        "num_particles": old.num_particles,
+        "vectorize_particles": old.vectorize_particles,
+    }
+    taken = inspect.signature(kind).parameters
+    anything = any(one.kind is one.VAR_KEYWORD for one in taken.values())
+    return kind(**{word: value for word, value in asked.items() if anything or word in taken})

@@ -1,0 +1,251 @@
+"""What no condition can say of a single step: each is asked step by step, or of a history."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from tui_elbo.model.conditions import Numbers, parse
+from tui_elbo.model.conditions.condition import Bools
+from tui_elbo.model.errors import UsageError
+from tui_elbo.model.history import History
+from tui_elbo.model.records import Column, Layout
+
+FORGET = 0.05
+"""The weight of the newest step in a running mean: it looks back over about twenty."""
+
+WARM = 20
+"""So many steps come before a running standard deviation says anything."""
+
+REMEMBERED = 5000
+"""So many steps back, what was told of them is known again after going back."""
+
+ELBO = Column("step", "", "elbo")
+
+
+class NonFinite:
+    """A number of the step that is not finite.
+
+    Args:
+        text: as it was written.
+        ignored: sites and parameters that may be what they like.
+    """
+
+    reads_params = True
+    params: frozenset[str] = frozenset()
+
+    def __init__(self, text: str, ignored: list[str]) -> None:
+        self.text, self._ignored = text, frozenset(ignored)
+        self._known: tuple[Layout | None, list[Column]] = (None, [])
+        self._bad: Column | None = None
+
+    def check(self, *layouts: Layout) -> None:
+        """See that what is ignored is there."""
+        for name in self._ignored if layouts else ():
+            _check_name(name, [c.name for layout in layouts for c in layout.columns])
+
+    def met(self, layout: Layout, step: int, numbers: Numbers) -> bool:  # noqa: ARG002
+        """Whether any number is not finite."""
+        if self._known[0] is not layout:
+            self._known = layout, [c for c in layout.columns if self._counts(c)]
+        bad = (c for c in self._known[1] if not math.isfinite(numbers(c)))
+        self._bad = next(bad, None)
+        return self._bad is not None
+
+    def describe(self, layout: Layout, step: int, numbers: Numbers) -> str:  # noqa: ARG002
+        """Which, and what it is."""
+        if self._bad is None:
+            return self.text
+        name = f' of "{self._bad.name}"' if self._bad.name else ""
+        return f"nonfinite: {self._bad.field}{name} = {numbers(self._bad)}"
+
+    def holds_in(self, history: History) -> Bools:
+        """Whether it holds at each step."""
+        result = np.zeros(history.last, dtype=np.bool_)
+        for first, last, layout in history.stretches():
+            for column in filter(self._counts, layout.columns):
+                part = history.values(column)[first - 1 : last]
+                result[first - 1 : last] |= ~np.isfinite(part)
+        return result
+
+    def _counts(self, column: Column) -> bool:
+        # The sums of large parameters are NaN where they were not taken.
+        summed = column.kind in {"param", "module"} and not column.field.startswith("value")
+        taken = not summed or column.field == "grad_norm"
+        return taken and column.name not in self._ignored and column.field != "seconds"
+
+
+class Remembering:
+    """What depends on the steps before: it keeps what it was told of each of them.
+
+    Args:
+        text: as it was written.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._heard: list[Any] = []
+        self._first, self._state, self._said = 1, self.begin(), ""
+
+    def begin(self) -> Any:
+        """What is known before any step."""
+        raise NotImplementedError
+
+    def hear(self, layout: Layout, step: int, numbers: Numbers) -> Any:
+        """What matters of a step."""
+        raise NotImplementedError
+
+    def go_on(self, state: Any, heard: Any) -> tuple[Any, str]:
+        """What is known after a step, and why it holds there; empty if it does not."""
+        raise NotImplementedError
+
+    def met(self, layout: Layout, step: int, numbers: Numbers) -> bool:
+        """Whether it holds; a step that was told before replaces it and those after it."""
+        next_step = self._first + len(self._heard)
+        if step != next_step:
+            kept = self._heard[: step - self._first] if self._first <= step < next_step else []
+            self._first, self._heard, self._state = step - len(kept), kept, self.begin()
+            for one in kept:
+                self._state, _ = self.go_on(self._state, one)
+        heard = self.hear(layout, step, numbers)
+        self._heard.append(heard)
+        if len(self._heard) > 2 * REMEMBERED:
+            del self._heard[:REMEMBERED]
+            self._first += REMEMBERED
+        self._state, self._said = self.go_on(self._state, heard)
+        return bool(self._said)
+
+    def describe(self, layout: Layout, step: int, numbers: Numbers) -> str:  # noqa: ARG002
+        """What was found out about the last step."""
+        return self._said or self.text
+
+    def holds_in(self, history: History) -> Bools:
+        """Whether it holds at each step."""
+        state, result = self.begin(), np.zeros(history.last, dtype=np.bool_)
+        for step, heard in enumerate(self.heard_in(history)):
+            state, said = self.go_on(state, heard)
+            result[step] = bool(said)
+        return result
+
+    def heard_in(self, history: History) -> Iterable[Any]:
+        """What matters of each step of a history."""
+        for first, last, layout in history.stretches():
+            columns = {column: history.values(column) for column in layout.columns}
+            for step in range(first, last + 1):
+                yield self.hear(layout, step, _at(columns, step))
+
+
+def _at(columns: dict[Column, Any], step: int) -> Callable[[Column], float]:
+    return lambda column: float(columns[column][step - 1])
+
+
+def _check_name(name: str, names: Iterable[str]) -> None:
+    found = sorted({one for one in names if one})
+    if name not in found:
+        near = ", ".join(found[:5]) or "nothing"
+        raise UsageError(f"there is no site and no parameter {name!r}", todo=f"there is {near}")
+
+
+class Falls(Remembering):
+    """The ELBO is more than so many running standard deviations below its running mean."""
+
+    reads_params = False
+    params: frozenset[str] = frozenset()
+
+    def __init__(self, text: str, many: float) -> None:
+        self._many = many
+        super().__init__(text)
+
+    def check(self, *layouts: Layout) -> None:
+        """See that there is an ELBO."""
+        if layouts and all(ELBO not in layout.index for layout in layouts):
+            raise UsageError("this estimator tells no ELBO", todo="use a condition on the loss")
+
+    def begin(self) -> tuple[int, float, float]:
+        """How many steps, their mean and their variance."""
+        return 0, 0.0, 0.0
+
+    def hear(self, layout: Layout, step: int, numbers: Numbers) -> float:  # noqa: ARG002
+        """The ELBO; NaN if there is none."""
+        return numbers(ELBO) if ELBO in layout.index else math.nan
+
+    def go_on(self, state: Any, heard: float) -> tuple[Any, str]:
+        """Compare it, then take it in."""
+        count, mean, variance = state
+        if not math.isfinite(heard):
+            return state, ""
+        sd, said = math.sqrt(variance), ""
+        if count >= WARM and heard < mean - self._many * sd:
+            below = f"{(mean - heard) / sd:.1f} sd below" if sd else "below"
+            said = f"{self.text}: elbo = {heard:.6g}, {below} its running mean {mean:.6g}"
+        weight = max(FORGET, 1 / (count + 1))
+        apart = heard - mean
+        mean += weight * apart
+        return (count + 1, mean, (1 - weight) * (variance + weight * apart**2)), said
+
+
+class Sign(Remembering):
+    """A number has another sign than it had when it last was not zero."""
+
+    def __init__(self, text: str, number: str) -> None:
+        self._above, self._below = parse(f"{number} > 0"), parse(f"{number} < 0")
+        self.reads_params, self.params = self._above.reads_params, self._above.params
+        super().__init__(text)
+
+    def check(self, *layouts: Layout) -> None:
+        """See that the number is there."""
+        self._above.check(*layouts)
+
+    def begin(self) -> int:
+        """The sign so far: none."""
+        return 0
+
+    def hear(self, layout: Layout, step: int, numbers: Numbers) -> tuple[int, str]:
+        """The sign, and the number in words."""
+        for sign, side in ((1, self._above), (-1, self._below)):
+            if side.met(layout, step, numbers):
+                return sign, side.describe(layout, step, numbers)
+        return 0, ""
+
+    def go_on(self, state: int, heard: tuple[int, str]) -> tuple[int, str]:
+        """Compare it with the sign before."""
+        sign, words = heard
+        changed = sign and state and sign != state
+        return sign or state, f"{words}, and was {'below' if sign > 0 else 'above'}" * bool(changed)
+
+
+class Still(Remembering):
+    """A parameter has not moved for so many steps; it holds at the last of them alone."""
+
+    reads_params = True
+
+    def __init__(self, text: str, steps: int, name: str) -> None:
+        self._steps, self._name = steps, name
+        self.params = frozenset({name} if name else ())
+        super().__init__(text)
+
+    def check(self, *layouts: Layout) -> None:
+        """See that the parameter is there."""
+        if self._name and layouts:
+            _check_name(self._name, [info.name for layout in layouts for info in layout.params])
+
+    def begin(self) -> dict[str, int]:
+        """For how long each has stood still."""
+        return {}
+
+    def hear(self, layout: Layout, step: int, numbers: Numbers) -> dict[str, float]:  # noqa: ARG002
+        """How far each has moved; NaN where that is not known."""
+        return {
+            column.name: numbers(column)
+            for column in layout.columns
+            if column.field == "update_norm" and self._name in ("", column.name)
+        }
+
+    def go_on(self, state: dict[str, int], heard: dict[str, float]) -> tuple[dict[str, int], str]:
+        """Count on."""
+        counts = {name: 0 if moved else state.get(name, 0) + 1 for name, moved in heard.items()}
+        names = ", ".join(f'"{name}"' for name, count in counts.items() if count == self._steps)
+        return counts, f"{self.text}: {names} has not moved for {self._steps} steps" * bool(names)

@@ -1,0 +1,59 @@
+"""Settings that can be changed on the way, as a person writes them: `lr 0.02, particles 4`."""
+
+from __future__ import annotations
+
+import re
+
+from tui_elbo.model.errors import UsageError
+from tui_elbo.protocol import Tuning
+
+SETTINGS = ("lr", "particles", "estimator", "optimizer")
+
+MOST = {"lr": 1000, "particles": 1_000_000}
+"""More is a slip of the finger: it would leave nothing of the run."""
+
+
+def tuning(text: str) -> Tuning:
+    """The settings that are to change: `lr 0.02, particles 4, estimator TraceMeanField_ELBO`.
+
+    Raises:
+        UsageError: if it is none of them, or its value is no value of it.
+    """
+    found: dict[str, float | int | str] = {}
+    parts = [part for part in re.split(r"[,;]", text) if part.strip()]
+    for part in parts:
+        name, value = _pair(part)
+        if name in found:
+            raise UsageError(f"{name} is given twice", todo="give it once")
+        found[name] = _read(name, value)
+    if not found:
+        todo = "give lr 0.02, particles 4, estimator NAME or optimizer NAME"
+        raise UsageError("nothing to change", todo=todo)
+    return Tuning(**found)  # type: ignore[arg-type]
+
+
+def _pair(part: str) -> tuple[str, str]:
+    pair = re.split(r"\s*=\s*|\s+", part.strip(), maxsplit=1)
+    if len(pair) == 2 and pair[0] in SETTINGS and pair[1]:
+        return pair[0], pair[1]
+    if pair[0] in SETTINGS:
+        raise UsageError(f"{pair[0]} has no value", todo=f"give one: {pair[0]} 0.02")
+    near = [one for one in SETTINGS if one[:1] == pair[0][:1]]
+    todo = f"did you mean {near[0]}?" if near else f"give {' or '.join(SETTINGS)} and its value"
+    raise UsageError(f"{part.strip()!r} is no setting", todo=todo)
+
+
+def _read(name: str, value: str) -> float | int | str:
+    if name in {"estimator", "optimizer"}:
+        return value
+    try:
+        number = int(value) if name == "particles" else float(value)
+    except ValueError:
+        kind = "a whole number" if name == "particles" else "a number"
+        raise UsageError(
+            f"{name} is {kind}, and this is {value!r}", todo=f"as in {name} 4"
+        ) from None
+    if not 0 < number <= MOST[name]:
+        what = f"{name} is to be above 0 and at most {MOST[name]:,}, and this is {value}"
+        raise UsageError(what, todo=f"give another {name}")
+    return number

@@ -1,0 +1,214 @@
+"""Who in particular: each parameter's change and what pulls at it, and what each site got."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from math import isfinite, isinf
+from typing import Any, ClassVar
+
+import numpy as np
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.widgets import Input
+
+from tui_elbo.client.run_state import Run
+from tui_elbo.client.spans import Span, unseen
+from tui_elbo.model.bound import bound_texts
+from tui_elbo.model.lens_values import PLAYERS
+from tui_elbo.model.records import Role
+from tui_elbo.model.sentences import sentence
+from tui_elbo.ui.style.glyphs import ASCII, UNICODE, Glyphs
+from tui_elbo.ui.style.text import nats, number, safe, tail
+from tui_elbo.ui.style.theme import BAD, DIM, KEY, ROLE
+from tui_elbo.ui.views.views import Live
+from tui_elbo.ui.widgets.canvas import Line, Piece
+from tui_elbo.ui.widgets.lines import Lines
+
+MOST = 500
+"""So many parameters and sites are listed, the largest changes first."""
+
+CHANGE, PULL, SNR, SHARE = 11, 9, 6, 10
+"""The widths of the columns, a space before each number included."""
+
+TITLE = "who in particular"
+
+
+class WhoView(Live):
+    """The parameters and the sites of a span, over the whole screen; `/` narrows them by name.
+
+    Args:
+        run: what is known of it.
+        span: the span of the accounts, asked for anew at each look.
+        ascii: draw with ASCII characters alone.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("p", "close", show=False),
+        Binding("slash", "filter", show=False),
+    ]
+    DEFAULT_CSS = """
+    WhoView Input, WhoView Input:focus {
+        dock: bottom; border: none; height: 1; padding: 0 2;
+    }
+    """
+
+    def __init__(self, run: Run, span: Callable[[], Span | None], *, ascii: bool = False) -> None:
+        super().__init__()
+        self._run, self._span = run, span
+        self._glyphs = ASCII if ascii else UNICODE
+        self._shown: Any = None
+
+    def compose(self) -> ComposeResult:
+        """The lines, and one to type in."""
+        yield self.framed(Lines([], id="frame"), f"{TITLE} ── / filters".replace("──", self._dash))
+        line = Input(placeholder="a part of the names to show")
+        line.cursor_blink = False  # Idle costs no byte.
+        line.display = False
+        yield line
+
+    @property
+    def _dash(self) -> str:
+        return "──" if self._glyphs is UNICODE else "--"
+
+    def on_mount(self) -> None:
+        """Look at once."""
+        self.call_after_refresh(self.update)
+
+    def on_resize(self) -> None:
+        """Draw for the new width."""
+        self._shown = None
+        self.call_after_refresh(self.update)
+
+    def action_filter(self) -> None:
+        """Ask for a part of a name."""
+        line = self.query_one(Input)
+        line.display = True
+        line.focus()
+
+    def action_close(self) -> None:
+        """Leave the filter, else the view."""
+        line = self.query_one(Input)
+        if line.display or line.value:
+            line.display, line.value = False, ""
+            self.query_one(Lines).focus()
+        else:
+            super().action_close()
+
+    def on_input_changed(self) -> None:
+        """Show what passes the filter."""
+        self.update()
+
+    def on_input_submitted(self) -> None:
+        """Keep the filter, and go back to the lines."""
+        self.query_one(Input).display = False
+        self.query_one(Lines).focus()
+
+    def update(self) -> None:
+        """Show what has come since."""
+        span, run = self._span(), self._run
+        text = self.query_one(Input).value.strip()
+        key = (None if span is None else (span.words, span.last), run.pulled, run.weighed, text)
+        if key == self._shown:
+            return
+        self._shown = key
+        lines = self.query_one(Lines)
+        width = max(20, lines.scrollable_content_region.width)
+        lines.put(who_lines(run, span, text, width, self._glyphs))
+
+
+def who_lines(run: Run, span: Span | None, part: str, width: int, glyphs: Glyphs) -> Iterator[Line]:
+    """Parameters and sites whose names have `part` in them, the largest changes first."""
+    if span is None:
+        why = unseen(run, run.step) or "The lens has not looked yet: n takes a step"
+        yield [(f"{safe(why)}.", DIM)]
+        return
+    yield [(f"{span.words}, {span.last}", KEY)]
+    yield from _at_words(sentence(span.scene).text, width, glyphs)
+    yield [("", "")]
+    yield from _parameters(run, part, width, glyphs)
+    yield [("", "")]
+    yield from _sites(span, part, width, glyphs)
+    if run.weighed is not None:
+        yield [("", "")]
+        yield [(f"importance weights at step {run.weighed.step}", KEY)]
+        for text in bound_texts(run.weighed.bound):
+            yield from _at_words(text, width, glyphs)
+
+
+def _at_words(text: str, width: int, glyphs: Glyphs) -> Iterator[Line]:
+    for line in textwrap.wrap(glyphs.plain(safe(text)), width):
+        yield [(line, "")]
+
+
+def _parameters(run: Run, part: str, width: int, glyphs: Glyphs) -> Iterator[Line]:
+    told = run.pulled
+    if told is None:
+        yield [(f"looking at the parameters{glyphs.more}", DIM)]
+        return
+    table = np.frombuffer(told.data, dtype="<f8").reshape(len(told.names), -1)
+    kept = [i for i, name in enumerate(told.names) if part.casefold() in name.casefold()]
+    longest = max((len(safe(told.names[i])) for i in kept[:MOST]), default=0)
+    name = max(8, min(longest + 1, width - 2 - CHANGE - 3 * (PULL + SNR)))
+    since = f"since step {told.since}"
+    yield [(f"by parameter, unconstrained: change {since}, gradients after {told.step}", KEY)]
+    heads = "".join(f"{head:>{PULL}}{'snr':>{SNR}}" for head in ("log p", "log q", "ELBO"))
+    yield [(f"  {'':{name}}{'change':>{CHANGE}}{heads}", DIM)]
+    roles = _roles(run)
+    for i in kept[:MOST]:
+        role = roles.get(told.names[i], "none")
+        yield [
+            (f"{glyphs.role(role):2.2}", ROLE[role]),
+            (tail(safe(told.names[i]), name - 1, glyphs.more) + " ", ""),
+            _cell(float(table[i, 0]), CHANGE, glyphs, ""),
+            *_pulls(table[i, 1:].tolist(), glyphs),
+        ]
+    yield from _more(kept, glyphs)
+    for reason in dict.fromkeys(told.reasons[i] for i in kept if told.reasons[i]):
+        yield [(f"  {glyphs.none} {safe(reason)}", DIM)]
+
+
+def _roles(run: Run) -> Mapping[str, Role]:
+    layout = run.history.layout
+    return {} if layout is None else {info.name: info.role for info in layout.params}
+
+
+def _pulls(numbers: Sequence[float], glyphs: Glyphs) -> Iterable[Piece]:
+    for at in range(0, len(numbers), 2):
+        yield _cell(numbers[at], PULL, glyphs, "", digits=3)
+        yield _cell(numbers[at + 1], SNR, glyphs, DIM, digits=2)
+
+
+def _cell(value: float, width: int, glyphs: Glyphs, style: str, digits: int = 4) -> Piece:
+    if isfinite(value):
+        return " " + number(value, width - 1, digits), style
+    return (f"{'exact' if isinf(value) else glyphs.none:>{width}}"), DIM
+
+
+def _sites(span: Span, part: str, width: int, glyphs: Glyphs) -> Iterator[Line]:
+    """What the parameters did to each site over the span."""
+    shares = span.by_site()
+    kept = [term for term in shares if part.casefold() in term.site.casefold()]
+    kept.sort(key=lambda term: (-abs(sum(shares[term].moved.values())), term))
+    yield [(f"by site: nats, {span.words}, {span.last}", KEY)]
+    if not kept:
+        yield [("  nothing is kept of single sites there", DIM)]
+        return
+    players = [player for player in PLAYERS if player in span.end.point.players]
+    letters = {"phi": glyphs.phi, "theta": glyphs.theta, "both": "both"}
+    longest = max(len(safe(term.site)) for term in kept[:MOST])
+    name = max(8, min(longest + 1, width - 8 - SHARE * max(len(players), 1)))
+    yield [(" " * (8 + name) + "".join(f"{letters[p]:>{SHARE}}" for p in players), DIM)]
+    for term in kept[:MOST]:
+        line: list[Piece] = [(f"  {term.field.replace('_', ' ')} ", DIM)]
+        line.append((tail(safe(term.site), name - 1, glyphs.more) + " ", ""))
+        for player in players:
+            value = shares[term].moved.get(player, 0.0)
+            line.append((" " + nats(value, SHARE - 1), "" if isfinite(value) else BAD))
+        yield line
+    yield from _more(kept, glyphs)
+
+
+def _more(found: Sequence[object], glyphs: Glyphs) -> Iterator[Line]:
+    if len(found) > MOST:
+        yield [(f"  and {len(found) - MOST} more{glyphs.more}", DIM)]
