@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import typing
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -13,9 +14,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tui_elbo import protocol
+from tui_elbo.model.attribution import Path
 from tui_elbo.model.errors import ProtocolError
+from tui_elbo.model.lens_history import Sighting
+from tui_elbo.model.lens_values import nothing
 from tui_elbo.model.records import Batch, Column, Layout, ParamInfo, SiteInfo
-from tui_elbo.protocol import AnyCommand, AnyEvent, Decoder, Fault, NewLayout, Rows, Step
+from tui_elbo.protocol import (
+    AnyCommand,
+    AnyEvent,
+    Decoder,
+    Fault,
+    Looked,
+    NewLayout,
+    Pulled,
+    Rows,
+    Step,
+    codec,
+)
 
 LAYOUT = Layout(
     id=3,
@@ -37,6 +52,7 @@ VALUES: dict[object, object] = {
     bool: True,
     dict: {"a": [1.5, None]},
     Layout: LAYOUT,
+    Sighting: Sighting(Path().extend(3, nothing(), (), note="why")),
 }
 
 
@@ -65,10 +81,18 @@ def test_every_command_comes_back(kind: type[msgspec.Struct]) -> None:
     assert decoded(protocol.frame(message), AnyCommand) == [message]  # type: ignore[arg-type]
 
 
+ARRAYS: dict[type[msgspec.Struct], msgspec.Struct] = {
+    Rows: Rows(3, 11, np.array([[1.5, math.nan], [-math.inf, 0.0]])),
+    Pulled: Pulled(9, 4, ("loc",), ("",), np.arange(7.0).reshape(1, 7)),
+}
+
+
 @pytest.mark.parametrize("kind", typing.get_args(AnyEvent), ids=lambda kind: kind.__name__)
 def test_every_event_comes_back(kind: type[msgspec.Struct]) -> None:
-    message = example(kind)
-    assert decoded(protocol.frame(message)) == [message]  # type: ignore[arg-type]
+    message = ARRAYS.get(kind) or example(kind)
+    (back,) = decoded(protocol.frame(message))  # type: ignore[arg-type]
+    assert type(back) is kind
+    assert protocol.frame(back) == protocol.frame(message)  # type: ignore[arg-type]
 
 
 def test_messages_come_in_any_pieces() -> None:
@@ -109,7 +133,7 @@ def test_a_message_too_long_is_refused_before_it_is_read() -> None:
     assert decoded(protocol.MAX_FRAME.to_bytes(4, "little")) == []
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=60))
 def test_no_bytes_do_anything_else(data: bytes) -> None:
     framed = len(data).to_bytes(4, "little") + data
@@ -132,28 +156,85 @@ NUMBERS = [0.1, -0.0, math.nan, math.inf, -math.inf, 5e-324, 1.7976931348623157e
 
 def test_numbers_travel_bit_for_bit() -> None:
     values = np.array([NUMBERS, NUMBERS[::-1]])
-    sent = Batch(LAYOUT, 11, values)
-    (rows,) = decoded(protocol.frame(protocol.rows(sent)))
+    (rows,) = decoded(protocol.frame(Rows.of(Batch(LAYOUT, 11, values))))
     assert (rows.layout, rows.first, rows.count) == (3, 11, len(NUMBERS))
-    got = protocol.batch(rows, {3: LAYOUT})
-    assert got.first == 11
+    got = rows.batch({3: LAYOUT})
+    assert (got.layout, got.first) == (LAYOUT, 11)
     assert got.values.tobytes() == values.tobytes()
-    assert rows.data == values.astype("<f8").tobytes()
 
 
-def test_a_slice_of_columns_travels_as_it_stands() -> None:
-    """What is not contiguous, or of another type, is put in order first."""
+def test_arrays_that_are_not_contiguous_travel_as_they_stand() -> None:
     values = np.arange(24.0).reshape(4, 6)[::2, ::3]
-    assert protocol.batch(protocol.rows(Batch(LAYOUT, 1, values)), {3: LAYOUT}).values.tolist() == (
-        values.tolist()
-    )
+    (rows,) = decoded(protocol.frame(Rows(3, 1, values)))
+    assert rows.values.tolist() == values.tolist()
 
 
-@pytest.mark.parametrize(
-    "rows",
-    [Rows(4, 1, 1, bytes(16)), Rows(3, 1, 1, bytes(15)), Rows(3, 1, 2, bytes(16)),
-     Rows(3, 1, -1, bytes(16)), Rows(3, 1, 0, bytes(16))],
-)  # fmt: skip
+def test_a_foreign_byte_order_is_swapped() -> None:
+    (rows,) = decoded(protocol.frame(Rows(3, 1, np.array([[1.0, -2.5]], dtype=">f8"))))
+    assert rows.values.tolist() == [[1.0, -2.5]]
+
+
+def damaged(*packed: object) -> bytes:
+    """A frame of `Rows` whose array is this."""
+    body = {"type": "Rows", "layout": 3, "first": 1, "values": packed}
+    data = msgspec.msgpack.encode(body)
+    return len(data).to_bytes(4, "little") + data
+
+
+def test_an_array_that_is_whole_decodes() -> None:
+    (rows,) = decoded(damaged("<f8", [2, 1], bytes(16)))
+    assert rows.values.tolist() == [[0.0], [0.0]]
+
+
+DAMAGED = {
+    "other-type": ("<f4", [2, 2], bytes(16)),
+    "no-type": ("banana", [2, 1], bytes(16)),
+    "pickled-objects": ("|O", [2, 1], bytes(16)),
+    "short": ("<f8", [2, 1], bytes(15)),
+    "long": ("<f8", [2, 1], bytes(24)),
+    "negative": ("<f8", [-2, -1], bytes(16)),
+    "huge": ("<f8", [2**62, 4, 0], b""),
+    "flat": ("<f8", [2], bytes(16)),
+    "deep": ("<f8", [1] * 100 + [2, 1], bytes(16)),
+    "no-bytes": ("<f8", [2, 1], "text"),
+    "too-few": ("<f8", [2, 1]),
+    "empty": (),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_damaged_array_is_a_protocol_error(name: str) -> None:
+    with pytest.raises(ProtocolError, match="does not decode"):
+        decoded(damaged(*DAMAGED[name]))
+
+
+LEAVES = st.none() | st.integers() | st.binary(max_size=17) | st.sampled_from(["<f8", 2, 1])
+
+
+@given(st.recursive(LEAVES, lambda one: st.lists(one, max_size=4), max_leaves=8))
+@settings(max_examples=300, deadline=None)
+def test_no_array_does_anything_else(packed: object) -> None:
+    body = {"type": "Rows", "layout": 3, "first": 1, "values": packed}
+    with contextlib.suppress(OverflowError):
+        data = msgspec.msgpack.encode(body)
+        with contextlib.suppress(ProtocolError):
+            decoded(len(data).to_bytes(4, "little") + data)
+
+
+@pytest.mark.parametrize("rows", [Rows(4, 1, np.zeros((2, 1))), Rows(3, 1, np.zeros((1, 2)))])
 def test_rows_that_do_not_fit_their_layout_are_refused(rows: Rows) -> None:
     with pytest.raises(ProtocolError):
-        protocol.batch(rows, {3: LAYOUT})
+        rows.batch({3: LAYOUT})
+
+
+def test_a_lens_point_whose_parts_do_not_fit_is_refused() -> None:
+    point = Path().extend(0, nothing(), ())
+    for name in ("value", "error", "spread", "share", "share_error", "total", "blocks"):
+        odd = replace(point, **{name: np.zeros((2, 1))})  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="do not fit together"):
+            Looked(Sighting(odd))
+    packed = msgspec.to_builtins(Looked(Sighting(point)), enc_hook=codec._pack)
+    packed["seen"]["point"]["terms"] = packed["seen"]["point"]["terms"][:-1]
+    data = msgspec.msgpack.encode(packed)
+    with pytest.raises(ProtocolError, match="do not fit together"):
+        decoded(len(data).to_bytes(4, "little") + data)

@@ -100,7 +100,7 @@ class Speaker:
         if isinstance(event, NewLayout):
             self.layouts[event.layout.id] = event.layout
         if isinstance(event, Rows):
-            self.batches.append(protocol.batch(event, self.layouts))
+            self.batches.append(event.batch(self.layouts))
         return event
 
     def until(self, kind: type[E], matches: Callable[[E], bool] | None = None) -> E:
@@ -214,7 +214,7 @@ def history(events: Iterable[AnyEvent]) -> History:
             case NewLayout():
                 layouts[event.layout.id] = event.layout
             case Rows():
-                told.append(protocol.batch(event, layouts))
+                told.append(event.batch(layouts))
             case Rewound():
                 told.forget_after(event.step)
             case _:

@@ -20,7 +20,6 @@ from tui_elbo.protocol import (
     Looked,
     Pause,
     Step,
-    sighting,
 )
 
 
@@ -67,9 +66,9 @@ def held(terminal: Speaker) -> int:
 
 def looked(terminal: Speaker, state: int = 0) -> list[Sighting]:
     """All that the lens has seen, up to a state."""
-    if not any(isinstance(event, Looked) and event.state >= state for event in terminal.seen):
-        terminal.until(Looked, lambda event: event.state >= state)
-    return [sighting(event) for event in terminal.seen if isinstance(event, Looked)]
+    if not any(isinstance(event, Looked) and event.seen.state >= state for event in terminal.seen):
+        terminal.until(Looked, lambda event: event.seen.state >= state)
+    return [event.seen for event in terminal.seen if isinstance(event, Looked)]
 
 
 def expected_log_p(loc: float) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tui_elbo import protocol
 from tui_elbo.engine.server.command_handler import Driver
 from tui_elbo.model.records import Batch, Layout
 from tui_elbo.protocol import Command, Event, Fault, Load, NewLayout, Rows
@@ -36,4 +35,4 @@ class Local:
         if isinstance(event, NewLayout):
             self.layouts[event.layout.id] = event.layout
         if isinstance(event, Rows):
-            self.batches.append(protocol.batch(event, self.layouts))
+            self.batches.append(event.batch(self.layouts))

@@ -18,7 +18,7 @@ def told(chronicle: Chronicle) -> tuple[list[float], list[str]]:
         if isinstance(event, NewLayout):
             layouts[event.layout.id] = event.layout
         if isinstance(event, protocol.Rows):
-            values += protocol.batch(event, layouts).values[0].tolist()
+            values += event.batch(layouts).values[0].tolist()
         if isinstance(event, Tuned):
             tunings.append(event.text)
     return values, tunings

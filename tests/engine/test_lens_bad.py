@@ -23,7 +23,7 @@ from tui_elbo.model.lens_history import Sighting
 from tui_elbo.model.lens_values import OWN, Term
 from tui_elbo.model.sentences import Sentence, sentence
 from tui_elbo.model.span_summary import scene
-from tui_elbo.protocol import Event, Fault, Load, Looked, Run, Step, sighting
+from tui_elbo.protocol import Event, Fault, Load, Looked, Run, Step
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
@@ -162,7 +162,7 @@ class Heard:
 
     def hear(self, event: Event) -> None:
         if isinstance(event, Looked):
-            self.seen.append(sighting(event))
+            self.seen.append(event.seen)
         if isinstance(event, Fault):
             self.faults.append(event)
 

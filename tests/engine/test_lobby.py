@@ -20,7 +20,7 @@ from tui_elbo.client import registry
 from tui_elbo.engine.server import send_buffer
 from tui_elbo.engine.server.client import Manners
 from tui_elbo.engine.server.server import VISITORS, Lobby
-from tui_elbo.model.records import Batch, Column, Layout
+from tui_elbo.model.records import Column, Layout
 from tui_elbo.protocol import (
     AnyCommand,
     Attach,
@@ -66,7 +66,7 @@ class Hosted:
         at = np.arange(first, self.step + 1, dtype=np.float64)
         values = np.stack([at + row / 8 for row in range(len(layout.columns))])
         self.lobby.send(NewLayout(layout))
-        self.lobby.send(protocol.rows(Batch(layout, first, values)))
+        self.lobby.send(protocol.Rows(layout.id, first, values))
         self.level()
 
     def level(self, seq: int = 0) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
 
@@ -21,6 +20,7 @@ from tui_elbo.model.records import StepRecord
 from tui_elbo.protocol import (
     AnyEvent,
     Back,
+    Decoder,
     Event,
     Fault,
     GoTo,
@@ -38,8 +38,7 @@ from tui_elbo.protocol import (
     Tuning,
     Weigh,
     Weighed,
-    batch,
-    sighting,
+    frame,
 )
 
 
@@ -51,9 +50,9 @@ def client() -> Iterator[Client]:
 
 def looked(client: Client, state: int) -> list[Sighting]:
     """Every sighting since the load, up to that of this state."""
-    if not any(isinstance(event, Looked) and event.state == state for event in client.seen):
-        client.until(Looked, lambda event: event.state == state)
-    return [sighting(event) for event in client.seen if isinstance(event, Looked)]
+    if not any(isinstance(event, Looked) and event.seen.state == state for event in client.seen):
+        client.until(Looked, lambda event: event.seen.state == state)
+    return [event.seen for event in client.seen if isinstance(event, Looked)]
 
 
 def test_by_hand_each_state_is_looked_at_and_step_0_is_the_first(
@@ -99,7 +98,7 @@ def test_the_lens_changes_nothing_of_the_run(draws: int | None, tmp_path: Path) 
 def recorded(events: list[AnyEvent]) -> list[StepRecord]:
     layouts = {e.layout.id: e.layout for e in events if type(e).__name__ == "NewLayout"}  # type: ignore[union-attr]
     rows = [event for event in events if type(event).__name__ == "Rows"]
-    return [record for one in rows for record in batch(one, layouts).records()]  # type: ignore[arg-type]
+    return [record for one in rows for record in one.batch(layouts).records()]  # type: ignore[arg-type]
 
 
 def test_going_back_drops_later_points_and_a_restart_all(client: Client, tmp_path: Path) -> None:
@@ -108,7 +107,7 @@ def test_going_back_drops_later_points_and_a_restart_all(client: Client, tmp_pat
     first = looked(client, 6)
     client.ask(GoTo(step=3))
     client.ask(Step(count=1))
-    client.until(Looked, lambda event: event.state == 4)
+    client.until(Looked, lambda event: event.seen.state == 4)
     kept = Sightings()
     for one in looked(client, 4):
         kept.add(one)
@@ -130,12 +129,12 @@ def test_over_in_another_future_nothing_is_compared_with_the_one_left(
     client.ask(GoTo(step=3))
     client.ask(Tune(tuning=Tuning(lr=0.5)))
     client.ask(Step(count=4))
-    client.until(Looked, lambda event: event.state == 7)
+    client.until(Looked, lambda event: event.seen.state == 7)
     client.send(Swap())
     event = client.until(Looked)
     assert (event.state, event.since) == (6, 3)
     # No share of θ, so the way there makes no difference: it is the first future again.
-    total = sighting(event).point.total
+    total = event.seen.point.total
     assert np.allclose(total, first[6].point.total, rtol=0, atol=1e-12)
 
 
@@ -154,7 +153,7 @@ def test_a_pause_is_with_the_next_step_so_that_its_account_is_had(
 ) -> None:
     client.load(write(tmp_path, SMALL))
     client.send(Run())
-    client.until(Looked, lambda event: event.state > 100)
+    client.until(Looked, lambda event: event.seen.state > 100)
     at = client.ask(Pause()).step
     client.ask(Pause())
     states = [one.state for one in looked(client, at)]
@@ -177,7 +176,7 @@ def test_a_look_that_lasts_gives_way_to_commands(
     assert driver.busy, "the look is still due"
     waits[0] = False
     driver.work()
-    assert [event.state for event in events if isinstance(event, Looked)] == [0, 1]
+    assert [event.seen.state for event in events if isinstance(event, Looked)] == [0, 1]
     assert not driver.busy
 
 
@@ -248,7 +247,7 @@ def test_who_in_particular_and_weights_are_told_when_asked(client: Client, tmp_p
     client.send(Pull(since=3))
     pulled = client.until(Pulled)
     assert (pulled.step, pulled.since, pulled.names, pulled.reasons) == (5, 3, ("phi",), ("",))
-    change, p, _, q, q_snr, elbo, _ = np.frombuffer(pulled.data).tolist()
+    change, p, _, q, q_snr, elbo, _ = pulled.values[0].tolist()
     # φ = exp(u): d/du of E log q is −1 for every draw.
     values = [record.params["phi"].value for record in client.records()]
     assert change == pytest.approx(np.log(values[4] / values[2]), rel=1e-4)
@@ -282,11 +281,9 @@ def test_points_travel_as_they_are() -> None:
     attribution.begin()
     point = attribution.point()
     attribution.close()
-    from tui_elbo.protocol import looked as event_of
-
     seen = Sighting(point, 1, 0, attribution.posterior)
-    event = msgspec.msgpack.decode(msgspec.msgpack.encode(event_of(seen)), type=AnyEvent)
-    back = sighting(event)
+    (event,) = Decoder[AnyEvent](AnyEvent).feed(frame(Looked(seen)))
+    back = event.seen
     for name in ("value", "error", "spread", "share", "share_error", "total", "total_error"):
         assert np.array_equal(getattr(back.point, name), getattr(point, name), equal_nan=True)
     assert np.array_equal(back.point.blocks, point.blocks)

@@ -27,4 +27,4 @@ def test_the_recording_is_what_the_engine_tells() -> None:
 def _numbers(events: list) -> np.ndarray:
     rows = [event for event in events if isinstance(event, Rows)]
     assert len({event.layout for event in rows}) == 1
-    return np.hstack([np.frombuffer(event.data).reshape(-1, event.count) for event in rows])
+    return np.hstack([event.values for event in rows])

@@ -17,7 +17,6 @@ from tui_elbo import protocol
 from tui_elbo.model.attribution import Path
 from tui_elbo.model.bound import Bound
 from tui_elbo.model.lens_history import Sighting
-from tui_elbo.model.records import Batch
 
 STEPS = 200
 
@@ -72,7 +71,7 @@ class Engine:
         if not self.told:
             self.say(protocol.NewLayout(self.layout))
             self.told = True
-        self.say(protocol.rows(Batch(self.layout, first, values)))
+        self.say(protocol.Rows(self.layout.id, first, values))
         for state in range(first - (first == 1), first + count):
             self.look(state)
         self.step += count
@@ -82,7 +81,7 @@ class Engine:
         point = self.path.extend(state, reading(self.layout, state), ("phi",), moved=moved)
         mean = np.array([1 - 0.8 * np.exp(-state / 40)])
         posterior = {site.name: (mean, 0.5 * mean) for site in self.layout.sites[:-1]}
-        self.say(protocol.looked(Sighting(point, 1, 0, posterior)))
+        self.say(protocol.Looked(Sighting(point, 1, 0, posterior)))
 
     def back(self, step: int) -> None:
         self.kept, self.step, self.target = self.step, step, step
@@ -98,11 +97,9 @@ class Engine:
 
     def pull(self, since: int) -> None:
         names = [param.name for param in self.layout.params]
-        rows = [
-            (n, "", (0.5 / (i + 1), 1.25, 0.75, 0.5, np.inf, 0.75, 0.25))
-            for i, n in enumerate(names)
-        ]
-        self.say(protocol.pulled(self.step, since, rows))
+        rows = [(0.5 / (i + 1), 1.25, 0.75, 0.5, np.inf, 0.75, 0.25) for i in range(len(names))]
+        reasons = ("",) * len(names)
+        self.say(protocol.Pulled(self.step, since, tuple(names), reasons, np.array(rows)))
 
     def obey(self, command) -> None:
         match command:
@@ -165,8 +162,8 @@ class Engine:
                 self.target = self.step
                 self.say(protocol.Swapped(self.step, self.kept))
             case protocol.Draw():
-                data = np.arange(command.count * 2, dtype="<f8").tobytes()
-                sites = (protocol.SiteDraws("z", (2,), data),)
+                values = np.arange(command.count * 2.0).reshape(command.count, 2)
+                sites = (protocol.SiteDraws("z", values),)
                 self.say(protocol.Drawn(self.step, command.count, sites))
 
     def run_until(self, condition: str) -> None:

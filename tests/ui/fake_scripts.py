@@ -25,7 +25,7 @@ class Minibatches(Script):
     def look(self, state: int) -> None:
         if not state:
             point = self.path.extend(0, nothing(), (), note="they are [red]minibatches")
-            self.say(protocol.looked(Sighting(point)))
+            self.say(protocol.Looked(Sighting(point)))
 
 
 class Late(Script):

@@ -8,7 +8,7 @@ import pytest
 from tests.ui.driving import driven
 from tui_elbo import protocol
 from tui_elbo.client.run_state import Run
-from tui_elbo.model.records import Batch, Column, Layout, ParamInfo
+from tui_elbo.model.records import Column, Layout, ParamInfo
 from tui_elbo.ui.style.glyphs import ASCII, UNICODE
 from tui_elbo.ui.views.detail import bars, detail_lines
 
@@ -77,7 +77,7 @@ def run_with_trouble():
     layout = Layout(1, (), (info, ParamInfo("bare", "none", (5000,), "real")), tuple(columns))
     run = Run()
     run.apply(protocol.NewLayout(layout))
-    run.apply(protocol.rows(Batch(layout, 1, np.array([[0.1, np.nan], [0.2, 0.3]]))))
+    run.apply(protocol.Rows(layout.id, 1, np.array([[0.1, np.nan], [0.2, 0.3]])))
     return run
 
 

@@ -8,7 +8,7 @@ import pytest
 from tui_elbo import protocol
 from tui_elbo.client.run_state import Run
 from tui_elbo.model.errors import ProtocolError
-from tui_elbo.model.records import Batch, Column, Layout
+from tui_elbo.model.records import Column, Layout
 from tui_elbo.protocol import Fault, Level, Loaded, NewLayout, Phase, Remark
 from tui_elbo.ui.plot.run_curves import curves, standing
 
@@ -21,7 +21,7 @@ def loaded(**reference) -> Loaded:
 
 
 def rows(first: int, *columns) -> protocol.Rows:
-    return protocol.rows(Batch(LAYOUT, first, np.array(columns, dtype=float)))
+    return protocol.Rows(LAYOUT.id, first, np.array(columns, dtype=float))
 
 
 @pytest.fixture

@@ -34,8 +34,6 @@ from tui_elbo.protocol import (
     Swapped,
     Tuned,
     Weighed,
-    batch,
-    sighting,
 )
 
 _STEP = {field: Column("step", "", field) for field in ("loss", "elbo", "log_p", "log_q")}
@@ -102,11 +100,11 @@ class Run:
         """
         match event:
             case Rows():
-                self._rows(batch(event, self._layouts))
+                self._rows(event.batch(self._layouts))
             case NewLayout():
                 self._layouts[event.layout.id] = event.layout
             case Looked():
-                self.sightings.add(sighting(event))
+                self.sightings.add(event.seen)
             case Level():
                 self._level(event)
             case Loaded():

@@ -1,24 +1,15 @@
 """What the terminal and the engine say to each other, and how it is framed.
 
 Commands go to the engine, events come from it. Each message is a tagged `msgspec` struct in
-MessagePack, behind its length as four little-endian bytes; numbers travel as raw little-endian
-float64. A message that does not decode is a `ProtocolError`, never a guess.
+MessagePack, behind its length as four little-endian bytes; arrays travel as their type, shape and
+little-endian bytes. A message that does not decode is a `ProtocolError`, never a guess.
 
 The engine says `Hello` first. Every command carries a number that grows; every `Level` repeats the
 number of the last command that the engine has carried out, so the terminal knows which of its
 wishes are already part of what it is told.
 """
 
-from tui_elbo.protocol.client_messages import (
-    Drawn,
-    Named,
-    Printed,
-    SiteDraws,
-    Surveyed,
-    TakenOver,
-    Wished,
-)
-from tui_elbo.protocol.codec import MAX_FRAME, Decoder, batch, encodable, frame, rows
+from tui_elbo.protocol.codec import MAX_FRAME, Decoder, encodable, frame
 from tui_elbo.protocol.commands import (
     AnyCommand,
     Attach,
@@ -47,10 +38,12 @@ from tui_elbo.protocol.commands import (
     Watch,
     Weigh,
 )
-from tui_elbo.protocol.event import VERSION, Event
 from tui_elbo.protocol.events import (
+    VERSION,
     AnyEvent,
     Caution,
+    Drawn,
+    Event,
     Fault,
     Hello,
     Histogram,
@@ -59,20 +52,26 @@ from tui_elbo.protocol.events import (
     Loaded,
     Looked,
     Met,
+    Named,
     NewLayout,
     Phase,
+    Printed,
     Pulled,
     Remark,
     Rewound,
     Rows,
+    SiteDraws,
+    Stage,
+    SteppedInto,
     Stored,
     Summary,
+    Surveyed,
     Swapped,
+    TakenOver,
     Tuned,
     Weighed,
+    Wished,
 )
-from tui_elbo.protocol.lens_messages import looked, pulled, sighting
-from tui_elbo.protocol.step_messages import Stage, SteppedInto
 
 __all__ = [
     "MAX_FRAME",
@@ -135,11 +134,6 @@ __all__ = [
     "Weigh",
     "Weighed",
     "Wished",
-    "batch",
     "encodable",
     "frame",
-    "looked",
-    "pulled",
-    "rows",
-    "sighting",
 ]

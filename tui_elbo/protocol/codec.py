@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, get_origin
 
 import msgspec
 import numpy as np
 
 from tui_elbo.model.errors import ProtocolError
-from tui_elbo.model.records import Batch, Layout
 from tui_elbo.protocol.commands import Command
-from tui_elbo.protocol.event import Event
-from tui_elbo.protocol.events import Rows
+from tui_elbo.protocol.events import Event
 
 MAX_FRAME = 64 * 2**20
 """A longer message is refused before it is read."""
@@ -22,12 +21,34 @@ _FLOATS = np.dtype("<f8")
 T = TypeVar("T")
 
 
+def _pack(value: Any) -> Any:
+    """An array of float64 as its type, shape and little-endian bytes."""
+    if isinstance(value, np.ndarray) and value.dtype.newbyteorder("<") == _FLOATS:
+        return _FLOATS.str, value.shape, value.astype(_FLOATS, copy=False).tobytes()
+    raise TypeError(f"{type(value).__name__} does not travel")
+
+
+def _unpack(kind: Any, packed: Any) -> Any:
+    """The array, native and not to be written; `msgspec` makes the errors its own."""
+    if get_origin(kind) is not np.ndarray:
+        raise TypeError(f"{kind} does not travel")
+    dtype, shape, data = msgspec.convert(packed, tuple[str, tuple[int, ...], bytes])
+    if dtype != _FLOATS.str:
+        raise ValueError(f"an array of {dtype}")
+    if min(shape, default=0) < 0 or math.prod(shape) * _FLOATS.itemsize != len(data):
+        raise ValueError(f"{len(data)} bytes of an array of shape {shape}")
+    return np.frombuffer(data, dtype=_FLOATS).reshape(shape).astype(np.float64, copy=False)
+
+
+_ENCODER = msgspec.msgpack.Encoder(enc_hook=_pack)
+
+
 def frame(message: Command | Event) -> bytes:
     """The message with its length before it."""
     try:
-        body = msgspec.msgpack.encode(message)
+        body = _ENCODER.encode(message)
     except UnicodeEncodeError:
-        body = msgspec.msgpack.encode(encodable(message))
+        body = _ENCODER.encode(encodable(message))
     return len(body).to_bytes(4, "little") + body
 
 
@@ -40,30 +61,8 @@ def encodable(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [encodable(item) for item in value]
     if isinstance(value, msgspec.Struct):
-        return encodable(msgspec.to_builtins(value, builtin_types=(bytes,)))
+        return encodable(msgspec.to_builtins(value, builtin_types=(bytes,), enc_hook=_pack))
     return value
-
-
-def rows(batch: Batch) -> Rows:
-    """The event that carries the batch's numbers."""
-    data = np.ascontiguousarray(batch.values, dtype=_FLOATS).tobytes()
-    return Rows(batch.layout.id, batch.first, batch.steps, data)
-
-
-def batch(event: Rows, layouts: dict[int, Layout]) -> Batch:
-    """The batch that the event carries.
-
-    Raises:
-        ProtocolError: if its layout is unknown or its size is not what the layout says.
-    """
-    layout = layouts.get(event.layout)
-    if layout is None:
-        raise ProtocolError(f"rows of layout {event.layout}, which was never described")
-    shape = (len(layout.columns), event.count)
-    if len(event.data) != shape[0] * shape[1] * _FLOATS.itemsize:
-        raise ProtocolError(f"{len(event.data)} bytes of rows where {shape} float64 belong")
-    values = np.frombuffer(event.data, dtype=_FLOATS).reshape(shape).astype(np.float64)
-    return Batch(layout, event.first, values)
 
 
 class Decoder(Generic[T]):
@@ -76,7 +75,7 @@ class Decoder(Generic[T]):
 
     def __init__(self, kind: Any, longest: int = MAX_FRAME) -> None:
         self._longest = longest
-        self._decoder: msgspec.msgpack.Decoder[T] = msgspec.msgpack.Decoder(kind)
+        self._decoder: msgspec.msgpack.Decoder[T] = msgspec.msgpack.Decoder(kind, dec_hook=_unpack)
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[T]:

@@ -1,4 +1,4 @@
-"""What the engine tells the terminal."""
+"""What the engine sends to the terminal."""
 
 from __future__ import annotations
 
@@ -6,11 +6,20 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from tui_elbo.model.attribution import IN_BLOCKS
 from tui_elbo.model.bound import Bound
-from tui_elbo.model.records import Layout
-from tui_elbo.protocol.client_messages import Drawn, Named, Printed, Surveyed, TakenOver, Wished
-from tui_elbo.protocol.event import Event
-from tui_elbo.protocol.step_messages import SteppedInto
+from tui_elbo.model.errors import ProtocolError
+from tui_elbo.model.lens_history import Sighting
+from tui_elbo.model.lens_values import OWN
+from tui_elbo.model.records import Batch, Floats, Layout
+from tui_elbo.protocol.commands import Breakpoint
+
+VERSION = 6
+"""Grows whenever a message changes its shape or its meaning."""
+
+
+class Event(msgspec.Struct, frozen=True, tag=True):
+    """From the engine to the terminal."""
 
 
 class Hello(Event, frozen=True):
@@ -170,15 +179,42 @@ class NewLayout(Event, frozen=True):
     layout: Layout
 
 
-class Rows(Event, frozen=True):
+class Rows(Event, frozen=True, eq=False):
     """The numbers of consecutive steps. Never dropped, never merged."""
 
     layout: int
     """The id of a `NewLayout` that came before."""
     first: int
-    count: int
-    data: bytes
-    """Little-endian float64 of shape (columns, count)."""
+    """The 1-based number of the first step."""
+    values: Floats
+    """Shape (columns, steps). What is not finite is kept as it is."""
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 2:
+            raise ValueError(f"rows of shape {self.values.shape}")
+
+    @classmethod
+    def of(cls, batch: Batch) -> Rows:
+        """The event that carries the batch."""
+        return cls(batch.layout.id, batch.first, batch.values)
+
+    @property
+    def count(self) -> int:
+        """How many steps it holds."""
+        return int(self.values.shape[1])
+
+    def batch(self, layouts: dict[int, Layout]) -> Batch:
+        """The batch that the event carries.
+
+        Raises:
+            ProtocolError: if its layout is unknown or has another number of columns.
+        """
+        layout = layouts.get(self.layout)
+        if layout is None:
+            raise ProtocolError(f"rows of layout {self.layout}, which was never described")
+        if len(self.values) != len(layout.columns):
+            raise ProtocolError(f"{len(self.values)} columns where {len(layout.columns)} belong")
+        return Batch(layout, self.first, self.values)
 
 
 class Caution(Event, frozen=True):
@@ -190,30 +226,26 @@ class Caution(Event, frozen=True):
     text: str
 
 
-class Looked(Event, frozen=True):
-    """What the lens sees at one parameter state: a point and a posterior. Never dropped.
+class Looked(Event, frozen=True, eq=False):
+    """What the lens sees at one parameter state: a point and a posterior. Never dropped."""
 
-    The fields are those of `accounts.Point` and `sightings.Sighting`; the numbers are in `data`.
-    """
+    seen: Sighting
 
-    state: int
-    since: int
-    draws: int
-    bad: int
-    note: str
-    terms: tuple[tuple[str, str], ...]
-    """Site and field of each."""
-    players: tuple[str, ...]
-    latents: int
-    points: int
-    posterior: tuple[tuple[str, int], ...]
-    """Each small latent, and how many elements it has."""
-    data: bytes
-    """Little-endian float64: value, error and spread, (terms,) each; share, its error, total, its
-    error, (players, terms) each; mean and sd of each latent, (elements,) each; then the blocks."""
+    def __post_init__(self) -> None:
+        point = self.seen.point
+        terms, players = len(point.terms), len(point.players)
+        flat = all(part.shape == (terms,) for part in (point.value, point.error, point.spread))
+        tables = (point.share, point.share_error, point.total, point.total_error)
+        square = all(part.shape == (players, terms) for part in tables)
+        blocks = point.blocks.ndim == 3 and point.blocks.shape[:2] == (players, IN_BLOCKS)
+        moments = all(
+            mean.ndim == 1 and mean.shape == sd.shape for mean, sd in self.seen.posterior.values()
+        )
+        if not (flat and square and blocks and moments and point.terms[: len(OWN)] == OWN):
+            raise ValueError("a lens point whose parts do not fit together")
 
 
-class Pulled(Event, frozen=True):
+class Pulled(Event, frozen=True, eq=False):
     """How far each parameter has come since a state, and what pulls at it at the present one."""
 
     step: int
@@ -224,9 +256,13 @@ class Pulled(Event, frozen=True):
     """The largest change first."""
     reasons: tuple[str, ...]
     """Why a parameter has no gradients, in words; empty when it has."""
-    data: bytes
-    """Little-endian float64 of shape (params, 7): Euclidean norm of the change, unconstrained; norm
-    and signal-to-noise ratio of the gradients of E log p, of E log q, and of the ELBO."""
+    values: Floats
+    """Shape (params, 7): Euclidean norm of the change, unconstrained; norm and signal-to-noise
+    ratio of the gradients of E log p, of E log q, and of the ELBO."""
+
+    def __post_init__(self) -> None:
+        if not (self.values.shape == (len(self.names), 7) and len(self.reasons) == len(self.names)):
+            raise ValueError(f"gradients of shape {self.values.shape} for {len(self.names)} names")
 
 
 class Weighed(Event, frozen=True):
@@ -249,6 +285,97 @@ class Stored(Event, frozen=True):
 
     path: str
     step: int
+
+
+class Named(Event, frozen=True):
+    """Under which name the run can be attached to once its terminal has gone."""
+
+    id: str
+    """Empty if it cannot."""
+    why: str = ""
+    """Why it cannot, in words."""
+
+
+class Printed(Event, frozen=True):
+    """What the engine's process and the model have printed, a piece of it as it came."""
+
+    data: bytes
+
+
+class TakenOver(Event, frozen=True):
+    """The last word of a connection: the run has another terminal now."""
+
+
+class Wished(Event, frozen=True):
+    """What the run's terminals have asked for and a later one has to know."""
+
+    points: tuple[Breakpoint, ...]
+    """The breakpoints, off and on."""
+    watched: tuple[str, ...]
+    """The parameters that are recorded whole."""
+
+
+class Surveyed(Event, frozen=True):
+    """How a run stands, in answer to `Survey`."""
+
+    id: str
+    scenario: str
+    """Its name; empty before it is loaded."""
+    path: str
+    step: int
+    state: str
+    """As in `Level`."""
+    target: int | None
+    since: float
+    """When the engine began, in seconds since 1970."""
+    pid: int
+    attached: bool
+    """Whether it has a terminal."""
+    watched: bool
+    """As in `Loaded`."""
+
+
+class SiteDraws(msgspec.Struct, frozen=True, eq=False):
+    """Draws of one latent site."""
+
+    name: str
+    values: Floats
+    """Shape (count, *shape of one draw)."""
+
+
+class Drawn(Event, frozen=True):
+    """Draws from the guide, in answer to `Draw`."""
+
+    step: int
+    """The state after this step."""
+    count: int
+    sites: tuple[SiteDraws, ...]
+    note: str = ""
+    """Why something is missing, in words."""
+
+
+class Stage(msgspec.Struct, frozen=True):
+    """One thing that happened in a step."""
+
+    kind: str
+    """`guide` and `model` for a site; `loss`, `gradient`, `update`."""
+    name: str
+    """The site's or the parameter's."""
+    lines: tuple[str, ...]
+    """What is to be known of it, in words and numbers."""
+    line: int
+    """The line of the scenario's file that it is on; 0 if it is on none."""
+    first: int
+    """The number of the first line of `code`."""
+    code: tuple[str, ...]
+    """The lines around it."""
+
+
+class SteppedInto(Event, frozen=True):
+    """A step was taken, and this is what happened in it, in its order."""
+
+    step: int
+    stages: tuple[Stage, ...]
 
 
 AnyEvent: TypeAlias = (

@@ -62,4 +62,4 @@ def _draw(session: Followed, values: dict[str, list[Any]]) -> int:
 
 
 def _site(name: str, found: list[Any]) -> SiteDraws:
-    return SiteDraws(name, found[0].shape, np.stack(found).astype("<f8").tobytes())
+    return SiteDraws(name, np.stack(found))

@@ -10,7 +10,8 @@ import math
 import time
 from collections.abc import Callable, Sequence
 
-from tui_elbo import protocol
+import numpy as np
+
 from tui_elbo.engine.lens import Births, GaveWay
 from tui_elbo.engine.lens.attribution import Attribution
 from tui_elbo.engine.lens.gradients import Pulls
@@ -19,7 +20,7 @@ from tui_elbo.engine.record.budget import Budget
 from tui_elbo.model.attribution import Point
 from tui_elbo.model.lens_history import Sighting
 from tui_elbo.model.records import Batch
-from tui_elbo.protocol import Event, Pull, Weigh, Weighed
+from tui_elbo.protocol import Event, Looked, Pull, Pulled, Weigh, Weighed
 
 SHARE = 1 / 50
 """Of the time that steps take. With sums and checkpoints, that leaves nine tenths of the rate."""
@@ -189,13 +190,15 @@ class Onlooker:
         start, changes = attribution.changes(command.since)
         pulls = attribution.pulls()
         order = sorted(changes, key=lambda name: -changes[name])
-        rows = [(name, *_row(changes[name], pulls.get(name))) for name in order]
-        self._send(protocol.pulled(step, start, rows))
+        rows = [_row(changes[name], pulls.get(name)) for name in order]
+        reasons, values = tuple(reason for reason, _ in rows), [numbers for _, numbers in rows]
+        table = np.array(values).reshape(len(order), 7)
+        self._send(Pulled(step, start, tuple(order), reasons, table))
 
     def _tell(self, attribution: Attribution, point: Point) -> None:
         latents, points = attribution.latents
         posterior = attribution.posterior if point.draws else {}
-        self._send(protocol.looked(Sighting(point, len(latents), len(points), posterior)))
+        self._send(Looked(Sighting(point, len(latents), len(points), posterior)))
         self._last = point.state
 
 

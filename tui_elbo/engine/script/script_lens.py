@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from tui_elbo import protocol
+import numpy as np
+
 from tui_elbo.engine.lens.posterior_draws import drawn
 from tui_elbo.engine.lens.schedule import Onlooker
 from tui_elbo.engine.script.step_arguments import Script
@@ -21,7 +22,7 @@ from tui_elbo.model.bound import no_bound
 from tui_elbo.model.lens_history import Sighting
 from tui_elbo.model.lens_values import nothing
 from tui_elbo.model.records import Batch
-from tui_elbo.protocol import Draw, Drawn, Event, Pull, Pulled, Weigh, Weighed
+from tui_elbo.protocol import Draw, Drawn, Event, Looked, Pull, Pulled, Weigh, Weighed
 
 Question = Weigh | Pull | Draw
 
@@ -146,7 +147,7 @@ class Gaze:
             self._onlooker.leave()
             self._following, self._told = False, why
             point = Path().extend(self._script.steps_taken, nothing(), (), note=why)
-            self._send(protocol.looked(Sighting(point)))
+            self._send(Looked(Sighting(point)))
 
     def _fail(self, error: Exception) -> None:
         self._script.refuse(f"The lens cannot look: {said(error)}")
@@ -160,7 +161,7 @@ class Gaze:
             case Draw():
                 self._send(drawn(self._script, question.count, self._gives_way))
             case Pull() if why:
-                self._send(Pulled(step, question.since, (), (), b""))
+                self._send(Pulled(step, question.since, (), (), np.empty((0, 7))))
             case Weigh() if why:
                 self._send(Weighed(step, no_bound(0, why)))
             case Pull() | Weigh():

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
-from tui_elbo import protocol
 from tui_elbo.engine.describe import estimator, optimizer, plain
 from tui_elbo.engine.session import Session
 from tui_elbo.engine.tuning import estimators, optimizers
 from tui_elbo.model.records import Batch, Layout
-from tui_elbo.protocol import Event, Loaded, NewLayout, Remark, Tuned
+from tui_elbo.protocol import Event, Loaded, NewLayout, Remark, Rows, Tuned
 
 MAX_REMARKS = 500
 """A model that warns in other words at each step is cut short."""
@@ -73,7 +72,7 @@ class Teller:
             if batch.layout.id not in self._layouts:
                 self._layouts.add(batch.layout.id)
                 self.send(NewLayout(batch.layout))
-            self.send(protocol.rows(batch))
+            self.send(Rows.of(batch))
             self.layout = batch.layout
             self.step = batch.first + batch.steps - 1
 

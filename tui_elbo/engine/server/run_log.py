@@ -11,11 +11,10 @@ from itertools import chain
 
 import numpy as np
 
-from tui_elbo import protocol
 from tui_elbo.model.branch import Ghost, after_rewind
 from tui_elbo.model.history import History
 from tui_elbo.model.lens_history import Sightings
-from tui_elbo.model.records import Batch, Floats, Layout
+from tui_elbo.model.records import Floats, Layout
 from tui_elbo.protocol import (
     Drawn,
     Event,
@@ -97,7 +96,7 @@ class Chronicle:
         """Take in the next event."""
         match event:
             case Rows():
-                self._history.append(protocol.batch(event, self._layouts))
+                self._history.append(event.batch(self._layouts))
                 self._met = self._fault = None
             case NewLayout():
                 self._layouts[event.layout.id] = event.layout
@@ -105,7 +104,7 @@ class Chronicle:
                 self.loaded = event
                 self._begin_anew()
             case Looked():
-                self._sightings.add(protocol.sighting(event))
+                self._sightings.add(event.seen)
             case Rewound():
                 self._rewound(event)
             case Swapped():
@@ -157,7 +156,7 @@ class Chronicle:
         output = [event for event, _ in self._output]
         first = [self.loaded, self._named, *self._tunings, *output]
         numbers = [self._view(*stretch) for stretch in self._history.stretches()]
-        looked = map(protocol.looked, list(self._sightings))
+        looked = map(Looked, list(self._sightings))
         others = [self._wished, *self._others.values()]
         last = [*others, self._met, self._fault, self._phase, self.level]
         return chain(_present(first), _numbers(numbers), looked, _present(last))
@@ -227,4 +226,4 @@ def _numbers(stretches: Iterable[Stretch]) -> Iterator[Event]:
         count = max(1, CHUNK // (8 * max(1, len(layout.columns))))
         for start in range(0, stretch.steps, count):
             part = [column[start : start + count] for column in stretch.columns]
-            yield protocol.rows(Batch(layout, stretch.first + start, np.array(part)))
+            yield Rows(layout.id, stretch.first + start, np.array(part))

@@ -80,10 +80,7 @@ def write_draws(drawn: Drawn, path: Path) -> None:
     """
     import arviz  # noqa: PLC0415 - it takes seconds, and may not be there
 
-    posterior = {
-        site.name: np.frombuffer(site.data, "<f8").reshape(1, drawn.count, *site.shape)
-        for site in drawn.sites
-    }
+    posterior = {site.name: site.values[np.newaxis] for site in drawn.sites}
     _inference_data(arviz, posterior).to_netcdf(str(path))
 
 

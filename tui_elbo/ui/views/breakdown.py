@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import isfinite, isinf
 from typing import Any, ClassVar
 
-import numpy as np
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Input
@@ -146,7 +145,6 @@ def _parameters(run: Run, part: str, width: int, glyphs: Glyphs) -> Iterator[Lin
     if told is None:
         yield [(f"looking at the parameters{glyphs.more}", DIM)]
         return
-    table = np.frombuffer(told.data, dtype="<f8").reshape(len(told.names), -1)
     kept = [i for i, name in enumerate(told.names) if part.casefold() in name.casefold()]
     longest = max((len(safe(told.names[i])) for i in kept[:MOST]), default=0)
     name = max(8, min(longest + 1, width - 2 - CHANGE - 3 * (PULL + SNR)))
@@ -160,8 +158,8 @@ def _parameters(run: Run, part: str, width: int, glyphs: Glyphs) -> Iterator[Lin
         yield [
             (f"{glyphs.role(role):2.2}", ROLE[role]),
             (tail(safe(told.names[i]), name - 1, glyphs.more) + " ", ""),
-            _cell(float(table[i, 0]), CHANGE, glyphs, ""),
-            *_pulls(table[i, 1:].tolist(), glyphs),
+            _cell(float(told.values[i, 0]), CHANGE, glyphs, ""),
+            *_pulls(told.values[i, 1:].tolist(), glyphs),
         ]
     yield from _more(kept, glyphs)
     for reason in dict.fromkeys(told.reasons[i] for i in kept if told.reasons[i]):
