@@ -132,7 +132,7 @@ def test_over_in_another_future_nothing_is_compared_with_the_one_left(
     client.until(Looked, lambda event: event.seen.state == 7)
     client.send(Swap())
     event = client.until(Looked)
-    assert (event.state, event.since) == (6, 3)
+    assert (event.seen.state, event.seen.point.since) == (6, 3)
     # No share of θ, so the way there makes no difference: it is the first future again.
     total = event.seen.point.total
     assert np.allclose(total, first[6].point.total, rtol=0, atol=1e-12)
