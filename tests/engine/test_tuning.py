@@ -13,9 +13,9 @@ from tests.engine.local import Local
 from tests.engine.plain import plain_run
 from tests.engine.wander import untimed
 from tui_elbo.client.run_state import Run as State
+from tui_elbo.engine.record.estimators import estimators
 from tui_elbo.engine.scenario import load
 from tui_elbo.engine.session import Session
-from tui_elbo.engine.tuning import estimators
 from tui_elbo.model.errors import StepError, UsageError
 from tui_elbo.model.scenarios import find
 from tui_elbo.protocol import Fault, GoTo, Step, Tune, Tuned, Tuning
@@ -157,13 +157,6 @@ def test_a_function_of_learning_rates_cannot_be_changed_here(tmp_path: Path) -> 
     path.write_text(text + "\noptimizer = pyro.optim.Adam(lambda name: {'lr': 0.1})\n")
     with pytest.raises(UsageError, match="by a function"):
         Session(str(path)).tune(Tuning(lr=0.1))
-
-
-def test_every_estimator_that_can_be_chosen_is_one_of_pyros() -> None:
-    assert {"Trace_ELBO", "TraceMeanField_ELBO", "RenyiELBO", "TraceGraph_ELBO"} <= set(
-        estimators()
-    )
-    assert "Trace_MMD" not in estimators()
 
 
 @pytest.mark.parametrize(

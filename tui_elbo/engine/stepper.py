@@ -13,10 +13,11 @@ from typing import Any
 
 import pyro
 import torch
-from pyro.infer import ELBO, SVI, TraceTailAdaptive_ELBO
+from pyro.infer import ELBO, SVI
 from pyro.optim import PyroLRScheduler
 
 from tui_elbo.engine.record.collector import Observation
+from tui_elbo.engine.record.estimators import traits_of
 from tui_elbo.engine.record.modules import BUDGET, LEAST
 from tui_elbo.engine.record.options import Wanted
 from tui_elbo.engine.record.params import ParamWatch
@@ -66,6 +67,7 @@ class Stepper:
         self.svi = SVI(scenario.model, scenario.guide, scenario.optimizer, scenario.loss)
         self.estimator = scenario.loss
         """The estimator in use: the scenario's own until another is chosen."""
+        self._traits = traits_of(scenario.loss)
         self.terms = TermWatch(scenario.loss, warn)
         roles = Roles(scenario.guide, self.terms.model_params, self.terms.guide_params)
         self.params = ParamWatch(roles, wanted, lambda: max(LEAST, BUDGET - self.terms.columns))
@@ -76,12 +78,12 @@ class Stepper:
 
     @property
     def reports_no_loss(self) -> bool:
-        """The estimator returns infinity at each step; the run is judged by its terms."""
-        return isinstance(self.estimator, TraceTailAdaptive_ELBO)
+        """The estimator's loss means nothing; the run is judged by its terms."""
+        return not self._traits.reports_loss
 
     def use(self, estimator: ELBO) -> None:
         """Step with another estimator from now on."""
-        self.estimator = estimator
+        self.estimator, self._traits = estimator, traits_of(estimator)
         self.svi.loss, self.svi.loss_and_grads = estimator.loss, estimator.loss_and_grads
         self.terms.watch(estimator)
 

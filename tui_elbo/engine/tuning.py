@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import warnings
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-import pyro.infer
 import pyro.optim
 import torch
 from pyro.infer import ELBO
 from pyro.optim import PyroLRScheduler, PyroOptim
 
 from tui_elbo.engine.describe import estimator, optimizer
+from tui_elbo.engine.record.estimators import estimators
 from tui_elbo.engine.stepper import Stepper
 from tui_elbo.engine.tracebacks import said, trimmed
 from tui_elbo.model.errors import UsageError
@@ -25,23 +24,6 @@ LEARNING_RATE = 0.01
 """Of a chosen optimiser, where that of before is decided by a function."""
 
 _INFINITE = float("inf")
-
-
-def estimators() -> dict[str, type[ELBO]]:
-    """Those of Pyro's estimators that need nothing but their particles, by name."""
-    found = {}
-    for name in pyro.infer.__all__:
-        thing = getattr(pyro.infer, name)
-        if isinstance(thing, type) and issubclass(thing, ELBO) and thing is not ELBO:
-            required = [
-                parameter
-                for parameter in list(inspect.signature(thing).parameters.values())
-                if parameter.default is parameter.empty
-                and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
-            ]
-            if not required:
-                found[name] = thing
-    return found
 
 
 @cache
@@ -166,11 +148,4 @@ def _estimator(name: str, old: ELBO) -> ELBO:
     if name not in kinds:
         todo = f"choose one of {', '.join(kinds)}"
         raise UsageError(f"{name} is no estimator that can be chosen here", todo=todo)
-    kind = kinds[name]
-    asked: dict[str, Any] = {
-        "num_particles": old.num_particles,
-        "vectorize_particles": old.vectorize_particles,
-    }
-    taken = inspect.signature(kind).parameters
-    anything = any(one.kind is one.VAR_KEYWORD for one in taken.values())
-    return kind(**{word: value for word, value in asked.items() if anything or word in taken})
+    return kinds[name](num_particles=old.num_particles, vectorize_particles=old.vectorize_particles)

@@ -14,11 +14,12 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from pyro.infer import ELBO, TraceEnum_ELBO, TraceTMC_ELBO
+from pyro.infer import ELBO
 from pyro.poutine import Trace
 
 from tui_elbo.engine.record.cache import remember
 from tui_elbo.engine.record.enumeration import enumerated_terms
+from tui_elbo.engine.record.estimators import traits_of
 from tui_elbo.engine.record.numbers import Kept, kept
 from tui_elbo.engine.record.sites import site_info
 from tui_elbo.model.records import Column, Floats, SiteInfo
@@ -107,8 +108,8 @@ class TermWatch:
     def watch(self, loss: ELBO) -> None:
         """Read another estimator's traces from now on; one watched before is known again."""
         self._loss = loss
-        self._enumerates = isinstance(loss, TraceEnum_ELBO)
-        self._note = _why_no_terms(loss)
+        traits = traits_of(loss)
+        self._enumerates, self._note = traits.enumerates, traits.no_terms
         self._sums = not self._note and not self._enumerates
         self.begin()
         if "_get_trace" in vars(loss):
@@ -185,7 +186,7 @@ class TermWatch:
                     self._p.append(kept(node["log_prob_sum"]))
             elif node["type"] == "param":
                 self.model_params.add(name)
-        if self._enumerates:
+        if self._enumerates and not self._note:
             self._take_enumerated(model_trace, guide_trace)
 
     def _take_enumerated(self, model_trace: Trace, guide_trace: Trace) -> None:
@@ -268,15 +269,3 @@ class TermWatch:
     def _noted(self, info: SiteInfo) -> SiteInfo:
         note = self._summed_out.get(info.name)
         return info if note is None else msgspec.structs.replace(info, note=note)
-
-
-def _why_no_terms(loss: ELBO) -> str:
-    name = type(loss).__name__
-    if name.startswith("Jit"):
-        return (
-            f"{name} runs compiled code: it builds no traces after its first step, so log p and "
-            f"log q cannot be read; {name.removeprefix('Jit')} shows them"
-        )
-    if isinstance(loss, TraceTMC_ELBO):
-        return f"{name} draws several values a site at once and reports one bound, without terms"
-    return ""

@@ -13,12 +13,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from pyro.infer import ELBO, SVI, TraceTailAdaptive_ELBO
+from pyro.infer import ELBO, SVI
 from pyro.poutine import Trace
 
 from tui_elbo.engine import describe
 from tui_elbo.engine.lens.isolation import Births
 from tui_elbo.engine.record.collector import Collector, Observation
+from tui_elbo.engine.record.estimators import traits_of
 from tui_elbo.engine.record.modules import BUDGET, LEAST
 from tui_elbo.engine.record.options import Wanted
 from tui_elbo.engine.record.params import ParamWatch
@@ -133,7 +134,7 @@ class Reader:
             return None
         parts = tuple(map(float, result)) if isinstance(result, tuple) else ()
         loss: float | None = math.fsum(parts) if parts else float(result)
-        if isinstance(self._elbo, TraceTailAdaptive_ELBO):
+        if not traits_of(self._elbo).reports_loss:
             loss = None  # It reports infinity at each step.
         terms, params = self.terms.finish(), self.params.finish()
         watching = time.perf_counter() - ended + self.params.before_seconds

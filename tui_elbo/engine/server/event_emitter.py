@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from tui_elbo.engine.describe import estimator, optimizer, plain
+from tui_elbo.engine.record.estimators import estimators
 from tui_elbo.engine.session import Session
-from tui_elbo.engine.tuning import estimators, optimizers
+from tui_elbo.engine.tuning import optimizers
 from tui_elbo.model.records import Batch, Layout
 from tui_elbo.protocol import Event, Loaded, NewLayout, Remark, Rows, Tuned
 
