@@ -13,6 +13,7 @@ from tests.engine.sources import SMALL, small, write
 from tui_elbo import protocol
 from tui_elbo.engine.session import Session
 from tui_elbo.protocol import (
+    Capabilities,
     Fault,
     Hello,
     Level,
@@ -73,6 +74,16 @@ def test_a_load_tells_what_was_loaded(client: Client, tmp_path: Path) -> None:
     assert kinds.index(Phase) < kinds.index(Loaded) < len(kinds) - 1
     levels = [event for event in client.seen if isinstance(event, Level)]
     assert [x.state for x in levels] == ["loading", "paused"]
+
+
+def test_a_scenario_can_do_everything_but_what_it_was_started_without(
+    client: Client, tmp_path: Path
+) -> None:
+    path, without = write(tmp_path, SMALL), "there is no lens: the run was started with --draws 0"
+    for draws, allowed in ((None, Capabilities()), (0, Capabilities(lens=without))):
+        client.load(path, draws=draws)
+        (loaded,) = [event for event in client.seen if isinstance(event, Loaded)][-1:]
+        assert loaded.capabilities == allowed
 
 
 def test_counts_add_up(client: Client, tmp_path: Path) -> None:

@@ -100,6 +100,16 @@ def test_what_cannot_be_had_of_a_script_is_refused() -> None:
             registry.end(registry.choose("mine"))
 
 
+@pytest.mark.parametrize("lens", [True, False])
+def test_a_script_says_beforehand_what_it_will_refuse(lens: bool) -> None:
+    svi = simple()
+    with tui_elbo.watch(svi, "mine", lens=lens), Script(svi), attached("mine") as terminal:
+        (allowed,) = (one.capabilities for one in terminal.seen if isinstance(one, Loaded))
+        refused = {name for name in allowed.__struct_fields__ if getattr(allowed, name)}
+        own = {"rewind", "tune", "step_into", "finish", "restart", "reload", "save"}
+        assert refused == (own if lens else own | {"lens"})
+
+
 def test_the_svi_is_what_it_was() -> None:
     svi = simple()
     before, optim, elbo = dict(vars(svi)), svi.optim, svi.loss.__self__

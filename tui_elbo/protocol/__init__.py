@@ -41,6 +41,7 @@ from tui_elbo.protocol.commands import (
 from tui_elbo.protocol.events import (
     VERSION,
     AnyEvent,
+    Capabilities,
     Caution,
     Drawn,
     Event,
@@ -82,6 +83,7 @@ __all__ = [
     "Back",
     "Break",
     "Breakpoint",
+    "Capabilities",
     "Caution",
     "Command",
     "Decoder",

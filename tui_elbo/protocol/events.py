@@ -37,6 +37,21 @@ class Phase(Event, frozen=True):
     text: str
 
 
+class Capabilities(msgspec.Struct, frozen=True):
+    """Why a source of runs cannot do something, in words that fit one line; empty where it can."""
+
+    rewind: str = ""
+    """Go back to an earlier step, or over to a branch."""
+    tune: str = ""
+    step_into: str = ""
+    finish: str = ""
+    """Run to a last step that is known beforehand."""
+    restart: str = ""
+    reload: str = ""
+    save: str = ""
+    lens: str = ""
+
+
 class Loaded(Event, frozen=True):
     """A scenario stands at step 0; what came before is history of another run."""
 
@@ -58,9 +73,10 @@ class Loaded(Event, frozen=True):
     estimators: tuple[str, ...] = ()
     """The names that `Tuning.estimator` may have."""
     watched: bool = False
-    """The run is a script's own loop: it can be held and let go on, and nothing else."""
+    """The run is a script's own loop: it is left going, never ended from here."""
     optimizers: tuple[str, ...] = ()
     """The names that `Tuning.optimizer` may have."""
+    capabilities: Capabilities = Capabilities()
 
 
 class Rewound(Event, frozen=True):

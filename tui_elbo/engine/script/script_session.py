@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
 from pyro.infer import SVI
 
 from tui_elbo.engine.record.inspection import inspected
@@ -29,6 +30,7 @@ from tui_elbo.model.errors import ElboError, UsageError
 from tui_elbo.protocol import (
     AnyCommand,
     Break,
+    Capabilities,
     Draw,
     Fault,
     Inspect,
@@ -58,6 +60,19 @@ This is a script's own loop, which calls `svi.step` itself.
 - It cannot go back, and its settings are its own.
 - `d` and `q` leave it going; so does a lost line. A script that was held goes on then.
 """
+
+NO_LENS = "the script watches this SVI without a lens"
+"""Why the lens of a script is off, if it is."""
+
+CAPABILITIES = Capabilities(
+    rewind="a script's own loop cannot go back; , and . look at earlier steps",
+    tune="the settings of a script are its own",
+    step_into="a script's own loop is stepped as a whole: n takes a step",
+    finish="a script knows by itself where it ends; space lets it run",
+    restart="a script cannot be restarted from here: start it anew where it runs",
+    reload="a script cannot be reloaded from here: start it anew where it runs",
+    save="the run of a script cannot be saved; x exports its numbers",
+)
 
 ITS_OWN = "this is a script's own loop: it can be held, stepped and let go on, and nothing else"
 REFUSES_END = "the run belongs to a script, which ends by itself or where it was started"
@@ -95,8 +110,13 @@ class Watching:
             raise UsageError(why)
         about = (self._reader.estimator, self._reader.optimizer)
         title = "a script's own loop"
+        allowed = CAPABILITIES if lens else replace(CAPABILITIES, lens=NO_LENS)
         self.lobby.send(
-            Loaded(script.name, str(script), title, NOTES, 0, 0, *about, {}, watched=True)
+            Loaded(
+                *(script.name, str(script), title, NOTES, 0, 0, *about, {}),
+                watched=True,
+                capabilities=allowed,
+            )
         )
         self._level()
         self.lobby.start()

@@ -245,7 +245,7 @@ class Driver:
         finally:
             self._loading = False
         self._session = session
-        self._teller.loaded(session)
+        self._teller.loaded(session, lens=load.draws != 0)
         self._onlooker.follow(session, load.draws)
 
     def _burst(self) -> None:

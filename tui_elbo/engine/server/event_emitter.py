@@ -10,7 +10,9 @@ from tui_elbo.engine.record.estimators import estimators
 from tui_elbo.engine.session import Session
 from tui_elbo.engine.tuning import optimizers
 from tui_elbo.model.records import Batch, Layout
-from tui_elbo.protocol import Event, Loaded, NewLayout, Remark, Rows, Tuned
+from tui_elbo.protocol import Capabilities, Event, Loaded, NewLayout, Remark, Rows, Tuned
+
+NO_LENS = "there is no lens: the run was started with --draws 0"
 
 MAX_REMARKS = 500
 """A model that warns in other words at each step is cut short."""
@@ -39,8 +41,8 @@ class Teller:
         """Another scenario is about to be loaded."""
         self._remarks = 0
 
-    def loaded(self, session: Session) -> None:
-        """A scenario stands at step 0."""
+    def loaded(self, session: Session, *, lens: bool) -> None:
+        """A scenario stands at step 0; says whether there is a lens."""
         self._layouts.clear()
         scenario = session.scenario
         self.send(
@@ -56,6 +58,7 @@ class Teller:
                 reference=plain(scenario.reference),
                 estimators=tuple(estimators()),
                 optimizers=tuple(optimizers()),
+                capabilities=Capabilities(lens="" if lens else NO_LENS),
             )
         )
         if session.steps_taken:
