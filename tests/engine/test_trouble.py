@@ -10,7 +10,7 @@ import pytest
 
 from tests.engine.client import Client, ClosedError, engine
 from tests.engine.sources import SMALL, small, write
-from tui_elbo.protocol import Level, Load, Pause, Phase, Remark, Restart, Run, Step
+from tui_elbo.protocol import Level, Load, Loaded, Pause, Phase, Remark, Restart, Run, Step
 
 
 @pytest.fixture(scope="module")
@@ -185,6 +185,65 @@ def test_a_forked_child_says_nothing_on_our_line(client: Client, tmp_path: Path,
     assert client.ask(Step(count=2)).step == 2
     assert client.faults() == []
     assert not any(isinstance(event, Remark) for event in client.seen)
+
+
+LEAVES = {
+    "pass": 0,
+    "sys.exit()": 0,
+    "sys.exit(7)": 7,
+    "sys.exit(-1)": 255,
+    "sys.exit('last words')": 1,
+    "raise ValueError('last words')": 1,
+    "raise KeyboardInterrupt": -signal.SIGINT,
+    "raise Unshown": 1,
+}
+LEFT = """import os, sys
+main = os.getpid()
+class Unshown(Exception):
+    def __str__(self): raise RuntimeError
+def left(child):
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    print(f'child left with {{status}} of {{os.getpid()}}')
+{load}"""
+FORK = "child = os.fork() if os.getpid() == main else -1\n"
+FORK += "if child == 0: {act}\nif child > 0: left(child)"
+
+
+@pytest.mark.parametrize("act", LEAVES)
+def test_a_child_that_comes_back_to_us_ends_as_plain_python_would(
+    client: Client, tmp_path: Path, act: str
+) -> None:
+    """Whether the model, the guide or the file itself has forked; none of them takes a step."""
+    before = len(client.output())
+    code = FORK.format(act=act)
+    left = LEFT.format(load=code)
+    text = small(model=code, guide=code)
+    client.load(write(tmp_path, left + "\n" + text), draws=0)
+    assert client.ask(Step(count=2)).step == 2
+    client.ask(Pause())
+    assert client.faults() == []
+    lines = client.output()[before:].decode().splitlines()
+    told = [line for line in lines if line.startswith("child left")]
+    assert told == [f"child left with {LEAVES[act]} of {client.process.pid}"] * 5
+    if "last words" in act:
+        assert sum("last words" in line for line in lines) >= 5
+
+
+def test_what_cannot_be_shown_is_survived(client: Client, tmp_path: Path) -> None:
+    """An error, an exit code and a reference that raise when they are to be shown."""
+    head = "import sys\nclass E(Exception):\n"
+    head += "    def __str__(self): raise RuntimeError\n    __repr__ = __str__\n"
+    head += "    def __float__(self): raise RuntimeError\n"
+    tail = "def batch(step):\n    if step == 2 and not at: at.append(step); sys.exit(E())\n"
+    tail += "    if step == 2: raise E\n    return ()\nat = []\n"
+    tail += "reference = {'elbo': E()}\n"
+    client.load(write(tmp_path, head + small(tail=tail)), draws=0)
+    assert client.ask(Step(count=2)).step == 1
+    assert "sys.exit(<E, which cannot be shown" in client.faults()[0].what
+    assert client.ask(Step()).step == 1
+    assert "its message cannot be shown" in client.faults()[1].what
+    (loaded,) = [event for event in client.seen if isinstance(event, Loaded)]
+    assert loaded.reference["elbo"].startswith("<E, which cannot be shown")
 
 
 CLOSES = [

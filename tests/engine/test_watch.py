@@ -242,6 +242,51 @@ def test_in_a_forked_worker() -> None:
             assert history(terminal.seen).last == 2
 
 
+FORKING = """
+import os, sys
+import pyro, torch, pyro.distributions as dist
+from pyro.infer import SVI, Trace_ELBO
+main = os.getpid()
+def model():
+    z = pyro.sample("z", dist.Normal(0.0, 1.0))
+    pyro.sample("x", dist.Normal(z, 1.0), obs=torch.tensor(0.5))
+    if len(losses) == 2 and os.getpid() == main:
+        child = os.fork()
+        if child == 0:
+            ACT
+        else:
+            print("left with", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+def guide():
+    pyro.sample("z", dist.Normal(pyro.param("loc", torch.tensor(-3.0)), 0.7))
+pyro.set_rng_seed(0)
+losses = []
+svi = SVI(model, guide, pyro.optim.Adam({"lr": 0.05}), Trace_ELBO())
+if sys.argv[1:]:
+    import tui_elbo
+    tui_elbo.watch(svi, "forking")
+for _ in range(5):
+    losses.append(svi.step())
+print("whole" if os.getpid() == main else "child", losses, flush=True)
+"""
+
+
+@pytest.mark.parametrize("act", ["sys.exit(7)", "raise ValueError('last words')", "pass"])
+def test_a_model_that_forks_leaves_as_without_us(tmp_path: Path, act: str) -> None:
+    """The child belongs to the script: it goes on or ends as it would by itself."""
+    path = tmp_path / "forking.py"
+    path.write_text(FORKING.replace("ACT", act))
+    plain, watched = (
+        subprocess.run(
+            [sys.executable, str(path), *more], check=False, capture_output=True, text=True
+        )
+        for more in ((), ("watch",))
+    )
+    assert plain.returncode == watched.returncode == 0
+    assert plain.stdout == watched.stdout
+    assert plain.stderr.count("last words") == watched.stderr.count("last words")
+    assert registry.runs() == []
+
+
 def test_a_reading_that_fails_is_told_and_leaves_the_training_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from pyro.infer import ELBO
 from pyro.optim import PyroLRScheduler, PyroOptim
+
+from tui_elbo.engine.tracebacks import shown
 
 
 def estimator(loss: ELBO) -> str:
@@ -30,13 +33,13 @@ def optimizer(optim: PyroOptim) -> str:
 def plain(value: Any) -> Any:
     """The same in numbers, strings, lists and dicts; what is none of these becomes its `str`."""
     if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {shown(key, str): plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
         return [plain(item) for item in value]
     if hasattr(value, "tolist"):
         return plain(value.tolist())  # a tensor, or of NumPy
-    if value is None or isinstance(value, bool | float | str):
-        return value
-    if isinstance(value, int):
-        return value if abs(value) < 2**63 else str(value)
-    return float(value) if hasattr(value, "__float__") else str(value)
+    if value is None or isinstance(value, bool | float | str | int):
+        return str(value) if type(value) is int and abs(value) >= 2**63 else value
+    with suppress(Exception):
+        return float(value)
+    return shown(value, str)

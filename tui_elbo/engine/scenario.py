@@ -18,8 +18,9 @@ import torch
 from pyro.infer import ELBO, Trace_ELBO
 from pyro.optim import Adam, PyroOptim
 
+from tui_elbo.engine.forked import users_code
 from tui_elbo.engine.process_state import put_back
-from tui_elbo.engine.tracebacks import place, said, trimmed
+from tui_elbo.engine.tracebacks import place, said, shown, trimmed
 from tui_elbo.model.errors import ScenarioError
 from tui_elbo.model.scenarios import MAX_SEED, Source, split_docstring
 
@@ -75,7 +76,8 @@ def load(source: Source, text: bytes | None = None) -> Scenario:
     put_back()
     pyro.set_rng_seed(0)
     try:
-        module = _execute(source, text)
+        with users_code():
+            module = _execute(source, text)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
@@ -163,13 +165,13 @@ def _told(error: BaseException, source: Source) -> ScenarioError:
         return ScenarioError(f"does not parse: {error.msg}", where=where, trace=trimmed(error))
     where, trace = place(error, source.own) or path, trimmed(error)
     if isinstance(error, SystemExit):
-        what = f"the file called sys.exit({error.code!r}) while it was loaded"
+        what = f"the file called sys.exit({shown(error.code)}) while it was loaded"
         todo = 'put what runs on its own under `if __name__ == "__main__":`'
         return ScenarioError(what, where=where, todo=todo, trace=trace)
     what, todo = said(error), ""
     if isinstance(error, ModuleNotFoundError):
         todo = f"install it beside elbo-tui, in {sys.prefix}"
-    if isinstance(error, ImportError) and "relative import" in str(error):
+    if isinstance(error, ImportError) and "relative import" in what:
         todo = "a file inside a package is named as a module: elbo-tui package.file"
     return ScenarioError(what, where=where, todo=todo, trace=trace)
 
@@ -245,5 +247,5 @@ def _short(value: Any) -> str:
     if isinstance(value, type):
         return f"the class {value.__name__}"
     if isinstance(value, str | int | float | bool | None):
-        return repr(value)
+        return shown(value)
     return f"a {type(value).__name__}"

@@ -23,7 +23,7 @@ from tui_elbo.engine.rewind.time_travel import Journeys
 from tui_elbo.engine.rewind.timeline import dense
 from tui_elbo.engine.scenario import Scenario
 from tui_elbo.engine.stepper import Stepper
-from tui_elbo.engine.tracebacks import place, said, trimmed
+from tui_elbo.engine.tracebacks import place, said, shown, trimmed
 from tui_elbo.model.errors import ElboError, StepError
 from tui_elbo.model.records import Batch, StepRecord
 from tui_elbo.model.scenarios import find
@@ -271,7 +271,7 @@ class Session(Journeys):
         step = self._track.stepper.taken + 1
         what = f"step {step} raised {said(error)}"
         if isinstance(error, SystemExit):
-            what = f"step {step} called sys.exit({error.code!r})"
+            what = f"step {step} called sys.exit({shown(error.code)})"
         self._collect()
         if self._suspects.first:
             what += f" ({self._suspects.first})"

@@ -16,6 +16,7 @@ import torch
 from pyro.infer import ELBO, SVI
 from pyro.optim import PyroLRScheduler
 
+from tui_elbo.engine.forked import users_code
 from tui_elbo.engine.record.collector import Observation
 from tui_elbo.engine.record.estimators import traits_of
 from tui_elbo.engine.record.modules import BUDGET, LEAST
@@ -87,6 +88,7 @@ class Stepper:
         self.svi.loss, self.svi.loss_and_grads = estimator.loss, estimator.loss_and_grads
         self.terms.watch(estimator)
 
+    @users_code()
     def rehearse(self) -> None:
         """Compute the next step's loss and gradients; the caller finds the state again.
 
@@ -98,6 +100,7 @@ class Stepper:
         finally:
             self.terms.begin()
 
+    @users_code()
     def take(self, *, due: bool) -> Observation:
         """Take one step; whatever the person's code raises goes through.
 

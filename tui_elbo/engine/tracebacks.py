@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sysconfig
 import traceback
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tui_elbo.model.errors import ElboError
 
@@ -73,6 +75,14 @@ def trimmed(error: BaseException) -> str:
         return text
     half = MAX_TRACE // 2
     return f"{text[:half]}\n… {len(text) - 2 * half} characters …\n{text[-half:]}"
+
+
+def shown(value: Any, show: Callable[[Any], str] = repr) -> str:
+    """An object of the user's as text; its own `__repr__` or `__str__` may raise."""
+    try:
+        return show(value)
+    except Exception as error:
+        return f"<{type(value).__name__}, which cannot be shown: {type(error).__name__}>"
 
 
 def said(error: BaseException) -> str:

@@ -14,6 +14,7 @@ from pyro.poutine.messenger import Messenger
 from torch import Tensor
 from torch.distributions import constraints, transform_to
 
+from tui_elbo.engine.tracebacks import shown
 from tui_elbo.model.records import MAX_ELEMENTS, ParamInfo, Role
 
 
@@ -114,5 +115,5 @@ def _is_real(constraint: Any) -> bool:
 
 
 def _constraint_name(constraint: Any) -> str:
-    text = str(constraint)
+    text = shown(constraint, str)
     return text.removesuffix("()").rpartition(".")[2] or text

@@ -21,6 +21,7 @@ from pyro.poutine.replay_messenger import ReplayMessenger
 from torch import Tensor
 
 from tui_elbo.engine.stepper import Stepper
+from tui_elbo.engine.tracebacks import shown
 from tui_elbo.protocol import Stage
 
 FEW = 6
@@ -226,7 +227,7 @@ def _distribution(fn: Any) -> str:
 def _told(value: Any) -> str:
     """A value in a few numbers."""
     if not isinstance(value, Tensor):
-        return str(value)[:80]
+        return shown(value, str)[:80]
     value = value.detach().double()
     if value.numel() <= FEW:
         numbers = [f"{x:.6g}" for x in value.reshape(-1).tolist()]

@@ -137,6 +137,8 @@ class Watching:
             step = self._reader.taken + 1
             due = self._gate.due.at(step)
             result, seen = self._reader.step(self._take, args, kwargs, due=due)
+            if not self.lobby.is_ours:
+                return result  # in a child that the model has forked: not this run's
             if seen is not None:
                 self._gate.due.took(seen.watching if due else 0.0, seen.seconds)
                 self._reader.collector.add(seen)
@@ -144,7 +146,7 @@ class Watching:
             self._guarded(self._went_on if alone else self._took, step)
             return result
         finally:
-            if self._closed:
+            if self._closed and self.lobby.is_ours:
                 self._gaze.close()
             self._inside.release()
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tui_elbo.engine.forked import users_code
 from tui_elbo.engine.lens.posterior_draws import drawn
 from tui_elbo.engine.lens.schedule import Onlooker
 from tui_elbo.engine.process_state import warm_up
@@ -117,7 +118,8 @@ class Driver:
     def _guarded(self, act: Callable[..., None], *args: Any) -> None:
         """Do something that may run the person's code, and tell what goes wrong."""
         try:
-            act(*args)
+            with users_code():
+                act(*args)
         except KeyboardInterrupt as error:
             step = None if self._session is None else self._session.steps_taken
             looking = self._onlooker.looking

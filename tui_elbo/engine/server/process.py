@@ -13,8 +13,10 @@ import threading
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from queue import SimpleQueue
 
+from tui_elbo.engine.forked import users_code
 from tui_elbo.engine.server.client import Manners
 from tui_elbo.engine.server.server import Lobby
 from tui_elbo.protocol import AnyCommand, Event, Interrupt, Load, Phase
@@ -54,11 +56,12 @@ def work(connection: Connection) -> None:
         connection.send, lambda: not connection.commands.empty(), connection.lobby.history
     )
     signal.signal(signal.SIGINT, connection.not_within_a_message(driver.interrupt))
-    warnings.showwarning = driver.warned
+    plain, warnings.showwarning = warnings.showwarning, driver.warned
+    os.register_at_fork(after_in_child=partial(_behave_as_plain_python, plain))
     connection.send(Phase(""))
-    while connection.lobby.is_ours:
+    while True:
         # The person's code may have closed the streams; an interrupt may come late.
-        with suppress(OSError, ValueError, KeyboardInterrupt):
+        with suppress(OSError, ValueError, KeyboardInterrupt), users_code():
             if driver.busy and connection.commands.empty():
                 driver.work()
             elif (command := connection.commands.get()) is not None:
@@ -67,7 +70,14 @@ def work(connection: Connection) -> None:
                 driver.tell()
             for stream in streams:
                 stream.flush()
-    os._exit(1)  # a child that the person's code has forked, and an error has brought back here
+
+
+def _behave_as_plain_python(show_warning: Callable[..., None]) -> None:
+    """A child that the user's code has forked: signals and warnings are none of ours."""
+    warnings.showwarning = show_warning
+    with suppress(ValueError):
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 class Connection:
