@@ -1,12 +1,26 @@
-"""What holds for all tests: no run of theirs is to be found elsewhere, and none outlives them."""
+"""What holds for all tests: their environment, and that no run of theirs outlives them."""
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from tests.runtime import end_all, runtime_folder
+
+# How long an example takes, and how long it takes to make one, depends on what else runs.
+hypothesis.settings.register_profile(
+    "tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("tests")
+
+
+def pytest_configure() -> None:
+    """A shell starts its background jobs with SIGINT ignored, and what they start inherits that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -24,7 +24,7 @@ def parsed(text: str) -> Condition | ConditionError:
         return error
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.text(max_size=60)
     | st.lists(st.sampled_from(re.split("[ \n]", WORDS)), max_size=25).map(" ".join)
@@ -69,7 +69,7 @@ TRUTH = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(TRUTH)
 def test_it_means_what_python_means(text: str) -> None:
     """Python itself is the oracle, with numbers that divide by zero as arrays do."""

@@ -23,7 +23,7 @@ def batch(first: int, rows: list[list[float]], columns: tuple[Column, ...] = (LO
     return Batch(layout, first, np.array(rows, dtype=float))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.lists(NUMBER, max_size=80), st.integers(0, 60), st.integers(0, 150), st.data())
 def test_a_bucket_has_the_extremes_of_its_steps(data, width, span, draw):
     values = np.array(data, dtype=float)
@@ -86,7 +86,7 @@ def test_no_spike_of_a_long_series_is_lost(seed: int) -> None:
                 assert seen.broken[i] == end - begin - len(part)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(1, 200), st.integers(1, 60), st.integers(0, 200))
 def test_buckets_keep_their_steps_while_the_span_holds(span, width, shown):
     values = np.arange(200.0)

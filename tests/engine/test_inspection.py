@@ -146,7 +146,7 @@ NUMBER = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(NUMBER, max_size=60))
 def test_any_histogram_counts_each_element_once(data: list[float]) -> None:
     found = histogram(np.array(data, dtype=float))
