@@ -90,7 +90,7 @@ async def test_space_runs_and_pauses_by_intent():
     async with driven("normal") as d:
         await d.press("space", "space", "space")
         await d.until(lambda: d.run.step > 20)
-        assert "▶ 830/s" in d.text()
+        await d.shows("▶ 830/s")
         await d.press("space")
         await d.until(lambda: d.run.level.state == "paused")
         await d.shows("paused")

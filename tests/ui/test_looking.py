@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.ui.driving import driven
+from tests.ui.driving import Driven, driven
 from tui_elbo.ui.look_cursor import Looking
 
 
@@ -53,25 +53,13 @@ async def test_every_number_is_that_steps(names, size):
             await one.shows("paused")
         await d.press("3", "0", "comma")
         await d.shows("look 20 ", "of 50")
-        params, sites = (
-            [
-                strip.text
-                for tile in one.explorer.query_one(pane).children
-                for strip in tile._lines  # What the pane shows, whatever lies beside it.
-            ]
-            for pane in ("#params", "#sites")
-            for one in (d,)
-        )
-        wanted_params, wanted_sites = (
-            [
-                strip.text
-                for tile in short.explorer.query_one(pane).children
-                for strip in tile._lines
-            ]
-            for pane in ("#params", "#sites")
-        )
-        assert params == wanted_params
-        assert sites == wanted_sites
+
+        def tables(one: Driven) -> list[list[str]]:
+            """What the panes show, whatever lies beside them."""
+            panes = (one.explorer.query_one(name) for name in ("#params", "#sites"))
+            return [[s.text for tile in pane.children for s in tile._lines] for pane in panes]
+
+        await d.until(lambda: tables(d) == tables(short))
         [line] = [line for line in d.lines() if "look 20" in line]
         [other] = [line for line in short.lines() if "step 20 " in line]
         assert line.split("·")[1:4] == other.split("·")[1:4] or line[:70][6:] == other[:70][6:]
