@@ -10,18 +10,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui_elbo.model.attribution import Path, Point, account, observed
-from tui_elbo.model.lens_values import (
-    OWN,
+from tui_elbo.model.attribution import (
+    SUM_TERMS,
+    AttributionPath,
     Floats,
+    LensPoint,
     Player,
-    Reading,
     Term,
-    coalitions,
-    nothing,
+    TermSamples,
+    attribute_change,
+    no_samples,
+    observed_terms,
     players_of,
     shapley,
     standard_error,
+    subsets,
 )
 from tui_elbo.model.records import SiteRecord, StepRecord
 
@@ -30,21 +33,21 @@ NOISE = np.random.default_rng(1).standard_normal((2, UNITS))
 TRIO: tuple[Player, ...] = ("phi", "theta", "both")
 
 
-def reading(phi: float, theta: float, both: float = 0.0, bad: int = 0) -> Reading:
+def reading(phi: float, theta: float, both: float = 0.0, bad: int = 0) -> TermSamples:
     """log p = φ θ² + both + noise, log q = φ both; the noise grows with φ."""
     prior = phi * theta**2 + both + phi * NOISE[0]
     likelihood = theta * NOISE[1]
     log_p, log_q = prior + likelihood, np.full(UNITS, phi * both)
     units = np.array([log_p, log_q, log_p - log_q, likelihood, prior])
-    return Reading(OWN, units, UNITS, bad)
+    return TermSamples(SUM_TERMS, units, UNITS, bad)
 
 
 def corners(
     then: tuple[float, ...], now: tuple[float, ...], players: tuple[Player, ...]
-) -> dict[frozenset[Player], Reading]:
+) -> dict[frozenset[Player], TermSamples]:
     places = {player: i for i, player in enumerate(TRIO)}
     found = {}
-    for some in coalitions(players):
+    for some in subsets(players):
         if 0 < len(some) < len(players):
             found[some] = reading(
                 *(
@@ -55,11 +58,11 @@ def corners(
     return found
 
 
-def walk(values: list[tuple[float, ...]], players: tuple[Player, ...]) -> list[Point]:
-    path, points, then = Path(), [], values[0]
+def walk(values: list[tuple[float, ...]], players: tuple[Player, ...]) -> list[LensPoint]:
+    path, points, then = AttributionPath(), [], values[0]
     for state, now in enumerate(values):
         more = corners(then, now, players) if state else {}
-        points.append(path.extend(state, reading(*now), players, moved=players, corners=more))
+        points.append(path.extend(state, reading(*now), players, moved=players, coalitions=more))
         then = now
     return points
 
@@ -80,7 +83,7 @@ def test_two_players_have_the_shares_of_the_definition() -> None:
 @given(st.lists(st.floats(-1e6, 1e6), min_size=8, max_size=8), st.integers(1, 3))
 def test_shares_add_up_and_are_the_mean_over_orders(numbers: list[float], count: int) -> None:
     players = TRIO[:count]
-    table = {some: np.array(n) for some, n in zip(coalitions(players), numbers, strict=False)}
+    table = {some: np.array(n) for some, n in zip(subsets(players), numbers, strict=False)}
     shares = shapley(table, players)
     change = table[frozenset(players)] - table[frozenset()]
     assert sum(shares.values()) == pytest.approx(float(change), rel=1e-9, abs=1e-6)
@@ -96,27 +99,27 @@ def test_totals_along_the_path_add_up_over_any_span() -> None:
     values = [(0.2, 1.0, 0.0), (0.5, 1.5, 0.1), (0.9, 1.2, 0.4), (1.0, 2.0, 0.3)]
     points = walk(values, TRIO)
     for a, b in itertools.combinations(range(4), 2):
-        shares = account(points[a], points[b])
-        for row, term in enumerate(OWN):
+        shares = attribute_change(points[a], points[b])
+        for row, term in enumerate(SUM_TERMS):
             expected = points[b].value[row] - points[a].value[row]
-            assert sum(shares[term].moved.values()) == pytest.approx(expected, abs=1e-12)
-        middle = account(points[a], points[2]), account(points[2], points[b])
+            assert sum(shares[term].shares.values()) == pytest.approx(expected, abs=1e-12)
+        middle = attribute_change(points[a], points[2]), attribute_change(points[2], points[b])
         if a < 2 < b:
             for player in TRIO:
-                parts = sum(one[OWN[0]].moved[player] for one in middle)
-                assert shares[OWN[0]].moved[player] == pytest.approx(parts, abs=1e-12)
+                parts = sum(one[SUM_TERMS[0]].shares[player] for one in middle)
+                assert shares[SUM_TERMS[0]].shares[player] == pytest.approx(parts, abs=1e-12)
 
 
 def test_the_draw_is_what_is_left_of_the_observed_change() -> None:
     points = walk([(0.2, 1.0), (0.5, 1.5)], ("phi", "theta"))
-    before, after = {OWN[0]: -3.0, OWN[1]: 1.0}, {OWN[0]: -2.0}
-    share = account(points[0], points[1], before, after)
-    own = share[OWN[0]]
+    before, after = {SUM_TERMS[0]: -3.0, SUM_TERMS[1]: 1.0}, {SUM_TERMS[0]: -2.0}
+    share = attribute_change(points[0], points[1], before, after)
+    own = share[SUM_TERMS[0]]
     assert own.observed == 1.0
-    assert own.draw + sum(own.moved.values()) == pytest.approx(own.observed, abs=1e-15)
+    assert own.draw + sum(own.shares.values()) == pytest.approx(own.observed, abs=1e-15)
     lens = (-2.0 - points[1].value[0]) - (-3.0 - points[0].value[0])
     assert own.draw == pytest.approx(lens, abs=1e-12)
-    assert math.isnan(share[OWN[1]].draw), "a record without the term"
+    assert math.isnan(share[SUM_TERMS[1]].draw), "a record without the term"
 
 
 def test_the_first_point_has_moved_nothing() -> None:
@@ -124,12 +127,12 @@ def test_the_first_point_has_moved_nothing() -> None:
     assert (point.since, point.players) == (0, ("phi", "theta"))
     assert not point.share.any()
     assert not point.total.any()
-    share = account(point, point, {OWN[0]: 2.0}, {OWN[0]: 2.0})[OWN[0]]
-    assert (share.moved, share.draw, share.observed) == ({"phi": 0.0, "theta": 0.0}, 0.0, 0.0)
+    share = attribute_change(point, point, {SUM_TERMS[0]: 2.0}, {SUM_TERMS[0]: 2.0})[SUM_TERMS[0]]
+    assert (share.shares, share.draw, share.observed) == ({"phi": 0.0, "theta": 0.0}, 0.0, 0.0)
 
 
 def test_who_has_not_moved_has_a_share_of_exactly_nothing() -> None:
-    path = Path()
+    path = AttributionPath()
     path.extend(0, reading(0.2, 1.0), ("phi", "theta"))
     point = path.extend(1, reading(0.7, 1.0), ("phi", "theta"), moved=("phi",))
     assert point.players == ("phi", "theta")
@@ -142,36 +145,39 @@ def test_errors_are_those_of_paired_differences() -> None:
     paired = standard_error((0.5 - 0.2) * NOISE[0])
     assert points[1].share_error[0, 0] == pytest.approx(float(paired))
     assert points[2].total_error[0, 0] == pytest.approx(float(standard_error(0.4 * NOISE[0])))
-    assert account(points[1], points[2])[OWN[0]].errors["phi"] == points[2].share_error[0, 0]
+    assert (
+        attribute_change(points[1], points[2])[SUM_TERMS[0]].errors["phi"]
+        == points[2].share_error[0, 0]
+    )
     values = [(0.2 + 0.1 * i, 1.0) for i in range(6)]
     points = walk(values, ("phi",))
     # Of a span in the middle of the path the blocks tell, with the noise of 16 of them.
-    told = account(points[2], points[5])[OWN[0]].errors["phi"]
+    told = attribute_change(points[2], points[5])[SUM_TERMS[0]].errors["phi"]
     assert told == pytest.approx(float(standard_error(0.3 * NOISE[0])), rel=0.6)
 
 
 def test_a_point_that_is_not_finite_is_a_gap_and_the_sums_go_on() -> None:
-    path = Path()
+    path = AttributionPath()
     first = path.extend(0, reading(0.2, 1.0), ("phi",))
     gap = path.extend(1, reading(0.5, 1.0, bad=3), ("phi",), moved=("phi",))
-    assert gap.bad == 3
+    assert gap.nonfinite_draws == 3
     assert np.isnan(gap.share).all()
     assert np.isnan(gap.total).all()
-    none = path.extend(2, nothing(), ("phi",), moved=("phi",))
+    none = path.extend(2, no_samples(), ("phi",), moved=("phi",))
     assert none.draws == 0
     last = path.extend(3, reading(0.9, 1.0), ("phi",), moved=("phi",))
     assert last.since == 0
-    moved = account(first, last)[OWN[0]].moved["phi"]
+    moved = attribute_change(first, last)[SUM_TERMS[0]].shares["phi"]
     assert moved == pytest.approx(last.value[0] - first.value[0], abs=1e-12)
 
 
 def test_a_mixed_state_that_is_not_finite_leaves_the_base_where_it_was() -> None:
-    path = Path()
+    path = AttributionPath()
     path.extend(0, reading(0.2, 1.0), ("phi", "theta"))
     mixed = corners((0.2, 1.0, 0.0), (0.5, 1.5, 0.0), ("phi", "theta"))
     mixed[frozenset({"phi"})] = reading(0.5, 1.0, bad=1)
     point = path.extend(
-        1, reading(0.5, 1.5), ("phi", "theta"), moved=("phi", "theta"), corners=mixed
+        1, reading(0.5, 1.5), ("phi", "theta"), moved=("phi", "theta"), coalitions=mixed
     )
     assert np.isnan(point.share).all()
     assert np.isfinite(point.value).all()
@@ -181,22 +187,24 @@ def test_a_mixed_state_that_is_not_finite_leaves_the_base_where_it_was() -> None
 def test_sites_that_come_and_go_add_nothing_where_they_are_not() -> None:
     extra = Term("extra", "log_p")
     base = reading(0.2, 1.0)
-    more = Reading((*OWN, extra), np.vstack([base.units, np.full(UNITS, -2.0)]), UNITS)
-    path = Path()
+    more = TermSamples((*SUM_TERMS, extra), np.vstack([base.units, np.full(UNITS, -2.0)]), UNITS)
+    path = AttributionPath()
     first = path.extend(0, base, ("phi",))
     then = path.extend(1, more, ("phi",), moved=("phi",))
-    assert account(first, then)[extra].moved["phi"] == -2.0
+    assert attribute_change(first, then)[extra].shares["phi"] == -2.0
     again = path.extend(2, base, ("phi",), moved=("phi",))
-    assert extra not in account(first, again)
-    assert account(first, again)[OWN[0]].moved["phi"] == pytest.approx(0.0, abs=1e-12)
+    assert extra not in attribute_change(first, again)
+    assert attribute_change(first, again)[SUM_TERMS[0]].shares["phi"] == pytest.approx(
+        0.0, abs=1e-12
+    )
 
 
 def test_no_player_at_all_leaves_everything_to_the_draw() -> None:
-    path = Path()
+    path = AttributionPath()
     first = path.extend(0, reading(0.2, 1.0), ())
     last = path.extend(1, reading(0.2, 1.0), ())
-    share = account(first, last, {OWN[0]: 1.0}, {OWN[0]: 3.0})[OWN[0]]
-    assert (share.moved, share.draw, share.observed) == ({}, 2.0, 2.0)
+    share = attribute_change(first, last, {SUM_TERMS[0]: 1.0}, {SUM_TERMS[0]: 3.0})[SUM_TERMS[0]]
+    assert (share.shares, share.draw, share.observed) == ({}, 2.0, 2.0)
 
 
 def test_roles_become_players() -> None:
@@ -212,7 +220,7 @@ def test_a_record_tells_the_parts_of_log_p() -> None:
         "aux": SiteRecord(None, -0.25, observed=False),
     }
     record = StepRecord(1, 2.25, -2.25, -3.0, -0.75, 0.1, sites, {})
-    assert observed(record) == {
+    assert observed_terms(record) == {
         Term("", "log_p"): -3.0,
         Term("", "log_q"): -0.75,
         Term("", "elbo"): -2.25,
@@ -223,4 +231,4 @@ def test_a_record_tells_the_parts_of_log_p() -> None:
         Term("x", "log_p"): -2.0,
         Term("aux", "log_q"): -0.25,
     }
-    assert observed(None) == {}
+    assert observed_terms(None) == {}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.condition_data import layout_of
-from tui_elbo.model.breakpoints import Stop, last_held, stop_at, told
+from tui_elbo.model.breakpoints import StopCondition, describe_at, last_step_held, parse_breakpoint
 from tui_elbo.model.errors import UsageError
 from tui_elbo.model.history import History
 from tui_elbo.model.records import Batch, Column
@@ -40,7 +40,7 @@ def history(seed: int = 0) -> History:
     return made
 
 
-def asked(stop: Stop, run: History, first: int = 1, last: int = STEPS) -> list[bool]:
+def asked(stop: StopCondition, run: History, first: int = 1, last: int = STEPS) -> list[bool]:
     layout = run.layout_at(1)
     return [
         stop.met(layout, step, lambda c, s=step: float(run.values(c)[s - 1]))  # type: ignore[misc]
@@ -64,14 +64,14 @@ EVERY = [
 @pytest.mark.parametrize("text", EVERY)
 def test_asked_step_by_step_it_says_what_it_says_of_a_history(text: str) -> None:
     run = history()
-    found = stop_at(text).holds_in(run)
+    found = parse_breakpoint(text).holds_in(run)
     assert 0 < found.sum() < STEPS / 2
-    assert asked(stop_at(text), run) == found.tolist()
+    assert asked(parse_breakpoint(text), run) == found.tolist()
 
 
 @pytest.mark.parametrize("text", EVERY)
 def test_after_going_back_it_says_the_same_again(text: str) -> None:
-    run, stop = history(), stop_at(text)
+    run, stop = history(), parse_breakpoint(text)
     found = stop.holds_in(run).tolist()
     asked(stop, run, last=210)
     for to in (130, 60, 205, 0):
@@ -82,7 +82,7 @@ def test_where_each_of_them_holds() -> None:
     run = history()
 
     def steps(text: str) -> list[int]:
-        return (np.flatnonzero(stop_at(text).holds_in(run)) + 1).tolist()
+        return (np.flatnonzero(parse_breakpoint(text).holds_in(run)) + 1).tolist()
 
     assert steps("nonfinite") == [201, 251]
     assert steps("nonfinite except phi") == [201]
@@ -97,22 +97,30 @@ def test_where_each_of_them_holds() -> None:
 
 def test_it_tells_why() -> None:
     run = history()
-    assert told(stop_at("nonfinite"), run, 251) == 'nonfinite: grad_norm of "phi" = inf'
-    assert told(stop_at("nonfinite"), run, 250) == ""
-    assert "elbo = -20, " in told(stop_at("falls 3"), run, 101)
-    assert told(stop_at("still 40"), run, 160) == 'still 40: "phi" has not moved for 40 steps'
-    assert told(stop_at('sign params["phi"]'), run, 30).startswith('params["phi"] = -0.0')
+    assert (
+        describe_at(parse_breakpoint("nonfinite"), run, 251)
+        == 'nonfinite: grad_norm of "phi" = inf'
+    )
+    assert describe_at(parse_breakpoint("nonfinite"), run, 250) == ""
+    assert "elbo = -20, " in describe_at(parse_breakpoint("falls 3"), run, 101)
+    assert (
+        describe_at(parse_breakpoint("still 40"), run, 160)
+        == 'still 40: "phi" has not moved for 40 steps'
+    )
+    assert describe_at(parse_breakpoint('sign params["phi"]'), run, 30).startswith(
+        'params["phi"] = -0.0'
+    )
 
 
 def test_the_last_step_at_which_one_of_several_held() -> None:
     run = history()
-    stops = [stop_at("nonfinite"), stop_at("still 40")]
+    stops = [parse_breakpoint("nonfinite"), parse_breakpoint("still 40")]
     for before, step, text in ((301, 251, "nonfinite"), (251, 201, "nonfinite"),
                                (201, 160, "still 40")):  # fmt: skip
-        found = last_held(stops, run, before)
+        found = last_step_held(stops, run, before)
         assert found is not None
         assert (found[0], found[1].text) == (step, text)
-    assert last_held(stops, run, 160) is None
+    assert last_step_held(stops, run, 160) is None
 
 
 @pytest.mark.parametrize(
@@ -129,7 +137,7 @@ def test_the_last_step_at_which_one_of_several_held() -> None:
 )
 def test_what_is_none_is_refused(text: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        stop_at(text)
+        parse_breakpoint(text)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +145,7 @@ def test_what_is_none_is_refused(text: str, said: str) -> None:
 )
 def test_names_that_are_not_there_are_refused_with_the_nearest(text: str) -> None:
     layout = history().layout_at(1)
-    stop = stop_at(text)
+    stop = parse_breakpoint(text)
     stop.check()
     with pytest.raises(UsageError, match="psi") as refused:
         stop.check(layout)

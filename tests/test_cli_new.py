@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tui_elbo.cli import main
-from tui_elbo.model.scenarios import describe
+from tui_elbo.model.scenarios import read_docstring
 
 COMMAND = (sys.executable, "-P", "-m", "tui_elbo.cli")
 
@@ -51,7 +51,7 @@ def test_the_file_explains_everything_that_a_scenario_may_set() -> None:
         assert f"`{known}`" in text
     assert "elbo_tui" not in text
     assert "tui_elbo" not in text
-    title, notes = describe(Path("coin.py"))
+    title, notes = read_docstring(Path("coin.py"))
     assert title == "A coin with an unknown bias"
     assert "`space`" in notes
 

@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from tests.condition_data import batch_of, columns
-from tui_elbo.model.csv_table import Table
+from tui_elbo.model.csv_table import CsvTable
 from tui_elbo.model.records import Batch, Column, Layout, ParamInfo, SiteInfo
 
 OWN = ("step", "loss", "elbo", "log_p", "log_q", "seconds")
@@ -18,7 +18,7 @@ P = "params.p.value[0]"
 
 def table(batches: list[Batch], every: int = 1) -> list[list[str]]:
     out = io.StringIO()
-    printer = Table(out, every)
+    printer = CsvTable(out, every)
     for batch in batches:
         printer.take([batch], last=False)
     printer.close()

@@ -14,10 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tui_elbo import protocol
-from tui_elbo.model.attribution import Path
+from tui_elbo.model.attribution import AttributionPath, LensPoint, no_samples
 from tui_elbo.model.errors import ProtocolError
-from tui_elbo.model.lens_history import Sighting
-from tui_elbo.model.lens_values import nothing
 from tui_elbo.model.records import Batch, Column, Layout, ParamInfo, SiteInfo
 from tui_elbo.protocol import (
     AnyCommand,
@@ -52,7 +50,7 @@ VALUES: dict[object, object] = {
     bool: True,
     dict: {"a": [1.5, None]},
     Layout: LAYOUT,
-    Sighting: Sighting(Path().extend(3, nothing(), (), note="why")),
+    LensPoint: AttributionPath().extend(3, no_samples(), (), note="why"),
 }
 
 
@@ -228,13 +226,13 @@ def test_rows_that_do_not_fit_their_layout_are_refused(rows: Rows) -> None:
 
 
 def test_a_lens_point_whose_parts_do_not_fit_is_refused() -> None:
-    point = Path().extend(0, nothing(), ())
+    point = AttributionPath().extend(0, no_samples(), ())
     for name in ("value", "error", "spread", "share", "share_error", "total", "blocks"):
         odd = replace(point, **{name: np.zeros((2, 1))})  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="do not fit together"):
-            Looked(Sighting(odd))
-    packed = msgspec.to_builtins(Looked(Sighting(point)), enc_hook=codec._pack)
-    packed["seen"]["point"]["terms"] = packed["seen"]["point"]["terms"][:-1]
+            Looked(odd)
+    packed = msgspec.to_builtins(Looked(point), enc_hook=codec._pack)
+    packed["point"]["terms"] = packed["point"]["terms"][:-1]
     data = msgspec.msgpack.encode(packed)
     with pytest.raises(ProtocolError, match="do not fit together"):
         decoded(len(data).to_bytes(4, "little") + data)

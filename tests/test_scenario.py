@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 from tui_elbo.model.errors import UsageError
-from tui_elbo.model.scenarios import describe, find, gallery, gallery_folder, split_docstring
+from tui_elbo.model.scenarios import (
+    find_scenario,
+    gallery,
+    gallery_folder,
+    read_docstring,
+    split_docstring,
+)
 
 POISON = "raise SystemExit('this file was executed')\n"
 
@@ -44,7 +50,7 @@ def test_the_gallery_is_listed_by_name_with_titles() -> None:
 
 def test_every_name_of_the_gallery_is_found() -> None:
     for entry in gallery():
-        source = find(entry.name)
+        source = find_scenario(entry.name)
         assert (source.name, source.path, source.module) == (entry.name, entry.path, None)
         assert source.root == source.own == entry.path.parent
 
@@ -52,16 +58,16 @@ def test_every_name_of_the_gallery_is_found() -> None:
 def test_a_path_is_found_and_not_executed() -> None:
     path = put("my folder/modèle [x].py")
     for target in ("my folder/modèle [x].py", "./my folder/modèle [x].py", str(path)):
-        source = find(target)
+        source = find_scenario(target)
         assert source.path == path
         assert source.name == path.name
         assert source.own == source.root == path.parent
-    assert find("  my folder/modèle [x].py ").path == path
+    assert find_scenario("  my folder/modèle [x].py ").path == path
 
 
 def test_a_file_in_this_folder_is_found_by_both_names() -> None:
     path = put("mine.py")
-    by_path, by_module = find("mine.py"), find("mine")
+    by_path, by_module = find_scenario("mine.py"), find_scenario("mine")
     assert by_path.path == by_module.path == path
     assert (by_path.module, by_module.module) == (None, "mine")
     assert by_module.root == by_module.own == Path.cwd()
@@ -70,7 +76,7 @@ def test_a_file_in_this_folder_is_found_by_both_names() -> None:
 def test_a_link_stands_for_its_file() -> None:
     path = put("real/model.py")
     os.symlink(path, "link.py")
-    source = find("link.py")
+    source = find_scenario("link.py")
     assert source.path == path
     assert source.own == path.parent
 
@@ -78,7 +84,7 @@ def test_a_link_stands_for_its_file() -> None:
 def test_a_path_below_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(Path.cwd()))
     path = put("m.py")
-    assert find("~/m.py").path == path
+    assert find_scenario("~/m.py").path == path
 
 
 @pytest.mark.parametrize(
@@ -96,7 +102,7 @@ def test_a_module_is_found_without_importing_its_package(
 ) -> None:
     paths = [put(file) for file in files]
     before = set(sys.modules)
-    source = find(name)
+    source = find_scenario(name)
     assert source.path == paths[-1]
     assert source.module == source.name == name
     assert source.root == Path.cwd()
@@ -107,13 +113,13 @@ def test_a_module_is_found_without_importing_its_package(
 def test_a_module_on_the_path_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     path = put("elsewhere/their_model.py")
     monkeypatch.syspath_prepend(str(path.parent))
-    assert find("their_model").path == path
+    assert find_scenario("their_model").path == path
 
 
 def test_the_gallery_goes_before_a_module_of_the_same_name() -> None:
     put("no_theta.py")
-    assert find("no_theta").path.parent == gallery_folder()
-    assert find("no_theta.py").path == Path.cwd() / "no_theta.py"
+    assert find_scenario("no_theta").path.parent == gallery_folder()
+    assert find_scenario("no_theta.py").path == Path.cwd() / "no_theta.py"
 
 
 WRONG = {
@@ -148,7 +154,7 @@ def test_what_is_not_there_is_a_usage_error(target: str) -> None:
     put("here/model.py")
     what, todo = WRONG[target]
     with pytest.raises(UsageError) as caught:
-        find(target)
+        find_scenario(target)
     assert what in caught.value.what
     assert todo in caught.value.todo
     assert caught.value.where == target.strip()
@@ -160,10 +166,10 @@ def test_a_folder_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     gone.mkdir()
     monkeypatch.chdir(gone)
     gone.rmdir()
-    assert find("no_theta").name == "no_theta"
+    assert find_scenario("no_theta").name == "no_theta"
     for target in ("nothing", "nothing.py"):
         with pytest.raises(UsageError):
-            find(target)
+            find_scenario(target)
     monkeypatch.chdir(tmp_path)
 
 
@@ -172,22 +178,22 @@ def test_a_folder_that_may_not_be_read() -> None:
     put("closed/model.py").parent.chmod(0)
     try:
         with pytest.raises(UsageError, match="Permission denied"):
-            find("closed/model.py")
+            find_scenario("closed/model.py")
     finally:
         Path("closed").chmod(0o700)
 
 
 def test_titles_are_read_and_not_executed() -> None:
     text = '"""The *title*\n\nNotes,\n    indented.\n"""\n' + POISON
-    assert describe(put("a.py", text)) == ("The *title*", "Notes,\n    indented.")
-    assert describe(put("b.py", POISON)) == ("", "")
-    assert describe(put("c.py", "def f(:")) == ("(c.py does not parse)", "")
-    assert describe(put("d.py", "")) == ("", "")
-    assert describe(Path("none.py")) == ("(none.py does not parse)", "")
+    assert read_docstring(put("a.py", text)) == ("The *title*", "Notes,\n    indented.")
+    assert read_docstring(put("b.py", POISON)) == ("", "")
+    assert read_docstring(put("c.py", "def f(:")) == ("(c.py does not parse)", "")
+    assert read_docstring(put("d.py", "")) == ("", "")
+    assert read_docstring(Path("none.py")) == ("(none.py does not parse)", "")
     Path("e.py").write_bytes(b"\0\xff")
-    assert describe(Path("e.py")) == ("(e.py does not parse)", "")
+    assert read_docstring(Path("e.py")) == ("(e.py does not parse)", "")
     Path("f.py").write_bytes(b"x = " + b"-" * 200_000 + b"1")
-    assert describe(Path("f.py")) == ("(f.py does not parse)", "")
+    assert read_docstring(Path("f.py")) == ("(f.py does not parse)", "")
 
 
 def test_a_docstring_is_split_at_its_first_line() -> None:

@@ -6,53 +6,54 @@ from dataclasses import replace
 
 import pytest
 
-from tui_elbo.model.attribution import Share
-from tui_elbo.model.lens_values import OWN, Player, Term
-from tui_elbo.model.sentences import RULES, sentence
-from tui_elbo.model.span_summary import Scene, gap_name
+from tui_elbo.model.attribution import SUM_TERMS, Player, Term, TermAttribution
+from tui_elbo.model.bound import gap_name
+from tui_elbo.model.sentences import RULES, SpanSummary, choose_sentence
 
-LOG_P, LOG_Q, ELBO, LIKELIHOOD, PRIOR = OWN
+LOG_P, LOG_Q, ELBO, LIKELIHOOD, PRIOR = SUM_TERMS
 
 
-def share(phi: float | None = None, theta: float | None = None, both: float | None = None) -> Share:
+def share(
+    phi: float | None = None, theta: float | None = None, both: float | None = None
+) -> TermAttribution:
     told: dict[Player, float | None] = {"phi": phi, "theta": theta, "both": both}
     moved = {player: value for player, value in told.items() if value is not None}
-    return Share(moved, dict.fromkeys(moved, 0.001), 0.0, sum(moved.values()))
+    return TermAttribution(moved, dict.fromkeys(moved, 0.001), 0.0, sum(moved.values()))
 
 
 def scene(
-    log_p: Share,
-    log_q: Share,
+    log_p: TermAttribution,
+    log_q: TermAttribution,
     *,
-    prior: Share | None = None,
-    likelihood: Share | None = None,
+    prior: TermAttribution | None = None,
+    likelihood: TermAttribution | None = None,
     gained: float | None = None,
     span: tuple[int, int] = (1, 1000),
     latents: int = 1,
-    points: int = 0,
+    delta_latents: int = 0,
     spread: dict[Term, float] | None = None,
-    bad: int = 0,
-) -> Scene:
-    moved = {p: log_p.moved[p] - log_q.moved.get(p, 0.0) for p in log_p.moved}
-    elbo = Share(moved, dict.fromkeys(moved, 0.001), 0.0, sum(moved.values()))
+    nonfinite_draws: int = 0,
+) -> SpanSummary:
+    moved = {p: log_p.shares[p] - log_q.shares.get(p, 0.0) for p in log_p.shares}
+    elbo = TermAttribution(moved, dict.fromkeys(moved, 0.001), 0.0, sum(moved.values()))
     shares = {LOG_P: log_p, LOG_Q: log_q, ELBO: elbo}
     shares |= {PRIOR: prior or log_p, LIKELIHOOD: likelihood or share(0.0, 0.0)}
-    return Scene(
+    return SpanSummary(
         since=span[0],
         until=span[1],
         shares=shares,
         gained=sum(moved.values()) if gained is None else gained,
         drift=0.0,
-        players=tuple(log_p.moved),
+        players=tuple(log_p.shares),
         latents=latents,
-        points=points,
+        delta_latents=delta_latents,
         spread=spread or {LOG_P: 1.2247, LOG_Q: 0.7071, ELBO: 1.0},
         draws=256,
-        bad=bad,
+        nonfinite_draws=nonfinite_draws,
     )
 
 
-SCENES: dict[str, tuple[Scene, str]] = {
+SCENES: dict[str, tuple[SpanSummary, str]] = {
     "moved_to_mass": (
         scene(share(39.9), share(0.8)),
         "No θ here: log p rose 39.9 nats because φ moved q to where p is high.",
@@ -93,7 +94,7 @@ SCENES: dict[str, tuple[Scene, str]] = {
         "That is maximum likelihood.",
     ),
     "point_guide": (
-        scene(share(3.36), share(0.0), points=1),
+        scene(share(3.36), share(0.0), delta_latents=1),
         "The guide is a point, so log q is 0 and the ELBO is log p: φ raised it by 3.36 nats. "
         "That is MAP, and no bound on log p(x).",
     ),
@@ -111,8 +112,8 @@ SCENES: dict[str, tuple[Scene, str]] = {
         scene(share(), share()),
         "There is no parameter: nothing is optimised, and what you see is the draw (±1.22 nats).",
     ),
-    "blind": (
-        scene(share(float("nan")), share(float("nan")), bad=3),
+    "lens_failed": (
+        scene(share(float("nan")), share(float("nan")), nonfinite_draws=3),
         "3 of 256 draws are not finite: log p or log q has no mean there, and no change of it can "
         "be shared out.",
     ),
@@ -126,7 +127,7 @@ SCENES: dict[str, tuple[Scene, str]] = {
 
 @pytest.mark.parametrize("rule", SCENES)
 def test_it_is_said_where_it_must_be(rule: str) -> None:
-    told = sentence(SCENES[rule][0])
+    told = choose_sentence(SCENES[rule][0])
     assert (told.rule, told.text) == (rule, SCENES[rule][1])
 
 
@@ -146,7 +147,7 @@ def test_it_is_not_said_elsewhere(rule: object) -> None:
 
 
 def test_what_moves_outside_the_store_is_not_called_the_draw() -> None:
-    told = sentence(replace(SCENES["no_parameters"][0], drift=0.5))
+    told = choose_sentence(replace(SCENES["no_parameters"][0], drift=0.5))
     assert told.text == (
         "The ELBO rose 0.5 nats, but no parameter of the store that model or guide reads has "
         "moved: what moves is kept elsewhere."
@@ -155,19 +156,19 @@ def test_what_moves_outside_the_store_is_not_called_the_draw() -> None:
 
 def test_a_single_step_is_never_called_the_optimum() -> None:
     told = replace(SCENES["at_rest"][0], since=899)
-    assert sentence(told).rule == "quiet"
+    assert choose_sentence(told).rule == "quiet"
 
 
 def test_what_is_within_the_lenses_error_is_not_said() -> None:
-    own = Share({"phi": 0.5}, {"phi": 0.4}, 0.0, 0.5)
+    own = TermAttribution({"phi": 0.5}, {"phi": 0.4}, 0.0, 0.5)
     told = scene(own, share(0.0), span=(1, 10))
-    assert sentence(told).rule == "quiet"
-    assert sentence(told).text == (
+    assert choose_sentence(told).rule == "quiet"
+    assert choose_sentence(told).text == (
         "φ did +0.5 nats to the ELBO and +0.5 ± 0.4 to log p; what is left is the luck of the draw "
         "(±1.22 nats)."
     )
     told = replace(told, shares={**told.shares, ELBO: own})
-    assert sentence(told).text == (
+    assert choose_sentence(told).text == (
         "Nothing is sure: φ did +0.5 ± 0.4 nats to the ELBO and +0.5 ± 0.4 to log p, so the lens's "
         "256 draws are too few to tell."
     )
@@ -177,7 +178,7 @@ def test_a_theta_of_the_likelihood_is_called_so() -> None:
     told = scene(
         share(1.0, 3.0), share(0.0, 0.0), prior=share(1.0, 0.0), likelihood=share(0.0, 3.0)
     )
-    assert "the likelihood is being fitted" in sentence(told).text
+    assert "the likelihood is being fitted" in choose_sentence(told).text
 
 
 def test_the_gap_is_named_as_it_may_be() -> None:

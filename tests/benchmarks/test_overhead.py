@@ -16,7 +16,7 @@ from pyro.infer import SVI
 from tui_elbo.engine.record.budget import Budget
 from tui_elbo.engine.scenario import load
 from tui_elbo.engine.session import Session
-from tui_elbo.model.scenarios import find
+from tui_elbo.model.scenarios import find_scenario
 
 pytestmark = pytest.mark.benchmark
 
@@ -85,7 +85,7 @@ class Plain:
     """The plain loop on a scenario's file."""
 
     def __init__(self, path: Path, warm: int = 20) -> None:
-        scenario = load(find(str(path)))
+        scenario = load(find_scenario(str(path)))
         pyro.set_rng_seed(0)
         self.svi = SVI(scenario.model, scenario.guide, scenario.optimizer, scenario.loss)
         self.advance(warm)

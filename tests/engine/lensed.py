@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tests.engine.client import Speaker
 from tests.engine.scripts import Script
-from tui_elbo.model.lens_history import Sighting
+from tui_elbo.model.attribution import LensPoint
 from tui_elbo.protocol import (
     Level,
     Looked,
@@ -64,11 +64,11 @@ def held(terminal: Speaker) -> int:
     return terminal.ask(Step(count=2)).step
 
 
-def looked(terminal: Speaker, state: int = 0) -> list[Sighting]:
+def looked(terminal: Speaker, state: int = 0) -> list[LensPoint]:
     """All that the lens has seen, up to a state."""
-    if not any(isinstance(event, Looked) and event.seen.state >= state for event in terminal.seen):
-        terminal.until(Looked, lambda event: event.seen.state >= state)
-    return [event.seen for event in terminal.seen if isinstance(event, Looked)]
+    if not any(isinstance(event, Looked) and event.point.state >= state for event in terminal.seen):
+        terminal.until(Looked, lambda event: event.point.state >= state)
+    return [event.point for event in terminal.seen if isinstance(event, Looked)]
 
 
 def expected_log_p(loc: float) -> float:

@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.engine.matrix import write
 from tui_elbo.engine.lens import Lens, Sight
 from tui_elbo.engine.session import Session
-from tui_elbo.model.lens_values import Term
+from tui_elbo.model.attribution import Term
 
 MIXTURE_GUIDE = """
 def guide():

@@ -17,8 +17,7 @@ from tui_elbo.engine.lens.attribution import Attribution
 from tui_elbo.engine.lens.gradients import pulls
 from tui_elbo.engine.lens.importance_weights import bound, weigh
 from tui_elbo.engine.session import Session
-from tui_elbo.model.attribution import account, observed
-from tui_elbo.model.lens_values import OWN
+from tui_elbo.model.attribution import SUM_TERMS, attribute_change, observed_terms
 from tui_elbo.model.scenarios import gallery
 
 BOTH = """
@@ -74,18 +73,21 @@ def test_the_lines_of_the_fixed_mean_guide_meet_the_closed_form(tmp_path: Path) 
         if step == 1:
             points.append(attribution.begin())
         if step == 1 or step % 20 == 0:
-            seen[step - 1] = observed(batches[0].records()[0])
+            seen[step - 1] = observed_terms(batches[0].records()[0])
     attribution.close()
     assert [point.state for point in points] == [0, 19, 39, 59, 79, 99, 119]
     for point in points[1:]:
-        told = account(points[0], point, seen[0], seen[point.state])
+        told = attribute_change(points[0], point, seen[0], seen[point.state])
         now = phi[point.state]
         log_p, log_q = -0.5 * (now**2 - 0.04), -math.log(now / 0.2)
-        assert abs(told[OWN[0]].moved["phi"] - log_p) < 3 * told[OWN[0]].errors["phi"] + 1e-6
-        assert told[OWN[1]].moved["phi"] == pytest.approx(log_q, abs=1e-5)
-        assert "theta" not in told[OWN[0]].moved
+        assert (
+            abs(told[SUM_TERMS[0]].shares["phi"] - log_p)
+            < 3 * told[SUM_TERMS[0]].errors["phi"] + 1e-6
+        )
+        assert told[SUM_TERMS[1]].shares["phi"] == pytest.approx(log_q, abs=1e-5)
+        assert "theta" not in told[SUM_TERMS[0]].shares
         for share in told.values():
-            total = sum(share.moved.values()) + share.draw
+            total = sum(share.shares.values()) + share.draw
             assert total == pytest.approx(share.observed, abs=1e-12)
 
 
@@ -99,11 +101,11 @@ def test_shares_add_up_on_the_whole_gallery(entry: Any) -> None:
         attribution.learn(session.advance(3))
         points.append(attribution.point())
     attribution.close()
-    assert all(point.draws and not point.bad for point in points)
-    for row, term in enumerate(OWN):
+    assert all(point.draws and not point.nonfinite_draws for point in points)
+    for row, term in enumerate(SUM_TERMS):
         change = points[-1].value[row] - points[0].value[row]
-        share = account(points[0], points[-1])[term]
-        assert sum(share.moved.values()) == pytest.approx(change, rel=1e-9, abs=1e-9)
+        share = attribute_change(points[0], points[-1])[term]
+        assert sum(share.shares.values()) == pytest.approx(change, rel=1e-9, abs=1e-9)
     theta = any(role == "model" for role in attribution.roles.values())
     assert ("theta" in points[-1].players) == theta
 
@@ -117,11 +119,11 @@ def test_a_parameter_of_both_sides_has_a_share_of_its_own(tmp_path: Path) -> Non
     last = attribution.point()
     attribution.close()
     assert last.players == ("phi", "theta", "both")
-    told = account(first, last)
-    assert all(abs(told[OWN[2]].moved[player]) > 0.1 for player in last.players)
+    told = attribute_change(first, last)
+    assert all(abs(told[SUM_TERMS[2]].shares[player]) > 0.1 for player in last.players)
     # It moves prior and guide together, so it moves the draws and not where they lie in the prior.
-    assert told[OWN[4]].moved["both"] == pytest.approx(0.0, abs=1e-4)
-    assert told[OWN[1]].moved["both"] == pytest.approx(0.0, abs=1e-4)
+    assert told[SUM_TERMS[4]].shares["both"] == pytest.approx(0.0, abs=1e-4)
+    assert told[SUM_TERMS[1]].shares["both"] == pytest.approx(0.0, abs=1e-4)
 
 
 def test_a_parameter_that_is_born_late_was_there_all_along(tmp_path: Path) -> None:

@@ -14,8 +14,7 @@ from tui_elbo.engine.lens import Lens, captured
 from tui_elbo.engine.lens.attribution import Attribution
 from tui_elbo.engine.lens.batches import SEED
 from tui_elbo.engine.session import Session
-from tui_elbo.model.attribution import account
-from tui_elbo.model.lens_values import OWN, standard_error
+from tui_elbo.model.attribution import SUM_TERMS, attribute_change, standard_error
 from tui_elbo.model.scenarios import gallery
 
 START = math.log(0.2)
@@ -84,11 +83,11 @@ def test_900_steps_along_the_path_meet_the_closed_form() -> None:
         points.append(attribution.point())
     attribution.close()
     assert points[-1].state == 900
-    told = account(points[0], points[-1])
-    for term, wanted in zip(OWN, closed_form(pyro.param("phi").item()), strict=False):
+    told = attribute_change(points[0], points[-1])
+    for term, wanted in zip(SUM_TERMS, closed_form(pyro.param("phi").item()), strict=False):
         share = told[term]
-        assert share.moved.keys() == {"phi"}, "there is no θ"
-        assert abs(share.moved["phi"] - wanted) < 3 * share.errors["phi"] + 1e-5
+        assert share.shares.keys() == {"phi"}, "there is no θ"
+        assert abs(share.shares["phi"] - wanted) < 3 * share.errors["phi"] + 1e-5
 
 
 def test_the_lens_draws_what_no_particle_of_the_run_draws() -> None:
@@ -114,10 +113,10 @@ def test_shares_add_up_along_whole_runs_of_the_gallery(entry: Any) -> None:
         points.append(attribution.point())
     attribution.close()
     for start in (points[0], points[len(points) // 2], points[-2]):
-        shares = account(start, points[-1])
-        for row, term in enumerate(OWN):
+        shares = attribute_change(start, points[-1])
+        for row, term in enumerate(SUM_TERMS):
             change = points[-1].value[row] - start.value[row]
-            added = sum(shares[term].moved.values())
+            added = sum(shares[term].shares.values())
             assert added == pytest.approx(change, rel=1e-4, abs=1e-4 * max(1.0, abs(change)))
     roles = set(attribution.roles.values())
     assert ("theta" in points[-1].players) == ("model" in roles)

@@ -18,11 +18,8 @@ from tui_elbo.engine.lens import attribution
 from tui_elbo.engine.lens.attribution import Attribution
 from tui_elbo.engine.server.command_handler import Driver
 from tui_elbo.engine.session import Session
-from tui_elbo.model.attribution import account
-from tui_elbo.model.lens_history import Sighting
-from tui_elbo.model.lens_values import OWN, Term
-from tui_elbo.model.sentences import Sentence, sentence
-from tui_elbo.model.span_summary import scene
+from tui_elbo.model.attribution import SUM_TERMS, LensPoint, Term, attribute_change
+from tui_elbo.model.sentences import Sentence, choose_sentence, summarize_span
 from tui_elbo.protocol import Event, Fault, Load, Looked, Run, Step
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -55,7 +52,7 @@ pyro.enable_validation(False)
 def test_draws_that_are_not_finite_are_counted(tmp_path: Path) -> None:
     lens, seen = sight(scenario(RARELY_INFINITE), tmp_path, draws=256)
     assert not lens.looped
-    bad = seen.reading.bad
+    bad = seen.reading.nonfinite_draws
     # P(|z| > 1.5) = 0.134
     assert 15 < bad < 60
     assert not math.isfinite(value(seen, "log_p"))
@@ -129,7 +126,7 @@ def guide():
         (NO_LATENT, ("theta",), "only_model"),
         (NO_PARAMETER, (), "no_parameters"),
         (BOTH, ("both",), "shared"),
-        (RARELY_INFINITE.replace("m, 1.0", "m, 0.6"), ("phi",), "blind"),
+        (RARELY_INFINITE.replace("m, 1.0", "m, 0.6"), ("phi",), "lens_failed"),
         (BRANCH, ("phi",), "quiet"),
         (SUMMED_DRAWS.replace("tensor(1.0)", "tensor(9.0)"), ("phi",), "moved_to_mass"),
     ],
@@ -145,11 +142,11 @@ def test_each_is_told_and_has_its_sentence(
             driver.work()
     assert [event.what for event in run.faults] == []
     assert run.seen[-1].state == 12
-    assert run.seen[-1].point.players == players
+    assert run.seen[-1].players == players
     found = spoken(run.seen)
     assert found.rule == rule, found.text
-    if rule == "blind":
-        assert 0 < run.seen[-1].point.bad < 256
+    if rule == "lens_failed":
+        assert 0 < run.seen[-1].nonfinite_draws < 256
         assert "draws are not finite" in found.text
 
 
@@ -157,12 +154,12 @@ class Heard:
     """What a terminal would have heard."""
 
     def __init__(self) -> None:
-        self.seen: list[Sighting] = []
+        self.seen: list[LensPoint] = []
         self.faults: list[Fault] = []
 
     def hear(self, event: Event) -> None:
         if isinstance(event, Looked):
-            self.seen.append(event.seen)
+            self.seen.append(event.point)
         if isinstance(event, Fault):
             self.faults.append(event)
 
@@ -174,12 +171,12 @@ def told(text: str, folder: Path, **options: str) -> tuple[Heard, Driver]:
     return heard, driver
 
 
-def spoken(seen: list[Sighting]) -> Sentence:
-    first = next((one for one in seen if not one.blind), seen[0])
+def spoken(seen: list[LensPoint]) -> Sentence:
+    first = next((one for one in seen if not one.unusable), seen[0])
     last = seen[-1]
-    shares = account(first.point, last.point)
-    return sentence(
-        scene(first.point, last.point, shares, latents=last.latents, points=last.points)
+    shares = attribute_change(first, last)
+    return choose_sentence(
+        summarize_span(first, last, shares, latents=last.latents, delta_latents=last.delta_latents)
     )
 
 
@@ -235,6 +232,6 @@ def guide():
     while driver.busy:
         driver.work()
     assert [one.state for one in run.seen] == [0, 1, 2, 3]
-    moved = account(run.seen[0].point, run.seen[-1].point)[OWN[0]].moved["phi"]
-    assert moved == pytest.approx(run.seen[-1].point.value[0] - run.seen[0].point.value[0])
+    moved = attribute_change(run.seen[0], run.seen[-1])[SUM_TERMS[0]].shares["phi"]
+    assert moved == pytest.approx(run.seen[-1].value[0] - run.seen[0].value[0])
     assert moved > 0

@@ -19,7 +19,7 @@ from tests.engine.looking import (
 from tests.engine.matrix import scenario, write
 from tui_elbo.engine.lens import Lens, captured
 from tui_elbo.engine.session import Session
-from tui_elbo.model.lens_values import Term
+from tui_elbo.model.attribution import Term
 
 pytestmark = pytest.mark.usefixtures("quiet")
 

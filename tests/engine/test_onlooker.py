@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ from tui_elbo.engine.lens import GaveWay, schedule
 from tui_elbo.engine.lens.attribution import Attribution
 from tui_elbo.engine.server.command_handler import Driver
 from tui_elbo.engine.session import Session
-from tui_elbo.model.lens_history import Sighting, Sightings
+from tui_elbo.model.attribution import LensPoint
+from tui_elbo.model.lens_history import LensHistory
 from tui_elbo.model.records import StepRecord
 from tui_elbo.protocol import (
     AnyEvent,
@@ -48,11 +50,11 @@ def client() -> Iterator[Client]:
         yield client
 
 
-def looked(client: Client, state: int) -> list[Sighting]:
+def looked(client: Client, state: int) -> list[LensPoint]:
     """Every sighting since the load, up to that of this state."""
-    if not any(isinstance(event, Looked) and event.seen.state == state for event in client.seen):
-        client.until(Looked, lambda event: event.seen.state == state)
-    return [event.seen for event in client.seen if isinstance(event, Looked)]
+    if not any(isinstance(event, Looked) and event.point.state == state for event in client.seen):
+        client.until(Looked, lambda event: event.point.state == state)
+    return [event.point for event in client.seen if isinstance(event, Looked)]
 
 
 def test_by_hand_each_state_is_looked_at_and_step_0_is_the_first(
@@ -63,7 +65,7 @@ def test_by_hand_each_state_is_looked_at_and_step_0_is_the_first(
         client.ask(Step(count=count))
     seen = looked(client, 6)
     assert [one.state for one in seen] == list(range(7))
-    assert [one.point.since for one in seen] == [0, 0, 1, 2, 3, 4, 5]
+    assert [one.since for one in seen] == [0, 0, 1, 2, 3, 4, 5]
     # The row of a step is told before the look at it.
     rows, looks = ([type(e).__name__ for e in client.seen].index(n) for n in ("Rows", "Looked"))
     assert rows < looks
@@ -107,17 +109,17 @@ def test_going_back_drops_later_points_and_a_restart_all(client: Client, tmp_pat
     first = looked(client, 6)
     client.ask(GoTo(step=3))
     client.ask(Step(count=1))
-    client.until(Looked, lambda event: event.seen.state == 4)
-    kept = Sightings()
+    client.until(Looked, lambda event: event.point.state == 4)
+    kept = LensHistory()
     for one in looked(client, 4):
         kept.add(one)
     assert [one.state for one in kept] == [0, 1, 2, 3, 4]
-    assert np.array_equal(kept.at(4).point.total, first[4].point.total)  # type: ignore[union-attr]
+    assert np.array_equal(kept.latest_usable(4).total, first[4].total)  # type: ignore[union-attr]
     client.ask(Restart())
     client.ask(Step())
     again = looked(client, 1)
     assert [one.state for one in again] == [0, 1]
-    assert np.array_equal(again[1].point.total, first[1].point.total)
+    assert np.array_equal(again[1].total, first[1].total)
 
 
 def test_over_in_another_future_nothing_is_compared_with_the_one_left(
@@ -129,13 +131,13 @@ def test_over_in_another_future_nothing_is_compared_with_the_one_left(
     client.ask(GoTo(step=3))
     client.ask(Tune(tuning=Tuning(lr=0.5)))
     client.ask(Step(count=4))
-    client.until(Looked, lambda event: event.seen.state == 7)
+    client.until(Looked, lambda event: event.point.state == 7)
     client.send(Swap())
     event = client.until(Looked)
-    assert (event.seen.state, event.seen.point.since) == (6, 3)
+    assert (event.point.state, event.point.since) == (6, 3)
     # No share of θ, so the way there makes no difference: it is the first future again.
-    total = event.seen.point.total
-    assert np.allclose(total, first[6].point.total, rtol=0, atol=1e-12)
+    total = event.point.total
+    assert np.allclose(total, first[6].total, rtol=0, atol=1e-12)
 
 
 def test_accounts_reach_up_to_the_last_record(client: Client, tmp_path: Path) -> None:
@@ -153,7 +155,7 @@ def test_a_pause_is_with_the_next_step_so_that_its_account_is_had(
 ) -> None:
     client.load(write(tmp_path, SMALL))
     client.send(Run())
-    client.until(Looked, lambda event: event.seen.state > 100)
+    client.until(Looked, lambda event: event.point.state > 100)
     at = client.ask(Pause()).step
     client.ask(Pause())
     states = [one.state for one in looked(client, at)]
@@ -176,7 +178,7 @@ def test_a_look_that_lasts_gives_way_to_commands(
     assert driver.busy, "the look is still due"
     waits[0] = False
     driver.work()
-    assert [event.seen.state for event in events if isinstance(event, Looked)] == [0, 1]
+    assert [event.point.state for event in events if isinstance(event, Looked)] == [0, 1]
     assert not driver.busy
 
 
@@ -261,8 +263,8 @@ def test_a_lens_that_sees_nothing_is_told_so_and_the_run_goes_on(
     client.load(write(tmp_path, small(guide="assert torch.is_grad_enabled(), 'training only'")))
     client.ask(Step(count=2))
     seen = looked(client, 2)
-    assert all(one.blind for one in seen)
-    assert "the lens sees nothing: AssertionError: training only" in seen[-1].point.note
+    assert all(one.unusable for one in seen)
+    assert "the lens sees nothing: AssertionError: training only" in seen[-1].note
     assert client.faults() == []
 
 
@@ -271,7 +273,7 @@ def test_a_model_that_exits_under_the_lens_does_not_end_the_engine(
 ) -> None:
     client.load(write(tmp_path, small(guide="torch.is_grad_enabled() or exit(3)")))
     assert client.ask(Step(count=2)).step == 2
-    assert looked(client, 2)[-1].blind
+    assert looked(client, 2)[-1].unusable
 
 
 def test_points_travel_as_they_are() -> None:
@@ -281,13 +283,13 @@ def test_points_travel_as_they_are() -> None:
     attribution.begin()
     point = attribution.point()
     attribution.close()
-    seen = Sighting(point, 1, 0, attribution.posterior)
+    seen = replace(point, latents=1, posterior=attribution.posterior)
     (event,) = Decoder[AnyEvent](AnyEvent).feed(frame(Looked(seen)))
-    back = event.seen
+    back = event.point
     for name in ("value", "error", "spread", "share", "share_error", "total", "total_error"):
-        assert np.array_equal(getattr(back.point, name), getattr(point, name), equal_nan=True)
-    assert np.array_equal(back.point.blocks, point.blocks)
-    assert (back.point.terms, back.point.players) == (point.terms, point.players)
+        assert np.array_equal(getattr(back, name), getattr(point, name), equal_nan=True)
+    assert np.array_equal(back.blocks, point.blocks)
+    assert (back.terms, back.players) == (point.terms, point.players)
     assert back.posterior.keys() == seen.posterior.keys()
     for name, (mean, sd) in seen.posterior.items():
         assert np.array_equal(back.posterior[name][0], mean)

@@ -17,7 +17,7 @@ from tui_elbo.engine.record.estimators import estimators
 from tui_elbo.engine.scenario import load
 from tui_elbo.engine.session import Session
 from tui_elbo.model.errors import StepError, UsageError
-from tui_elbo.model.scenarios import find
+from tui_elbo.model.scenarios import find_scenario
 from tui_elbo.protocol import Fault, GoTo, Step, Tune, Tuned, Tuning
 
 
@@ -27,7 +27,7 @@ def test_a_learning_rate_changes_the_run_as_it_would_change_the_plain_loop() -> 
     session.tune(Tuning(lr=0.5))
     watched += [session.step().loss for _ in range(5)]
 
-    scenario = load(find("no_theta"))
+    scenario = load(find_scenario("no_theta"))
     pyro.set_rng_seed(scenario.seed)
     svi = SVI(scenario.model, scenario.guide, scenario.optimizer, scenario.loss)
     plain = [svi.step() for _ in range(5)]
@@ -116,7 +116,7 @@ TUNINGS += [Tuning(lr=0.5, particles=0), Tuning(lr=0.3, estimator="TraceTailAdap
 def test_trying_settings_moves_nothing(tuning: Tuning, at: int, tmp_path: Path) -> None:
     """Parameters, optimisers, schedulers and random states are as they were, taken or refused."""
     path = tmp_path / "tuned.py"
-    path.write_text(find("no_theta").path.read_text(encoding="utf-8") + SCHEDULED)
+    path.write_text(find_scenario("no_theta").path.read_text(encoding="utf-8") + SCHEDULED)
     session = Session(str(path), checkpoint_memory=2**26)
     for _ in range(at):
         session.step()
@@ -153,7 +153,7 @@ def test_any_positive_learning_rate_is_tried(tmp_path: Path) -> None:
 
 def test_a_function_of_learning_rates_cannot_be_changed_here(tmp_path: Path) -> None:
     path = tmp_path / "by_function.py"
-    text = find("no_theta").path.read_text(encoding="utf-8")
+    text = find_scenario("no_theta").path.read_text(encoding="utf-8")
     path.write_text(text + "\noptimizer = pyro.optim.Adam(lambda name: {'lr': 0.1})\n")
     with pytest.raises(UsageError, match="by a function"):
         Session(str(path)).tune(Tuning(lr=0.1))

@@ -94,7 +94,7 @@ class Audience:
             self._holds.set()
             self._stepped = terminal.ask(Step(count=3)).step
             came = [event for event in terminal.seen if isinstance(event, Looked)]
-            self._draws = (came[0] if came else terminal.until(Looked)).seen.point.draws
+            self._draws = (came[0] if came else terminal.until(Looked)).point.draws
             terminal.send(Weigh(draws=64))
             terminal.until(Weighed)
             terminal.send(Pull())

@@ -44,8 +44,8 @@ def test_it_is_seen_what_moved_it_since_step_0_and_each_step_by_hand() -> None:
         seen = looked(terminal, step + 3)
         assert seen[0].state == 0
         assert [one.state for one in seen[-4:]] == list(range(step, step + 4))
-        assert [one.point.since for one in seen[-3:]] == list(range(step, step + 3))
-        last = seen[-1].point
+        assert [one.since for one in seen[-3:]] == list(range(step, step + 3))
+        last = seen[-1]
         assert (last.players, last.draws, last.note) == (("phi",), 256, "")
         loc = pyro.param("loc").item()
         moved, error = last.total[0, 0], last.total_error[0, 0]
@@ -105,7 +105,7 @@ def test_of_minibatches_nothing_is_seen_and_that_is_said() -> None:
             "log p over all the data cannot be told"
         )
         step = held(terminal)
-        (point,) = [one.point for one in looked(terminal)]
+        (point,) = looked(terminal)
         assert (point.draws, point.note, point.players) == (0, why, ())
         terminal.send(Weigh())
         assert terminal.until(Weighed).bound.reason == why
@@ -138,7 +138,7 @@ def test_what_changes_is_named(step: Any, changes: str) -> None:
         Called(svi, lambda: step(x, next(count))),
         attached("mine") as terminal,
     ):
-        assert f"({changes} changes)" in looked(terminal)[-1].point.note
+        assert f"({changes} changes)" in looked(terminal)[-1].note
 
 
 def test_the_same_numbers_made_anew_are_the_same_data() -> None:
@@ -149,7 +149,7 @@ def test_the_same_numbers_made_anew_are_the_same_data() -> None:
         attached("mine") as terminal,
     ):
         first = looked(terminal)[-1].state
-        assert looked(terminal, first + 3)[-1].point.draws > 0
+        assert looked(terminal, first + 3)[-1].draws > 0
 
 
 class Odd(SVI):  # type: ignore[misc]
@@ -178,6 +178,6 @@ def test_who_cannot_be_followed_is_told_why() -> None:
             Script(svi),
             attached("mine") as terminal,
         ):
-            (point,) = [one.point for one in looked(terminal)]
+            (point,) = looked(terminal)
             assert point.draws == 0
             assert point.note.startswith(why)

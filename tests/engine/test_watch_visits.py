@@ -42,7 +42,7 @@ def test_where_the_beginning_is_not_known_it_is_told_from_the_first_look_on(
         with Script(svi), attached("mine") as terminal:
             step = held(terminal)
             first, *_ = looked(terminal, step)
-            assert first.state == first.point.since >= 20
+            assert first.state == first.since >= 20
             terminal.send(Pull(since=first.state))
             pulled = terminal.until(Pulled)
             assert (pulled.since, pulled.names) == (first.state, ("loc",))
@@ -79,7 +79,7 @@ def test_whoever_comes_next_sees_the_sums_go_on() -> None:
             assert seen[0].state == 0
             states = [one.state for one in seen]
             assert states == sorted(set(states))
-            assert [one.point.since for one in seen[1:]] == states[:-1]
+            assert [one.since for one in seen[1:]] == states[:-1]
 
 
 def test_a_look_that_fails_is_told_and_leaves_the_training_alone(
@@ -97,7 +97,7 @@ def test_a_look_that_fails_is_told_and_leaves_the_training_alone(
         watched = [svi.step()]
         with attached("mine") as terminal:
             watched += [svi.step() for _ in range(9)]
-            point = looked(terminal)[-1].point
+            point = looked(terminal)[-1]
             assert (point.draws, point.note) == (
                 0,
                 "The lens cannot look: ZeroDivisionError: in the look",

@@ -50,14 +50,14 @@ def recorded() -> list[Event]:
         ours.sendall(protocol.frame(Load(seq=1, target="no_theta")))
         for step in range(EVERY, STEPS + 1, EVERY):
             ours.sendall(protocol.frame(Step(seq=2, count=EVERY)))
-            while not any(isinstance(one, Looked) and one.seen.state == step for one in events):
+            while not any(isinstance(one, Looked) and one.point.state == step for one in events):
                 events += decoder.feed(ours.recv(65536))
         return [_anywhere(one) for one in events if _kept(one)]
 
 
 def _kept(event: Event) -> bool:
     if isinstance(event, Looked):
-        return event.seen.state % EVERY == 0 or event.seen.state == STEPS - 1
+        return event.point.state % EVERY == 0 or event.point.state == STEPS - 1
     return not isinstance(event, Remark)
 
 

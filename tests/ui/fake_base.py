@@ -8,15 +8,15 @@ from __future__ import annotations
 import os
 import select
 import socket
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
 from fake_numbers import inspected, layout, numbers, reading
 
 from tui_elbo import protocol
-from tui_elbo.model.attribution import Path
-from tui_elbo.model.bound import Bound
-from tui_elbo.model.lens_history import Sighting
+from tui_elbo.model.attribution import AttributionPath
+from tui_elbo.model.bound import ImportanceBound
 
 STEPS = 200
 
@@ -41,7 +41,7 @@ class Engine:
         self.kept = 0
         self.told = False
         self.inspected = ""
-        self.path = Path()
+        self.path = AttributionPath()
 
     def say(self, event) -> None:
         self.line.sendall(protocol.frame(event))
@@ -61,7 +61,7 @@ class Engine:
 
     def restart(self) -> None:
         self.step, self.target, self.told = 0, 0, False
-        self.path = Path()
+        self.path = AttributionPath()
         about = (self.name, "fake.py", self.title, self.notes, 0, STEPS, "Trace_ELBO", self.adam)
         self.say(protocol.Loaded(*about, self.reference, watched=self.watched))
 
@@ -81,18 +81,18 @@ class Engine:
         point = self.path.extend(state, reading(self.layout, state), ("phi",), moved=moved)
         mean = np.array([1 - 0.8 * np.exp(-state / 40)])
         posterior = {site.name: (mean, 0.5 * mean) for site in self.layout.sites[:-1]}
-        self.say(protocol.Looked(Sighting(point, 1, 0, posterior)))
+        self.say(protocol.Looked(replace(point, latents=1, posterior=posterior)))
 
     def back(self, step: int) -> None:
         self.kept, self.step, self.target = self.step, step, step
-        self.path = Path()
+        self.path = AttributionPath()
         for state in range(step + 1):
             moved = ("phi",) if state else ()
             self.path.extend(state, reading(self.layout, state), ("phi",), moved=moved)
         self.say(protocol.Rewound(self.step, self.kept))
 
     def weigh(self) -> None:
-        bound = Bound(2000, -5.0, 0.02, 0.9, -4.6, 0.03, 0.45, 0.29, 0.61, 0.697)
+        bound = ImportanceBound(2000, -5.0, 0.02, 0.9, -4.6, 0.03, 0.45, 0.29, 0.61, 0.697)
         self.say(protocol.Weighed(self.step, bound))
 
     def pull(self, since: int) -> None:

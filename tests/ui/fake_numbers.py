@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from tui_elbo.model.lens_values import OWN, Reading, Term
+from tui_elbo.model.attribution import SUM_TERMS, Term, TermSamples
 from tui_elbo.model.records import SUMMARY, Column, Layout, ParamInfo, SiteInfo
 from tui_elbo.protocol import Histogram, Inspected, Summary
 
@@ -67,7 +67,7 @@ def numbers(shape: Layout, step: int) -> list[float]:
     return out
 
 
-def reading(shape: Layout, state: int) -> Reading:
+def reading(shape: Layout, state: int) -> TermSamples:
     """What the lens sees: the curves of `numbers` without their wave, and noise of its own."""
     likelihood = np.full(32, -3.0 - 4 * math.exp(-(state + 1) / 25))
     prior = likelihood + (1 + math.exp(-state / 40)) * 0.2 * NOISE[0]
@@ -76,4 +76,4 @@ def reading(shape: Layout, state: int) -> Reading:
     latents = [site.name for site in shape.sites if not site.observed]
     share = [(Term(name, "log_p"), prior / len(latents)) for name in latents]
     rows = [log_p, log_q, log_p - log_q, likelihood, prior, *(row for _, row in share)]
-    return Reading((*OWN, *(term for term, _ in share)), np.array(rows), 32)
+    return TermSamples((*SUM_TERMS, *(term for term, _ in share)), np.array(rows), 32)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from fake_base import Engine
 
 from tui_elbo import protocol
-from tui_elbo.model.lens_history import Sighting
-from tui_elbo.model.lens_values import nothing
+from tui_elbo.model.attribution import no_samples
 
 
 class Script(Engine):
@@ -24,8 +23,8 @@ class Minibatches(Script):
 
     def look(self, state: int) -> None:
         if not state:
-            point = self.path.extend(0, nothing(), (), note="they are [red]minibatches")
-            self.say(protocol.Looked(Sighting(point)))
+            point = self.path.extend(0, no_samples(), (), note="they are [red]minibatches")
+            self.say(protocol.Looked(point))
 
 
 class Late(Script):

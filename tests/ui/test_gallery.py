@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from tests.ui.driving import driven
-from tui_elbo.model.scenarios import Entry
+from tui_elbo.model.scenarios import GalleryEntry
 
 
 @pytest.fixture(autouse=True)
 def entries(monkeypatch) -> None:
     made = [
-        Entry(f"name_{i}", f"[b]Title {i}", f"Summary {i} " + "word " * 90, Path("x.py"))
+        GalleryEntry(f"name_{i}", f"[b]Title {i}", f"Summary {i} " + "word " * 90, Path("x.py"))
         for i in range(30)
     ]
     monkeypatch.setattr("tui_elbo.ui.gallery.gallery", lambda: made)

@@ -8,7 +8,7 @@ import pytest
 from tests.ui.driving import driven
 from tests.ui.test_state import LAYOUT, loaded, rows
 from tui_elbo.client.run_state import Run
-from tui_elbo.model.branch import Ghost, label
+from tui_elbo.model.branch import Branch, branch_label
 from tui_elbo.model.errors import ProtocolError
 from tui_elbo.protocol import NewLayout, Rewound, Swapped
 from tui_elbo.ui.plot.cell_grid import GHOST
@@ -41,13 +41,13 @@ def test_it_is_drawn_where_the_curve_is_not(plain: bool) -> None:
 
 
 def test_its_label_is_what_is_other_there() -> None:
-    def of(*settings: str) -> Ghost:
-        return Ghost(None, [], settings, 0)  # type: ignore[arg-type]
+    def of(*settings: str) -> Branch:
+        return Branch(None, [], settings, 0)  # type: ignore[arg-type]
 
     here = ("Trace_ELBO", "Adam, lr 0.5")
-    assert label(of("Trace_ELBO", "Adam, lr 0.02"), here) == "lr .02"
-    assert label(of("Trace_ELBO, 4 particles", "SGD, lr 0.5"), here) == "4, SGD"
-    assert label(of(*here), here) == "before"
+    assert branch_label(of("Trace_ELBO", "Adam, lr 0.02"), here) == "lr .02"
+    assert branch_label(of("Trace_ELBO, 4 particles", "SGD, lr 0.5"), here) == "4, SGD"
+    assert branch_label(of(*here), here) == "before"
 
 
 async def test_it_is_shown_hidden_and_changed_places_with() -> None:

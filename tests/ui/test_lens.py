@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tests.ui.driving import Driven, driven
 from tests.ui.fake_numbers import layout, reading
-from tui_elbo.model.attribution import Path, Point
-from tui_elbo.model.lens_history import Sighting, Sightings
-from tui_elbo.model.lens_values import OWN, Term
+from tui_elbo.model.attribution import SUM_TERMS, AttributionPath, LensPoint, Term
+from tui_elbo.model.lens_history import LensHistory
 
 
 async def stepped(d: Driven, count: int) -> None:
     """Take so many steps by hand, and wait until the lens has looked at the last."""
     await d.ready()
     await d.press(*str(count), "n")
-    await d.until(lambda: d.run.sightings.newest(count) is not None)
-    await d.until(lambda: d.run.sightings.newest(count).state == count)
+    await d.until(lambda: d.run.lens_history.latest(count) is not None)
+    await d.until(lambda: d.run.lens_history.latest(count).state == count)
     await d.shows(f"step {count} ", "paused")
 
 
@@ -112,68 +113,68 @@ async def test_without_a_lens_it_says_so():
 # What the screen keeps.
 
 
-def sighting(state: int, path: Path, *, bad: int = 0) -> Sighting:
+def sighting(state: int, path: AttributionPath, *, bad: int = 0) -> LensPoint:
     seen = reading(layout(), state)
     seen = type(seen)(seen.terms, seen.units, seen.draws, bad)
     moved = ("phi",) if path.base is not None else ()
     point = path.extend(state, seen, ("phi",), moved=moved)
-    return Sighting(point, 1, 0, {"z": (np.zeros(1), np.ones(1))})
+    return replace(point, latents=1, posterior={"z": (np.zeros(1), np.ones(1))})
 
 
-def totals(points: Sightings, last: int) -> list[float]:
-    return points.totals("phi", OWN[0], last).tolist()
+def totals(points: LensHistory, last: int) -> list[float]:
+    return points.totals("phi", SUM_TERMS[0], last).tolist()
 
 
 def test_columns_have_each_state_in_its_place() -> None:
-    seen, path = Sightings(), Path()
+    seen, path = LensHistory(), AttributionPath()
     for state in (0, 1, 4):
         seen.add(sighting(state, path))
-    values = seen.values(OWN[2], 6)
+    values = seen.values(SUM_TERMS[2], 6)
     assert np.isnan(values).tolist() == [False, False, True, True, False, True]
-    assert values[4] == seen.at(5).point.value[2]
+    assert values[4] == seen.latest_usable(5).value[2]
     assert totals(seen, 5)[4] == pytest.approx(values_between(seen, 0, 4))
     seen.forget_after(1)
-    assert np.isnan(seen.values(OWN[2], 6)[2:]).all()
+    assert np.isnan(seen.values(SUM_TERMS[2], 6)[2:]).all()
     assert [one.state for one in seen] == [0, 1]
 
 
-def values_between(seen: Sightings, a: int, b: int) -> float:
-    values = seen.values(OWN[0], b + 1)
+def values_between(seen: LensHistory, a: int, b: int) -> float:
+    values = seen.values(SUM_TERMS[0], b + 1)
     return float(values[b] - values[a])
 
 
 def test_a_point_takes_the_place_of_those_that_it_does_not_build_upon() -> None:
-    seen, path = Sightings(), Path()
+    seen, path = LensHistory(), AttributionPath()
     for state in (0, 2):
         seen.add(sighting(state, path))
-    kept = Path()
+    kept = AttributionPath()
     kept.__dict__.update(path.__dict__)
     for state in (3, 4):
         seen.add(sighting(state, path))
     seen.add(sighting(5, kept))
     assert [one.state for one in seen] == [0, 2, 5]
-    assert seen.newest(4).state == 2
+    assert seen.latest(4).state == 2
 
 
 def test_a_blind_point_is_a_gap() -> None:
-    seen, path = Sightings(), Path()
+    seen, path = LensHistory(), AttributionPath()
     seen.add(sighting(0, path))
     seen.add(sighting(1, path, bad=3))
     seen.add(sighting(2, path))
-    assert [one.blind for one in seen] == [False, True, False]
-    assert seen.newest(1).state == 1
-    assert seen.at(1).state == 0
+    assert [one.unusable for one in seen] == [False, True, False]
+    assert seen.latest(1).state == 1
+    assert seen.latest_usable(1).state == 0
     assert np.isnan(totals(seen, 3)).tolist() == [False, True, False]
 
 
 def test_what_is_told_of_sites_is_given_up_before_anything_else() -> None:
-    seen, path = Sightings(memory=6000), Path()
+    seen, path = LensHistory(memory=6000), AttributionPath()
     for state in range(30):
         seen.add(sighting(state, path))
     bare = [one for one in seen if not one.posterior]
     assert 0 < len(bare) < 30
-    assert all(len(one.point.terms) == len(OWN) for one in bare)
+    assert all(len(one.terms) == len(SUM_TERMS) for one in bare)
     assert [one.state for one in seen] == list(range(30))
-    newest: Point = seen.newest(29).point
+    newest: LensPoint = seen.latest(29)
     assert Term("z", "log_p") in newest.terms
     assert np.isfinite(totals(seen, 30)).all()

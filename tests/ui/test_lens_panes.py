@@ -9,8 +9,7 @@ from tests.ui.driving import driven
 from tests.ui.fake_numbers import layout, numbers
 from tests.ui.test_lens import sighting, stepped
 from tui_elbo.client.run_state import Run
-from tui_elbo.model.attribution import Path
-from tui_elbo.model.lens_values import OWN
+from tui_elbo.model.attribution import SUM_TERMS, AttributionPath
 from tui_elbo.model.records import Batch
 from tui_elbo.ui.panes.posterior import _pairs
 from tui_elbo.ui.panes.totals import Series, several, totals
@@ -24,15 +23,15 @@ LETTERS = {"phi": "φ", "theta": "θ", "draw": "d"}
 
 def run_of(steps: int, states: list[int]) -> Run:
     """A run of the fake engine, of which the lens has seen some states."""
-    run, path, shape = Run(), Path(), layout()
+    run, path, shape = Run(), AttributionPath(), layout()
     values = np.array([numbers(shape, step) for step in range(1, steps + 1)]).T
     run.history.append(Batch(shape, 1, values))
     for state in states:
-        run.sightings.add(sighting(state, path))
+        run.lens_history.add(sighting(state, path))
     return run
 
 
-@pytest.mark.parametrize("term", OWN[:3], ids=lambda term: term.field)
+@pytest.mark.parametrize("term", SUM_TERMS[:3], ids=lambda term: term.field)
 def test_totals_add_up_to_what_was_observed_where_the_lens_has_looked(term: object) -> None:
     run = run_of(40, [0, 3, 10, 25, 39])
     found = {one.who: one.values for one in totals(run, term)}  # type: ignore[arg-type]
@@ -63,7 +62,7 @@ def test_the_bright_line_is_the_lens_and_does_not_lead_straight_over_much() -> N
 
 
 def test_without_a_look_there_are_no_totals() -> None:
-    assert totals(run_of(5, []), OWN[0]) == []
+    assert totals(run_of(5, []), SUM_TERMS[0]) == []
 
 
 def test_each_curve_has_its_ink_and_its_letter() -> None:

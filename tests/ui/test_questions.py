@@ -8,7 +8,7 @@ from textual.events import Key
 from tests.ui.driving import driven
 from tui_elbo.client.run_state import Run
 from tui_elbo.model.errors import ElboError, UsageError
-from tui_elbo.model.tuning import tuning
+from tui_elbo.model.tuning import parse_tuning
 from tui_elbo.protocol import Fault, Tuning
 from tui_elbo.ui.actions.questions import goal
 
@@ -23,7 +23,7 @@ from tui_elbo.ui.actions.questions import goal
     ],
 )
 def test_settings_are_read(text, wanted):
-    assert tuning(text) == wanted
+    assert parse_tuning(text) == wanted
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_settings_are_read(text, wanted):
 )
 def test_no_setting(text, what):
     with pytest.raises(UsageError, match=what):
-        tuning(text)
+        parse_tuning(text)
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,18 @@ from collections.abc import Sized
 from typing import TYPE_CHECKING
 
 from tui_elbo.cli.printers import ROLES
-from tui_elbo.model.attribution import Observed, Point, Share, account
-from tui_elbo.model.bound import bound_texts, gap_texts, rough
-from tui_elbo.model.lens_values import OWN, PLAYERS, Player, Term
-from tui_elbo.model.sentences import sentence
-from tui_elbo.model.span_summary import scene
+from tui_elbo.model.attribution import (
+    PLAYERS,
+    SUM_TERMS,
+    LensPoint,
+    ObservedTerms,
+    Player,
+    Term,
+    TermAttribution,
+    attribute_change,
+)
+from tui_elbo.model.bound import bound_lines, evidence_gap_lines, one_digit
+from tui_elbo.model.sentences import choose_sentence, summarize_span
 from tui_elbo.ui.style.text import safe
 
 if TYPE_CHECKING:
@@ -21,46 +28,50 @@ if TYPE_CHECKING:
 
 SIGNS: dict[Player, str] = {"phi": "φ", "theta": "θ", "both": "both"}
 
-NAMES = dict(zip(OWN, ("log p", "log q", "ELBO", "  likelihood", "  prior"), strict=True))
+NAMES = dict(zip(SUM_TERMS, ("log p", "log q", "ELBO", "  likelihood", "  prior"), strict=True))
 
-ORDER = (OWN[0], OWN[3], OWN[4], OWN[1], OWN[2])
+ORDER = (SUM_TERMS[0], SUM_TERMS[3], SUM_TERMS[4], SUM_TERMS[1], SUM_TERMS[2])
 """log p with its parts, log q, the ELBO."""
 
 MOST = 20
 """So many sites and parameters are listed, the largest changes first."""
 
 
-def accounts(start: Point, end: Point, seen: dict[int, Observed]) -> list[str]:
+def accounts(start: LensPoint, end: LensPoint, seen: dict[int, ObservedTerms]) -> list[str]:
     """Who moved what between two records."""
-    shares = account(start, end, seen.get(start.state), seen.get(end.state))
+    shares = attribute_change(start, end, seen.get(start.state), seen.get(end.state))
     head = f"what moved it, from record {start.state + 1} to {end.state + 1} (nats)"
     players = [player for player in PLAYERS if player != "both" or player in end.players]
     signs = [SIGNS[player] for player in players]
     rows = [["", *signs, "draw", "observed", "expected"]]
     for term in ORDER:
         row, share = end.terms.index(term), shares[term]
-        if math.isnan(end.value[row]) and not share.moved:
+        if math.isnan(end.value[row]) and not share.shares:
             continue
-        value = f"{_plain(end.value[row])} ± {rough(end.error[row])}"
+        value = f"{_plain(end.value[row])} ± {one_digit(end.error[row])}"
         moved = [_moved(share, player, end) for player in players]
         rows.append([NAMES[term], *moved, _signed(share.draw), _signed(share.observed), value])
     lines = [head, *_table(rows)]
     return [*lines, f"({end.note})"] if end.note else lines
 
 
-def spoken(start: Point, end: Point, seen: dict[int, Observed], attribution: Attribution) -> str:
+def spoken(
+    start: LensPoint, end: LensPoint, seen: dict[int, ObservedTerms], attribution: Attribution
+) -> str:
     """The same in a sentence."""
-    shares = account(start, end, seen.get(start.state), seen.get(end.state))
+    shares = attribute_change(start, end, seen.get(start.state), seen.get(end.state))
     latents, points = attribution.latents
-    return sentence(scene(start, end, shares, latents=len(latents), points=len(points))).text
+    return choose_sentence(
+        summarize_span(start, end, shares, latents=len(latents), delta_latents=len(points))
+    ).text
 
 
-def by_site(start: Point, end: Point) -> list[str]:
+def by_site(start: LensPoint, end: LensPoint) -> list[str]:
     """What the parameters did to each site, the largest first."""
     found = []
-    for term, share in account(start, end).items():
+    for term, share in attribute_change(start, end).items():
         if term.site:
-            found.append((abs(sum(share.moved.values())), term, share))
+            found.append((abs(sum(share.shares.values())), term, share))
     if not found:
         return []
     found.sort(key=lambda one: (-one[0], one[1]))
@@ -97,18 +108,18 @@ def gap(session: Session, attribution: Attribution) -> list[str]:
     evidence = session.scenario.reference.get("log_evidence")
     if evidence is not None and (points or math.isfinite(bound.elbo)):
         error = bound.elbo_error
-        parts = gap_texts(float(evidence), bound.elbo, error, players, points)
+        parts = evidence_gap_lines(float(evidence), bound.elbo, error, players, points)
         return [("; " if points else ", ").join(parts)]
-    text, *more = bound_texts(bound)
+    text, *more = bound_lines(bound)
     return [", ".join([text, *more[:1]]) + "".join(f"; {one}" for one in more[1:])]
 
 
-def _moved(share: Share, player: Player, point: Point) -> str:
+def _moved(share: TermAttribution, player: Player, point: LensPoint) -> str:
     if player not in point.players:
         return "·"
     error = share.errors.get(player, math.nan)
-    text = _signed(share.moved.get(player, math.nan))
-    return f"{text} ± {rough(error)}" if math.isfinite(error) and error > 5e-4 else text
+    text = _signed(share.shares.get(player, math.nan))
+    return f"{text} ± {one_digit(error)}" if math.isfinite(error) and error > 5e-4 else text
 
 
 def _pull(pull: Pull | None) -> str:

@@ -10,7 +10,7 @@ from tui_elbo.cli.attribution_text import accounts, by_parameter, by_site, gap, 
 from tui_elbo.cli.lens_lines import Lensed
 from tui_elbo.cli.options import add_engine_options, parser, whole
 from tui_elbo.cli.run import narrate, own_stdout
-from tui_elbo.model.scenarios import find
+from tui_elbo.model.scenarios import find_scenario
 from tui_elbo.ui.style.text import safe
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def main(words: list[str]) -> int:
     )
     add_engine_options(options)
     chosen = options.parse_args(words)
-    find(chosen.scenario)
+    find_scenario(chosen.scenario)
     out = own_stdout()
     session, attribution, lensed = _run(chosen)
     out.write("\n".join(told(session, attribution, lensed)) + "\n")

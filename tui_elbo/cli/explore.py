@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tui_elbo import __version__
 from tui_elbo.cli.options import add_engine_options, add_linger, parser, whole
 from tui_elbo.model.errors import UsageError
-from tui_elbo.model.scenarios import find
+from tui_elbo.model.scenarios import find_scenario
 from tui_elbo.runfile.header import is_run_file
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _look_at(name: str) -> None:
 
         read(Path(name))
     else:
-        find(name)
+        find_scenario(name)
 
 
 def attach(path: Path, chosen: argparse.Namespace) -> int:

@@ -11,16 +11,24 @@ import msgspec
 
 from tui_elbo.cli.attribution_text import accounts, spoken
 from tui_elbo.cli.options import whole
-from tui_elbo.model.attribution import Observed, Point, Share, account, observed
+from tui_elbo.model.attribution import (
+    PLAYERS,
+    SUM_TERMS,
+    LensPoint,
+    ObservedTerms,
+    Term,
+    TermAttribution,
+    attribute_change,
+    observed_terms,
+)
 from tui_elbo.model.errors import UsageError
-from tui_elbo.model.lens_values import OWN, PLAYERS, Term
 from tui_elbo.model.records import Batch, record_of
 
 if TYPE_CHECKING:
     from tui_elbo.engine.lens.attribution import Attribution
     from tui_elbo.engine.session import Session
 
-MAIN = OWN[:3]
+MAIN = SUM_TERMS[:3]
 """The terms of a line."""
 
 
@@ -88,8 +96,8 @@ class Lensed:
         json: bool,
         tell: Callable[[str], object] = id,
     ) -> None:
-        self.points: list[Point] = []
-        self.seen: dict[int, Observed] = {}
+        self.points: list[LensPoint] = []
+        self.seen: dict[int, ObservedTerms] = {}
         """What the record says that was drawn from a point's state, by state."""
         self._session, self._attribution = session, attribution
         self._every, self._steps = every, steps
@@ -112,7 +120,7 @@ class Lensed:
             state = batch.first - 1
             if state == self.points[-1].state:
                 record = record_of(batch.layout, batch.first, batch.values[:, 0])
-                self.seen[state] = observed(record)
+                self.seen[state] = observed_terms(record)
                 self._print()
         if now and (now + 1) % self._every == 0 and now < self._steps:
             self._add(self._attribution.point())
@@ -127,11 +135,11 @@ class Lensed:
             self._out.write("\n".join(lines) + "\n")
 
     @property
-    def known(self) -> list[Point]:
+    def known(self) -> list[LensPoint]:
         """The points whose records are there."""
         return [point for point in self.points if point.state in self.seen]
 
-    def _add(self, point: Point) -> None:
+    def _add(self, point: LensPoint) -> None:
         self.points.append(point)
         if point.note != self._told:
             self._told = point.note
@@ -145,7 +153,7 @@ class Lensed:
             self._out.flush()
 
 
-def line(points: list[Point], seen: dict[int, Observed]) -> dict[str, Any]:
+def line(points: list[LensPoint], seen: dict[int, ObservedTerms]) -> dict[str, Any]:
     """What is printed of the last of these points.
 
     Args:
@@ -155,8 +163,8 @@ def line(points: list[Point], seen: dict[int, Observed]) -> dict[str, Any]:
     point = points[-1]
     interval, total = _accounts(points, seen)
     told: dict[str, Any] = {"step": point.state + 1, "draws": point.draws}
-    if point.bad:
-        told["bad_draws"] = point.bad
+    if point.nonfinite_draws:
+        told["bad_draws"] = point.nonfinite_draws
     if point.note:
         told["note"] = point.note
     for row, term in enumerate(point.terms):
@@ -171,7 +179,7 @@ def line(points: list[Point], seen: dict[int, Observed]) -> dict[str, Any]:
     return told
 
 
-def errors(points: list[Point], seen: dict[int, Observed]) -> dict[str, Any]:
+def errors(points: list[LensPoint], seen: dict[int, ObservedTerms]) -> dict[str, Any]:
     """The Monte Carlo standard errors of the shares in `line`, those of paired differences."""
     interval, total = _accounts(points, seen)
     return {
@@ -181,25 +189,25 @@ def errors(points: list[Point], seen: dict[int, Observed]) -> dict[str, Any]:
 
 
 def _accounts(
-    points: list[Point], seen: dict[int, Observed]
-) -> tuple[dict[Term, Share], dict[Term, Share]]:
+    points: list[LensPoint], seen: dict[int, ObservedTerms]
+) -> tuple[dict[Term, TermAttribution], dict[Term, TermAttribution]]:
     """Since the point before, and since the first."""
     point = points[-1]
     after = seen.get(point.state)
     starts = next(p for p in points if p.state == point.since), points[0]
-    interval, total = (account(p, point, seen.get(p.state), after) for p in starts)
+    interval, total = (attribute_change(p, point, seen.get(p.state), after) for p in starts)
     return interval, total
 
 
-def _share(share: Share) -> dict[str, float | None]:
-    names = [name for name in PLAYERS if name != "both" or name in share.moved]
-    told = {str(name): share.moved.get(name, 0.0) for name in names}
+def _share(share: TermAttribution) -> dict[str, float | None]:
+    names = [name for name in PLAYERS if name != "both" or name in share.shares]
+    told = {str(name): share.shares.get(name, 0.0) for name in names}
     told |= {"draw": share.draw, "observed": share.observed}
     return {name: _number(value) for name, value in told.items()}
 
 
-def _errors(share: Share) -> dict[str, float | None]:
-    names = [name for name in PLAYERS if name != "both" or name in share.moved]
+def _errors(share: TermAttribution) -> dict[str, float | None]:
+    names = [name for name in PLAYERS if name != "both" or name in share.shares]
     return {name: _number(share.errors.get(name, 0.0)) for name in names}
 
 

@@ -19,7 +19,7 @@ from tui_elbo.cli.save_options import Keeping, add_saving_options, target
 from tui_elbo.cli.script import add_script_option, asked, play
 from tui_elbo.cli.until import Until
 from tui_elbo.model.conditions import parse
-from tui_elbo.model.csv_table import Table
+from tui_elbo.model.csv_table import CsvTable
 from tui_elbo.model.errors import StepError, UsageError
 from tui_elbo.ui.style.text import safe
 
@@ -98,7 +98,7 @@ def _session(name: str, chosen: argparse.Namespace, *, goes_back: bool) -> Sessi
 def _printer(chosen: argparse.Namespace, session: Session, steps: int, out: TextIO) -> Printer:
     printer: Printer = Lines(out, chosen.every, steps)
     if not chosen.json:
-        printer = Table(out, chosen.every) if chosen.csv else Summary(out, session, steps)
+        printer = CsvTable(out, chosen.every) if chosen.csv else Summary(out, session, steps)
         printer.take(list(session.restored), last=False)
     return printer if chosen.save is None else Keeping(printer, session, chosen.save)
 

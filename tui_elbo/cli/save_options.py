@@ -10,7 +10,7 @@ from tui_elbo.cli.script import Press
 from tui_elbo.model.errors import UsageError
 from tui_elbo.model.history import History
 from tui_elbo.model.records import Batch
-from tui_elbo.model.scenarios import find
+from tui_elbo.model.scenarios import find_scenario
 from tui_elbo.runfile.database import read
 from tui_elbo.runfile.header import is_run_file
 
@@ -43,7 +43,7 @@ def target(chosen: argparse.Namespace, pressed: list[Press]) -> str:
         raise UsageError(what, todo="leave out one of them")
     name: str = chosen.scenario if chosen.saved is None else chosen.saved
     if chosen.saved is None and not is_run_file(name):
-        find(name)
+        find_scenario(name)
         return name
     if chosen.seed is not None or chosen.device is not None:
         what = "a saved run has its seed and its device"

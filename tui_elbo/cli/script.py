@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from tui_elbo.model.errors import UsageError
-from tui_elbo.model.tuning import tuning
+from tui_elbo.model.tuning import parse_tuning
 from tui_elbo.protocol import Tuning
 from tui_elbo.ui.actions.control import MAX_COUNT
 
@@ -58,7 +58,7 @@ def presses(text: str) -> list[Press]:
     ):
         count, key = word[:-1], word[-1]
         if word.startswith("t("):
-            found.append(Press("t", tuning=tuning(answer)))
+            found.append(Press("t", tuning=parse_tuning(answer)))
         elif key in COUNTED or word in PLAIN:
             found.append(Press(key, max(1, min(int(count or 1), MAX_COUNT))))
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tui_elbo.cli.options import add_engine_options, add_linger, parser, whole
 from tui_elbo.cli.run import narrate
-from tui_elbo.model.scenarios import find
+from tui_elbo.model.scenarios import find_scenario
 from tui_elbo.protocol import Load
 
 DESCRIPTION = """\
@@ -29,7 +29,7 @@ def main(words: list[str]) -> int:
     add_linger(options)
     add_engine_options(options)
     chosen = options.parse_args(words)
-    find(chosen.scenario)
+    find_scenario(chosen.scenario)
     from tui_elbo.engine.server.headless import serve_alone  # noqa: PLC0415 - only what a command needs
 
     load = Load(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tui_elbo.client.run_state import Run
-from tui_elbo.model.breakpoints import Stop, last_held, stop_at, told
+from tui_elbo.model.breakpoints import StopCondition, describe_at, last_step_held, parse_breakpoint
 from tui_elbo.model.errors import UsageError
 from tui_elbo.protocol import Breakpoint
 
@@ -15,7 +15,7 @@ from tui_elbo.protocol import Breakpoint
 class Point:
     """One of them."""
 
-    stop: Stop
+    stop: StopCondition
     on: bool = True
 
     @property
@@ -39,12 +39,12 @@ class Points:
         Raises:
             UsageError: if it is none, names what the run has not, or is there already.
         """
-        stop = stop_at(text)
+        stop = parse_breakpoint(text)
         stop.check(*(layout for _, _, layout in run.history.stretches()))
         if any(point.text == stop.text for point in self.all):
             raise UsageError(f"{stop.text} is a breakpoint already", todo="B lists them")
         self.all.append(Point(stop))
-        now = told(stop_at(text), run.history, run.step) if run.step else ""
+        now = describe_at(parse_breakpoint(text), run.history, run.step) if run.step else ""
         if now:
             return f"it holds at once: {now}; runs stop where it comes to hold again"
         return f"runs stop where {stop.text}; B lists the breakpoints"
@@ -53,13 +53,13 @@ class Points:
         """All of them, as the engine is told."""
 
         def holds(one: Point) -> bool:
-            return bool(run.step and told(stop_at(one.text), run.history, run.step))
+            return bool(run.step and describe_at(parse_breakpoint(one.text), run.history, run.step))
 
         return tuple(Breakpoint(one.text, one.on and holds(one), one.on) for one in self.all)
 
     def taken_over(self, points: Sequence[Breakpoint]) -> str:
         """These are what a terminal before this one has set; returns a word about them."""
-        self.all = [Point(stop_at(one.text), one.on) for one in points]
+        self.all = [Point(parse_breakpoint(one.text), one.on) for one in points]
         count = sum(point.on for point in self.all)
         if not count:
             return ""
@@ -72,12 +72,12 @@ class Points:
         Raises:
             UsageError: if there is none.
         """
-        stops = [stop_at(point.text) for point in self.all if point.on]
+        stops = [parse_breakpoint(point.text) for point in self.all if point.on]
         if not stops:
             todo = "b adds one" if not self.all else "B turns them on"
             raise UsageError("no breakpoint is on", todo=todo)
-        found = last_held(stops, run.history, run.step)
+        found = last_step_held(stops, run.history, run.step)
         if found is None:
             raise UsageError(f"no breakpoint holds before step {run.step}", todo="B lists them")
         step, stop = found
-        return step, told(stop_at(stop.text), run.history, step)
+        return step, describe_at(parse_breakpoint(stop.text), run.history, step)

@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 
 from tui_elbo.client.output import Output
-from tui_elbo.model.branch import Ghost, after_rewind
+from tui_elbo.model.branch import Branch, after_rewind
 from tui_elbo.model.errors import ProtocolError
 from tui_elbo.model.history import History
-from tui_elbo.model.lens_history import Sightings
+from tui_elbo.model.lens_history import LensHistory
 from tui_elbo.model.records import Batch, Column, Layout
 from tui_elbo.protocol import (
     AnyEvent,
@@ -66,13 +66,13 @@ class Run:
         """What the engine has to say to the person, until the next key."""
         self.stepped: SteppedInto | None = None
         """The step that was stepped into, until it has been shown."""
-        self.ghost: Ghost | None = None
+        self.ghost: Branch | None = None
         """The future that was left behind last."""
         self.met: Met | None = None
         """Why the run has stopped by itself, until it goes on."""
         self.inspected: Inspected | None = None
         """The newest word about the parameter that is looked at closely."""
-        self.sightings = Sightings()
+        self.lens_history = LensHistory()
         """What the lens has seen."""
         self.weighed: Weighed | None = None
         """The newest word about importance weights."""
@@ -104,7 +104,7 @@ class Run:
             case NewLayout():
                 self._layouts[event.layout.id] = event.layout
             case Looked():
-                self.sightings.add(event.seen)
+                self.lens_history.add(event.point)
             case Level():
                 self._level(event)
             case Loaded():
@@ -167,9 +167,9 @@ class Run:
         self.ghost = after_rewind(self.ghost, self._present(event.step), event)
         self._stands_at(event.step)
 
-    def _present(self, branch: int) -> Ghost:
+    def _present(self, branch: int) -> Branch:
         """The run as it is, as a future to be left behind."""
-        return Ghost(self.history, list(self.tunings), self.settings, branch)
+        return Branch(self.history, list(self.tunings), self.settings, branch)
 
     def _swapped(self, event: Swapped) -> None:
         ghost = self.ghost
@@ -187,7 +187,7 @@ class Run:
 
     def _follows(self, step: int) -> None:
         """What was seen beside the steps holds up to this one."""
-        self.sightings.forget_after(step)
+        self.lens_history.forget_after(step)
         self.fault = self.met = self.weighed = self.pulled = None
 
     def _level(self, level: Level) -> None:
@@ -196,7 +196,7 @@ class Run:
             self.phase = ""
 
     def _loaded(self, loaded: Loaded) -> None:
-        self.history, self.sightings = History(), Sightings()
+        self.history, self.lens_history = History(), LensHistory()
         self.weighed = self.pulled = None
         self.loaded, self.fault, self.phase, self.loss_apart = loaded, None, "", False
         self.cautions, self.ghost = {}, None

@@ -8,12 +8,17 @@ from functools import cached_property
 from typing import Literal
 
 from tui_elbo.client.run_state import Run
-from tui_elbo.model.attribution import Observed, Share, account
+from tui_elbo.model.attribution import (
+    SUM_TERMS,
+    LensPoint,
+    ObservedTerms,
+    Term,
+    TermAttribution,
+    attribute_change,
+)
 from tui_elbo.model.history import History
-from tui_elbo.model.lens_history import Sighting
-from tui_elbo.model.lens_values import OWN, Term
 from tui_elbo.model.records import Column
-from tui_elbo.model.span_summary import Scene, scene
+from tui_elbo.model.sentences import SpanSummary, summarize_span
 
 Kind = Literal["start", "mark", "look", "record", "update"]
 
@@ -25,32 +30,34 @@ KINDS: tuple[Kind, ...] = ("start", "mark", "look", "record", "update")
 class Span:
     """Two points of the lens, and what the records say that were drawn from them."""
 
-    start: Sighting
-    end: Sighting
+    start: LensPoint
+    end: LensPoint
     words: str
     """Which span it is, for a title; holds still while the run goes on."""
     last: str
     """Where it ends, in a word or two."""
-    before: Observed
+    before: ObservedTerms
     """What the record drawn from `start` says of its own terms; nothing if there is none."""
-    after: Observed
+    after: ObservedTerms
 
     @cached_property
-    def shares(self) -> Mapping[Term, Share]:
+    def shares(self) -> Mapping[Term, TermAttribution]:
         """The accounts of the terms that are no single site's."""
-        start, end = self.start.bare().point, self.end.bare().point
-        return account(start, end, self.before, self.after)
+        start, end = self.start.without_sites(), self.end.without_sites()
+        return attribute_change(start, end, self.before, self.after)
 
-    def by_site(self) -> Mapping[Term, Share]:
+    def by_site(self) -> Mapping[Term, TermAttribution]:
         """The accounts of each site, as far as they have been kept; nothing is observed."""
-        shares = account(self.start.point, self.end.point)
+        shares = attribute_change(self.start, self.end)
         return {term: share for term, share in shares.items() if term.site}
 
     @property
-    def scene(self) -> Scene:
+    def summary(self) -> SpanSummary:
         """What a sentence may speak of."""
-        start, end = self.start.bare().point, self.end.bare().point
-        return scene(start, end, self.shares, latents=self.end.latents, points=self.end.points)
+        start, end = self.start.without_sites(), self.end.without_sites()
+        return summarize_span(
+            start, end, self.shares, latents=self.end.latents, delta_latents=self.end.delta_latents
+        )
 
 
 class Spanning:
@@ -109,13 +116,13 @@ class Spanning:
 def _between_records(run: Run, begin: int | None, shown: int, kind: Kind) -> Span | None:
     """From the record `begin` (the one before the last if None) to the last up to `shown`."""
     first, last = sorted((begin or shown, shown))
-    end = run.sightings.newest(last - 1)
+    end = run.lens_history.latest(last - 1)
     if end is None:
         return None
-    since = end.point.since if begin is None else first - 1
-    start = run.sightings.at(since)
+    since = end.since if begin is None else first - 1
+    start = run.lens_history.latest_usable(since)
     if start is None and begin is not None:
-        start = run.sightings.first
+        start = run.lens_history.first_usable
     if start is None or start.state >= end.state:
         return None
     records = start.state + 1, end.state + 1
@@ -131,8 +138,8 @@ def _between_records(run: Run, begin: int | None, shown: int, kind: Kind) -> Spa
 
 def _update(run: Run, shown: int) -> Span | None:
     """The newest update up to the step shown; nothing has been drawn after it yet."""
-    end = run.sightings.newest(shown)
-    start = None if end is None else run.sightings.at(end.point.since)
+    end = run.lens_history.latest(shown)
+    start = None if end is None else run.lens_history.latest_usable(end.since)
     if end is None or start is None or start.state >= end.state:
         return None
     one = end.state == start.state + 1
@@ -142,11 +149,11 @@ def _update(run: Run, shown: int) -> Span | None:
 
 def unseen(run: Run, step: int) -> str:
     """Why the lens sees nothing at a step, in words; empty if it does, or has not looked yet."""
-    newest = run.sightings.newest(step)
-    return newest.point.note if newest is not None and newest.blind else ""
+    newest = run.lens_history.latest(step)
+    return newest.note if newest is not None and newest.unusable else ""
 
 
-def _observed(history: History, step: int) -> Observed:
+def _observed(history: History, step: int) -> ObservedTerms:
     """What that step's record says of its own terms; nothing if there is no such step."""
     layout = history.layout_at(step)
     if layout is None:
@@ -157,11 +164,11 @@ def _observed(history: History, step: int) -> Observed:
         return [float(history.values(column)[step - 1]) for column in present]
 
     found = {}
-    for term in OWN[:3]:
+    for term in SUM_TERMS[:3]:
         for value in known([Column("step", "", term.field)]):
             found[term] = value
-    if OWN[0] in found:
-        for term, observed in zip(OWN[3:], (True, False), strict=True):
+    if SUM_TERMS[0] in found:
+        for term, observed in zip(SUM_TERMS[3:], (True, False), strict=True):
             sites = (site.name for site in layout.sites if site.observed == observed)
             found[term] = sum(known(Column("site", name, "log_p") for name in sites))
     return found

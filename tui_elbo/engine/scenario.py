@@ -22,7 +22,7 @@ from tui_elbo.engine.forked import users_code
 from tui_elbo.engine.process_state import put_back
 from tui_elbo.engine.tracebacks import place, said, shown, trimmed
 from tui_elbo.model.errors import ScenarioError
-from tui_elbo.model.scenarios import MAX_SEED, Source, split_docstring
+from tui_elbo.model.scenarios import MAX_SEED, ScenarioFile, split_docstring
 
 _OUTSIDE = {"site-packages", "dist-packages"}
 _BEFORE = frozenset(sys.modules)
@@ -36,7 +36,7 @@ _loaded: list[tuple[str, Path]] = []
 class Scenario:
     """A scenario that has been executed: what its file sets, and the defaults for the rest."""
 
-    source: Source
+    source: ScenarioFile
     title: str
     notes: str
     """Markdown: the docstring without its first line."""
@@ -60,7 +60,7 @@ class Scenario:
     """Known answers: `log_evidence`, `elbo`, `params`, `posterior`, each optional."""
 
 
-def load(source: Source, text: bytes | None = None) -> Scenario:
+def load(source: ScenarioFile, text: bytes | None = None) -> Scenario:
     """Execute the file, and afresh every module that it imports from its own folder or package.
 
     Clears the param store first. The random state while the file runs is always the same.
@@ -93,7 +93,7 @@ def own_files() -> list[Path]:
     return [Path(file) for file in found if file]
 
 
-def _execute(source: Source, text: bytes | None) -> ModuleType:
+def _execute(source: ScenarioFile, text: bytes | None) -> ModuleType:
     importlib.invalidate_caches()
     linecache.checkcache()
     if source.module is not None:
@@ -112,7 +112,7 @@ def _execute(source: Source, text: bytes | None) -> ModuleType:
     return module
 
 
-def _make_way(source: Source) -> None:
+def _make_way(source: ScenarioFile) -> None:
     """Let imports find this scenario's own files before any other, and execute them afresh."""
     for root, own in _loaded:
         _forget(own)
@@ -158,7 +158,7 @@ def _parts(path: str) -> tuple[str, ...]:
     return Path(path).parts
 
 
-def _told(error: BaseException, source: Source) -> ScenarioError:
+def _told(error: BaseException, source: ScenarioFile) -> ScenarioError:
     path = str(source.path)
     if isinstance(error, SyntaxError) and error.filename == path:
         where = f"{path}:{error.lineno}"

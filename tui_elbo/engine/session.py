@@ -26,7 +26,7 @@ from tui_elbo.engine.stepper import Stepper
 from tui_elbo.engine.tracebacks import place, said, shown, trimmed
 from tui_elbo.model.errors import ElboError, StepError
 from tui_elbo.model.records import Batch, StepRecord
-from tui_elbo.model.scenarios import find
+from tui_elbo.model.scenarios import find_scenario
 from tui_elbo.protocol import Caution, Inspected, Tuning
 from tui_elbo.runfile.database import read
 from tui_elbo.runfile.header import is_run_file
@@ -68,7 +68,7 @@ class Session(Journeys):
         if run is not None:
             seed, threads, device = run.settings.seed, run.settings.threads, run.settings.device
         self._surroundings = here(threads, device)
-        self.source = find(target) if run is None else run.settings.source
+        self.source = find_scenario(target) if run is None else run.settings.source
         self.due: Due = Always()
         """When to take the sums of large parameters; replaced by whoever runs the session."""
         self.wanted = Wanted()

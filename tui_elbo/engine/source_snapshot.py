@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tui_elbo.model.errors import UsageError
-from tui_elbo.model.scenarios import Source
+from tui_elbo.model.scenarios import ScenarioFile
 from tui_elbo.protocol import Caution
 
 _UNKNOWN = object()
@@ -22,7 +22,7 @@ class Origin:
         text: what it was executed from, if that is not what the file says now.
     """
 
-    def __init__(self, source: Source, text: bytes | None = None) -> None:
+    def __init__(self, source: ScenarioFile, text: bytes | None = None) -> None:
         self.source = source
         self.text = source.path.read_bytes() if text is None else text
         """What the run was executed from, whatever the file says by now."""

@@ -33,7 +33,7 @@ from tui_elbo.engine.rewind.checkpoint import (
 )
 from tui_elbo.engine.scenario import load
 from tui_elbo.model.errors import StepError
-from tui_elbo.model.scenarios import Source
+from tui_elbo.model.scenarios import ScenarioFile
 
 
 class Stepper:
@@ -52,7 +52,7 @@ class Stepper:
 
     def __init__(
         self,
-        source: Source,
+        source: ScenarioFile,
         seed: int | None,
         warn: Callable[[str], object],
         wanted: Wanted,

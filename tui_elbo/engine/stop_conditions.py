@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tui_elbo.engine.record.collector import Meets
-from tui_elbo.model.breakpoints import Stop, stop_at
+from tui_elbo.model.breakpoints import StopCondition, parse_breakpoint
 from tui_elbo.model.conditions import Condition
 from tui_elbo.model.records import Column, Layout
 from tui_elbo.protocol import Breakpoint
@@ -14,7 +14,7 @@ from tui_elbo.protocol import Breakpoint
 
 @dataclass(eq=False)
 class _Point:
-    stop: Stop
+    stop: StopCondition
     held: bool
     """Whether it held at the step that was asked about last."""
 
@@ -43,7 +43,7 @@ class Stops:
         Raises:
             UsageError: if one of them is none.
         """
-        points = [(one.on, _Point(stop_at(one.text), one.held)) for one in breakpoints]
+        points = [(one.on, _Point(parse_breakpoint(one.text), one.held)) for one in breakpoints]
         self._points = [point for on, point in points if on]
         self.points, self._step, self._rested = tuple(breakpoints), None, False
 
@@ -66,7 +66,7 @@ class Stops:
         """The parameters that are read by name; they are to be recorded whole."""
         return frozenset().union(*(one.params for one in self._all()))
 
-    def _all(self) -> list[Stop]:
+    def _all(self) -> list[StopCondition]:
         own = [] if self.condition is None else [self.condition]
         return [*own, *(point.stop for point in self._points)]
 

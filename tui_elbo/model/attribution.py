@@ -1,46 +1,170 @@
 """What moved log p, log q and the ELBO: the parameters by role, and the luck of the draw.
 
-The shares of neighbouring lens points are summed along the run: those of any span are then a
-difference of two sums, and spans add up. Record k was drawn from the parameters after k - 1 steps,
-so an account of the records a < b compares the states a - 1 and b - 1; what the parameters do not
-explain of the observed change is the draw.
+The lens evaluates the terms at a parameter state with fixed draws (`TermSamples`). The shares of a
+change are Shapley values: each player's (φ, θ, or parameters of both) effect, averaged over the
+orders in which they could have moved. The shares of neighbouring lens points are summed along the
+run, so those of any span are a difference of two sums, and spans add up. Record k was drawn from
+the parameters after k - 1 steps, so the attribution of the records a < b compares the states a - 1
+and b - 1; what the parameters do not explain of the observed change is the draw.
 
 All terms are in nats. NaN stands for what is not known.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-from tui_elbo.model.lens_values import (
-    PLAYERS,
-    Corners,
-    Player,
-    Reading,
-    Term,
-    deviation,
-    mean,
-    shapley,
-    standard_error,
-)
-from tui_elbo.model.records import Floats, StepRecord
+from tui_elbo.model.records import Floats, Role, StepRecord
 
-BLOCKS = 16
-"""Sums are kept in so many blocks of units as well, from which the error of any span is told."""
+Player = Literal["phi", "theta", "both"]
 
-IN_BLOCKS = 3
+PLAYERS: tuple[Player, ...] = ("phi", "theta", "both")
+
+PLAYER_OF_ROLE: dict[Role, Player] = {"guide": "phi", "model": "theta", "both": "both"}
+"""The player that a parameter belongs to; one that neither side reads belongs to none."""
+
+CoalitionSamples = Mapping[frozenset[Player], "TermSamples"]
+
+
+class Term(NamedTuple):
+    """What a row of the samples is."""
+
+    site: str
+    """Empty for the sums over sites."""
+    field: str
+    """`log_p` or `log_q`; without a site also `elbo`, and the parts of log p: `likelihood` (what
+    is observed) and `prior` (what is not)."""
+
+
+SUM_TERMS = tuple(Term("", field) for field in ("log_p", "log_q", "elbo", "likelihood", "prior"))
+"""The rows that all samples begin with: sums over sites."""
+
+
+@dataclass(frozen=True, eq=False)
+class TermSamples:
+    """The terms at one parameter state, for each of the lens's fixed draws."""
+
+    terms: tuple[Term, ...]
+    """Those of `SUM_TERMS` first."""
+    units: Floats
+    """Shape (terms, units). A unit is a draw, or the mean over the draws of one minibatch: units
+    are independent of each other, and the same unit of two states saw the same noise."""
+    draws: int
+    """How many draws; at least as many as units; 0 if none could be taken."""
+    nonfinite_draws: int = 0
+    """Draws whose log p or log q is not finite; they are not left out of the units."""
+
+    @property
+    def unusable(self) -> bool:
+        """Whether nothing can be compared with it."""
+        return self.nonfinite_draws > 0 or self.draws == 0
+
+    @property
+    def value(self) -> Floats:
+        """The estimate of each term, (terms,). Not finite if one of its draws is not."""
+        return mean(self.units)
+
+    @property
+    def error(self) -> Floats:
+        """The Monte Carlo standard error of each, (terms,); NaN for a single unit."""
+        return standard_error(self.units)
+
+    def rows(self, terms: Sequence[Term]) -> Floats:
+        """These terms, shape (len(terms), units); 0 for a site that no draw has visited."""
+        if tuple(terms) == self.terms:
+            return self.units
+        index = {term: row for row, term in enumerate(self.terms)}
+        zero = np.zeros(self.units.shape[1])
+        return np.array([self.units[index[t]] if t in index else zero for t in terms])
+
+
+def no_samples() -> TermSamples:
+    """The samples where no draw could be taken."""
+    return TermSamples(SUM_TERMS, np.full((len(SUM_TERMS), 1), np.nan), draws=0)
+
+
+def mean(units: Floats) -> Floats:
+    """Over the last axis; NaN where infinities of both signs meet."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        result: Floats = np.asarray(units.mean(axis=-1))
+    return result
+
+
+def standard_deviation(units: Floats) -> Floats:
+    """Standard deviation along the last axis; NaN if there is only one unit."""
+    if units.shape[-1] < 2:
+        return np.full(units.shape[:-1], np.nan)
+    with np.errstate(invalid="ignore", over="ignore"):
+        result: Floats = units.std(axis=-1, ddof=1)
+    return result
+
+
+def standard_error(units: Floats) -> Floats:
+    """Of the mean of independent units along the last axis; NaN if there is only one."""
+    return standard_deviation(units) / math.sqrt(units.shape[-1])
+
+
+def players_of(roles: Iterable[Role]) -> tuple[Player, ...]:
+    """The players of these roles, in the order of `PLAYERS`."""
+    present = {PLAYER_OF_ROLE[role] for role in roles if role in PLAYER_OF_ROLE}
+    return tuple(player for player in PLAYERS if player in present)
+
+
+def subsets(players: Sequence[Player]) -> list[frozenset[Player]]:
+    """Every set of players, from none to all."""
+    sizes = range(len(players) + 1)
+    return [frozenset(some) for size in sizes for some in combinations(players, size)]
+
+
+def shapley(
+    corners: Mapping[frozenset[Player], Floats], players: Sequence[Player]
+) -> dict[Player, Floats]:
+    """Each player's share of the change from nobody moved to all moved.
+
+    A share is the player's effect averaged over the orders in which the players could have moved.
+
+    Args:
+        corners: for each set of players, the numbers when only they have moved; all of one shape.
+        players: those that are present.
+
+    Returns:
+        The shares, of that same shape; they add up to the change.
+
+    References:
+        Shapley (1953), A Value for n-Person Games.
+    """
+    shares = {}
+    for player in players:
+        others = [other for other in players if other != player]
+        share = np.zeros_like(corners[frozenset()])
+        for some in subsets(others):
+            first, then = math.factorial(len(some)), math.factorial(len(others) - len(some))
+            weight = first * then / math.factorial(len(players))
+            with np.errstate(invalid="ignore", over="ignore"):
+                share += weight * (corners[some | {player}] - corners[some])
+        shares[player] = share
+    return shares
+
+
+MAX_BLOCKS = 16
+"""Totals are also kept in so many blocks of units, which give the standard error of any span."""
+
+BLOCK_TERMS = 3
 """Of so many terms, the first of `OWN`: log p, log q and the ELBO."""
 
 
 @dataclass(frozen=True, eq=False)
-class Point:
-    """What the lens has to tell of one parameter state, in plain numbers.
+class LensPoint:
+    """What the lens evaluated at one parameter state, in plain numbers.
 
-    A point whose draws are not all finite has no shares and no sums; the next one is compared with
-    the last that has.
+    A point whose draws are not all finite has no shares and no totals; the next one is compared
+    with the last that has.
     """
 
     state: int
@@ -48,35 +172,64 @@ class Point:
     since: int
     """The state that `share` is the change from; this one at the first point."""
     draws: int
-    bad: int
-    """Draws that are not finite."""
+    """How many draws; 0 if none could be taken."""
+    nonfinite_draws: int
     note: str
-    """What is to be known of how it was taken; empty when nothing is."""
+    """A remark on how the draws were taken; empty when there is none."""
     terms: tuple[Term, ...]
     value: Floats
     """Shape (terms,)."""
     error: Floats
     """Monte Carlo standard error of the values, (terms,)."""
     spread: Floats
-    """Standard deviation of a unit, (terms,): how far the luck of one draw goes."""
+    """Standard deviation of a unit, (terms,): how far a single draw lies from the mean."""
     players: tuple[Player, ...]
     share: Floats
-    """Shape (players, terms): what each did since the point before."""
+    """Shape (players, terms): what each player changed since the point before."""
     share_error: Floats
     """Of the paired differences, (players, terms)."""
     total: Floats
-    """Shape (players, terms): what each did since the first point, summed along all points."""
+    """Shape (players, terms): what each player changed since the first point."""
     total_error: Floats
     blocks: Floats
-    """Shape (players, `IN_BLOCKS`, blocks): `total` by up to `BLOCKS` blocks of units."""
+    """Shape (players, `BLOCK_TERMS`, blocks): `total` by up to `MAX_BLOCKS` blocks of units."""
+    latents: int = 0
+    """How many sites the guide draws."""
+    delta_latents: int = 0
+    """How many of them have a Delta in the guide."""
+    posterior: Mapping[str, tuple[Floats, Floats]] = field(default_factory=dict)
+    """Mean and standard deviation of each small latent, (elements,) each."""
+
+    @property
+    def unusable(self) -> bool:
+        """Whether nothing can be compared with it."""
+        no_totals = bool(self.total.size and np.isnan(self.total).all())
+        return self.nonfinite_draws > 0 or self.draws == 0 or no_totals
+
+    @property
+    def size(self) -> int:
+        """Bytes, about."""
+        numbers = (3 + 4 * len(self.players)) * len(self.terms) + self.blocks.size
+        return 8 * (numbers + sum(2 * len(mean) for mean, _ in self.posterior.values()))
+
+    def without_sites(self) -> LensPoint:
+        """The same without the terms of single sites and without the posterior."""
+        count = len(SUM_TERMS)
+        tables = {
+            name: getattr(self, name)[..., :count]
+            for name in (
+                "value", "error", "spread", "share", "share_error", "total", "total_error"
+            )
+        }  # fmt: skip
+        return replace(self, terms=SUM_TERMS, posterior={}, **tables)
 
 
-class Path:
-    """Sums the shares between neighbouring readings of a run."""
+class AttributionPath:
+    """Sums the shares between neighbouring lens points of a run."""
 
     def __init__(self) -> None:
-        self.base: Reading | None = None
-        """The last reading without a gap: what the next is compared with."""
+        self.base: TermSamples | None = None
+        """The last usable samples: what the next are compared with."""
         self.state = 0
         """Its state."""
         self._terms: tuple[Term, ...] = ()
@@ -91,49 +244,55 @@ class Path:
     def extend(
         self,
         state: int,
-        reading: Reading,
+        samples: TermSamples,
         players: Sequence[Player],
         *,
         moved: Sequence[Player] = (),
-        corners: Corners | None = None,
+        coalitions: CoalitionSamples | None = None,
         note: str = "",
-    ) -> Point:
-        """Go on to a state.
+    ) -> LensPoint:
+        """Add the next state.
 
         Args:
             state: its number.
-            reading: what the lens saw there.
-            players: who there is.
-            moved: who has changed since `base`.
-            corners: the readings of the mixed states, by who has moved already: each set of them
-                but none and all.
-            note: what is to be known of how it was taken.
+            samples: what the lens evaluated there.
+            players: those that are present.
+            moved: those that have changed since `base`.
+            coalitions: the samples of the mixed states, by the players that have moved already:
+                every set of them but none and all.
+            note: a remark on how the draws were taken.
         """
         known = {player: self._totals.get(player) for player in PLAYERS}
-        terms = reading.terms
-        shape = (len(terms), reading.units.shape[1])
+        terms = samples.terms
+        shape = (len(terms), samples.units.shape[1])
         present = [p for p in PLAYERS if p in players or known[p] is not None]
         shares = {player: np.zeros(shape) for player in present}
-        since, gap = state, reading.blind
+        since, unusable = state, samples.unusable
         if self.base is not None:
             since = self.state
-            every = {frozenset[Player](): self.base, **(corners or {}), frozenset(moved): reading}
-            gap = gap or any(one.blind for one in every.values())
-            if not gap:
+            every = {
+                frozenset[Player](): self.base,
+                **(coalitions or {}),
+                frozenset(moved): samples,
+            }
+            unusable = unusable or any(one.unusable for one in every.values())
+            if not unusable:
                 shares |= shapley({some: one.rows(terms) for some, one in every.items()}, moved)
         totals = shares
-        if not gap:
+        if not unusable:
             totals = {p: self._rows(p, terms, shape) + shares[p] for p in present}
-            self.base, self.state, self._terms, self._totals = reading, state, terms, totals
-        return _point(state, since, reading, note=note, shares=shares, totals=totals, gap=gap)
+            self.base, self.state, self._terms, self._totals = samples, state, terms, totals
+        return _point(
+            state, since, samples, note=note, shares=shares, totals=totals, unusable=unusable
+        )
 
-    def rebase(self, reading: Reading) -> None:
-        """Take another reading of the last state for what the next is compared with.
+    def rebase(self, samples: TermSamples) -> None:
+        """Replace the samples of the last state, which the next are compared with.
 
-        For a lens that has had to change its draws. The sums go on; their error as it was is lost.
+        For a lens that changed its draws. The totals continue; their standard error is lost.
         """
-        self.base = reading
-        count = reading.units.shape[1]
+        self.base = samples
+        count = samples.units.shape[1]
         self._totals = {
             p: np.repeat(mean(t)[:, None], count, axis=1) for p, t in self._totals.items()
         }
@@ -142,73 +301,73 @@ class Path:
         totals = self._totals.get(player)
         if totals is None:
             return np.zeros(shape)
-        return Reading(self._terms, totals, 0).rows(terms)
+        return TermSamples(self._terms, totals, 0).rows(terms)
 
 
 def _point(
     state: int,
     since: int,
-    reading: Reading,
+    samples: TermSamples,
     *,
     note: str,
     shares: dict[Player, Floats],
     totals: dict[Player, Floats],
-    gap: bool,
-) -> Point:
+    unusable: bool,
+) -> LensPoint:
     def table(rows: dict[Player, Floats]) -> Floats:
-        stacked = np.array([rows[p] for p in rows]).reshape(len(rows), *reading.units.shape)
-        return np.full_like(stacked, np.nan) if gap else stacked
+        stacked = np.array([rows[p] for p in rows]).reshape(len(rows), *samples.units.shape)
+        return np.full_like(stacked, np.nan) if unusable else stacked
 
     share, total = table(shares), table(totals)
-    return Point(
+    return LensPoint(
         state=state,
         since=since,
-        draws=reading.draws,
-        bad=reading.bad,
+        draws=samples.draws,
+        nonfinite_draws=samples.nonfinite_draws,
         note=note,
-        terms=reading.terms,
-        value=reading.value,
-        error=reading.error,
-        spread=deviation(reading.units),
+        terms=samples.terms,
+        value=samples.value,
+        error=samples.error,
+        spread=standard_deviation(samples.units),
         players=tuple(shares),
         share=mean(share),
         share_error=standard_error(share),
         total=mean(total),
         total_error=standard_error(total),
-        blocks=_blocks(total[:, :IN_BLOCKS]),
+        blocks=_blocks(total[:, :BLOCK_TERMS]),
     )
 
 
 def _blocks(units: Floats) -> Floats:
-    """Means over consecutive stretches of the last axis, all of one length, and of no unit twice.
+    """Means over consecutive blocks of the last axis, all of one length, without overlap.
 
-    Units that do not fill a block are left out: blocks tell errors, not values.
+    Units that do not fill a block are left out: blocks are for errors, not for values.
     """
-    length = max(units.shape[-1] // BLOCKS, 1)
+    length = max(units.shape[-1] // MAX_BLOCKS, 1)
     count = units.shape[-1] // length
     whole = units[..., : length * count]
-    return mean(whole.reshape(*units.shape[:-1], count, length)[..., :BLOCKS, :])
+    return mean(whole.reshape(*units.shape[:-1], count, length)[..., :MAX_BLOCKS, :])
 
 
 @dataclass(frozen=True)
-class Share:
+class TermAttribution:
     """How the observed change of one term came about; adds up to `observed`."""
 
-    moved: dict[Player, float]
-    """What each of those who there are did."""
+    shares: dict[Player, float]
+    """What each player changed."""
     errors: dict[Player, float]
-    """The Monte Carlo standard error of it; NaN where it is not known."""
+    """Its Monte Carlo standard error; NaN where it is not known."""
     draw: float
-    """What the luck of the two records' draws did, and of their minibatches."""
+    """What the draws of the two records, and their minibatches, changed by chance."""
     observed: float
     """The later record's term less the earlier one's."""
 
 
-Observed = Mapping[Term, float]
+ObservedTerms = Mapping[Term, float]
 
 
-def observed(record: StepRecord | None) -> dict[Term, float]:
-    """A record's terms; what it lacks is not in it."""
+def observed_terms(record: StepRecord | None) -> dict[Term, float]:
+    """A record's terms; a term that it lacks is left out."""
     if record is None:
         return {}
     found: dict[Term, float | None] = {
@@ -226,15 +385,19 @@ def observed(record: StepRecord | None) -> dict[Term, float]:
     return {term: value for term, value in found.items() if value is not None}
 
 
-def account(
-    start: Point, end: Point, before: Observed | None = None, after: Observed | None = None
-) -> dict[Term, Share]:
-    """What happened between two points of one run.
+def attribute_change(
+    start: LensPoint,
+    end: LensPoint,
+    before: ObservedTerms | None = None,
+    after: ObservedTerms | None = None,
+) -> dict[Term, TermAttribution]:
+    """Attribute the change of each term between two lens points of one run.
 
     Args:
         start: the earlier one.
         end: the later one.
-        before: what the record drawn from `start` says; without it, no draw and no observed change.
+        before: the terms of the record drawn from `start`; without it, no draw and no observed
+            change.
         after: the same of `end`.
     """
     before, after = before or {}, after or {}
@@ -242,19 +405,19 @@ def account(
     rows = {term: row for row, term in enumerate(start.terms)}
     found = {}
     for row, term in enumerate(end.terms):
-        moved: dict[Player, float] = {}
+        shares: dict[Player, float] = {}
         for index, player in enumerate(end.players):
             then = 0.0
             if player in start.players and term in rows:
                 then = float(start.total[start.players.index(player), rows[term]])
-            moved[player] = float(end.total[index, row]) - then
-        seen = after.get(term, np.nan) - before.get(term, np.nan)
-        told = {player: float(errors[i, row]) for i, player in enumerate(end.players)}
-        found[term] = Share(moved, told, seen - sum(moved.values()), seen)
+            shares[player] = float(end.total[index, row]) - then
+        change = after.get(term, np.nan) - before.get(term, np.nan)
+        by_player = {player: float(errors[i, row]) for i, player in enumerate(end.players)}
+        found[term] = TermAttribution(shares, by_player, change - sum(shares.values()), change)
     return found
 
 
-def _span_errors(start: Point, end: Point) -> Floats:
+def _span_errors(start: LensPoint, end: LensPoint) -> Floats:
     """The standard error of each sum's change over a span, (players, terms)."""
     if start.state == end.since:
         return end.share_error
@@ -262,5 +425,5 @@ def _span_errors(start: Point, end: Point) -> Floats:
         return end.total_error
     errors = np.full_like(end.total_error, np.nan)
     if start.players == end.players and start.blocks.shape == end.blocks.shape:
-        errors[:, :IN_BLOCKS] = standard_error(end.blocks - start.blocks)
+        errors[:, :BLOCK_TERMS] = standard_error(end.blocks - start.blocks)
     return errors

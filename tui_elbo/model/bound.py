@@ -1,4 +1,4 @@
-"""What importance weights say of a guide, and how far its ELBO is from the evidence, in words."""
+"""The importance-weighted bound of a guide, and the gap between its ELBO and the evidence."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from collections.abc import Sequence
 
 import msgspec
 
-from tui_elbo.model.lens_values import Player
-from tui_elbo.model.span_summary import gap_name
+from tui_elbo.model.attribution import Player
 
 EXACT = 0.01
 """Standard deviation of log p − log q below which the guide is called exact: KL < 0.00005 nats."""
 
 
-class Bound(msgspec.Struct, frozen=True):
-    """What importance weights say, in nats; what they cannot say is NaN."""
+class ImportanceBound(msgspec.Struct, frozen=True):
+    """The importance-weighted bound and k̂; in nats, NaN where there is none."""
 
     draws: int
     elbo: float
@@ -26,13 +25,13 @@ class Bound(msgspec.Struct, frozen=True):
     value: float
     """log of the mean weight: a bound on log p(x), on average below it and above the ELBO."""
     error: float
-    """Its standard error, as far as k̂ allows to believe in one."""
+    """Its standard error; meaningful only while k̂ is below `limit`."""
     khat: float
     """The shape of the weights' upper tail; NaN where all weights are the same."""
     khat_low: float
     khat_high: float
     limit: float
-    """The k̂ from which on the bound is not to be trusted, for so many draws."""
+    """For this number of draws, a k̂ at or above it means that the bound cannot be trusted."""
     reason: str = ""
     """Why there are no weights, in words; empty when there are."""
 
@@ -43,43 +42,55 @@ class Bound(msgspec.Struct, frozen=True):
 
     @property
     def trusted(self) -> bool:
-        """Whether the bound may be believed."""
+        """Whether the bound can be trusted."""
         return self.exact or self.khat < self.limit
 
 
-def no_bound(draws: int, reason: str) -> Bound:
-    """Where there are no weights."""
+def no_bound(draws: int, reason: str) -> ImportanceBound:
+    """A bound without weights, with the reason."""
     nan = math.nan
-    return Bound(draws, nan, nan, nan, nan, nan, nan, nan, nan, nan, reason)
+    return ImportanceBound(draws, nan, nan, nan, nan, nan, nan, nan, nan, nan, reason)
 
 
-def gap_texts(
-    evidence: float, elbo: float, error: float, players: Sequence[Player], points: int
+def gap_name(players: tuple[Player, ...], delta_latents: int) -> str:
+    """The name of log p(x) - ELBO; empty where the two cannot be compared.
+
+    Args:
+        players: those that are present.
+        delta_latents: how many latents have a Delta in the guide.
+    """
+    if delta_latents:
+        return ""
+    return "KL(q ‖ posterior)" if set(players) <= {"phi"} else "gap to the best θ"
+
+
+def evidence_gap_lines(
+    evidence: float, elbo: float, error: float, players: Sequence[Player], delta_latents: int
 ) -> tuple[str, str]:
-    """How far the ELBO is from a log evidence that is known, named as it may be; in two parts.
+    """The gap between the ELBO and a known log evidence, in two parts.
 
     Args:
         evidence: log p(x), at the best θ if there is one: nats.
         elbo: E[ELBO] as the lens sees it.
         error: its standard error.
-        players: who there is.
-        points: how many latents have a point for a guide.
+        players: those that are present.
+        delta_latents: how many latents have a Delta in the guide.
     """
-    if points:
+    if delta_latents:
         text = "the ELBO of a guide that is a point is not comparable to it"
         return f"log p(x) = {evidence:.4f}", text
-    found = f"{round(evidence - elbo, 4) + 0.0:.4f} ± {rough(error)} nats"
-    return f"{gap_name(tuple(players), points)}: {found}", f"from log p(x) = {evidence:.4f}"
+    found = f"{round(evidence - elbo, 4) + 0.0:.4f} ± {one_digit(error)} nats"
+    return f"{gap_name(tuple(players), delta_latents)}: {found}", f"from log p(x) = {evidence:.4f}"
 
 
-def bound_texts(bound: Bound) -> tuple[str, ...]:
-    """What the weights say, in sentences of which the first tells the most."""
+def bound_lines(bound: ImportanceBound) -> tuple[str, ...]:
+    """The bound and its k̂ in words, the most important line first."""
     if bound.reason:
         return (f"no importance weights: {bound.reason}",)
     if bound.exact:
-        told = f"every draw says {bound.elbo:.4f} (sd {bound.spread:.1g})"
-        return (f"the guide is exact: {told}",)
-    text = f"importance-weighted bound: {bound.value:.4f} ± {rough(bound.error)} nats"
+        text = f"every draw says {bound.elbo:.4f} (sd {bound.spread:.1g})"
+        return (f"the guide is exact: {text}",)
+    text = f"importance-weighted bound: {bound.value:.4f} ± {one_digit(bound.error)} nats"
     khat = f"k̂ {bound.khat:.2f} [{bound.khat_low:.2f}, {bound.khat_high:.2f}]"
     khat += f" from {bound.draws} draws"
     if bound.trusted:
@@ -87,6 +98,6 @@ def bound_texts(bound: Bound) -> tuple[str, ...]:
     return text, khat, f"k̂ is past {bound.limit:.2f}: not to be trusted"
 
 
-def rough(value: float) -> str:
+def one_digit(value: float) -> str:
     """A standard error in one digit."""
     return f"{value:.1g}" if math.isfinite(value) else "–"

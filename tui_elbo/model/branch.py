@@ -13,7 +13,7 @@ from tui_elbo.protocol import Rewound, Tuned
 
 
 @dataclass(eq=False)
-class Ghost:
+class Branch:
     """A future that was left behind: its columns, and how it came about."""
 
     history: History
@@ -35,7 +35,7 @@ class Ghost:
         return known[1]
 
 
-def after_rewind(ghost: Ghost | None, present: Ghost, event: Rewound) -> Ghost | None:
+def after_rewind(ghost: Branch | None, present: Branch, event: Rewound) -> Branch | None:
     """What is left behind once the run has been taken back.
 
     Args:
@@ -44,14 +44,14 @@ def after_rewind(ghost: Ghost | None, present: Ghost, event: Rewound) -> Ghost |
         event: what the engine told.
     """
     if event.kept == present.history.last and event.leaves:
-        ghost = Ghost(present.history.copy(), present.tunings, present.settings, event.step)
+        ghost = Branch(present.history.copy(), present.tunings, present.settings, event.step)
     if ghost is None or event.kept != ghost.history.last:
         return None
     ghost.branch = min(ghost.branch, event.step)
     return ghost
 
 
-def label(ghost: Ghost, settings: Sequence[str]) -> str:
+def branch_label(ghost: Branch, settings: Sequence[str]) -> str:
     """A few words for what is other there than in the run, such as `lr .02`."""
     words = [part for text in ghost.settings for part in text.split(", ")]
     here = {part for text in settings for part in text.split(", ")}

@@ -20,7 +20,7 @@ OWN = ("loss", "elbo", "log_p", "log_q", "seconds")
 """The step's own columns that every table has, after `step`."""
 
 
-class Table:
+class CsvTable:
     """Keeps steps, and at the end prints them as CSV, one a row.
 
     The header has `step`, the step's own numbers, `sites.NAME.log_p`, `params.NAME.value[0]`… and,

@@ -1,151 +1,106 @@
-"""What the lens has seen along a run: points in order, each with the posterior at its state."""
+"""The lens points of a run, in order, each with the posterior at its state."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
 
 import numpy as np
 
-from tui_elbo.model.attribution import Point
-from tui_elbo.model.lens_values import OWN, PLAYERS, Player, Term
+from tui_elbo.model.attribution import PLAYERS, SUM_TERMS, LensPoint, Player, Term
 from tui_elbo.model.records import Floats
 
-MEMORY = 2**26
-"""Bytes for what is told of single sites and latents; of older points it is given up first."""
+MAX_BYTES = 2**26
+"""Bytes for the terms of single sites and the posteriors; older points lose theirs first."""
 
 
-@dataclass(frozen=True, eq=False)
-class Sighting:
-    """What the lens saw at one parameter state."""
-
-    point: Point
-    latents: int = 0
-    """How many sites the guide draws."""
-    points: int = 0
-    """How many of them are points: a Delta in the guide."""
-    posterior: Mapping[str, tuple[Floats, Floats]] = field(default_factory=dict)
-    """Mean and standard deviation of each small latent, (elements,) each."""
-
-    @property
-    def state(self) -> int:
-        """The parameters after so many steps."""
-        return self.point.state
-
-    @property
-    def blind(self) -> bool:
-        """Whether nothing can be compared with it."""
-        total = self.point.total
-        gap = bool(total.size and np.isnan(total).all())
-        return self.point.bad > 0 or self.point.draws == 0 or gap
-
-    @property
-    def size(self) -> int:
-        """Bytes, about."""
-        point = self.point
-        numbers = (3 + 4 * len(point.players)) * len(point.terms) + point.blocks.size
-        return 8 * (numbers + sum(2 * len(mean) for mean, _ in self.posterior.values()))
-
-    def bare(self) -> Sighting:
-        """The same without what is told of single sites and latents."""
-        point, own = self.point, len(OWN)
-        tables = {
-            name: getattr(point, name)[..., :own]
-            for name in (
-                "value", "error", "spread", "share", "share_error", "total", "total_error"
-            )
-        }  # fmt: skip
-        return replace(self, point=replace(point, terms=OWN, **tables), posterior={})
-
-
-class Sightings:
-    """The sightings of a run, by state.
+class LensHistory:
+    """The lens points of a run, by state.
 
     Args:
-        memory: bytes for what is told of single sites and latents.
+        memory: bytes for the terms of single sites and the posteriors.
     """
 
-    def __init__(self, memory: int = MEMORY) -> None:
-        self._seen: list[Sighting] = []
+    def __init__(self, memory: int = MAX_BYTES) -> None:
+        self._points: list[LensPoint] = []
         self._columns: dict[tuple[str, Term], Floats] = {}
-        self._memory, self._size, self._bared = memory, 0, 1
+        self._memory, self._size, self._stripped = memory, 0, 1
 
     def __len__(self) -> int:
-        return len(self._seen)
+        return len(self._points)
 
-    def __iter__(self) -> Iterator[Sighting]:
-        return iter(self._seen)
+    def __iter__(self) -> Iterator[LensPoint]:
+        return iter(self._points)
 
-    def add(self, seen: Sighting) -> None:
-        """Take in the next one; those that it does not build upon no longer hold."""
-        since = min(seen.point.since, seen.state - 1)
-        later = self._seen[bisect_right(self._seen, since, key=lambda one: one.state) :]
+    def add(self, point: LensPoint) -> None:
+        """Append a point; later ones that it was not compared with are dropped."""
+        since = min(point.since, point.state - 1)
+        later = self._points[bisect_right(self._points, since, key=lambda one: one.state) :]
         self.forget_after(since)
-        for one in [one for one in later if one.blind and one.state < seen.state] + [seen]:
+        for one in [one for one in later if one.unusable and one.state < point.state] + [point]:
             self._append(one)
 
-    def _append(self, seen: Sighting) -> None:
-        self._seen.append(seen)
-        self._size += seen.size
-        self._enter(seen)
-        while self._size > self._memory and self._bared < len(self._seen) - 1:
-            old = self._seen[self._bared]
-            self._seen[self._bared] = new = old.bare()
+    def _append(self, point: LensPoint) -> None:
+        self._points.append(point)
+        self._size += point.size
+        self._enter(point)
+        while self._size > self._memory and self._stripped < len(self._points) - 1:
+            old = self._points[self._stripped]
+            self._points[self._stripped] = new = old.without_sites()
             self._size -= old.size - new.size
-            self._bared += 1
+            self._stripped += 1
 
     def forget_after(self, state: int) -> None:
         """Drop those of later states: the run has been taken back."""
-        while self._seen and self._seen[-1].state > state:
+        while self._points and self._points[-1].state > state:
             self._drop()
 
-    def at(self, state: int) -> Sighting | None:
-        """The last one that is not blind, of a state not after this one; None if there is none."""
-        index = bisect_right(self._seen, state, key=lambda seen: seen.state)
+    def latest_usable(self, state: int) -> LensPoint | None:
+        """The last usable one up to this state; None if there is none."""
+        index = bisect_right(self._points, state, key=lambda point: point.state)
         places = range(index - 1, -1, -1)
-        return next((self._seen[i] for i in places if not self._seen[i].blind), None)
+        return next((self._points[i] for i in places if not self._points[i].unusable), None)
 
     @property
-    def first(self) -> Sighting | None:
-        """The first one that is not blind; of a run that was joined late, not that of step 0."""
-        return next((seen for seen in self._seen if not seen.blind), None)
+    def first_usable(self) -> LensPoint | None:
+        """The first usable one; for a script attached to late that is not step 0."""
+        return next((point for point in self._points if not point.unusable), None)
 
-    def newest(self, state: int) -> Sighting | None:
-        """The last one of a state not after this one, blind or not; None if there is none."""
-        index = bisect_right(self._seen, state, key=lambda seen: seen.state)
-        return self._seen[index - 1] if index else None
+    def latest(self, state: int) -> LensPoint | None:
+        """The last one up to this state, usable or not; None if there is none."""
+        index = bisect_right(self._points, state, key=lambda point: point.state)
+        return self._points[index - 1] if index else None
 
     def values(self, term: Term, last: int) -> Floats:
-        """A term of `OWN` as the lens sees it, index `state`, of `last` states; else NaN."""
+        """A term of `SUM_TERMS` by the lens, index `state`, for `last` states; else NaN."""
         return self._column("", term, last)
 
     def totals(self, player: Player, term: Term, last: int) -> Floats:
-        """What a player did to a term since the first point, likewise."""
+        """What a player changed of a term since the first point, likewise."""
         return self._column(player, term, last)
 
     @property
     def players(self) -> tuple[Player, ...]:
-        """Who there has been."""
-        present = self._seen[-1].point.players if self._seen else ()
+        """The players of the newest point."""
+        present = self._points[-1].players if self._points else ()
         return tuple(player for player in PLAYERS if player in present)
 
     def _drop(self) -> None:
-        gone = self._seen.pop()
+        gone = self._points.pop()
         self._size -= gone.size
-        self._bared = max(1, min(self._bared, len(self._seen)))
+        self._stripped = max(1, min(self._stripped, len(self._points)))
         for column in self._columns.values():
             if gone.state < len(column):
                 column[gone.state] = np.nan
 
-    def _enter(self, seen: Sighting) -> None:
-        """Put its own terms into the columns."""
-        point, blind = seen.point, seen.blind
-        for row, term in enumerate(OWN):
-            self._put("", term, seen.state, np.nan if blind else float(point.value[row]))
+    def _enter(self, point: LensPoint) -> None:
+        """Put the sums over sites into the columns."""
+        unusable = point.unusable
+        for row, term in enumerate(SUM_TERMS):
+            self._put("", term, point.state, np.nan if unusable else float(point.value[row]))
             for index, player in enumerate(point.players):
-                total = np.nan if blind else float(point.total[index, row])
-                self._put(player, term, seen.state, total)
+                total = np.nan if unusable else float(point.total[index, row])
+                self._put(player, term, point.state, total)
 
     def _put(self, of: str, term: Term, state: int, value: float) -> None:
         column = self._columns.get((of, term))

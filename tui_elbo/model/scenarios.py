@@ -27,7 +27,7 @@ _LIST = "`elbo-tui list` shows the gallery; a path or a module name will do as w
 
 
 @dataclass(frozen=True)
-class Entry:
+class GalleryEntry:
     """A scenario of the gallery, as its file tells without being executed."""
 
     name: str
@@ -39,7 +39,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Source:
+class ScenarioFile:
     """Where a scenario's code is."""
 
     name: str
@@ -64,17 +64,17 @@ def gallery_files() -> list[Path]:
     return sorted(gallery_folder().glob("*.py"))
 
 
-def gallery() -> list[Entry]:
+def gallery() -> list[GalleryEntry]:
     """Every scenario of the gallery, by name. Reads the files, imports nothing."""
     entries = []
     for path in gallery_files():
-        title, notes = describe(path)
+        title, notes = read_docstring(path)
         summary = " ".join(notes.split("\n\n", 1)[0].split())
-        entries.append(Entry(path.stem, title, summary, path))
+        entries.append(GalleryEntry(path.stem, title, summary, path))
     return entries
 
 
-def describe(path: Path) -> tuple[str, str]:
+def read_docstring(path: Path) -> tuple[str, str]:
     """The title and the notes (Markdown) of a file, from its docstring; empty where it has none."""
     try:
         docstring = ast.get_docstring(ast.parse(path.read_bytes()))
@@ -89,7 +89,7 @@ def split_docstring(docstring: str | None) -> tuple[str, str]:
     return title.strip(), notes.strip()
 
 
-def find(target: str) -> Source:
+def find_scenario(target: str) -> ScenarioFile:
     """Where the code of the scenario named `target` is. Imports nothing.
 
     Raises:
@@ -106,18 +106,18 @@ def find(target: str) -> Source:
         raise UsageError(what, where=target, todo=_LIST) from error
 
 
-def _find(target: str) -> Source:
+def _find(target: str) -> ScenarioFile:
     if not _is_path(target):
         for path in gallery_files():
             if path.stem == target:
-                return Source(target, path, None, path.parent, path.parent)
+                return ScenarioFile(target, path, None, path.parent, path.parent)
         source = _find_module(target)
         if source is not None:
             return source
     return _find_file(target)
 
 
-def _find_file(target: str) -> Source:
+def _find_file(target: str) -> ScenarioFile:
     path = Path(target).expanduser()
     if path.is_dir():
         files = ", ".join(sorted(file.name for file in path.glob("*.py"))[:5])
@@ -125,7 +125,7 @@ def _find_file(target: str) -> Source:
         raise UsageError("this is a directory, not a scenario", where=target, todo=todo)
     if path.is_file():
         path = path.resolve()
-        return Source(path.name, path, None, path.parent, path.parent)
+        return ScenarioFile(path.name, path, None, path.parent, path.parent)
     raise UsageError(
         "there is no such file" if _is_path(target) else "there is no scenario of this name",
         where=target,
@@ -149,7 +149,7 @@ def _nearest(target: str) -> str:
     return _LIST
 
 
-def _find_module(name: str) -> Source | None:
+def _find_module(name: str) -> ScenarioFile | None:
     """The module's file, found the way `import` would, without importing its packages."""
     parts = name.split(".")
     if not all(part.isidentifier() for part in parts):
@@ -167,6 +167,6 @@ def _find_module(name: str) -> Source | None:
         return None
     path, folders = Path(origin), specs[0].submodule_search_locations
     if folders is None:
-        return Source(name, path, name, path.parent, path.parent)
+        return ScenarioFile(name, path, name, path.parent, path.parent)
     own = next(folder for folder in map(Path, folders) if path.is_relative_to(folder))
-    return Source(name, path, name, own.parent, own)
+    return ScenarioFile(name, path, name, own.parent, own)

@@ -1,29 +1,93 @@
-"""What the accounts say, in one plain sentence.
+"""What moved the terms over a span of steps, in one plain sentence.
 
-Each rule looks at the accounts of a span and at the kind of scenario, and has a sentence or none;
-the first that has one speaks. No sentence is a guess: what it says follows from the numbers, at
-twice their standard error at least.
+Each rule reads the summary of a span (its attribution and the kind of scenario) and returns a
+sentence or an empty string; the first sentence is the one shown. No sentence is a guess: what it
+says follows from the numbers, at twice their standard error at least.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from tui_elbo.model.lens_values import OWN, Player, Term
-from tui_elbo.model.span_summary import Scene
+from tui_elbo.model.attribution import SUM_TERMS, LensPoint, Player, Term, TermAttribution
 
-LOG_P, LOG_Q, ELBO, LIKELIHOOD, PRIOR = OWN
+LOG_P, LOG_Q, ELBO, LIKELIHOOD, PRIOR = SUM_TERMS
+
+
+@dataclass(frozen=True)
+class SpanSummary:
+    """A span of steps: its attribution, and the kind of scenario."""
+
+    since: int
+    """The step of the span's first record; 1 for the whole run."""
+    until: int
+    """The step of its last."""
+    shares: Mapping[Term, TermAttribution]
+    """The attribution of the span."""
+    gained: float
+    """What the parameters changed of the ELBO from step 1 on: nats."""
+    drift: float
+    """The change of the ELBO, by the lens, that no parameter of the store explains: nats."""
+    players: tuple[Player, ...]
+    latents: int
+    """How many sites the guide draws."""
+    delta_latents: int
+    """How many of them have a Delta in the guide."""
+    spread: Mapping[Term, float]
+    """Standard deviation of one draw, at the end of the span; NaN where a draw has none."""
+    draws: int
+    nonfinite_draws: int
+    """Draws of the lens that are not finite."""
+    note: str = ""
+    """A remark on how the lens draws; empty when there is none."""
+
+
+def summarize_span(
+    start: LensPoint,
+    end: LensPoint,
+    shares: Mapping[Term, TermAttribution],
+    *,
+    latents: int,
+    delta_latents: int,
+) -> SpanSummary:
+    """Summarize the span between two lens points.
+
+    Args:
+        start: the earlier one.
+        end: the later one.
+        shares: their attribution.
+        latents: how many sites the guide draws.
+        delta_latents: how many of them have a Delta in the guide.
+    """
+    row = end.terms.index(ELBO)
+    change = float(end.value[row] - start.value[start.terms.index(ELBO)])
+    explained = sum(shares[ELBO].shares.values()) if ELBO in shares else 0.0
+    return SpanSummary(
+        since=start.state + 1,
+        until=end.state + 1,
+        shares=shares,
+        gained=float(end.total[:, row].sum()),
+        drift=change - explained,
+        players=end.players,
+        latents=latents,
+        delta_latents=delta_latents,
+        spread={term: float(end.spread[i]) for i, term in enumerate(end.terms)},
+        draws=end.draws,
+        nonfinite_draws=end.nonfinite_draws,
+        note=end.note,
+    )
+
 
 SMALL = 0.02
-"""Nats below which nothing is said to have moved."""
+"""Changes below so many nats count as none."""
 
 REST_STEPS = 30
-"""So many steps have to be looked at before anything is said to be at rest."""
+"""A shorter span is never called at rest."""
 
 REST_SHARE = 0.03
-"""At rest is what moves by less than this share of what the run has gained, and of the luck."""
+"""At rest: a change below this fraction of what the run has gained, or of one draw's spread."""
 
 EXACT = 0.01
 """Standard deviation of log p − log q below which the guide is called exact."""
@@ -31,88 +95,89 @@ EXACT = 0.01
 
 @dataclass(frozen=True)
 class Sentence:
-    """What is said, and by which rule."""
+    """A sentence, and the rule that gave it."""
 
     rule: str
     text: str
 
 
-def sentence(scene: Scene) -> Sentence:
-    """The first sentence that the scene allows."""
+def choose_sentence(span: SpanSummary) -> Sentence:
+    """The sentence of the first rule that applies."""
     for rule in RULES:
-        text = rule(scene)
+        text = rule(span)
         if text:
             return Sentence(rule.__name__, text)
-    return Sentence("quiet", quiet(scene))
+    return Sentence("quiet", quiet(span))
 
 
-def quiet(scene: Scene) -> str:
-    """Little has moved, or no more than the lens's own error."""
-    elbo, log_p = (_signed_by_all(scene, term) for term in (ELBO, LOG_P))
-    did = f"{_names(scene.players)} did {elbo} nats to the ELBO and {log_p} to log p"
-    if abs(_by_all(scene, ELBO)) >= SMALL and not _clear(scene, ELBO):
-        return f"Nothing is sure: {did}, so the lens's {scene.draws} draws are too few to tell."
-    head = "Little has moved: " if abs(_by_all(scene, ELBO)) < SMALL else ""
-    tail = f"; what is left is the luck of the draw{_luck(scene)}" if _drawn(scene) else ""
+def quiet(span: SpanSummary) -> str:
+    """Little has changed, or no more than the lens's standard error."""
+    elbo, log_p = (_signed_by_all_players(span, term) for term in (ELBO, LOG_P))
+    did = f"{_names(span.players)} did {elbo} nats to the ELBO and {log_p} to log p"
+    if abs(_by_all_players(span, ELBO)) >= SMALL and not _clear(span, ELBO):
+        return f"Nothing is sure: {did}, so the lens's {span.draws} draws are too few to tell."
+    head = "Little has moved: " if abs(_by_all_players(span, ELBO)) < SMALL else ""
+    tail = f"; what is left is the luck of the draw{_draw_spread(span)}" if _has_draws(span) else ""
     return f"{head}{did}{tail}."
 
 
-def blind(scene: Scene) -> str:
-    """The lens could not look, or what it saw is not finite."""
-    if scene.draws == 0:
-        return f"{scene.note[:1].upper()}{scene.note[1:]}." if scene.note else "Nothing is seen."
-    if scene.bad:
+def lens_failed(span: SpanSummary) -> str:
+    """The lens failed, or its terms are not finite."""
+    if span.draws == 0:
+        return f"{span.note[:1].upper()}{span.note[1:]}." if span.note else "Nothing is seen."
+    if span.nonfinite_draws:
         return (
-            f"{scene.bad} of {scene.draws} draws are not finite: log p or log q has no mean there, "
-            "and no change of it can be shared out."
+            f"{span.nonfinite_draws} of {span.draws} draws are not finite: log p or log q has no "
+            "mean there, and no change of it can be shared out."
         )
-    if not math.isfinite(_by_all(scene, LOG_P)):
+    if not math.isfinite(_by_all_players(span, LOG_P)):
         return "The lens cannot tell log p of this scenario, so nothing is shared out."
     return ""
 
 
-def no_parameters(scene: Scene) -> str:
+def no_parameters(span: SpanSummary) -> str:
     """There is nothing that an optimiser could move."""
-    if scene.players:
+    if span.players:
         return ""
-    if abs(scene.drift) > SMALL:
+    if abs(span.drift) > SMALL:
         return (
-            f"The ELBO {_changed(scene.drift)} {_nats(scene.drift)}, but no parameter of the store "
+            f"The ELBO {_changed(span.drift)} {_nats(span.drift)}, but no parameter of the store "
             "that model or guide reads has moved: what moves is kept elsewhere."
         )
     return (
-        f"There is no parameter: nothing is optimised, and what you see is the draw{_luck(scene)}."
+        "There is no parameter: nothing is optimised, and what you see is the draw"
+        f"{_draw_spread(span)}."
     )
 
 
-def exact(scene: Scene) -> str:
-    """q has become the posterior, and stays it."""
-    spread = scene.spread.get(ELBO, math.nan)
-    if not _drawn(scene) or scene.points or not spread < EXACT or not _rests(scene):
+def exact(span: SpanSummary) -> str:
+    """q equals the posterior, and stays equal."""
+    spread = span.spread.get(ELBO, math.nan)
+    if not _has_draws(span) or span.delta_latents or not spread < EXACT or not _rests(span):
         return ""
     return (
         "The guide is exact: log p − log q is log p(x) whatever z is drawn. log p and log q go on "
-        f"jumping{_luck(scene)}, but together."
+        f"jumping{_draw_spread(span)}, but together."
     )
 
 
-def at_rest(scene: Scene) -> str:
-    """The parameters have stopped to matter."""
-    if not _rests(scene):
+def at_rest(span: SpanSummary) -> str:
+    """The parameters no longer change the ELBO."""
+    if not _rests(span):
         return ""
-    who, move = _names(scene.players), "moves" if len(scene.players) == 1 else "move"
-    if not _drawn(scene):
+    who, move = _names(span.players), "moves" if len(span.players) == 1 else "move"
+    if not _has_draws(span):
         return f"At the optimum: {who} {move} nothing now, and no draw adds luck to it."
     return (
         f"At the optimum: {who} {move} next to nothing now; what you see is the luck of the draw"
-        f"{_luck(scene)}."
+        f"{_draw_spread(span)}."
     )
 
 
-def only_model(scene: Scene) -> str:
+def only_model(span: SpanSummary) -> str:
     """No latent variable: maximum likelihood."""
-    moved = _by(scene, LOG_P, "theta")
-    if scene.latents or abs(moved) < SMALL:
+    moved = _by_player(span, LOG_P, "theta")
+    if span.latents or abs(moved) < SMALL:
         return ""
     return (
         f"No latent variable here: log p is the log likelihood, and θ {_raised(moved)} it by "
@@ -120,11 +185,11 @@ def only_model(scene: Scene) -> str:
     )
 
 
-def narrowing(scene: Scene) -> str:
-    """log p rises, and log q takes it all away again: collapse."""
-    log_p, log_q, elbo = (_by_all(scene, term) for term in (LOG_P, LOG_Q, ELBO))
-    by_theta = _by(scene, LOG_P, "theta")
-    if by_theta < 0.5 or not _clear(scene, LOG_P) or log_p < SMALL or log_q < 0.5 * log_p:
+def narrowing(span: SpanSummary) -> str:
+    """log p rises, and log q rises as much: collapse."""
+    log_p, log_q, elbo = (_by_all_players(span, term) for term in (LOG_P, LOG_Q, ELBO))
+    by_theta = _by_player(span, LOG_P, "theta")
+    if by_theta < 0.5 or not _clear(span, LOG_P) or log_p < SMALL or log_q < 0.5 * log_p:
         return ""
     return (
         f"log p rose {_nats(log_p)}, but log q rose {log_q:.3g} with it: θ narrows the prior and "
@@ -132,29 +197,29 @@ def narrowing(scene: Scene) -> str:
     )
 
 
-def fitted_model(scene: Scene) -> str:
-    """θ has a clear part in what moved log p."""
-    log_p, by_theta = _by_all(scene, LOG_P), _by(scene, LOG_P, "theta")
-    if "theta" not in scene.players or not _clear(scene, LOG_P) or abs(by_theta) < SMALL:
+def fitted_model(span: SpanSummary) -> str:
+    """θ has a clear share of the change of log p."""
+    log_p, by_theta = _by_all_players(span, LOG_P), _by_player(span, LOG_P, "theta")
+    if "theta" not in span.players or not _clear(span, LOG_P) or abs(by_theta) < SMALL:
         return ""
-    prior, likelihood = (_by(scene, term, "theta") for term in (PRIOR, LIKELIHOOD))
+    prior, likelihood = (_by_player(span, term, "theta") for term in (PRIOR, LIKELIHOOD))
     what = "the prior is" if abs(prior) > abs(likelihood) else "the likelihood is"
     if not math.isfinite(prior) or not math.isfinite(likelihood):
         what = "the model is"
     if log_p > 0 and by_theta > 0 and by_theta <= log_p:
         took = f"θ took {by_theta:.3g} of the {_nats(log_p)} that log p rose"
         return f"{took}: {what} being fitted to the data."
-    phi = _by(scene, LOG_P, "phi")
+    phi = _by_player(span, LOG_P, "phi")
     return (
         f"log p {_changed(log_p)} {_nats(log_p)}: θ did {by_theta:+.3g} of it, φ {phi:+.3g}; "
         f"{what} being fitted to the data."
     )
 
 
-def point_guide(scene: Scene) -> str:
+def point_guide(span: SpanSummary) -> str:
     """A Delta guide: the ELBO is a log joint."""
-    log_p = _by_all(scene, LOG_P)
-    if not scene.points or scene.points < scene.latents or abs(log_p) < SMALL:
+    log_p = _by_all_players(span, LOG_P)
+    if not span.delta_latents or span.delta_latents < span.latents or abs(log_p) < SMALL:
         return ""
     return (
         f"The guide is a point, so log q is 0 and the ELBO is log p: φ {_raised(log_p)} it by "
@@ -162,10 +227,10 @@ def point_guide(scene: Scene) -> str:
     )
 
 
-def spreading(scene: Scene) -> str:
+def spreading(span: SpanSummary) -> str:
     """No θ: log p falls while the ELBO rises, since log q falls further."""
-    log_p, log_q, elbo = (_by_all(scene, term) for term in (LOG_P, LOG_Q, ELBO))
-    if not _alone(scene) or log_p > -SMALL or elbo < SMALL or not _clear(scene, ELBO):
+    log_p, log_q, elbo = (_by_all_players(span, term) for term in (LOG_P, LOG_Q, ELBO))
+    if not _only_phi(span) or log_p > -SMALL or elbo < SMALL or not _clear(span, ELBO):
         return ""
     return (
         f"log p fell {_nats(log_p)} while the ELBO rose {elbo:.3g}, for log q fell {-log_q:.3g}: "
@@ -173,29 +238,31 @@ def spreading(scene: Scene) -> str:
     )
 
 
-def moved_to_mass(scene: Scene) -> str:
+def moved_to_mass(span: SpanSummary) -> str:
     """No θ: log p rises by φ alone."""
-    log_p, elbo = _by_all(scene, LOG_P), _by_all(scene, ELBO)
-    if not _alone(scene) or log_p < SMALL or elbo < -SMALL or not _clear(scene, LOG_P):
+    log_p, elbo = _by_all_players(span, LOG_P), _by_all_players(span, ELBO)
+    if not _only_phi(span) or log_p < SMALL or elbo < -SMALL or not _clear(span, LOG_P):
         return ""
     return f"No θ here: log p rose {_nats(log_p)} because φ moved q to where p is high."
 
 
-def worse(scene: Scene) -> str:
-    """The ELBO has been lowered by the parameters."""
-    elbo = _by_all(scene, ELBO)
-    if elbo > -SMALL or not _clear(scene, ELBO):
+def worse(span: SpanSummary) -> str:
+    """The parameters lowered the ELBO."""
+    elbo = _by_all_players(span, ELBO)
+    if elbo > -SMALL or not _clear(span, ELBO):
         return ""
     return (
-        f"The ELBO fell {_nats(elbo)}, by {_names(scene.players)}: the steps are too long, or the "
+        f"The ELBO fell {_nats(elbo)}, by {_names(span.players)}: the steps are too long, or the "
         "gradient too noisy, to hold the place."
     )
 
 
-def shared(scene: Scene) -> str:
-    """A parameter that model and guide both read has the largest part."""
-    both = _by(scene, ELBO, "both")
-    if abs(both) < SMALL or any(abs(_by(scene, ELBO, p)) > abs(both) for p in ("phi", "theta")):
+def shared(span: SpanSummary) -> str:
+    """A parameter that model and guide both read has the largest share."""
+    both = _by_player(span, ELBO, "both")
+    if abs(both) < SMALL or any(
+        abs(_by_player(span, ELBO, p)) > abs(both) for p in ("phi", "theta")
+    ):
         return ""
     return (
         f"A parameter that model and guide both read did {both:+.3g} nats to the ELBO: it is θ and "
@@ -203,8 +270,8 @@ def shared(scene: Scene) -> str:
     )
 
 
-RULES: tuple[Callable[[Scene], str], ...] = (
-    blind,
+RULES: tuple[Callable[[SpanSummary], str], ...] = (
+    lens_failed,
     no_parameters,
     exact,
     at_rest,
@@ -217,55 +284,57 @@ RULES: tuple[Callable[[Scene], str], ...] = (
     spreading,
     moved_to_mass,
 )
-"""The first that has something to say speaks."""
+"""In order of precedence."""
 
 
-def _by(scene: Scene, term: Term, player: Player) -> float:
-    share = scene.shares.get(term)
-    return 0.0 if share is None else share.moved.get(player, 0.0)
+def _by_player(span: SpanSummary, term: Term, player: Player) -> float:
+    share = span.shares.get(term)
+    return 0.0 if share is None else share.shares.get(player, 0.0)
 
 
-def _by_all(scene: Scene, term: Term) -> float:
-    share = scene.shares.get(term)
-    return math.nan if share is None else sum(share.moved.values())
+def _by_all_players(span: SpanSummary, term: Term) -> float:
+    share = span.shares.get(term)
+    return math.nan if share is None else sum(share.shares.values())
 
 
-def _clear(scene: Scene, term: Term) -> bool:
-    """Whether what the parameters did to it is more than the lens's own error."""
-    return abs(_by_all(scene, term)) > 2 * _error(scene, term)
+def _clear(span: SpanSummary, term: Term) -> bool:
+    """Whether the parameters changed it by more than the lens's standard error."""
+    return abs(_by_all_players(span, term)) > 2 * _error(span, term)
 
 
-def _error(scene: Scene, term: Term) -> float:
-    errors = scene.shares[term].errors.values()
+def _error(span: SpanSummary, term: Term) -> float:
+    errors = span.shares[term].errors.values()
     return math.hypot(*(error for error in errors if math.isfinite(error)))
 
 
-def _rests(scene: Scene) -> bool:
-    """Whether the span is long, and what the parameters did in it small beside what they did."""
-    if scene.until - scene.since < REST_STEPS:
+def _rests(span: SpanSummary) -> bool:
+    """Whether the span is long, and the parameters changed little in it."""
+    if span.until - span.since < REST_STEPS:
         return False
-    luck = scene.spread.get(LOG_P, math.nan)
-    small = REST_SHARE * max(abs(scene.gained), luck if math.isfinite(luck) else 0.0, SMALL)
-    return abs(_by_all(scene, ELBO)) <= small
+    draw_spread = span.spread.get(LOG_P, math.nan)
+    small = REST_SHARE * max(
+        abs(span.gained), draw_spread if math.isfinite(draw_spread) else 0.0, SMALL
+    )
+    return abs(_by_all_players(span, ELBO)) <= small
 
 
-def _signed_by_all(scene: Scene, term: Term) -> str:
-    """What the parameters did to it, with the lens's error where that is of any size."""
-    error = _error(scene, term)
-    text = f"{round(_by_all(scene, term), 3) + 0.0:+.3g}"
+def _signed_by_all_players(span: SpanSummary, term: Term) -> str:
+    """What the parameters changed of it, with the lens's standard error unless that is tiny."""
+    error = _error(span, term)
+    text = f"{round(_by_all_players(span, term), 3) + 0.0:+.3g}"
     return f"{text} ± {error:.1g}" if error > 0.005 else text
 
 
-def _alone(scene: Scene) -> bool:
-    return scene.players == ("phi",)
+def _only_phi(span: SpanSummary) -> bool:
+    return span.players == ("phi",)
 
 
-def _drawn(scene: Scene) -> bool:
-    return scene.latents > scene.points
+def _has_draws(span: SpanSummary) -> bool:
+    return span.latents > span.delta_latents
 
 
-def _luck(scene: Scene) -> str:
-    spread = scene.spread.get(LOG_P, math.nan)
+def _draw_spread(span: SpanSummary) -> str:
+    spread = span.spread.get(LOG_P, math.nan)
     return f" (±{spread:.3g} nats)" if math.isfinite(spread) and spread > 0 else ""
 
 

@@ -13,7 +13,7 @@ MOST = {"lr": 1000, "particles": 1_000_000}
 """More is a slip of the finger: it would leave nothing of the run."""
 
 
-def tuning(text: str) -> Tuning:
+def parse_tuning(text: str) -> Tuning:
     """The settings that are to change: `lr 0.02, particles 4, estimator TraceMeanField_ELBO`.
 
     Raises:

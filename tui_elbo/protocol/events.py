@@ -6,11 +6,9 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from tui_elbo.model.attribution import IN_BLOCKS
-from tui_elbo.model.bound import Bound
+from tui_elbo.model.attribution import BLOCK_TERMS, SUM_TERMS, LensPoint
+from tui_elbo.model.bound import ImportanceBound
 from tui_elbo.model.errors import ProtocolError
-from tui_elbo.model.lens_history import Sighting
-from tui_elbo.model.lens_values import OWN
 from tui_elbo.model.records import Batch, Floats, Layout
 from tui_elbo.protocol.commands import Breakpoint
 
@@ -245,19 +243,21 @@ class Caution(Event, frozen=True):
 class Looked(Event, frozen=True, eq=False):
     """What the lens sees at one parameter state: a point and a posterior. Never dropped."""
 
-    seen: Sighting
+    point: LensPoint
 
     def __post_init__(self) -> None:
-        point = self.seen.point
+        point = self.point
         terms, players = len(point.terms), len(point.players)
         flat = all(part.shape == (terms,) for part in (point.value, point.error, point.spread))
         tables = (point.share, point.share_error, point.total, point.total_error)
         square = all(part.shape == (players, terms) for part in tables)
-        blocks = point.blocks.ndim == 3 and point.blocks.shape[:2] == (players, IN_BLOCKS)
+        blocks = point.blocks.ndim == 3 and point.blocks.shape[:2] == (players, BLOCK_TERMS)
         moments = all(
-            mean.ndim == 1 and mean.shape == sd.shape for mean, sd in self.seen.posterior.values()
+            mean.ndim == 1 and mean.shape == sd.shape for mean, sd in self.point.posterior.values()
         )
-        if not (flat and square and blocks and moments and point.terms[: len(OWN)] == OWN):
+        if not (
+            flat and square and blocks and moments and point.terms[: len(SUM_TERMS)] == SUM_TERMS
+        ):
             raise ValueError("a lens point whose parts do not fit together")
 
 
@@ -285,7 +285,7 @@ class Weighed(Event, frozen=True):
     """What importance weights say at the parameters after a step."""
 
     step: int
-    bound: Bound
+    bound: ImportanceBound
 
 
 class Swapped(Event, frozen=True):

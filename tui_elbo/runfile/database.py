@@ -20,7 +20,7 @@ import numpy as np
 
 from tui_elbo.model.errors import UsageError
 from tui_elbo.model.records import Batch, Layout
-from tui_elbo.model.scenarios import Source
+from tui_elbo.model.scenarios import ScenarioFile
 from tui_elbo.protocol import Tuning
 from tui_elbo.runfile.header import APPLICATION, is_run_file
 
@@ -38,7 +38,7 @@ _TABLES = {
 }
 
 
-class Packed(msgspec.Struct, frozen=True):
+class PackedTensor(msgspec.Struct, frozen=True):
     """A tensor as bytes."""
 
     dtype: str
@@ -47,7 +47,7 @@ class Packed(msgspec.Struct, frozen=True):
     data: bytes
 
 
-class Settings(msgspec.Struct, frozen=True):
+class RunSettings(msgspec.Struct, frozen=True):
     """What a run was started with, and what was changed on the way."""
 
     name: str
@@ -55,7 +55,7 @@ class Settings(msgspec.Struct, frozen=True):
     module: str | None
     root: str
     own: str
-    """Of the scenario; see `Source`."""
+    """Of the scenario; see `ScenarioFile`."""
     seed: int | None
     """As it was asked for; None: the scenario's own."""
     threads: int
@@ -68,25 +68,27 @@ class Settings(msgspec.Struct, frozen=True):
     """The scenario's own files and their SHA-256."""
 
     @property
-    def source(self) -> Source:
+    def source(self) -> ScenarioFile:
         """Where the scenario's code was."""
-        return Source(self.name, Path(self.path), self.module, Path(self.root), Path(self.own))
+        return ScenarioFile(
+            self.name, Path(self.path), self.module, Path(self.root), Path(self.own)
+        )
 
 
-class Saved(msgspec.Struct, frozen=True, eq=False):
+class SavedRun(msgspec.Struct, frozen=True, eq=False):
     """What a file holds."""
 
-    settings: Settings
+    settings: RunSettings
     text: bytes
     """The scenario's source, as it was executed."""
     batches: tuple[Batch, ...]
     """Every step."""
     state: bytes = b""
     """A state of the run, as JSON that refers to `tensors`; empty if there is none."""
-    tensors: tuple[Packed, ...] = ()
+    tensors: tuple[PackedTensor, ...] = ()
 
 
-def write(path: Path, saved: Saved) -> None:
+def write(path: Path, saved: SavedRun) -> None:
     """Write the file, in the place of one that is there.
 
     Raises:
@@ -109,7 +111,7 @@ def write(path: Path, saved: Saved) -> None:
         raise UsageError(f"the run cannot be saved: {said}", where=str(path)) from error
 
 
-def read(path: Path) -> Saved:
+def read(path: Path) -> SavedRun:
     """What the file holds. Nothing in it is executed.
 
     Raises:
@@ -140,7 +142,7 @@ def _check_size(path: Path) -> None:
         raise ValueError(f"it has {there} bytes, and {wanted} were written")
 
 
-def _fill(base: sqlite3.Connection, saved: Saved) -> None:
+def _fill(base: sqlite3.Connection, saved: SavedRun) -> None:
     base.execute("PRAGMA journal_mode = OFF")
     base.execute(f"PRAGMA application_id = {APPLICATION}")
     base.execute(f"PRAGMA user_version = {FORMAT}")
@@ -175,7 +177,7 @@ def _numbers(batches: Iterable[Batch]) -> Iterator[tuple[int, int, int, bytes]]:
             yield batch.first + start, batch.layout.id, part.shape[1], part.tobytes()
 
 
-def _taken(base: sqlite3.Connection) -> Saved:
+def _taken(base: sqlite3.Connection) -> SavedRun:
     version = base.execute("PRAGMA user_version").fetchone()[0]
     if version != FORMAT:
         what = f"this run was saved by another elbo-tui (format {version}, and this reads {FORMAT})"
@@ -190,13 +192,13 @@ def _taken(base: sqlite3.Connection) -> Saved:
         number: msgspec.msgpack.decode(value, type=Layout)
         for number, value in base.execute("SELECT id, value FROM layouts")
     }
-    return Saved(
-        settings=msgspec.json.decode(meta["settings"], type=Settings),
+    return SavedRun(
+        settings=msgspec.json.decode(meta["settings"], type=RunSettings),
         text=meta["text"],
         batches=tuple(_batches(base, layouts)),
         state=meta["state"],
         tensors=tuple(
-            Packed(dtype, tuple(msgspec.json.decode(shape)), data)
+            PackedTensor(dtype, tuple(msgspec.json.decode(shape)), data)
             for dtype, shape, data in base.execute(
                 "SELECT dtype, shape, value FROM tensors ORDER BY id"
             )

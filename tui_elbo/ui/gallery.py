@@ -14,7 +14,7 @@ from textual.widgets import Input
 from tui_elbo.client.process import Engine, spawn
 from tui_elbo.client.session import Options
 from tui_elbo.model.errors import UsageError
-from tui_elbo.model.scenarios import find, gallery
+from tui_elbo.model.scenarios import find_scenario, gallery
 from tui_elbo.ui.gallery_list import Choice, Word
 from tui_elbo.ui.style.glyphs import ASCII, UNICODE
 from tui_elbo.ui.style.text import safe
@@ -122,7 +122,7 @@ class Gallery(Screen[None]):
         if not target:
             return
         try:
-            find(target)
+            find_scenario(target)
         except UsageError as error:
             self._word("answer", (f" {safe(error.where)}: {error.what}; {safe(error.todo)}", BAD))
         else:

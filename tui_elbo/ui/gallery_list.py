@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.events import Blur, Focus, Resize
 from textual.message import Message
 
-from tui_elbo.model.scenarios import Entry
+from tui_elbo.model.scenarios import GalleryEntry
 from tui_elbo.ui.style.glyphs import Glyphs
 from tui_elbo.ui.style.text import left, safe
 from tui_elbo.ui.style.theme import DIM, KEY
@@ -41,11 +41,11 @@ class Choice(Canvas, can_focus=True):
     class Opened(Message):
         """This scenario was chosen."""
 
-        def __init__(self, entry: Entry) -> None:
+        def __init__(self, entry: GalleryEntry) -> None:
             self.entry = entry
             super().__init__()
 
-    def __init__(self, entries: Sequence[Entry], glyphs: Glyphs, *, id: str) -> None:
+    def __init__(self, entries: Sequence[GalleryEntry], glyphs: Glyphs, *, id: str) -> None:
         super().__init__(id=id)
         self._entries, self._glyphs = entries, glyphs
         self._cursor = self._top = 0
@@ -66,7 +66,7 @@ class Choice(Canvas, can_focus=True):
         lines += [[("", "")]] * (room - len(shown))
         self.put([*lines, *self._about(width, len(self._entries) - self._top - room)][:height])
 
-    def _line(self, entry: Entry, width: int) -> Line:
+    def _line(self, entry: GalleryEntry, width: int) -> Line:
         more = self._glyphs.more
         longest = max(cell_len(safe(one.name)) for one in self._entries)
         name = left(f" {safe(entry.name)}", min(NAME, longest + 1), more) + "  "

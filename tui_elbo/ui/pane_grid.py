@@ -11,7 +11,7 @@ from textual.widget import Widget
 from tui_elbo.client.gap import gap
 from tui_elbo.client.run_state import Run
 from tui_elbo.client.spans import Spanning, unseen
-from tui_elbo.model.branch import label
+from tui_elbo.model.branch import branch_label
 from tui_elbo.ui.pane_layout import CURVES, TABLES, Place, arrange, pages
 from tui_elbo.ui.panes.attribution import AccountsPane
 from tui_elbo.ui.panes.curve import CurvePane
@@ -136,7 +136,7 @@ class Desk(Widget):
                 marks=marks,
                 line=curve.line,
                 ghost=ghost,
-                label=label(run.ghost, run.settings) if run.ghost is not None else "",
+                label=branch_label(run.ghost, run.settings) if run.ghost is not None else "",
                 live=live and cursor is None,
             )
         if tables:
@@ -157,7 +157,7 @@ class Desk(Widget):
         look = step if step < run.step else None
         span = self.spanning.span(run, look)
         self.accounts.show(span, gap(run, span), blind=bool(unseen(run, step)))
-        seen = run.sightings.newest(step)
+        seen = run.lens_history.latest(step)
         if "posterior" in self.places:
             wanted = run.loaded.reference.get("posterior") if run.loaded is not None else None
             detail = "" if seen is None else f"after {seen.state}"

@@ -19,17 +19,18 @@ from tui_elbo.engine.lens.gradients import Pulls, pulls
 from tui_elbo.engine.lens.importance_weights import DRAWS as WEIGHED
 from tui_elbo.engine.lens.importance_weights import weigh
 from tui_elbo.engine.lens.subject import Followed
-from tui_elbo.model.attribution import Path, Point
-from tui_elbo.model.bound import Bound, no_bound
-from tui_elbo.model.lens_values import (
-    PLAYER_OF,
-    Corners,
+from tui_elbo.model.attribution import (
+    PLAYER_OF_ROLE,
+    AttributionPath,
+    CoalitionSamples,
+    LensPoint,
     Player,
-    Reading,
-    coalitions,
-    nothing,
+    TermSamples,
+    no_samples,
     players_of,
+    subsets,
 )
+from tui_elbo.model.bound import ImportanceBound, no_bound
 from tui_elbo.model.records import Batch, Floats, Role
 
 T = TypeVar("T")
@@ -43,7 +44,7 @@ KEPT_BYTES = 2**26
 
 @dataclass(frozen=True, eq=False)
 class _Kept:
-    path: Path
+    path: AttributionPath
     state: State
 
     @property
@@ -71,7 +72,7 @@ class Attribution:
         self.roles: dict[str, Role] = {}
         """Who reads each parameter."""
         self._births = births or Births()
-        self._path, self._base = Path(), State()
+        self._path, self._base = AttributionPath(), State()
         self._kept: list[_Kept] = []
         self._lens = Lens(session.scenario, self._draws)
         self._version = 0
@@ -137,7 +138,7 @@ class Attribution:
         draws: int = WEIGHED,
         seed: int = SEED,
         give_way: Callable[[], bool] | None = None,
-    ) -> Bound:
+    ) -> ImportanceBound:
         """The importance-weighted bound at the present parameters; raises as `begin` does."""
         scenario = self._session.scenario
         found = self._guarded(lambda: weigh(scenario, draws=draws, seed=seed, give_way=give_way))
@@ -154,7 +155,7 @@ class Attribution:
         finally:
             self._session.stepping = False
 
-    def begin(self, give_way: Callable[[], bool] | None = None) -> Point:
+    def begin(self, give_way: Callable[[], bool] | None = None) -> LensPoint:
         """The point of step 0; to be taken after the first step, before any other point.
 
         Args:
@@ -166,7 +167,7 @@ class Attribution:
         self._give_way = give_way
         return self._point(0, dict(self._births.values), present=False)
 
-    def point(self, give_way: Callable[[], bool] | None = None) -> Point:
+    def point(self, give_way: Callable[[], bool] | None = None) -> LensPoint:
         """The point of the state at which the session stands; arguments as for `begin`."""
         self._give_way = give_way
         state = self._births.completed(captured())
@@ -181,11 +182,11 @@ class Attribution:
         """
         while self._kept and self._kept[-1].path.state > step:
             self._kept.pop()
-        kept = self._kept[-1] if self._kept else _Kept(Path(), State())
+        kept = self._kept[-1] if self._kept else _Kept(AttributionPath(), State())
         self._path, self._base = copy.copy(kept.path), kept.state
         return -1 if self._path.base is None else self._path.state
 
-    def _point(self, step: int, state: State, *, present: bool) -> Point:
+    def _point(self, step: int, state: State, *, present: bool) -> LensPoint:
         players = self.players
         moved = [p for p in players if self._path.base is not None and self._differ(p, state)]
         try:
@@ -194,9 +195,11 @@ class Attribution:
         except GaveWay:
             raise
         except (Exception, SystemExit) as error:
-            reading, corners, self.posterior = nothing(), {}, {}
+            reading, corners, self.posterior = no_samples(), {}, {}
             note = f"the lens sees nothing: {type(error).__name__}: {error}".splitlines()[0]
-        point = self._path.extend(step, reading, players, moved=moved, corners=corners, note=note)
+        point = self._path.extend(
+            step, reading, players, moved=moved, coalitions=corners, note=note
+        )
         if self._path.base is reading:
             self._base = state
             self._keep()
@@ -204,13 +207,13 @@ class Attribution:
 
     def _readings(
         self, state: State, moved: Sequence[Player], *, present: bool
-    ) -> tuple[Reading, Corners]:
+    ) -> tuple[TermSamples, CoalitionSamples]:
         """The state's reading and those of the mixed states, all at the same draws."""
         while True:
             sight = self._see(None if present else state)
             corners = {
                 some: self._see(self._mixed(some, state)).reading
-                for some in coalitions(moved)
+                for some in subsets(moved)
                 if 0 < len(some) < len(moved)
             }
             version = self.lens.version
@@ -250,4 +253,4 @@ class Attribution:
         }
 
     def _player(self, name: str) -> Player | None:
-        return PLAYER_OF.get(self.roles.get(name, "none"))
+        return PLAYER_OF_ROLE.get(self.roles.get(name, "none"))

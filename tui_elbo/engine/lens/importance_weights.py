@@ -17,7 +17,7 @@ import numpy as np
 from tui_elbo.engine.lens import Lens, State
 from tui_elbo.engine.lens.batches import SEED
 from tui_elbo.engine.lens.subject import Subject
-from tui_elbo.model.bound import EXACT, Bound, no_bound
+from tui_elbo.model.bound import EXACT, ImportanceBound, no_bound
 from tui_elbo.model.records import Floats
 
 DRAWS = 2000
@@ -33,7 +33,7 @@ def weigh(
     draws: int = DRAWS,
     seed: int = SEED,
     give_way: Callable[[], bool] | None = None,
-) -> Bound:
+) -> ImportanceBound:
     """Draw from the guide and weigh the draws.
 
     Args:
@@ -58,7 +58,7 @@ def weigh(
     return bound(reading.units[2])
 
 
-def bound(log_weights: Floats) -> Bound:
+def bound(log_weights: Floats) -> ImportanceBound:
     """What these weights say.
 
     Args:
@@ -74,7 +74,7 @@ def bound(log_weights: Floats) -> Bound:
     finite = bool(np.isfinite(log_weights).all())
     spread = float(log_weights.std(ddof=1)) if finite else math.inf
     khat, error = (math.nan, math.nan) if spread < EXACT else _khat(log_weights)
-    return Bound(
+    return ImportanceBound(
         draws=draws,
         elbo=float(log_weights.mean()),
         elbo_error=spread / math.sqrt(draws),

@@ -16,7 +16,7 @@ from tui_elbo.engine.lens.enumerated import WHOLE
 from tui_elbo.engine.lens.inspect_model import Kind, look, mismatch
 from tui_elbo.engine.lens.isolation import State, held, untouched
 from tui_elbo.engine.lens.subject import Subject
-from tui_elbo.model.lens_values import OWN, Reading, Term, mean
+from tui_elbo.model.attribution import SUM_TERMS, Term, TermSamples, mean
 from tui_elbo.model.records import Floats
 
 DRAWS = 256
@@ -38,7 +38,7 @@ CHECK_EVERY = 64
 class Sight:
     """What was seen at one parameter state."""
 
-    reading: Reading
+    reading: TermSamples
     posterior: dict[str, tuple[Floats, Floats]] = field(default_factory=dict)
     """Mean and standard deviation of each small latent under the guide, (elements,) each."""
     lens: int = 0
@@ -201,11 +201,13 @@ class Lens:
         posterior = {
             name: _moments(np.concatenate(values)) for name, values in table.latents.items()
         }
-        return Sight(Reading((*OWN, *rows), units, table.draws, bad), posterior, self.version)
+        return Sight(
+            TermSamples((*SUM_TERMS, *rows), units, table.draws, bad), posterior, self.version
+        )
 
 
 def _own(table: Table, kind: Kind) -> tuple[list[Floats], int]:
-    """The rows of `OWN`, and how many draws are not finite."""
+    """The rows of `SUM_TERMS`, and how many draws are not finite."""
     with np.errstate(invalid="ignore", over="ignore"):
         likelihood, prior = _total(table, "log_p", True), _total(table, "log_p", False)
         log_p, log_q = likelihood + prior, _total(table, "log_q", False)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,8 +18,7 @@ from tui_elbo.engine.lens.attribution import Attribution
 from tui_elbo.engine.lens.gradients import Pulls
 from tui_elbo.engine.lens.subject import Followed
 from tui_elbo.engine.record.budget import Budget
-from tui_elbo.model.attribution import Point
-from tui_elbo.model.lens_history import Sighting
+from tui_elbo.model.attribution import LensPoint
 from tui_elbo.model.records import Batch
 from tui_elbo.protocol import Event, Looked, Pull, Pulled, Weigh, Weighed
 
@@ -195,10 +195,14 @@ class Onlooker:
         table = np.array(values).reshape(len(order), 7)
         self._send(Pulled(step, start, tuple(order), reasons, table))
 
-    def _tell(self, attribution: Attribution, point: Point) -> None:
+    def _tell(self, attribution: Attribution, point: LensPoint) -> None:
         latents, points = attribution.latents
         posterior = attribution.posterior if point.draws else {}
-        self._send(Looked(Sighting(point, len(latents), len(points), posterior)))
+        self._send(
+            Looked(
+                replace(point, latents=len(latents), delta_latents=len(points), posterior=posterior)
+            )
+        )
         self._last = point.state
 
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from tui_elbo.engine.rewind.checkpoint import Checkpoint, KeptModule, KeptParam
 from tui_elbo.engine.stepper import Stepper
-from tui_elbo.runfile.database import Packed
+from tui_elbo.runfile.database import PackedTensor
 
 DEPTH = 8
 """So deep modules are looked for in what a scenario's functions refer to."""
@@ -33,7 +33,7 @@ class NotPackedError(Exception):
     """Something that a file cannot hold."""
 
 
-def packed(checkpoint: Checkpoint, stepper: Stepper) -> tuple[bytes, tuple[Packed, ...]]:
+def packed(checkpoint: Checkpoint, stepper: Stepper) -> tuple[bytes, tuple[PackedTensor, ...]]:
     """The state as JSON, and the tensors that it refers to by number.
 
     Raises:
@@ -54,7 +54,9 @@ def packed(checkpoint: Checkpoint, stepper: Stepper) -> tuple[bytes, tuple[Packe
     return msgspec.json.encode(pack.pack(state)), tuple(pack.tensors)
 
 
-def unpacked(state: bytes, tensors: tuple[Packed, ...], stepper: Stepper) -> Checkpoint | None:
+def unpacked(
+    state: bytes, tensors: tuple[PackedTensor, ...], stepper: Stepper
+) -> Checkpoint | None:
     """The checkpoint, in terms of a fresh execution that has taken a step; None if it cannot be.
 
     Args:
@@ -173,7 +175,7 @@ class _Packer:
     """Takes tensors out of a nested state."""
 
     def __init__(self) -> None:
-        self.tensors: list[Packed] = []
+        self.tensors: list[PackedTensor] = []
 
     def pack(self, value: Any) -> Any:
         """The same in what JSON has, each other kind marked by a letter."""
@@ -195,7 +197,7 @@ class _Packer:
     def _tensor(self, value: Tensor) -> int:
         flat = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
         name = str(value.dtype).removeprefix("torch.")
-        self.tensors.append(Packed(name, tuple(value.shape), flat.numpy().tobytes()))
+        self.tensors.append(PackedTensor(name, tuple(value.shape), flat.numpy().tobytes()))
         return len(self.tensors) - 1
 
 
@@ -214,7 +216,7 @@ def _unpack(value: Any, tensors: list[Tensor]) -> Any:
     return items if "l" in value else tuple(items)
 
 
-def _tensor(one: Packed) -> Tensor:
+def _tensor(one: PackedTensor) -> Tensor:
     dtype = getattr(torch, one.dtype)
     flat = torch.frombuffer(bytearray(one.data), dtype=torch.uint8) if one.data else torch.empty(0)
     return (

@@ -19,7 +19,7 @@ from tui_elbo.engine.source_snapshot import Origin
 from tui_elbo.engine.stepper import Stepper
 from tui_elbo.engine.tuning import apply, retune
 from tui_elbo.model.errors import StepError, UsageError
-from tui_elbo.model.scenarios import Source
+from tui_elbo.model.scenarios import ScenarioFile
 from tui_elbo.protocol import Caution, Tuning
 
 Tell: TypeAlias = Callable[[str], object]
@@ -52,7 +52,7 @@ class Track:
 
     def __init__(
         self,
-        source: Source,
+        source: ScenarioFile,
         seed: int | None,
         surroundings: Surroundings,
         wanted: Wanted,

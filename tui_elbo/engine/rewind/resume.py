@@ -18,14 +18,14 @@ from tui_elbo.engine.rewind.timeline import Timeline
 from tui_elbo.engine.tuning import apply
 from tui_elbo.model.errors import StepError, UsageError
 from tui_elbo.model.records import Batch, Column
-from tui_elbo.model.scenarios import find
-from tui_elbo.runfile.database import Packed, Saved, Settings, read
+from tui_elbo.model.scenarios import find_scenario
+from tui_elbo.runfile.database import PackedTensor, RunSettings, SavedRun, read
 from tui_elbo.runfile.header import is_run_file
 
 LOSS = Column("step", "", "loss")
 
 
-def saved(track: Track, settings: Settings, batches: Sequence[Batch]) -> Saved:
+def saved(track: Track, settings: RunSettings, batches: Sequence[Batch]) -> SavedRun:
     """What a file holds of a run.
 
     Its state is one of some steps before the present, so that whoever goes on from it takes those
@@ -37,7 +37,7 @@ def saved(track: Track, settings: Settings, batches: Sequence[Batch]) -> Saved:
         batches: all its steps.
     """
     kept = track.past.timeline.nearest(max(0, track.step - 1))
-    state: tuple[bytes, tuple[Packed, ...]] = (b"", ())
+    state: tuple[bytes, tuple[PackedTensor, ...]] = (b"", ())
     if kept is not None:
         with suppress(NotPackedError):
             state = packed(kept, track.stepper)
@@ -45,10 +45,10 @@ def saved(track: Track, settings: Settings, batches: Sequence[Batch]) -> Saved:
     settings = msgspec.structs.replace(
         settings, step=track.step, tunings=track.past.record.tunings, files=origin.digests
     )
-    return Saved(settings, origin.text, tuple(batches), *state)
+    return SavedRun(settings, origin.text, tuple(batches), *state)
 
 
-def resume(track: Track, run: Saved) -> None:
+def resume(track: Track, run: SavedRun) -> None:
     """Stand at the end of a saved run, which is seen to be the same run.
 
     Args:
@@ -84,7 +84,7 @@ def _from_the_beginning(track: Track) -> None:
     track.execute(track.origin.text)
 
 
-def _set_up(track: Track, run: Saved, record: Record) -> Checkpoint | None:
+def _set_up(track: Track, run: SavedRun, record: Record) -> Checkpoint | None:
     """The saved state, in terms of an execution that a first step has set up."""
     track.stepping = True
     try:
@@ -100,13 +100,13 @@ def _set_up(track: Track, run: Saved, record: Record) -> Checkpoint | None:
         track.stepping = False
 
 
-def _step_of(run: Saved) -> int:
+def _step_of(run: SavedRun) -> int:
     """The step of the saved state; 0 if there is none."""
     told = dict(msgspec.json.decode(run.state)["d"]) if run.state else {}
     return int(told.get("step", 0))
 
 
-def _losses(run: Saved) -> array[float]:
+def _losses(run: SavedRun) -> array[float]:
     losses = array("d")
     for batch in run.batches:
         row = batch.layout.index.get(LOSS)
@@ -131,4 +131,4 @@ def own_of(target: str) -> Path:
     """
     if is_run_file(target):
         return read(Path(target)).settings.source.own
-    return find(target).own
+    return find_scenario(target).own

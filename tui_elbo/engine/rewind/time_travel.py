@@ -13,9 +13,9 @@ from tui_elbo.engine.rewind.replay import Track
 from tui_elbo.engine.rewind.resume import saved
 from tui_elbo.model.errors import UsageError
 from tui_elbo.model.records import Batch
-from tui_elbo.model.scenarios import Source
+from tui_elbo.model.scenarios import ScenarioFile
 from tui_elbo.protocol import Stage
-from tui_elbo.runfile.database import Settings, write
+from tui_elbo.runfile.database import RunSettings, write
 
 
 class Journeys:
@@ -23,7 +23,7 @@ class Journeys:
 
     due: Due
     non_finite: NonFinite | None
-    source: Source
+    source: ScenarioFile
     _asked_seed: int | None
     _surroundings: Surroundings
     _track: Track
@@ -115,7 +115,7 @@ class Journeys:
             UsageError: if it cannot be written there.
         """
         source, given = self.source, self._surroundings
-        settings = Settings(
+        settings = RunSettings(
             name=source.name,
             path=str(source.path),
             module=source.module,

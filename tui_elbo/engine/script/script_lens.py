@@ -17,10 +17,8 @@ from tui_elbo.engine.lens.schedule import Onlooker
 from tui_elbo.engine.script.step_arguments import Script
 from tui_elbo.engine.script.step_recorder import Reader
 from tui_elbo.engine.tracebacks import said
-from tui_elbo.model.attribution import Path
+from tui_elbo.model.attribution import AttributionPath, no_samples
 from tui_elbo.model.bound import no_bound
-from tui_elbo.model.lens_history import Sighting
-from tui_elbo.model.lens_values import nothing
 from tui_elbo.model.records import Batch
 from tui_elbo.protocol import Draw, Drawn, Event, Looked, Pull, Pulled, Weigh, Weighed
 
@@ -146,8 +144,8 @@ class Gaze:
         if self._told != why:
             self._onlooker.leave()
             self._following, self._told = False, why
-            point = Path().extend(self._script.steps_taken, nothing(), (), note=why)
-            self._send(Looked(Sighting(point)))
+            point = AttributionPath().extend(self._script.steps_taken, no_samples(), (), note=why)
+            self._send(Looked(point))
 
     def _fail(self, error: Exception) -> None:
         self._script.refuse(f"The lens cannot look: {said(error)}")

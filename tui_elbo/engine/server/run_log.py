@@ -11,9 +11,9 @@ from itertools import chain
 
 import numpy as np
 
-from tui_elbo.model.branch import Ghost, after_rewind
+from tui_elbo.model.branch import Branch, after_rewind
 from tui_elbo.model.history import History
-from tui_elbo.model.lens_history import Sightings
+from tui_elbo.model.lens_history import LensHistory
 from tui_elbo.model.records import Floats, Layout
 from tui_elbo.protocol import (
     Drawn,
@@ -86,8 +86,8 @@ class Chronicle:
         self._history = History()
         self._layouts: dict[int, Layout] = {}
         self._tunings: list[Tuned] = []
-        self._sightings = Sightings()
-        self._ghost: Ghost | None = None
+        self._lens_history = LensHistory()
+        self._ghost: Branch | None = None
         self._others: dict[object, Event] = {}
         self._met: Met | None = None
         self._fault: Fault | None = None
@@ -104,7 +104,7 @@ class Chronicle:
                 self.loaded = event
                 self._begin_anew()
             case Looked():
-                self._sightings.add(event.seen)
+                self._lens_history.add(event.point)
             case Rewound():
                 self._rewound(event)
             case Swapped():
@@ -156,7 +156,7 @@ class Chronicle:
         output = [event for event, _ in self._output]
         first = [self.loaded, self._named, *self._tunings, *output]
         numbers = [self._view(*stretch) for stretch in self._history.stretches()]
-        looked = map(Looked, list(self._sightings))
+        looked = map(Looked, list(self._lens_history))
         others = [self._wished, *self._others.values()]
         last = [*others, self._met, self._fault, self._phase, self.level]
         return chain(_present(first), _numbers(numbers), looked, _present(last))
@@ -183,7 +183,7 @@ class Chronicle:
         return Stretch(layout, first, values)
 
     def _rewound(self, event: Rewound) -> None:
-        step, present = event.step, Ghost(self._history, self._tunings, ("", ""), event.step)
+        step, present = event.step, Branch(self._history, self._tunings, ("", ""), event.step)
         self._ghost = after_rewind(self._ghost, present, event)
         self._history.forget_after(step)
         self._tunings = [tuned for tuned in self._tunings if tuned.step <= step]
@@ -192,13 +192,13 @@ class Chronicle:
     def _swapped(self) -> None:
         ghost = self._ghost
         if ghost is not None:
-            self._ghost = Ghost(self._history, self._tunings, ("", ""), ghost.branch)
+            self._ghost = Branch(self._history, self._tunings, ("", ""), ghost.branch)
             self._history, self._tunings = ghost.history, list(ghost.tunings)
             self._follows(ghost.branch)
 
     def _follows(self, step: int) -> None:
         """What was told beside the steps holds up to this one."""
-        self._sightings.forget_after(step)
+        self._lens_history.forget_after(step)
         for kind in (Pulled, Weighed):
             self._others.pop(kind, None)
         self._met = self._fault = None

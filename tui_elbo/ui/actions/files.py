@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tui_elbo.model.csv_table import Table
+from tui_elbo.model.csv_table import CsvTable
 from tui_elbo.model.history import History
 from tui_elbo.model.records import Batch
 from tui_elbo.protocol import Drawn
@@ -60,7 +60,7 @@ def write_csv(history: History, path: Path) -> None:
         OSError: if that cannot be.
     """
     with path.open("x", encoding="utf-8", newline="") as out:
-        table = Table(out, 1)
+        table = CsvTable(out, 1)
         for first, last, layout in history.stretches():
             rows = [history.values(column)[first - 1 : last] for column in layout.columns]
             table.take([Batch(layout, first, np.array(rows))], last=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual.timer import Timer
 
 from tui_elbo.client.spans import Span, unseen
-from tui_elbo.model.sentences import sentence
+from tui_elbo.model.sentences import choose_sentence
 from tui_elbo.ui.actions.actions import Actions
 from tui_elbo.ui.panes.sentence import SentenceLine
 from tui_elbo.ui.views.breakdown import WhoView
@@ -94,7 +94,7 @@ class LensActions(Actions):
             return "There is no lens (--draws 0), so nothing is said of what moved log p."
         span = self._span()
         if span is not None:
-            return sentence(span.scene).text
+            return choose_sentence(span.summary).text
         why = unseen(run, self.looking.step(run.step))
         if why:
             return f"{why[:1].upper()}{why[1:]}."

@@ -10,7 +10,7 @@ from tui_elbo.model import breakpoints
 from tui_elbo.model.conditions import parse
 from tui_elbo.model.errors import UsageError
 from tui_elbo.model.records import Layout
-from tui_elbo.model.tuning import SETTINGS, tuning
+from tui_elbo.model.tuning import SETTINGS, parse_tuning
 from tui_elbo.protocol import Tuning
 from tui_elbo.ui.actions.prompt import Question
 from tui_elbo.ui.widgets.table import Table
@@ -52,7 +52,7 @@ def tune(run: Run, go: Callable[[Tuning], None]) -> Question:
     now = ", ".join(part for part in run.settings if part)
     hint = f"lr 0.02, particles 4, estimator or optimizer NAME; now: {now or 'not loaded yet'}"
     names = (*run.loaded.estimators, *run.loaded.optimizers) if run.loaded else ()
-    return Question("tune", hint, lambda text: go(tuning(text)), (*SETTINGS, *names))
+    return Question("tune", hint, lambda text: go(parse_tuning(text)), (*SETTINGS, *names))
 
 
 def filtered(table: Table, redraw: Callable[[], object]) -> Question:

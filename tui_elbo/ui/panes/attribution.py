@@ -12,19 +12,18 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from tui_elbo.client.spans import Span
-from tui_elbo.model.attribution import Share
-from tui_elbo.model.lens_values import OWN, PLAYERS, Player
+from tui_elbo.model.attribution import PLAYERS, SUM_TERMS, Player, TermAttribution
 from tui_elbo.ui.style.text import left, nats, safe
 from tui_elbo.ui.style.theme import BAD, DIM, ROLE
 from tui_elbo.ui.widgets.canvas import Line, Piece
 from tui_elbo.ui.widgets.table import Table
 
 ROWS = (
-    (OWN[0], "log p"),
-    (OWN[3], " likelihood"),
-    (OWN[4], " prior"),
-    (OWN[1], "log q"),
-    (OWN[2], "ELBO"),
+    (SUM_TERMS[0], "log p"),
+    (SUM_TERMS[3], " likelihood"),
+    (SUM_TERMS[4], " prior"),
+    (SUM_TERMS[1], "log q"),
+    (SUM_TERMS[2], "ELBO"),
 )
 
 NAME, LEAST_NAME, NUMBER, ABSENT, ERROR = 11, 7, 8, 4, 6
@@ -63,7 +62,7 @@ class AccountsPane(Table):
             gap: how far the ELBO is from the evidence, in words, and what else is to be known.
             blind: without a span, whether that is because the lens cannot look.
         """
-        players = () if span is None else span.end.point.players
+        players = () if span is None else span.end.players
         if players != self._players or tuple(gap) != self._gap:
             self._players, self._gap = players, tuple(gap)
             self.replan()
@@ -133,7 +132,7 @@ class AccountsPane(Table):
         term, text = ROWS[row]
         share = self._span.shares.get(term)
         name, error, number, seen = self._plan
-        own = term in (OWN[0], OWN[1], OWN[2])
+        own = term in (SUM_TERMS[0], SUM_TERMS[1], SUM_TERMS[2])
         line: list[Piece] = [(left(text, name, self.glyphs.more), "" if own else DIM)]
         for player in self._columns:
             line += self._moved(share, player, number, error)
@@ -141,11 +140,11 @@ class AccountsPane(Table):
         return [[*line, self._number(draw, number, DIM), self._number(observed, seen, DIM)]]
 
     def _moved(
-        self, share: Share | None, player: Player, number: int, error: int
+        self, share: TermAttribution | None, player: Player, number: int, error: int
     ) -> Sequence[Piece]:
         if player not in self._players:
             return [(self.glyphs.none.rjust(ABSENT), DIM)]
-        value = math.nan if share is None else share.moved.get(player, 0.0)
+        value = math.nan if share is None else share.shares.get(player, 0.0)
         pieces = [self._number(value, number, "", bad=True)]
         if error:
             told = math.nan if share is None else share.errors.get(player, math.nan)

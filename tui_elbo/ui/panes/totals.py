@@ -10,7 +10,7 @@ import numpy as np
 from textual.binding import Binding, BindingType
 
 from tui_elbo.client.run_state import Run
-from tui_elbo.model.lens_values import OWN, PLAYERS, Term
+from tui_elbo.model.attribution import PLAYERS, SUM_TERMS, Term
 from tui_elbo.model.records import Column, Floats
 from tui_elbo.ui.panes.curve import CurvePane
 from tui_elbo.ui.plot.cell_grid import BAND, BOTH, MEAN, PHI, THETA
@@ -18,7 +18,7 @@ from tui_elbo.ui.plot.curve import Curve
 from tui_elbo.ui.plot.plotting import Axes, Canvas, Drawing, Look, plot
 from tui_elbo.ui.style.glyphs import ASCII, UNICODE
 
-TERMS = ((OWN[0], "log p"), (OWN[1], "log q"), (OWN[2], "ELBO"))
+TERMS = ((SUM_TERMS[0], "log p"), (SUM_TERMS[1], "log q"), (SUM_TERMS[2], "ELBO"))
 """Shown in turn."""
 
 INKS = {"phi": PHI, "theta": THETA, "both": BOTH, "draw": BAND}
@@ -90,7 +90,7 @@ def totals(run: Run, term: Term) -> list[Series]:
 
     Between the states that the lens has looked at, the lines are straight.
     """
-    seen = run.sightings
+    seen = run.lens_history
     values = seen.values(term, run.step)
     known = np.flatnonzero(np.isfinite(values))
     if len(known) == 0:

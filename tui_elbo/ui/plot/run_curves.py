@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from tui_elbo.client.run_state import Run
-from tui_elbo.model.lens_values import OWN, Term
+from tui_elbo.model.attribution import SUM_TERMS, Term
 from tui_elbo.model.records import Column, Floats, Layout
 from tui_elbo.ui.plot.curve import Ints
 from tui_elbo.ui.style.text import number
@@ -51,8 +51,8 @@ class CurveOf:
 def curves(run: Run, step: int) -> list[CurveOf]:
     """The three curves, from top to bottom; names and numbers in titles are those of `step`."""
     return [
-        CurveOf("log_p", "log p(x, z)", _column(run, "log_p"), line=_seen(run, OWN[0])),
-        CurveOf("log_q", "log q(z)", _column(run, "log_q"), line=_seen(run, OWN[1])),
+        CurveOf("log_p", "log p(x, z)", _column(run, "log_p"), line=_seen(run, SUM_TERMS[0])),
+        CurveOf("log_q", "log q(z)", _column(run, "log_q"), line=_seen(run, SUM_TERMS[1])),
         _elbo(run, step),
     ]
 
@@ -83,12 +83,12 @@ def _elbo(run: Run, step: int) -> CurveOf:
     if run.loss_apart and step:
         elbo, loss = (number(_at(run, f, step), 7).strip() for f in ("elbo", "loss"))
         title = f"ELBO {elbo}, loss {loss}"
-    return CurveOf("elbo", title, values, _lines(run), _seen(run, OWN[2]))
+    return CurveOf("elbo", title, values, _lines(run), _seen(run, SUM_TERMS[2]))
 
 
 def _seen(run: Run, term: Term) -> Floats | None:
     """The term's expectation as the lens sees it; None if it has seen nothing of it."""
-    values = run.sightings.values(term, run.step)
+    values = run.lens_history.values(term, run.step)
     known = np.flatnonzero(np.isfinite(values))
     if len(known) == 0:
         return None

@@ -13,10 +13,10 @@ from textual.widgets import Input
 
 from tui_elbo.client.run_state import Run
 from tui_elbo.client.spans import Span, unseen
-from tui_elbo.model.bound import bound_texts
-from tui_elbo.model.lens_values import PLAYERS
+from tui_elbo.model.attribution import PLAYERS
+from tui_elbo.model.bound import bound_lines
 from tui_elbo.model.records import Role
-from tui_elbo.model.sentences import sentence
+from tui_elbo.model.sentences import choose_sentence
 from tui_elbo.ui.style.glyphs import ASCII, UNICODE, Glyphs
 from tui_elbo.ui.style.text import nats, number, safe, tail
 from tui_elbo.ui.style.theme import BAD, DIM, KEY, ROLE
@@ -123,7 +123,7 @@ def who_lines(run: Run, span: Span | None, part: str, width: int, glyphs: Glyphs
         yield [(f"{safe(why)}.", DIM)]
         return
     yield [(f"{span.words}, {span.last}", KEY)]
-    yield from _at_words(sentence(span.scene).text, width, glyphs)
+    yield from _at_words(choose_sentence(span.summary).text, width, glyphs)
     yield [("", "")]
     yield from _parameters(run, part, width, glyphs)
     yield [("", "")]
@@ -131,7 +131,7 @@ def who_lines(run: Run, span: Span | None, part: str, width: int, glyphs: Glyphs
     if run.weighed is not None:
         yield [("", "")]
         yield [(f"importance weights at step {run.weighed.step}", KEY)]
-        for text in bound_texts(run.weighed.bound):
+        for text in bound_lines(run.weighed.bound):
             yield from _at_words(text, width, glyphs)
 
 
@@ -187,12 +187,12 @@ def _sites(span: Span, part: str, width: int, glyphs: Glyphs) -> Iterator[Line]:
     """What the parameters did to each site over the span."""
     shares = span.by_site()
     kept = [term for term in shares if part.casefold() in term.site.casefold()]
-    kept.sort(key=lambda term: (-abs(sum(shares[term].moved.values())), term))
+    kept.sort(key=lambda term: (-abs(sum(shares[term].shares.values())), term))
     yield [(f"by site: nats, {span.words}, {span.last}", KEY)]
     if not kept:
         yield [("  nothing is kept of single sites there", DIM)]
         return
-    players = [player for player in PLAYERS if player in span.end.point.players]
+    players = [player for player in PLAYERS if player in span.end.players]
     letters = {"phi": glyphs.phi, "theta": glyphs.theta, "both": "both"}
     longest = max(len(safe(term.site)) for term in kept[:MOST])
     name = max(8, min(longest + 1, width - 8 - SHARE * max(len(players), 1)))
@@ -201,7 +201,7 @@ def _sites(span: Span, part: str, width: int, glyphs: Glyphs) -> Iterator[Line]:
         line: list[Piece] = [(f"  {term.field.replace('_', ' ')} ", DIM)]
         line.append((tail(safe(term.site), name - 1, glyphs.more) + " ", ""))
         for player in players:
-            value = shares[term].moved.get(player, 0.0)
+            value = shares[term].shares.get(player, 0.0)
             line.append((" " + nats(value, SHARE - 1), "" if isfinite(value) else BAD))
         yield line
     yield from _more(kept, glyphs)
