@@ -10,10 +10,11 @@ from time import thread_time
 
 import numpy as np
 import pytest
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.drivers.headless_driver import HeadlessDriver
 from textual.pilot import Pilot
 
+from tui_elbo.ui.compat.textual import CellDiffApp
 from tui_elbo.ui.panes.curve import CurvePane
 
 pytestmark = pytest.mark.benchmark
@@ -31,7 +32,7 @@ def terms() -> dict[str, np.ndarray]:
     return {"log_p": elbo + log_q, "log_q": log_q, "elbo": elbo}
 
 
-class Curves(App[None]):
+class Curves(CellDiffApp):
     """Three plots over the whole screen, on a terminal that counts."""
 
     CSS = "CurvePane { height: 1fr; }"
@@ -68,7 +69,7 @@ async def bytes_of(
     """The bytes that each frame sends, the first one left out; each is a number of steps."""
     app, counts = Curves(size, theme), []
 
-    async def drive(pilot: Pilot[None]) -> None:
+    async def drive(pilot: Pilot[int]) -> None:
         for last in frames:
             await pilot.pause()
             app.sent.clear()
@@ -108,7 +109,7 @@ async def frame_costs(steps: int) -> list[float]:
     """Seconds of processor time of frames in which the newest column of dots changes."""
     app, costs = Curves((54, 38), "ansi-dark"), []
 
-    async def drive(pilot: Pilot[None]) -> None:
+    async def drive(pilot: Pilot[int]) -> None:
         for last in range(steps, steps + 80 * (steps // 1000), steps // 1000):
             begin = thread_time()
             app.frame(last, live=False)

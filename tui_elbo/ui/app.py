@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
 from typing import Any, ClassVar
 
+from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
 from textual.screen import Screen
 
 from tui_elbo.client.process import Engine
 from tui_elbo.client.session import Options
-from tui_elbo.ui.driver import end_on_signals, quick
+from tui_elbo.ui.actions.quit_and_detach import farewells
+from tui_elbo.ui.compat.textual import quick_driver
 from tui_elbo.ui.explorer import Explorer
 from tui_elbo.ui.gallery import Gallery
 from tui_elbo.ui.palette import Offering
@@ -40,7 +44,7 @@ class ElboApp(Offering):
 
     def get_driver_class(self) -> type[Driver]:
         """Textual's choice, unless there is a quicker one."""
-        return quick(super().get_driver_class())
+        return quick_driver(super().get_driver_class())
 
     def get_default_screen(self) -> Screen[Any]:
         """The gallery, or the explorer of the scenario that was named."""
@@ -66,6 +70,19 @@ class ElboApp(Offering):
         """Pass ctrl+c on to the explorer, whatever lies over it; it never quits."""
         for explorer in (s for s in self.screen_stack if isinstance(s, Explorer)):
             explorer.action_interrupt()
+
+
+def end_on_signals(app: App[int]) -> None:
+    """Let the app exit in good order when the terminal hangs up or the system ends it."""
+    if app.is_headless:
+        return
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, _end, app, number)
+
+
+def _end(app: App[int], number: int) -> None:
+    """Runs that can be found again go on."""
+    app.exit(return_code=128 + number, message=farewells(app))
 
 
 def run(

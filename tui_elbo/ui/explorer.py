@@ -28,6 +28,7 @@ from tui_elbo.ui.actions.export import Showing
 from tui_elbo.ui.actions.lens import LensActions
 from tui_elbo.ui.actions.prompt import Prompt, Question
 from tui_elbo.ui.actions.time_travel import TimeActions
+from tui_elbo.ui.compat.textual import output_is_waiting
 from tui_elbo.ui.frame_timer import FRAME, Pace
 from tui_elbo.ui.keys import KEYS
 from tui_elbo.ui.look_cursor import Looking
@@ -138,7 +139,7 @@ class Explorer(LensActions, TimeActions, Showing):
 
     def _frame(self) -> None:
         self._timer = None
-        if getattr(self.app._driver, "behind", False):
+        if output_is_waiting(self.app):
             # What is drawn now would be old when it comes: draw what holds then.
             self._draw_at(monotonic() + FRAME)
             return

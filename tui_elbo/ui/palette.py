@@ -9,15 +9,15 @@ from typing import Any
 from textual.app import App, SystemCommand
 from textual.screen import Screen
 
+from tui_elbo.ui.compat.textual import CellDiffApp
 from tui_elbo.ui.explorer import Explorer
 from tui_elbo.ui.keys import KEYS
-from tui_elbo.ui.resize import Settling
 
 LEFT_OUT = ("digit", "cancel", "palette", "interrupt")
 """Actions that mean nothing by name."""
 
 
-class Offering(Settling):
+class Offering(CellDiffApp):
     """An app with the palette."""
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:

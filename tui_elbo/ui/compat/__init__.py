@@ -1,0 +1,1 @@
+"""Private APIs of libraries, one module a library, and nowhere else."""
