@@ -8,9 +8,9 @@ import pytest
 from tests.ui.driving import driven
 from tests.ui.test_state import LAYOUT, loaded, rows
 from tui_elbo.client.run_state import Run
-from tui_elbo.model.branch import Branch, branch_label
 from tui_elbo.model.errors import ProtocolError
 from tui_elbo.protocol import NewLayout, Rewound, Swapped
+from tui_elbo.protocol.run_state import Branch
 from tui_elbo.ui.plot.cell_grid import GHOST
 from tui_elbo.ui.plot.plotting import Axes, Curve, Look, plot
 
@@ -45,9 +45,9 @@ def test_its_label_is_what_is_other_there() -> None:
         return Branch(None, [], settings, 0)  # type: ignore[arg-type]
 
     here = ("Trace_ELBO", "Adam, lr 0.5")
-    assert branch_label(of("Trace_ELBO", "Adam, lr 0.02"), here) == "lr .02"
-    assert branch_label(of("Trace_ELBO, 4 particles", "SGD, lr 0.5"), here) == "4, SGD"
-    assert branch_label(of(*here), here) == "before"
+    assert of("Trace_ELBO", "Adam, lr 0.02").label(here) == "lr .02"
+    assert of("Trace_ELBO, 4 particles", "SGD, lr 0.5").label(here) == "4, SGD"
+    assert of(*here).label(here) == "before"
 
 
 async def test_it_is_shown_hidden_and_changed_places_with() -> None:
@@ -70,12 +70,12 @@ async def test_it_is_shown_hidden_and_changed_places_with() -> None:
         await d.press("enter", "7", "n")
         await d.shows("step 27")
         await d.until(lambda: any("lr .02" in row for row in pane.drawing.rows))
-        elbo = d.run.ghost.history
+        elbo = d.run.branch.history
         await d.press("G")
         await d.shows("step 40")
         assert d.run.history is elbo
-        assert (d.run.ghost.history.last, d.run.ghost.branch) == (27, 20)
-        assert [tuned.text for tuned in d.run.ghost.tunings] == ["lr 0.5"]
+        assert (d.run.branch.history.last, d.run.branch.since) == (27, 20)
+        assert [tuned.text for tuned in d.run.branch.tunings] == ["lr 0.5"]
         assert d.run.tunings == []
         await d.until(lambda: any("lr .5" in row for row in pane.drawing.rows))
 
@@ -86,16 +86,16 @@ def test_what_is_kept_goes_by_what_the_engine_says() -> None:
     run.apply(NewLayout(LAYOUT))
     run.apply(rows(1, *[[float(i) for i in range(9)]] * 4))
     run.apply(Rewound(4, 9))
-    assert (run.ghost.history.last, run.ghost.branch, run.step) == (9, 4, 4)
-    kept = run.ghost
+    assert (run.branch.history.last, run.branch.since, run.step) == (9, 4, 4)
+    kept = run.branch
     run.apply(rows(5, *[[1.0, 2.0]] * 4))
     run.apply(Rewound(2, 9))
-    assert run.ghost is kept
-    assert (kept.branch, run.step) == (2, 2)
+    assert run.branch is kept
+    assert (kept.since, run.step) == (2, 2)
     run.apply(rows(3, *[[1.0, 2.0]] * 4))
     run.apply(Rewound(1, 4))
-    assert (run.ghost.history.last, run.ghost.branch) == (4, 1)
+    assert (run.branch.history.last, run.branch.since) == (4, 1)
     run.apply(Swapped(4, 0))
-    assert (run.step, run.ghost) == (4, None)
+    assert (run.step, run.branch) == (4, None)
     with pytest.raises(ProtocolError, match="which nobody has seen"):
         run.apply(Swapped(4, 0))

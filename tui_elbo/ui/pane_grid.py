@@ -11,7 +11,6 @@ from textual.widget import Widget
 from tui_elbo.client.gap import gap
 from tui_elbo.client.run_state import Run
 from tui_elbo.client.spans import Spanning, unseen
-from tui_elbo.model.branch import branch_label
 from tui_elbo.ui.pane_layout import CURVES, TABLES, Place, arrange, pages
 from tui_elbo.ui.panes.attribution import AccountsPane
 from tui_elbo.ui.panes.curve import CurvePane
@@ -136,7 +135,7 @@ class Desk(Widget):
                 marks=marks,
                 line=curve.line,
                 ghost=ghost,
-                label=branch_label(run.ghost, run.settings) if run.ghost is not None else "",
+                label=run.branch.label(run.settings) if run.branch is not None else "",
                 live=live and cursor is None,
             )
         if tables:

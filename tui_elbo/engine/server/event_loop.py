@@ -7,22 +7,8 @@ import selectors
 import signal
 import socket
 import threading
-import weakref
 from collections.abc import Callable
 from contextlib import suppress
-
-
-def in_children(forget: Callable[[], object]) -> None:
-    """Have a bound method called in every process that is forked, as long as its object lives."""
-    known = weakref.WeakMethod(forget)
-
-    def call() -> None:
-        found = known()
-        if found is not None:
-            found()
-
-    os.register_at_fork(after_in_child=call)
-
 
 Source = socket.socket | int
 """A socket, or a descriptor."""

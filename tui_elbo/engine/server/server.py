@@ -19,13 +19,14 @@ from functools import partial
 import msgspec
 
 from tui_elbo import protocol
+from tui_elbo.engine.forked import in_children
 from tui_elbo.engine.server.client import Guest, Manners
-from tui_elbo.engine.server.event_loop import Loop, in_children
+from tui_elbo.engine.server.event_loop import Loop
 from tui_elbo.engine.server.idle_timeout import Linger
 from tui_elbo.engine.server.listener import Door
-from tui_elbo.engine.server.run_log import Chronicle
 from tui_elbo.engine.server.stdout_capture import Prints
 from tui_elbo.model.errors import ElboError, ProtocolError
+from tui_elbo.model.history import History
 from tui_elbo.protocol import (
     AnyCommand,
     Attach,
@@ -36,8 +37,10 @@ from tui_elbo.protocol import (
     Named,
     Printed,
     Survey,
+    Surveyed,
     TakenOver,
 )
+from tui_elbo.protocol.run_state import RunState
 
 VISITORS = 32
 """More at a time are turned away."""
@@ -59,8 +62,8 @@ class Lobby:
         left: Callable[[], object] = lambda: None,
     ) -> None:
         self._deliver, self._manners, self._on_left = deliver, manners, left
-        self._chronicle = Chronicle()
-        self.history = self._chronicle.history
+        self._state = RunState()
+        self._began = time.time()
         self._lock = threading.RLock()
         self._process = os.getpid()
         self._terminal: Guest | None = None
@@ -88,6 +91,11 @@ class Lobby:
         return self._door.id if self._door else ""
 
     # What the run does.
+
+    def history(self) -> History:
+        """Every step of the run, copied."""
+        with self._lock:
+            return self._state.history.copy()
 
     def start(self, stream: socket.socket | None = None, output: int = -1) -> None:
         """Begin to read.
@@ -123,7 +131,7 @@ class Lobby:
         if not self.is_ours:
             return
         with self._lock:
-            self._chronicle.take(event)
+            self._state.apply(event)
             if isinstance(event, Level):
                 self._linger.stands(event)
             self._tell(event)
@@ -222,7 +230,7 @@ class Lobby:
         """What a visitor asks."""
         match command:
             case Survey():
-                guest.put(self._chronicle.surveyed(self.id, attached=self.attached))
+                guest.put(self._surveyed())
             case Attach():
                 self._attach(guest)
             case End() if not self._manners.refuses_end:
@@ -231,6 +239,21 @@ class Lobby:
                 guest.refuse(self._manners.refuses_end)
             case _:
                 guest.refuse("a command of one that is not the run's terminal")
+
+    def _surveyed(self) -> Surveyed:
+        loaded, level = self._state.loaded, self._state.level
+        return Surveyed(
+            id=self.id,
+            scenario=loaded.name if loaded else "",
+            path=loaded.path if loaded else "",
+            step=level.step if level else 0,
+            state=level.state if level else "loading",
+            target=level.target if level else None,
+            since=self._began,
+            pid=os.getpid(),
+            attached=self.attached,
+            watched=loaded is not None and loaded.watched,
+        )
 
     def _attach(self, guest: Guest) -> None:
         with self._lock:
@@ -247,7 +270,7 @@ class Lobby:
             self._replay(guest)
 
     def _replay(self, guest: Guest) -> None:
-        guest.line.put_all(map(guest.numbered, self._chronicle.tell()))
+        guest.line.put_all(map(guest.numbered, self._state.events()))
 
     def _leave(self, guest: Guest) -> None:
         with self._lock:

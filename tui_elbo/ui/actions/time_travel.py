@@ -56,9 +56,9 @@ class TimeActions(Actions):
             self._drive(self.session.control.swap)
 
     def _has_ghost(self) -> bool:
-        if self.session.run.ghost is None:
+        if self.session.run.branch is None:
             self._answer("no future has been left behind: N or enter leaves one")
-        return self.session.run.ghost is not None
+        return self.session.run.branch is not None
 
     # A step in slow.
 

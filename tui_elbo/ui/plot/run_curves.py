@@ -40,7 +40,7 @@ class CurveOf:
 
     def ghost(self, run: Run) -> Floats | None:
         """The same of the future left behind; None if there is none."""
-        ghost = run.ghost
+        ghost = run.branch
         if ghost is None:
             return None
         if self.title == "-loss":

@@ -1,0 +1,109 @@
+"""A terminal that comes later is sent the branch that the run is on, wherever it has been."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from tests.ui.test_state import LAYOUT, loaded, rows
+from tui_elbo import protocol
+from tui_elbo.model.attribution import AttributionPath, no_samples
+from tui_elbo.protocol import (
+    AnyEvent,
+    Caution,
+    Event,
+    Fault,
+    Level,
+    Looked,
+    NewLayout,
+    Phase,
+    Remark,
+    Rewound,
+    SteppedInto,
+    Swapped,
+    Tuned,
+)
+from tui_elbo.protocol.run_state import RunState
+
+
+def folded(events: Iterable[Event]) -> RunState:
+    state = RunState()
+    for event in events:
+        state.apply(event)
+    return state
+
+
+def sent(state: RunState) -> RunState:
+    """What another process folds from all that it is sent."""
+    data = b"".join(map(protocol.frame, state.events()))
+    return folded(protocol.Decoder[AnyEvent](AnyEvent).feed(data))
+
+
+def known(state: RunState) -> tuple[list[float], list[str]]:
+    """The losses and the changes of settings of a run, and of the branch that it has left."""
+    losses = state.history.values(LAYOUT.columns[0]).tolist()
+    return losses, [tuned.text for tuned in state.tunings]
+
+
+def left(state: RunState) -> object:
+    if state.branch is None:
+        return None
+    values = state.branch.history.values(LAYOUT.columns[0]).tolist()
+    tunings = [tuned.text for tuned in state.branch.tunings]
+    return values, tunings, state.branch.since, state.branch.settings
+
+
+def test_the_run_that_is_sent_is_the_one_that_it_has_gone_over_to() -> None:
+    first, second = np.arange(9.0), np.arange(20.0, 23.0)
+    run = folded((loaded(), NewLayout(LAYOUT), rows(1, *[first] * 4), Rewound(4, 9)))
+    run.apply(Tuned(4, "lr 0.5", "", ""))
+    run.apply(rows(5, *[second] * 4))
+    branch = [*first[:4], *second]
+    assert known(sent(run)) == (branch, ["lr 0.5"])
+    run.apply(SteppedInto(7, ()))
+    run.apply(Swapped(9, 7))
+    assert known(sent(run)) == (first.tolist(), [])
+    run.apply(rows(10, *[[1.0]] * 4))
+    run.apply(Swapped(7, 10))
+    assert known(sent(run)) == (branch, ["lr 0.5"])
+    run.apply(rows(8, *[[2.0]] * 4))
+    assert known(sent(run)) == ([*branch, 2.0], ["lr 0.5"])
+
+
+def test_the_branch_that_was_left_is_sent_as_well() -> None:
+    first, second = np.arange(9.0), np.arange(20.0, 23.0)
+    run = folded((loaded(), NewLayout(LAYOUT), Tuned(0, "lr 0.1", "A", "B"), rows(1, *[first] * 4)))
+    run.apply(Tuned(6, "lr 0.2", "C", "D"))
+    run.apply(Rewound(4, 9))
+    for _ in range(2):
+        there = sent(run)
+        assert (known(there), left(there)) == (known(run), left(run))
+        assert left(there) == (first.tolist(), ["lr 0.1", "lr 0.2"], 4, ("C", "D"))
+        run.apply(rows(run.step + 1, *[second] * 4))
+    there = sent(run)
+    for state in (run, there):
+        state.apply(Swapped(9, 10))
+    assert (known(there), left(there)) == (known(run), left(run))
+    assert known(there) == (first.tolist(), ["lr 0.1", "lr 0.2"])
+
+
+def test_what_is_sent_is_the_whole_state() -> None:
+    run = folded((loaded(elbo=1.0), NewLayout(LAYOUT), rows(1, *[[1.0, 2.0]] * 4)))
+    fault = Fault("what", "where", "todo", "trace", 2, "step")
+    for event in (
+        Remark("text", "UserWarning"),
+        Looked(AttributionPath().extend(0, no_samples(), (), note="why")),
+        Caution("source", "changed"),
+        Level("paused", 2, None, 0.0, 5),
+        fault,
+        Phase("busy"),
+    ):
+        run.apply(event)
+    there = sent(run)
+    assert there.loaded == run.loaded
+    assert (there.fault, there.phase, there.level) == (fault, "busy", run.level)
+    assert there.cautions == run.cautions
+    assert [point.note for point in there.lens_history] == ["why"]
+    assert known(there) == known(run)
+    assert [type(event) for event in there.events()] == [type(event) for event in run.events()]

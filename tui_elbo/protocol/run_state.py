@@ -1,0 +1,272 @@
+"""The state of a run, folded from the engine's events: the one fold, of engine and terminal alike.
+
+The engine folds its own events to tell a terminal that comes later; the terminal folds what it
+receives to draw it. `RunState.events` gives the events that lead to the same state.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+
+import numpy as np
+
+from tui_elbo.model.errors import ProtocolError
+from tui_elbo.model.history import History
+from tui_elbo.model.lens_history import LensHistory
+from tui_elbo.model.records import Column, Floats, Layout
+from tui_elbo.protocol.events import (
+    Caution,
+    Event,
+    Fault,
+    Inspected,
+    Level,
+    Loaded,
+    Looked,
+    Met,
+    Named,
+    NewLayout,
+    Phase,
+    Printed,
+    Pulled,
+    Remark,
+    Rewound,
+    Rows,
+    Swapped,
+    Tuned,
+    Weighed,
+    Wished,
+)
+
+CHUNK = 2**20
+"""Bytes of numbers in one message."""
+
+OUTPUT_BYTES = 2**18
+"""Of what was printed, and of warnings, that are kept to be sent again."""
+
+
+@dataclass(eq=False)
+class Branch:
+    """A future that the run has left: its columns, and how it came about."""
+
+    history: History
+    """Of all its steps, from the first on."""
+    tunings: list[Tuned]
+    settings: tuple[str, str]
+    """The estimator and the optimiser at its end, in words."""
+    since: int
+    """The last step that it has in common with the run."""
+    _drawn: dict[Column, tuple[int, Floats]] = field(default_factory=dict)
+
+    def values(self, column: Column) -> Floats:
+        """A column from `since` on, index `step - 1`; the same array each time."""
+        known = self._drawn.get(column)
+        if known is None or known[0] != self.since:
+            values = self.history.values(column).copy()
+            values[: max(0, self.since - 1)] = np.nan
+            known = self._drawn[column] = self.since, values
+        return known[1]
+
+    def label(self, settings: Sequence[str]) -> str:
+        """A few words for what differs from the run with these settings, such as `lr .02`."""
+        words = [part for text in self.settings for part in text.split(", ")]
+        here = {part for text in settings for part in text.split(", ")}
+        apart = [word.removesuffix(" particles") for word in words if word not in here]
+        return ", ".join(apart[:2]).replace(" 0.", " .") or "before"
+
+
+class RunState:
+    """What the events so far say of a run. Only `apply` changes it."""
+
+    def __init__(self) -> None:
+        self.loaded: Loaded | None = None
+        """The scenario that the history is of."""
+        self.level: Level | None = None
+        self.phase = ""
+        """What keeps the engine from stepping, in words; empty when nothing does."""
+        self.named: Named | None = None
+        """The run's name, or why it has none."""
+        self.subscriptions: Wished | None = None
+        """The breakpoints, and the parameters recorded whole."""
+        self._output: deque[tuple[Printed | Remark, int]] = deque()
+        self._output_bytes = 0
+        self._layouts: dict[int, Layout] = {}
+        self._begin()
+
+    def _begin(self) -> None:
+        self.history = History()
+        self.tunings: list[Tuned] = []
+        """The changes of settings, from the first on."""
+        self.branch: Branch | None = None
+        """The future that was left last."""
+        self.lens_history = LensHistory()
+        """What the lens has seen."""
+        self.cautions: dict[str, Caution] = {}
+        """What holds of the run from now on, by kind; the newest last."""
+        self.inspected: Inspected | None = None
+        """The newest word about the parameter that is inspected."""
+        self._stand_anew()
+
+    def _stand_anew(self) -> None:
+        """Forget what holds at one step only."""
+        self.fault: Fault | None = None
+        """What went wrong last, until a step or a new start goes well."""
+        self.met: Met | None = None
+        """Why the run has stopped by itself, until it goes on."""
+        self.weighed: Weighed | None = None
+        """The newest word about importance weights."""
+        self.pulled: Pulled | None = None
+        """The newest word about the parameters' gradients."""
+
+    @property
+    def step(self) -> int:
+        """The newest step that the history holds."""
+        return self.history.last
+
+    @property
+    def settings(self) -> tuple[str, str]:
+        """The estimator and the optimiser of the next step, in words; empty before loading."""
+        newest = self.tunings[-1] if self.tunings else self.loaded
+        return (newest.estimator, newest.optimizer) if newest else ("", "")
+
+    def apply(self, event: Event) -> None:
+        """Take in the next event.
+
+        Raises:
+            ProtocolError: if it does not fit what came before.
+        """
+        match event:
+            case Rows():
+                self._append(event)
+            case NewLayout():
+                self._layouts[event.layout.id] = event.layout
+            case Looked():
+                self.lens_history.add(event.point)
+            case Level():
+                self.level = event
+                if event.state != "loading":
+                    self.phase = ""
+            case Loaded():
+                self.loaded, self.phase = event, ""
+                self._begin()
+            case Rewound():
+                self._rewind(event)
+            case Swapped():
+                self._swap(event)
+            case Tuned():
+                self.tunings.append(event)
+                self.fault = None
+            case _:
+                self._note(event)
+
+    def _note(self, event: Event) -> None:
+        """The newest of a kind replaces the one before."""
+        match event:
+            case Met():
+                self.met = event
+            case Inspected():
+                self.inspected = event
+            case Weighed():
+                self.weighed = event
+            case Pulled():
+                self.pulled = event
+            case Caution():
+                self.cautions[event.kind] = event
+            case Phase():
+                self.phase = event.text
+            case Fault():
+                self.fault, self.phase = event, ""
+            case Named():
+                self.named = event
+            case Wished():
+                self.subscriptions = event
+            case Printed() | Remark():
+                self._keep(event)
+
+    def events(self) -> Iterator[Event]:
+        """Events from which another state comes to be what this one is now.
+
+        They may be taken slowly, while this state goes on: what is applied meanwhile, and sent
+        after them, makes good whatever it has changed.
+        """
+        first = [self.loaded, self.named, *(event for event, _ in self._output)]
+        parts: list[Iterable[Event | None]] = [first]
+        branch, described, since, shared = self.branch, set[int](), 0, 0
+        if branch is not None:
+            kept = [tuned for tuned in branch.tunings if tuned.step <= branch.since]
+            # Where it was tuned at the very step of the fork, the branch cannot be told apart.
+            if self.tunings[: len(kept)] == kept:
+                since, shared = branch.since, len(kept)
+                back = Rewound(since, branch.history.last)
+                parts += [tuple(branch.tunings), _rows(branch.history, 0, described), [back]]
+        parts += [self.tunings[shared:], _rows(self.history, since, described)]
+        parts.append(map(Looked, tuple(self.lens_history)))
+        parts.append([self.subscriptions, *self.cautions.values(), self.pulled, self.weighed])
+        phase = Phase(self.phase) if self.phase else None
+        parts.append([self.met, self.fault, self.level, phase])
+        return (event for event in chain.from_iterable(parts) if event is not None)
+
+    def _append(self, rows: Rows) -> None:
+        try:
+            self.history.append(rows.batch(self._layouts))
+        except ValueError as error:
+            raise ProtocolError(str(error)) from error
+        self.fault = self.met = None
+
+    def _rewind(self, event: Rewound) -> None:
+        branch = self.branch
+        if event.kept == self.history.last and event.leaves:
+            branch = Branch(self.history.copy(), self.tunings, self.settings, event.step)
+        if branch is not None:
+            branch.since = min(branch.since, event.step)
+        self.branch = branch if branch and branch.history.last == event.kept else None
+        self.history.forget_after(event.step)
+        self.tunings = [tuned for tuned in self.tunings if tuned.step <= event.step]
+        self.lens_history.forget_after(event.step)
+        self._stand_anew()
+
+    def _swap(self, event: Swapped) -> None:
+        other = self.branch
+        if other is None or other.history.last != event.step:
+            raise ProtocolError(f"a future that ends at step {event.step}, which nobody has seen")
+        left = Branch(self.history, self.tunings, self.settings, other.since)
+        self.branch = left if event.kept else None
+        self.history, self.tunings = other.history, list(other.tunings)
+        self.lens_history.forget_after(other.since)
+        self._stand_anew()
+
+    def _keep(self, event: Printed | Remark) -> None:
+        size = len(event.data) if isinstance(event, Printed) else len(event.text)
+        self._output.append((event, size))
+        self._output_bytes += size
+        while self._output_bytes > OUTPUT_BYTES:
+            self._output_bytes -= self._output.popleft()[1]
+
+
+def _rows(history: History, after: int, described: set[int]) -> Iterator[Event]:
+    """The steps after this one, in messages of a bounded size, each layout before its first."""
+    stretches = [
+        (max(first, after + 1), last, layout)
+        for first, last, layout in history.stretches()
+        if last > after
+    ]
+    # The columns are those of now; messages are made only as they are taken.
+    columns = [
+        [history.values(column)[first - 1 : last] for column in layout.columns]
+        for first, last, layout in stretches
+    ]
+
+    def messages() -> Iterator[Event]:
+        for (first, last, layout), numbers in zip(stretches, columns, strict=True):
+            if layout.id not in described:
+                described.add(layout.id)
+                yield NewLayout(layout)
+            count = max(1, CHUNK // (8 * max(1, len(numbers))))
+            for start in range(0, last - first + 1, count):
+                part = np.array([column[start : start + count] for column in numbers])
+                steps = min(count, last - first + 1 - start)
+                yield Rows(layout.id, first + start, part.reshape(len(numbers), steps))
+
+    return messages()
