@@ -149,4 +149,4 @@ def test_names_that_are_not_there_are_refused_with_the_nearest(text: str) -> Non
     stop.check()
     with pytest.raises(UsageError, match="psi") as refused:
         stop.check(layout)
-    assert "phi" in refused.value.todo
+    assert "phi" in refused.value.hint

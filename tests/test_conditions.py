@@ -117,11 +117,11 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("text", "place", "todo"), REFUSED)
-def test_what_is_no_condition_is_refused_with_its_place(text: str, place: int, todo: str) -> None:
+@pytest.mark.parametrize(("text", "place", "hint"), REFUSED)
+def test_what_is_no_condition_is_refused_with_its_place(text: str, place: int, hint: str) -> None:
     with pytest.raises(ConditionError) as caught:
         parse(text)
-    assert todo in caught.value.todo
+    assert hint in caught.value.hint
     assert caught.value.at == place
     assert caught.value.exit_code == 2
     assert len(str(caught.value)) < 400
@@ -140,13 +140,13 @@ UNKNOWN = [
 ]
 
 
-@pytest.mark.parametrize(("text", "todo"), UNKNOWN)
-def test_an_unknown_name_is_answered_once_the_columns_are_known(text: str, todo: str) -> None:
+@pytest.mark.parametrize(("text", "hint"), UNKNOWN)
+def test_an_unknown_name_is_answered_once_the_columns_are_known(text: str, hint: str) -> None:
     condition, batch = parse(text), batch_of(columns())
     condition.check()
     with pytest.raises(UsageError) as caught:
         condition.check(batch.layout)
-    assert todo in caught.value.todo
+    assert hint in caught.value.hint
     assert caught.value.where.startswith(f"column {text.find('loss') + 1 or 1} of")
 
 
@@ -154,7 +154,7 @@ def test_terms_that_the_estimator_has_not_are_explained() -> None:
     batch = batch_of({Column("step", "", "loss"): [1.0]}, note="compiled code builds no traces")
     with pytest.raises(UsageError, match="no elbo") as caught:
         parse("elbo > 1").check(batch.layout)
-    assert caught.value.todo == "compiled code builds no traces"
+    assert caught.value.hint == "compiled code builds no traces"
 
 
 def test_a_name_may_come_in_any_of_the_layouts() -> None:

@@ -21,12 +21,12 @@ from tui_elbo.protocol import (
     AnyCommand,
     AnyEvent,
     Decoder,
-    Fault,
-    Looked,
-    NewLayout,
-    Pulled,
-    Rows,
+    ErrorReported,
+    GradientsComputed,
+    LayoutAdded,
+    LensPointAdded,
     Step,
+    StepsRecorded,
     codec,
 )
 
@@ -80,8 +80,8 @@ def test_every_command_comes_back(kind: type[msgspec.Struct]) -> None:
 
 
 ARRAYS: dict[type[msgspec.Struct], msgspec.Struct] = {
-    Rows: Rows(3, 11, np.array([[1.5, math.nan], [-math.inf, 0.0]])),
-    Pulled: Pulled(9, 4, ("loc",), ("",), np.arange(7.0).reshape(1, 7)),
+    StepsRecorded: StepsRecorded(3, 11, np.array([[1.5, math.nan], [-math.inf, 0.0]])),
+    GradientsComputed: GradientsComputed(9, 4, ("loc",), ("",), np.arange(7.0).reshape(1, 7)),
 }
 
 
@@ -141,11 +141,11 @@ def test_no_bytes_do_anything_else(data: bytes) -> None:
 
 
 def test_letters_that_utf8_lacks_are_spelled_out() -> None:
-    fault = Fault("\ud800", "a\udcff.py", "", "\udcff", 0, "step")
+    fault = ErrorReported("\ud800", "a\udcff.py", "", "\udcff", 0, "step")
     (told,) = decoded(protocol.frame(fault))
-    assert (told.what, told.where, told.trace) == ("\\ud800", "a\\udcff.py", "\\udcff")
+    assert (told.what, told.where, told.traceback) == ("\\ud800", "a\\udcff.py", "\\udcff")
     column = Column("param", "\ud800", "value[0]")
-    (told,) = decoded(protocol.frame(NewLayout(Layout(0, (), (), (column,)))))
+    (told,) = decoded(protocol.frame(LayoutAdded(Layout(0, (), (), (column,)))))
     assert told.layout.columns == (Column("param", "\\ud800", "value[0]"),)
 
 
@@ -154,7 +154,7 @@ NUMBERS = [0.1, -0.0, math.nan, math.inf, -math.inf, 5e-324, 1.7976931348623157e
 
 def test_numbers_travel_bit_for_bit() -> None:
     values = np.array([NUMBERS, NUMBERS[::-1]])
-    (rows,) = decoded(protocol.frame(Rows.of(Batch(LAYOUT, 11, values))))
+    (rows,) = decoded(protocol.frame(StepsRecorded.of(Batch(LAYOUT, 11, values))))
     assert (rows.layout, rows.first, rows.count) == (3, 11, len(NUMBERS))
     got = rows.batch({3: LAYOUT})
     assert (got.layout, got.first) == (LAYOUT, 11)
@@ -163,18 +163,18 @@ def test_numbers_travel_bit_for_bit() -> None:
 
 def test_arrays_that_are_not_contiguous_travel_as_they_stand() -> None:
     values = np.arange(24.0).reshape(4, 6)[::2, ::3]
-    (rows,) = decoded(protocol.frame(Rows(3, 1, values)))
+    (rows,) = decoded(protocol.frame(StepsRecorded(3, 1, values)))
     assert rows.values.tolist() == values.tolist()
 
 
 def test_a_foreign_byte_order_is_swapped() -> None:
-    (rows,) = decoded(protocol.frame(Rows(3, 1, np.array([[1.0, -2.5]], dtype=">f8"))))
+    (rows,) = decoded(protocol.frame(StepsRecorded(3, 1, np.array([[1.0, -2.5]], dtype=">f8"))))
     assert rows.values.tolist() == [[1.0, -2.5]]
 
 
 def damaged(*packed: object) -> bytes:
-    """A frame of `Rows` whose array is this."""
-    body = {"type": "Rows", "layout": 3, "first": 1, "values": packed}
+    """A frame of `StepsRecorded` whose array is this."""
+    body = {"type": "StepsRecorded", "layout": 3, "first": 1, "values": packed}
     data = msgspec.msgpack.encode(body)
     return len(data).to_bytes(4, "little") + data
 
@@ -212,15 +212,17 @@ LEAVES = st.none() | st.integers() | st.binary(max_size=17) | st.sampled_from(["
 @given(st.recursive(LEAVES, lambda one: st.lists(one, max_size=4), max_leaves=8))
 @settings(max_examples=300, deadline=None)
 def test_no_array_does_anything_else(packed: object) -> None:
-    body = {"type": "Rows", "layout": 3, "first": 1, "values": packed}
+    body = {"type": "StepsRecorded", "layout": 3, "first": 1, "values": packed}
     with contextlib.suppress(OverflowError):
         data = msgspec.msgpack.encode(body)
         with contextlib.suppress(ProtocolError):
             decoded(len(data).to_bytes(4, "little") + data)
 
 
-@pytest.mark.parametrize("rows", [Rows(4, 1, np.zeros((2, 1))), Rows(3, 1, np.zeros((1, 2)))])
-def test_rows_that_do_not_fit_their_layout_are_refused(rows: Rows) -> None:
+@pytest.mark.parametrize(
+    "rows", [StepsRecorded(4, 1, np.zeros((2, 1))), StepsRecorded(3, 1, np.zeros((1, 2)))]
+)
+def test_rows_that_do_not_fit_their_layout_are_refused(rows: StepsRecorded) -> None:
     with pytest.raises(ProtocolError):
         rows.batch({3: LAYOUT})
 
@@ -230,8 +232,8 @@ def test_a_lens_point_whose_parts_do_not_fit_is_refused() -> None:
     for name in ("value", "error", "spread", "share", "share_error", "total", "blocks"):
         odd = replace(point, **{name: np.zeros((2, 1))})  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="do not fit together"):
-            Looked(odd)
-    packed = msgspec.to_builtins(Looked(point), enc_hook=codec._pack)
+            LensPointAdded(odd)
+    packed = msgspec.to_builtins(LensPointAdded(point), enc_hook=codec._pack)
     packed["point"]["terms"] = packed["point"]["terms"][:-1]
     data = msgspec.msgpack.encode(packed)
     with pytest.raises(ProtocolError, match="do not fit together"):

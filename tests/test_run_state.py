@@ -11,18 +11,18 @@ from tui_elbo import protocol
 from tui_elbo.model.attribution import AttributionPath, no_samples
 from tui_elbo.protocol import (
     AnyEvent,
-    Caution,
+    BranchSwitched,
+    EngineBusy,
+    ErrorReported,
     Event,
-    Fault,
-    Level,
-    Looked,
-    NewLayout,
-    Phase,
-    Remark,
+    LayoutAdded,
+    LensPointAdded,
     Rewound,
+    RunFlagged,
+    RunStatus,
     SteppedInto,
-    Swapped,
     Tuned,
+    WarningIssued,
 )
 from tui_elbo.protocol.run_state import RunState
 
@@ -56,16 +56,16 @@ def left(state: RunState) -> object:
 
 def test_the_run_that_is_sent_is_the_one_that_it_has_gone_over_to() -> None:
     first, second = np.arange(9.0), np.arange(20.0, 23.0)
-    run = folded((loaded(), NewLayout(LAYOUT), rows(1, *[first] * 4), Rewound(4, 9)))
+    run = folded((loaded(), LayoutAdded(LAYOUT), rows(1, *[first] * 4), Rewound(4, 9)))
     run.apply(Tuned(4, "lr 0.5", "", ""))
     run.apply(rows(5, *[second] * 4))
     branch = [*first[:4], *second]
     assert known(sent(run)) == (branch, ["lr 0.5"])
     run.apply(SteppedInto(7, ()))
-    run.apply(Swapped(9, 7))
+    run.apply(BranchSwitched(9, 7))
     assert known(sent(run)) == (first.tolist(), [])
     run.apply(rows(10, *[[1.0]] * 4))
-    run.apply(Swapped(7, 10))
+    run.apply(BranchSwitched(7, 10))
     assert known(sent(run)) == (branch, ["lr 0.5"])
     run.apply(rows(8, *[[2.0]] * 4))
     assert known(sent(run)) == ([*branch, 2.0], ["lr 0.5"])
@@ -73,7 +73,9 @@ def test_the_run_that_is_sent_is_the_one_that_it_has_gone_over_to() -> None:
 
 def test_the_branch_that_was_left_is_sent_as_well() -> None:
     first, second = np.arange(9.0), np.arange(20.0, 23.0)
-    run = folded((loaded(), NewLayout(LAYOUT), Tuned(0, "lr 0.1", "A", "B"), rows(1, *[first] * 4)))
+    run = folded(
+        (loaded(), LayoutAdded(LAYOUT), Tuned(0, "lr 0.1", "A", "B"), rows(1, *[first] * 4))
+    )
     run.apply(Tuned(6, "lr 0.2", "C", "D"))
     run.apply(Rewound(4, 9))
     for _ in range(2):
@@ -83,21 +85,21 @@ def test_the_branch_that_was_left_is_sent_as_well() -> None:
         run.apply(rows(run.step + 1, *[second] * 4))
     there = sent(run)
     for state in (run, there):
-        state.apply(Swapped(9, 10))
+        state.apply(BranchSwitched(9, 10))
     assert (known(there), left(there)) == (known(run), left(run))
     assert known(there) == (first.tolist(), ["lr 0.1", "lr 0.2"])
 
 
 def test_what_is_sent_is_the_whole_state() -> None:
-    run = folded((loaded(elbo=1.0), NewLayout(LAYOUT), rows(1, *[[1.0, 2.0]] * 4)))
-    fault = Fault("what", "where", "todo", "trace", 2, "step")
+    run = folded((loaded(elbo=1.0), LayoutAdded(LAYOUT), rows(1, *[[1.0, 2.0]] * 4)))
+    fault = ErrorReported("what", "where", "todo", "trace", 2, "step")
     for event in (
-        Remark("text", "UserWarning"),
-        Looked(AttributionPath().extend(0, no_samples(), (), note="why")),
-        Caution("source", "changed"),
-        Level("paused", 2, None, 0.0, 5),
+        WarningIssued("text", "UserWarning"),
+        LensPointAdded(AttributionPath().extend(0, no_samples(), (), note="why")),
+        RunFlagged("source", "changed"),
+        RunStatus("paused", 2, None, 0.0, 5),
         fault,
-        Phase("busy"),
+        EngineBusy("busy"),
     ):
         run.apply(event)
     there = sent(run)

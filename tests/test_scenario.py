@@ -152,11 +152,11 @@ WRONG = {
 @pytest.mark.parametrize("target", WRONG)
 def test_what_is_not_there_is_a_usage_error(target: str) -> None:
     put("here/model.py")
-    what, todo = WRONG[target]
+    what, hint = WRONG[target]
     with pytest.raises(UsageError) as caught:
         find_scenario(target)
     assert what in caught.value.what
-    assert todo in caught.value.todo
+    assert hint in caught.value.hint
     assert caught.value.where == target.strip()
     assert caught.value.exit_code == 2
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.benchmarks.test_overhead import MODEL
 from tests.engine.client import Client, engine
-from tui_elbo.protocol import Level, Run
+from tui_elbo.protocol import RunStatus, RunUntil
 
 pytestmark = [
     pytest.mark.benchmark,
@@ -47,8 +47,8 @@ def processor_seconds(process: int) -> float:
 def attached_step(client: Client, to: int) -> float:
     """Run to that step, every number decoded; the engine's processor time of a step."""
     begin, first = processor_seconds(client.process.pid), to - STEPS
-    asked = client.send(Run(until=to))
-    client.until(Level, lambda level: level.seq >= asked and level.state == "paused")
+    asked = client.send(RunUntil(until=to))
+    client.until(RunStatus, lambda level: level.seq >= asked and level.state == "paused")
     assert client.batches[-1].first + client.batches[-1].steps - 1 == to
     assert sum(batch.steps for batch in client.batches if batch.first > first) == STEPS
     client.batches.clear()
@@ -66,7 +66,7 @@ def test_the_engine_keeps_nine_tenths_of_its_rate(
     headless = subprocess.Popen(words, **pipes)  # type: ignore[call-overload]
     with engine() as client:
         client.load(path, draws=draws)
-        client.ask(Run(until=200))
+        client.ask(RunUntil(until=200))
         client.batches.clear()
         pairs = []
         for number in range(ROUNDS):

@@ -12,7 +12,7 @@ from tui_elbo.engine.lens import Lens
 from tui_elbo.engine.lens.schedule import Onlooker
 from tui_elbo.engine.server.command_handler import Driver
 from tui_elbo.engine.session import Session
-from tui_elbo.protocol import Event, Load, Looked, Run
+from tui_elbo.protocol import Event, LensPointAdded, Load, RunUntil
 
 pytestmark = pytest.mark.benchmark
 
@@ -66,10 +66,10 @@ def test_while_running_the_lens_takes_a_tenth_of_the_time(
     monkeypatch.setattr(Onlooker, "look", timed)
     events: list[Event] = []
     driver = Driver(events.append)
-    for command in (Load(target=name), Run()):
+    for command in (Load(target=name), RunUntil()):
         driver.carry_out(command)
     # The first look settles how the lens draws; that is part of loading.
-    while not any(isinstance(event, Looked) for event in events):
+    while not any(isinstance(event, LensPointAdded) for event in events):
         driver.work()
     begin, looking[0] = time.perf_counter(), 0.0
     while time.perf_counter() - begin < RUN:
@@ -78,7 +78,7 @@ def test_while_running_the_lens_takes_a_tenth_of_the_time(
     while not driver._onlooker.due:
         driver.work()
     share = looking[0] / (time.perf_counter() - begin)
-    looks = sum(isinstance(event, Looked) for event in events)
+    looks = sum(isinstance(event, LensPointAdded) for event in events)
     record_property("share", share)
     print(f"\n{name}: {looks} looks took {share:.1%} of the time (at most 10 %)")
     assert looks > 1

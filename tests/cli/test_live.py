@@ -17,7 +17,7 @@ from tests.runtime import runtime_folder
 from tui_elbo import protocol
 from tui_elbo.cli import main
 from tui_elbo.cli.options import duration
-from tui_elbo.protocol import VERSION, Event, Hello, Level, runtime_dir
+from tui_elbo.protocol import VERSION, Event, Hello, RunStatus, runtime_dir
 
 
 @pytest.fixture(autouse=True)
@@ -104,7 +104,7 @@ def test_one_that_is_ending_says_so(ran: Ran) -> None:
 
 
 def test_one_that_says_something_else(ran: Ran) -> None:
-    with answering("odd", Level("paused", 0, None, 0.0, 0)):
+    with answering("odd", RunStatus("paused", 0, None, 0.0, 0)):
         assert "odd: it did not say hello first" in ran("end", "odd")[2]
 
 

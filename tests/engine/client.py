@@ -26,14 +26,14 @@ from tui_elbo.model.records import Batch, Layout, StepRecord
 from tui_elbo.protocol import (
     AnyEvent,
     Command,
+    ErrorReported,
     Event,
-    Fault,
     Hello,
-    Level,
+    LayoutAdded,
     Loaded,
-    NewLayout,
     Rewound,
-    Rows,
+    RunStatus,
+    StepsRecorded,
 )
 
 E = TypeVar("E", bound=Event)
@@ -97,9 +97,9 @@ class Speaker:
             self._coming += self._decoder.feed(data)
         event = self._coming.popleft()
         self.seen.append(event)
-        if isinstance(event, NewLayout):
+        if isinstance(event, LayoutAdded):
             self.layouts[event.layout.id] = event.layout
-        if isinstance(event, Rows):
+        if isinstance(event, StepsRecorded):
             self.batches.append(event.batch(self.layouts))
         return event
 
@@ -110,19 +110,19 @@ class Speaker:
             if isinstance(event, kind) and (matches is None or matches(event)):
                 return event
 
-    def still(self, seq: int) -> Level:
+    def still(self, seq: int) -> RunStatus:
         """The level at which the engine stands still and has carried out command `seq`."""
-        return self.until(Level, lambda x: x.seq >= seq and x.state in ("paused", "failed"))
+        return self.until(RunStatus, lambda x: x.seq >= seq and x.state in ("paused", "failed"))
 
-    def ask(self, command: Command) -> Level:
+    def ask(self, command: Command) -> RunStatus:
         """Send the command and wait until the engine stands still."""
         return self.still(self.send(command))
 
-    def load(self, path: Path | str, **options: object) -> Level:
+    def load(self, path: Path | str, **options: object) -> RunStatus:
         return self.ask(protocol.Load(target=str(path), **options))  # type: ignore[arg-type]
 
-    def faults(self) -> list[Fault]:
-        return [event for event in self.seen if isinstance(event, Fault)]
+    def faults(self) -> list[ErrorReported]:
+        return [event for event in self.seen if isinstance(event, ErrorReported)]
 
     def records(self) -> list[StepRecord]:
         """Every step so far, after a check that none is missing."""
@@ -211,9 +211,9 @@ def history(events: Iterable[AnyEvent]) -> History:
         match event:
             case Loaded():
                 told = History()
-            case NewLayout():
+            case LayoutAdded():
                 layouts[event.layout.id] = event.layout
-            case Rows():
+            case StepsRecorded():
                 told.append(event.batch(layouts))
             case Rewound():
                 told.forget_after(event.step)

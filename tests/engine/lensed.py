@@ -16,9 +16,9 @@ from tests.engine.client import Speaker
 from tests.engine.scripts import Script
 from tui_elbo.model.attribution import LensPoint
 from tui_elbo.protocol import (
-    Level,
-    Looked,
+    LensPointAdded,
     Pause,
+    RunStatus,
     Step,
 )
 
@@ -59,16 +59,18 @@ def normal() -> SVI:
 def held(terminal: Speaker) -> int:
     """Hold it; the step at which it stands."""
     terminal.send(Pause())
-    terminal.until(Level, lambda level: level.state == "paused")
+    terminal.until(RunStatus, lambda level: level.state == "paused")
     # From two steps on it is known whether they are called with the same.
     return terminal.ask(Step(count=2)).step
 
 
 def looked(terminal: Speaker, state: int = 0) -> list[LensPoint]:
     """All that the lens has seen, up to a state."""
-    if not any(isinstance(event, Looked) and event.point.state >= state for event in terminal.seen):
-        terminal.until(Looked, lambda event: event.point.state >= state)
-    return [event.point for event in terminal.seen if isinstance(event, Looked)]
+    if not any(
+        isinstance(event, LensPointAdded) and event.point.state >= state for event in terminal.seen
+    ):
+        terminal.until(LensPointAdded, lambda event: event.point.state >= state)
+    return [event.point for event in terminal.seen if isinstance(event, LensPointAdded)]
 
 
 def expected_log_p(loc: float) -> float:

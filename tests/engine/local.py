@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tui_elbo.engine.server.command_handler import Driver
 from tui_elbo.model.records import Batch, Layout
-from tui_elbo.protocol import Command, Event, Fault, Load, NewLayout, Rows
+from tui_elbo.protocol import Command, ErrorReported, Event, LayoutAdded, Load, StepsRecorded
 
 
 class Local:
@@ -27,12 +27,12 @@ class Local:
             self.driver.work()
         return self.events[before:]
 
-    def faults(self) -> list[Fault]:
-        return [event for event in self.events if isinstance(event, Fault)]
+    def faults(self) -> list[ErrorReported]:
+        return [event for event in self.events if isinstance(event, ErrorReported)]
 
     def _told(self, event: Event) -> None:
         self.events.append(event)
-        if isinstance(event, NewLayout):
+        if isinstance(event, LayoutAdded):
             self.layouts[event.layout.id] = event.layout
-        if isinstance(event, Rows):
+        if isinstance(event, StepsRecorded):
             self.batches.append(event.batch(self.layouts))

@@ -12,7 +12,7 @@ import torch
 from pyro.infer import SVI, Trace_ELBO
 
 from tests.engine.client import ClosedError, Speaker, visitor
-from tui_elbo.protocol import Attach, Level, Loaded, runtime_dir
+from tui_elbo.protocol import Attach, Loaded, RunStatus, runtime_dir
 
 
 def simple() -> SVI:
@@ -35,7 +35,7 @@ def attached(id: str) -> Iterator[Speaker]:
     with visitor(runtime_dir.path_of(id)) as terminal:
         terminal.send(Attach())
         terminal.until(Loaded)
-        terminal.until(Level)
+        terminal.until(RunStatus)
         yield terminal
 
 

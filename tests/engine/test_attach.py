@@ -25,27 +25,27 @@ from tui_elbo.client import registry
 from tui_elbo.model.errors import UsageError
 from tui_elbo.protocol import (
     Attach,
-    Fault,
-    GoTo,
+    ErrorReported,
     Hello,
     Interrupt,
-    Level,
     Load,
     Loaded,
-    Named,
     Pause,
     Printed,
-    Remark,
+    ReportStatus,
     Restart,
-    Rows,
-    Run,
+    RewindTo,
+    RunIdAssigned,
+    RunStatus,
+    RunUntil,
+    StatusReported,
     Step,
-    Survey,
-    Surveyed,
+    StepsRecorded,
     TakenOver,
     Tune,
     Tuned,
     Tuning,
+    WarningIssued,
     runtime_dir,
 )
 
@@ -71,7 +71,7 @@ def run(runtime: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
 def loaded(client: Client, path: Path) -> Path:
     """Have the scenario loaded; returns the socket of its run."""
     client.load(path)
-    (named,) = [event for event in client.seen if isinstance(event, Named)]
+    (named,) = [event for event in client.seen if isinstance(event, RunIdAssigned)]
     assert named.why == ""
     return runtime_dir.path_of(named.id)
 
@@ -85,11 +85,11 @@ def terminal(run: Path, scenario: Path) -> Iterator[Speaker]:
         yield speaker
 
 
-def attach(speaker: Speaker) -> Level:
+def attach(speaker: Speaker) -> RunStatus:
     """Become the terminal, and be told everything; returns how the run stands."""
     speaker.send(Attach())
     speaker.until(Loaded)
-    return speaker.until(Level)
+    return speaker.until(RunStatus)
 
 
 def test_whoever_attaches_is_told_everything(run: Path, tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_whoever_attaches_is_told_everything(run: Path, tmp_path: Path) -> None:
         first.ask(Step(count=10))
         first.ask(Tune(tuning=Tuning(lr=0.2)))
         first.ask(Step(count=10))
-        first.ask(GoTo(step=15))
+        first.ask(RewindTo(step=15))
         first.ask(Step(count=2))
         known = history(first.seen)
         assert known.last == 17
@@ -106,7 +106,7 @@ def test_whoever_attaches_is_told_everything(run: Path, tmp_path: Path) -> None:
         level = attach(later)
         assert (level.state, level.step, level.seq) == ("paused", 17, 0)
         assert steps(history(later.seen)) == steps(known)
-        assert [type(event) for event in later.seen[:3]] == [Hello, Loaded, Named]
+        assert [type(event) for event in later.seen[:3]] == [Hello, Loaded, RunIdAssigned]
         assert [(e.step, e.text) for e in later.seen if isinstance(e, Tuned)] == [(10, "lr 0.2")]
         assert b"printed\n" in b"".join(e.data for e in later.seen if isinstance(e, Printed))
         # Commands are numbered anew by each terminal.
@@ -116,11 +116,11 @@ def test_whoever_attaches_is_told_everything(run: Path, tmp_path: Path) -> None:
 
 def test_a_run_goes_on_to_what_it_was_told_and_waits(run: Path, tmp_path: Path) -> None:
     with terminal(run, write(tmp_path, SMALL)) as first:
-        first.send(Run(until=300))
-        first.until(Level, lambda level: level.step > 0)
+        first.send(RunUntil(until=300))
+        first.until(RunStatus, lambda level: level.step > 0)
     with visitor(run) as later:
         attach(later)
-        later.until(Level, lambda level: level.state == "paused" and level.step == 300)
+        later.until(RunStatus, lambda level: level.state == "paused" and level.step == 300)
         assert len(steps(history(later.seen))) == 300
         later.ask(Restart())
         later.ask(Step(count=2))
@@ -129,8 +129,8 @@ def test_a_run_goes_on_to_what_it_was_told_and_waits(run: Path, tmp_path: Path) 
 
 def test_a_second_terminal_takes_over_from_the_first(run: Path, tmp_path: Path) -> None:
     with terminal(run, write(tmp_path, SMALL)) as first, visitor(run) as second:
-        first.send(Run())
-        first.until(Rows)
+        first.send(RunUntil())
+        first.until(StepsRecorded)
         assert attach(second).state == "running"
         first.until(TakenOver)
         with pytest.raises(ClosedError):
@@ -146,13 +146,13 @@ def test_prints_never_hold_up_a_run_that_nobody_looks_at(run: Path, tmp_path: Pa
     noise = "import os\ndef batch(step):\n    print('x' * 100_000)\n"
     noise += "    os.write(2, b'y' * 100_000 + b'\\nend of %d\\n' % step)\n    return ()\n"
     with terminal(run, write(tmp_path, small(tail=noise))) as first:
-        first.send(Run(until=40))
+        first.send(RunUntil(until=40))
     with visitor(run) as later:
         attach(later)
-        later.until(Level, lambda level: level.step == 40 and level.state == "paused")
+        later.until(RunStatus, lambda level: level.step == 40 and level.state == "paused")
         while b"end of 40\n" not in b"".join(e.data for e in later.seen if isinstance(e, Printed)):
             later.next()
-        assert [e for e in later.seen if isinstance(e, Fault)] == []
+        assert [e for e in later.seen if isinstance(e, ErrorReported)] == []
 
 
 def test_a_model_that_hangs_is_attached_to_and_interrupted(run: Path, tmp_path: Path) -> None:
@@ -160,24 +160,24 @@ def test_a_model_that_hangs_is_attached_to_and_interrupted(run: Path, tmp_path: 
     hangs += "    if step == 4:\n        warnings.warn('hanging')\n        while True: pass\n"
     with terminal(run, write(tmp_path, small(tail=hangs + "    return ()\n"))) as first:
         first.send(Step(count=9))
-        first.until(Remark, lambda remark: "hanging" in remark.text)
+        first.until(WarningIssued, lambda remark: "hanging" in remark.text)
     with visitor(run) as later:
         attach(later)
         later.send(Interrupt())
-        fault = later.until(Fault)
+        fault = later.until(ErrorReported)
         assert (fault.kind, fault.step) == ("interrupted", 3)
-        later.until(Level, lambda level: level.state == "paused" and level.step == 3)
+        later.until(RunStatus, lambda level: level.state == "paused" and level.step == 3)
 
 
 def test_a_visitor_may_ask_and_nothing_else(run: Path, tmp_path: Path) -> None:
     source = write(tmp_path, SMALL)
     with terminal(run, source) as first, visitor(run) as other:
         first.ask(Step(count=3))
-        for command in (Step(), Run(), Load(target=str(source)), Restart(), Interrupt()):
+        for command in (Step(), RunUntil(), Load(target=str(source)), Restart(), Interrupt()):
             other.send(command)
-            assert other.until(Fault).kind == "refused"
-        other.send(Survey())
-        stands = other.until(Surveyed)
+            assert other.until(ErrorReported).kind == "refused"
+        other.send(ReportStatus())
+        stands = other.until(StatusReported)
         assert (stands.id, stands.scenario, stands.step, stands.state, stands.path) == (
             "scenario", "scenario.py", 3, "paused", str(source)
         )  # fmt: skip
@@ -190,13 +190,13 @@ def test_live_runs_are_found_by_name(run: Path, tmp_path: Path) -> None:
     assert registry.choose(None) == registry.choose("scenario") == run
     with pytest.raises(UsageError, match="no live run of this name") as caught:
         registry.choose("scenari")
-    assert caught.value.todo == "did you mean scenario?"
+    assert caught.value.hint == "did you mean scenario?"
     with engine(apart=True) as second:
         assert loaded(second, write(tmp_path, SMALL)).stem == "scenario-2"
         assert [found.id for found in registry.runs()] == ["scenario", "scenario-2"]
         with pytest.raises(UsageError, match="2 live runs") as caught:
             registry.choose(None)
-        assert "scenario, scenario-2" in caught.value.todo
+        assert "scenario, scenario-2" in caught.value.hint
         os.kill(second.process.pid, signal.SIGTERM)
         assert second.end() == 128 + signal.SIGTERM
         assert [path.stem for path in runtime_dir.socket_paths()] == ["scenario"]
@@ -226,7 +226,7 @@ def test_without_a_scenario_there_is_nothing_to_go_on_for(runtime: Path) -> None
 def test_a_run_that_is_done_waits_no_longer_than_told(runtime: Path, tmp_path: Path) -> None:
     with engine(None, "--linger", "0", apart=True) as client:
         path = loaded(client, write(tmp_path, SMALL))
-        client.send(Run(until=30))
+        client.send(RunUntil(until=30))
         client.hang_up()
         assert client.end() == 0
         assert not path.exists()
@@ -241,7 +241,7 @@ def test_a_run_that_can_have_no_place_says_why_and_ends_with_its_terminal(
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     with engine(apart=True) as client:
         client.load(write(tmp_path, SMALL))
-        (named,) = [event for event in client.seen if isinstance(event, Named)]
+        (named,) = [event for event in client.seen if isinstance(event, RunIdAssigned)]
         assert named.id == ""
         assert "open to others (mode 777)" in named.why
         assert client.ask(Step(count=2)).step == 2

@@ -92,7 +92,7 @@ WRONG: dict[str, tuple[str | bytes, str, str, str]] = {
 @pytest.mark.parametrize("name", WRONG)
 @pytest.mark.filterwarnings("ignore:can.t resolve package:ImportWarning")
 def test_what_is_wrong_with_a_file_is_told(name: str, tmp_path: Path) -> None:
-    text, line, what, todo = WRONG[name]
+    text, line, what, hint = WRONG[name]
     path = write(tmp_path, text)
     with pytest.raises(ScenarioError) as caught:
         Session(str(path))
@@ -100,10 +100,10 @@ def test_what_is_wrong_with_a_file_is_told(name: str, tmp_path: Path) -> None:
     assert error.where.startswith(str(path))
     assert error.where.removeprefix(str(path)).startswith(line)
     assert what in error.what
-    assert todo in error.todo
+    assert hint in error.hint
     assert "\n" not in error.what
     assert len(error.what) < 1000
-    assert len(error.trace) < 200_000
+    assert len(error.traceback) < 200_000
     assert error.exit_code == 1
 
 
@@ -112,8 +112,8 @@ def test_the_traceback_is_of_the_persons_own_code(name: str, tmp_path: Path) -> 
     path = write(tmp_path, WRONG[name][0])
     with pytest.raises(ScenarioError) as caught:
         Session(str(path))
-    assert str(path) in caught.value.trace
-    assert "tui_elbo" not in caught.value.trace.replace(str(path), "")
+    assert str(path) in caught.value.traceback
+    assert "tui_elbo" not in caught.value.traceback.replace(str(path), "")
 
 
 def test_frames_are_ours_only_in_our_folder(tmp_path: Path) -> None:

@@ -70,8 +70,8 @@ def test_a_failed_step_leaves_the_run_where_it_was(act: str, memory: int, tmp_pa
     assert RAISED[act] in caught.value.what
     assert "\n" not in caught.value.what
     assert caught.value.where.startswith(f"{path}:")
-    assert "the run stays at step 6" in caught.value.todo
-    assert str(path) in caught.value.trace
+    assert "the run stays at step 6" in caught.value.hint
+    assert str(path) in caught.value.traceback
     assert session.steps_taken == 6
     records = flushed(session)
     with pytest.raises(StepError):

@@ -19,7 +19,7 @@ from tests.engine.sources import HEAD, write
 from tui_elbo.engine.record import inspection
 from tui_elbo.engine.record.inspection import BINS, histogram, summary
 from tui_elbo.engine.session import Session
-from tui_elbo.protocol import GoTo, Inspect, Inspected, Pause, Restart, Run, Step
+from tui_elbo.protocol import InspectParam, ParamInspected, Pause, Restart, RewindTo, RunUntil, Step
 
 CLIPPED = f"""{HEAD}
 from torch.distributions import constraints
@@ -40,15 +40,15 @@ def guide():
 """
 
 
-def told(local: Local, before: int = 0) -> list[Inspected]:
-    return [event for event in local.events[before:] if isinstance(event, Inspected)]
+def told(local: Local, before: int = 0) -> list[ParamInspected]:
+    return [event for event in local.events[before:] if isinstance(event, ParamInspected)]
 
 
 def test_the_values_and_the_gradient_are_those_of_the_plain_loop(tmp_path: Path) -> None:
     path = write(tmp_path, CLIPPED)
     plain = plain_steps(str(path), 3, Particles(), lazy=True)
     local = Local(path)
-    local.ask(Inspect(name="scale"))
+    local.ask(InspectParam(name="scale"))
     for step, seen in enumerate(plain, 1):
         local.ask(Step())
         newest = told(local)[-1]
@@ -57,7 +57,7 @@ def test_the_values_and_the_gradient_are_those_of_the_plain_loop(tmp_path: Path)
         assert newest.unconstrained == summary(seen.after["scale"].double().numpy())
         assert newest.gradient == histogram(seen.grads["scale"].double().numpy())
         assert seen.grads["scale"].abs().max() > 1e-3, "clipped by the optimiser alone"
-    local.ask(Inspect(name="matrix"))
+    local.ask(InspectParam(name="matrix"))
     local.ask(Step())
     newest = told(local)[-1]
     assert newest.constrained is not None
@@ -66,9 +66,17 @@ def test_the_values_and_the_gradient_are_those_of_the_plain_loop(tmp_path: Path)
 
 def test_what_is_missing_is_said(tmp_path: Path) -> None:
     local = Local(write(tmp_path, CLIPPED))
-    notes = [local.ask(Inspect(name="scale")), local.ask(Step()), local.ask(Inspect(name="stale"))]
-    notes += [local.ask(Step()), local.ask(Inspect(name="no such")), local.ask(Inspect(name=""))]
-    found = [[e.note for e in events if isinstance(e, Inspected)] for events in notes]
+    notes = [
+        local.ask(InspectParam(name="scale")),
+        local.ask(Step()),
+        local.ask(InspectParam(name="stale")),
+    ]
+    notes += [
+        local.ask(Step()),
+        local.ask(InspectParam(name="no such")),
+        local.ask(InspectParam(name="")),
+    ]
+    found = [[e.note for e in events if isinstance(e, ParamInspected)] for events in notes]
     assert found[0] == [inspection.UNMADE]
     # Once when the command is carried out, once after the step.
     assert found[1] == [inspection.UNMADE, ""]
@@ -76,30 +84,30 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     assert found[3] == [inspection.LATER, inspection.UNREACHED]
     assert found[4] == [inspection.ABSENT]
     assert found[5] == []
-    assert [e for e in local.ask(Step()) if isinstance(e, Inspected)] == []
+    assert [e for e in local.ask(Step()) if isinstance(e, ParamInspected)] == []
 
 
 def test_inspecting_survives_steps_back_and_restarts(tmp_path: Path) -> None:
     local = Local(write(tmp_path, CLIPPED))
-    local.ask(Inspect(name="scale"))
-    local.ask(Run(until=6))
+    local.ask(InspectParam(name="scale"))
+    local.ask(RunUntil(until=6))
     at_six = told(local)[-1]
-    local.ask(GoTo(step=2))
+    local.ask(RewindTo(step=2))
     back = told(local)[-1]
     assert back.step == 2
-    local.ask(Run(until=6))
+    local.ask(RunUntil(until=6))
     assert told(local)[-1] == at_six
     local.ask(Restart())
     assert (told(local)[-1].step, told(local)[-1].note) == (0, inspection.UNMADE)
-    local.ask(Run(until=6))
+    local.ask(RunUntil(until=6))
     assert told(local)[-1] == at_six
 
 
 def test_it_is_told_after_each_burst_and_each_command(tmp_path: Path) -> None:
     local = Local(write(tmp_path, CLIPPED))
-    local.ask(Inspect(name="scale"))
+    local.ask(InspectParam(name="scale"))
     before = len(local.events)
-    local.driver.carry_out(Run())
+    local.driver.carry_out(RunUntil())
     for _ in range(3):
         local.driver.work()
     local.driver.carry_out(Pause())
@@ -114,10 +122,10 @@ def test_after_a_failed_step_it_is_what_the_last_good_one_left(tmp_path: Path) -
     text = text.replace("def model():", "def batch(step): return (step,)\ndef model(step):")
     path = write(tmp_path, text)
     local = Local(path)
-    local.ask(Inspect(name="scale"))
-    local.ask(Run())
+    local.ask(InspectParam(name="scale"))
+    local.ask(RunUntil())
     assert [fault.kind for fault in local.faults()] == ["step"]
-    local.ask(Inspect(name="scale"))
+    local.ask(InspectParam(name="scale"))
     session = Session(str(path))
     session.wanted.inspected = "scale"
     session.advance(2)

@@ -20,7 +20,7 @@ from tui_elbo.engine.server.command_handler import Driver
 from tui_elbo.engine.session import Session
 from tui_elbo.model.attribution import SUM_TERMS, LensPoint, Term, attribute_change
 from tui_elbo.model.sentences import Sentence, choose_sentence, summarize_span
-from tui_elbo.protocol import Event, Fault, Load, Looked, Run, Step
+from tui_elbo.protocol import ErrorReported, Event, LensPointAdded, Load, RunUntil, Step
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
@@ -136,7 +136,7 @@ def test_each_is_told_and_has_its_sentence(
     text: str, players: tuple[str, ...], rule: str, tmp_path: Path
 ) -> None:
     run, driver = told(text, tmp_path, optimizer="pyro.optim.Adam(dict(lr=0.2))")
-    for command in (Step(count=5), Run(until=12)):
+    for command in (Step(count=5), RunUntil(until=12)):
         driver.carry_out(command)
         while driver.busy:
             driver.work()
@@ -155,12 +155,12 @@ class Heard:
 
     def __init__(self) -> None:
         self.seen: list[LensPoint] = []
-        self.faults: list[Fault] = []
+        self.faults: list[ErrorReported] = []
 
     def hear(self, event: Event) -> None:
-        if isinstance(event, Looked):
+        if isinstance(event, LensPointAdded):
             self.seen.append(event.point)
-        if isinstance(event, Fault):
+        if isinstance(event, ErrorReported):
             self.faults.append(event)
 
 

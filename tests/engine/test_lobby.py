@@ -24,17 +24,17 @@ from tui_elbo.model.records import Column, Layout
 from tui_elbo.protocol import (
     AnyCommand,
     Attach,
-    End,
-    Fault,
-    Level,
+    EndRun,
+    ErrorReported,
+    LayoutAdded,
     Load,
     Loaded,
-    NewLayout,
     Pause,
     Rewound,
-    Run,
+    RunStatus,
+    RunUntil,
+    StatusReported,
     Step,
-    Surveyed,
     runtime_dir,
 )
 
@@ -65,12 +65,12 @@ class Hosted:
         self.step += count
         at = np.arange(first, self.step + 1, dtype=np.float64)
         values = np.stack([at + row / 8 for row in range(len(layout.columns))])
-        self.lobby.send(NewLayout(layout))
-        self.lobby.send(protocol.Rows(layout.id, first, values))
+        self.lobby.send(LayoutAdded(layout))
+        self.lobby.send(protocol.StepsRecorded(layout.id, first, values))
         self.level()
 
     def level(self, seq: int = 0) -> None:
-        self.lobby.send(Level("paused", self.step, None, 0.0, seq))
+        self.lobby.send(RunStatus("paused", self.step, None, 0.0, seq))
 
     def back(self, step: int) -> None:
         self.step = step
@@ -88,7 +88,7 @@ def hosted() -> Iterator[Hosted]:
 
 def told(speaker: Speaker, step: int) -> None:
     """Listen until it is told that the run stands there, and compare all its numbers."""
-    speaker.until(Level, lambda level: level.step == step)
+    speaker.until(RunStatus, lambda level: level.step == step)
     seen = history(speaker.seen)
     assert seen.last == step
     for row, column in enumerate(COLUMNS[:2]):
@@ -128,7 +128,7 @@ def test_a_run_taken_back_while_it_is_told(hosted: Hosted) -> None:
     hosted.rows(400_000)
     with visitor(hosted.path) as terminal:
         terminal.send(Attach())
-        terminal.until(NewLayout)
+        terminal.until(LayoutAdded)
         hosted.back(7)
         hosted.rows(13)
         told(terminal, 20)
@@ -141,17 +141,17 @@ def test_levels_repeat_numbers_that_the_terminal_knows(hosted: Hosted) -> None:
         numbers = [first.send(Step()) for _ in range(5)]
         inside = [hosted.commands.get(timeout=30).seq for _ in numbers]  # type: ignore[union-attr]
         hosted.level(inside[-1])
-        assert first.until(Level, lambda level: level.seq == numbers[-1])
+        assert first.until(RunStatus, lambda level: level.seq == numbers[-1])
     assert hosted.commands.get(timeout=30) == "left"
     with visitor(hosted.path) as second:
         second.send(Attach())
-        assert second.until(Level).seq == 0
+        assert second.until(RunStatus).seq == 0
         asked = second.send(Pause())
         command = hosted.commands.get(timeout=30)
         assert isinstance(command, Pause)
         assert command.seq > inside[-1]
         hosted.level(command.seq)
-        assert second.until(Level, lambda level: level.seq > 0).seq == asked
+        assert second.until(RunStatus, lambda level: level.seq > 0).seq == asked
 
 
 def test_too_many_visitors_are_turned_away(hosted: Hosted) -> None:
@@ -175,8 +175,8 @@ def known(path: Path) -> bool:
 
 def test_the_end_may_be_refused(hosted: Hosted) -> None:
     with visitor(hosted.path) as other:
-        other.send(End())
-        assert other.until(Fault).what == "not here"
+        other.send(EndRun())
+        assert other.until(ErrorReported).what == "not here"
 
 
 def test_another_user_is_not_let_in(hosted: Hosted, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,7 +194,7 @@ VALID = [
     for command in (
         Load(target="no_theta", seed=3),
         Step(count=5),
-        Run(until=7, condition="elbo > 0"),
+        RunUntil(until=7, condition="elbo > 0"),
         Pause(),
         Attach(seq=2**60),
     )
@@ -235,7 +235,7 @@ def test_frames_that_nobody_should_send(hosted: Hosted, count: int) -> None:
             odd.send_bytes(thrown(rng))
             odd.finish()
             with pytest.raises(ClosedError):
-                odd.until(Surveyed)  # which nobody has asked for
+                odd.until(StatusReported)  # which nobody has asked for
     asked = set()
     while not hosted.commands.empty():
         asked.add(hosted.commands.get())

@@ -14,7 +14,7 @@ from tui_elbo.engine.record.budget import Budget
 from tui_elbo.engine.session import Session
 from tui_elbo.model.lens_history import MAX_BYTES as SIGHTINGS_MEMORY
 from tui_elbo.model.scenarios import CHECKPOINT_MEMORY
-from tui_elbo.protocol import Level, Run
+from tui_elbo.protocol import RunStatus, RunUntil
 
 needs_proc = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 STEPS, LOSSES = 100_000, 2 * 8 * 100_000
@@ -31,9 +31,9 @@ def resident(process: int | str = "self") -> int:
 
 def stepped_to(client: Client, step: int) -> int:
     """Run to that step, keeping nothing of what is told; returns what the engine then holds."""
-    asked = client.send(Run(until=step))
+    asked = client.send(RunUntil(until=step))
     while True:
-        level = client.until(Level)
+        level = client.until(RunStatus)
         client.batches.clear()
         client.seen.clear()
         if level.seq >= asked and level.state == "paused":

@@ -22,7 +22,7 @@ from tui_elbo.engine.record.modules import BUDGET, Division, columns_of, divided
 from tui_elbo.engine.session import Session
 from tui_elbo.model.conditions import parse
 from tui_elbo.model.records import Column, ParamInfo, ParamRecord, Role, StepRecord
-from tui_elbo.protocol import GoTo, Met, Restart, Run, Step, Watch
+from tui_elbo.protocol import ConditionMet, Restart, RewindTo, RunUntil, Step, WatchParams
 
 LAYER, SCALE = "net$$$layer0.weight_1", "AutoNormal.scales.z.3"
 
@@ -227,16 +227,16 @@ def test_the_driver_watches(tmp_path: Path) -> None:
     local = Local(write(tmp_path, many(200)))
     local.ask(Step())
     assert value_of(SCALE) not in local.batches[-1].layout.index
-    local.ask(Watch(names=(SCALE,)))
+    local.ask(WatchParams(names=(SCALE,)))
     local.ask(Step(count=2))
     assert value_of(SCALE) in local.batches[-1].layout.index
-    local.ask(GoTo(step=1))
+    local.ask(RewindTo(step=1))
     local.ask(Step())
     assert value_of(SCALE) in local.batches[-1].layout.index
     local.ask(Restart())
-    local.ask(Run(condition=f'params["{LAYER}"][0] > -9 and step > 1'))
+    local.ask(RunUntil(condition=f'params["{LAYER}"][0] > -9 and step > 1'))
     assert local.batches[-1].layout.index.keys() >= {value_of(SCALE), value_of(LAYER)}
-    assert [event.step for event in local.events if isinstance(event, Met)] == [2]
+    assert [event.step for event in local.events if isinstance(event, ConditionMet)] == [2]
     local.ask(Step())
     assert value_of(LAYER) not in local.batches[-1].layout.index
     assert local.faults() == []

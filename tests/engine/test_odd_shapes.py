@@ -19,7 +19,7 @@ from tui_elbo.cli.printers import Lines
 from tui_elbo.engine.record.cache import MOST
 from tui_elbo.engine.session import Session
 from tui_elbo.model.records import Layout, StepRecord
-from tui_elbo.protocol import GoTo, Inspect, Restart, Step, Watch
+from tui_elbo.protocol import InspectParam, Restart, RewindTo, Step, WatchParams
 
 NO_PARAMETER = """
 def model():
@@ -85,10 +85,10 @@ def test_a_session_a_printer_and_the_driver_say_the_same(name: str, tmp_path: Pa
 
     local = Local(path)
     names = tuple(records[-1].params)[:1]
-    local.ask(Watch(names=names))
-    local.ask(Inspect(name="".join(names)))
+    local.ask(WatchParams(names=names))
+    local.ask(InspectParam(name="".join(names)))
     local.ask(Step(count=5))
-    local.ask(GoTo(step=2))
+    local.ask(RewindTo(step=2))
     before = len(local.batches)
     local.ask(Step(count=5))
     told = [untimed(record) for batch in local.batches[before:] for record in batch.records()]

@@ -21,25 +21,25 @@ from tui_elbo.model.lens_history import LensHistory
 from tui_elbo.model.records import StepRecord
 from tui_elbo.protocol import (
     AnyEvent,
-    Back,
+    ComputeGradients,
+    ComputeImportanceBound,
     Decoder,
+    ErrorReported,
     Event,
-    Fault,
-    GoTo,
-    Level,
+    GradientsComputed,
+    ImportanceBoundComputed,
+    LensPointAdded,
     Load,
-    Looked,
     Pause,
-    Pull,
-    Pulled,
     Restart,
-    Run,
+    RewindTo,
+    RunStatus,
+    RunUntil,
     Step,
-    Swap,
+    StepBack,
+    SwitchBranch,
     Tune,
     Tuning,
-    Weigh,
-    Weighed,
     frame,
 )
 
@@ -52,9 +52,11 @@ def client() -> Iterator[Client]:
 
 def looked(client: Client, state: int) -> list[LensPoint]:
     """Every sighting since the load, up to that of this state."""
-    if not any(isinstance(event, Looked) and event.point.state == state for event in client.seen):
-        client.until(Looked, lambda event: event.point.state == state)
-    return [event.point for event in client.seen if isinstance(event, Looked)]
+    if not any(
+        isinstance(event, LensPointAdded) and event.point.state == state for event in client.seen
+    ):
+        client.until(LensPointAdded, lambda event: event.point.state == state)
+    return [event.point for event in client.seen if isinstance(event, LensPointAdded)]
 
 
 def test_by_hand_each_state_is_looked_at_and_step_0_is_the_first(
@@ -67,7 +69,10 @@ def test_by_hand_each_state_is_looked_at_and_step_0_is_the_first(
     assert [one.state for one in seen] == list(range(7))
     assert [one.since for one in seen] == [0, 0, 1, 2, 3, 4, 5]
     # The row of a step is told before the look at it.
-    rows, looks = ([type(e).__name__ for e in client.seen].index(n) for n in ("Rows", "Looked"))
+    rows, looks = (
+        [type(e).__name__ for e in client.seen].index(n)
+        for n in ("StepsRecorded", "LensPointAdded")
+    )
     assert rows < looks
 
 
@@ -80,16 +85,16 @@ def test_the_lens_changes_nothing_of_the_run(draws: int | None, tmp_path: Path) 
     for command in (
         Load(target=str(path), draws=draws),
         Step(count=7),
-        Run(until=60),
-        Back(count=5),
+        RunUntil(until=60),
+        StepBack(count=5),
         Step(count=3),
-        GoTo(step=20),
-        Run(until=80),
+        RewindTo(step=20),
+        RunUntil(until=80),
     ):
         driver.carry_out(command)
         while driver.busy:
             driver.work()
-    assert any(isinstance(event, Looked) for event in events) == (draws is None)
+    assert any(isinstance(event, LensPointAdded) for event in events) == (draws is None)
     records = recorded(events)
     session = Session(str(path))
     told = [record for one in session.advance(80) for record in one.records()]
@@ -98,8 +103,8 @@ def test_the_lens_changes_nothing_of_the_run(draws: int | None, tmp_path: Path) 
 
 
 def recorded(events: list[AnyEvent]) -> list[StepRecord]:
-    layouts = {e.layout.id: e.layout for e in events if type(e).__name__ == "NewLayout"}  # type: ignore[union-attr]
-    rows = [event for event in events if type(event).__name__ == "Rows"]
+    layouts = {e.layout.id: e.layout for e in events if type(e).__name__ == "LayoutAdded"}  # type: ignore[union-attr]
+    rows = [event for event in events if type(event).__name__ == "StepsRecorded"]
     return [record for one in rows for record in one.batch(layouts).records()]  # type: ignore[arg-type]
 
 
@@ -107,9 +112,9 @@ def test_going_back_drops_later_points_and_a_restart_all(client: Client, tmp_pat
     client.load(write(tmp_path, SMALL))
     client.ask(Step(count=6))
     first = looked(client, 6)
-    client.ask(GoTo(step=3))
+    client.ask(RewindTo(step=3))
     client.ask(Step(count=1))
-    client.until(Looked, lambda event: event.point.state == 4)
+    client.until(LensPointAdded, lambda event: event.point.state == 4)
     kept = LensHistory()
     for one in looked(client, 4):
         kept.add(one)
@@ -128,12 +133,12 @@ def test_over_in_another_future_nothing_is_compared_with_the_one_left(
     client.load(write(tmp_path, SMALL))
     client.ask(Step(count=6))
     first = looked(client, 6)
-    client.ask(GoTo(step=3))
+    client.ask(RewindTo(step=3))
     client.ask(Tune(tuning=Tuning(lr=0.5)))
     client.ask(Step(count=4))
-    client.until(Looked, lambda event: event.point.state == 7)
-    client.send(Swap())
-    event = client.until(Looked)
+    client.until(LensPointAdded, lambda event: event.point.state == 7)
+    client.send(SwitchBranch())
+    event = client.until(LensPointAdded)
     assert (event.point.state, event.point.since) == (6, 3)
     # No share of θ, so the way there makes no difference: it is the first future again.
     total = event.point.total
@@ -144,7 +149,7 @@ def test_accounts_reach_up_to_the_last_record(client: Client, tmp_path: Path) ->
     """So what it was drawn from is looked at, before the step that a run was to end with."""
     client.load(write(tmp_path, SMALL))
     for until in (123, 124, 126):
-        client.ask(Run(until=until))
+        client.ask(RunUntil(until=until))
         states = [one.state for one in looked(client, until)]
         assert (states[0], states[-2:]) == (0, [until - 1, until])
         assert len(states) < 123
@@ -154,8 +159,8 @@ def test_a_pause_is_with_the_next_step_so_that_its_account_is_had(
     client: Client, tmp_path: Path
 ) -> None:
     client.load(write(tmp_path, SMALL))
-    client.send(Run())
-    client.until(Looked, lambda event: event.point.state > 100)
+    client.send(RunUntil())
+    client.until(LensPointAdded, lambda event: event.point.state > 100)
     at = client.ask(Pause()).step
     client.ask(Pause())
     states = [one.state for one in looked(client, at)]
@@ -174,11 +179,11 @@ def test_a_look_that_lasts_gives_way_to_commands(
     waits[0] = True
     for _ in range(3):
         driver.work()
-    assert not [event for event in events if isinstance(event, Looked)]
+    assert not [event for event in events if isinstance(event, LensPointAdded)]
     assert driver.busy, "the look is still due"
     waits[0] = False
     driver.work()
-    assert [event.point.state for event in events if isinstance(event, Looked)] == [0, 1]
+    assert [event.point.state for event in events if isinstance(event, LensPointAdded)] == [0, 1]
     assert not driver.busy
 
 
@@ -191,14 +196,16 @@ def test_weights_give_way_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     driver.carry_out(Step())
     while driver.busy:
         driver.work()
-    driver.carry_out(Weigh(draws=100))
+    driver.carry_out(ComputeImportanceBound(draws=100))
     waits[0] = True
     driver.work()
-    assert not [event for event in events if isinstance(event, Weighed)]
+    assert not [event for event in events if isinstance(event, ImportanceBoundComputed)]
     assert driver.busy
     waits[0] = False
     driver.work()
-    assert [event.bound.draws for event in events if isinstance(event, Weighed)] == [100]
+    assert [
+        event.bound.draws for event in events if isinstance(event, ImportanceBoundComputed)
+    ] == [100]
     assert not driver.busy
 
 
@@ -210,11 +217,11 @@ def test_an_interrupt_of_the_lens_says_so_and_the_run_goes_on(tmp_path: Path) ->
     driver.carry_out(Step())
     while driver.busy:
         driver.work()
-    (fault,) = [event for event in events if isinstance(event, Fault)]
+    (fault,) = [event for event in events if isinstance(event, ErrorReported)]
     assert (fault.kind, fault.step, fault.what) == ("interrupted", 1, "the lens was interrupted")
     driver.carry_out(Step())
     driver.work()
-    assert [event for event in events if isinstance(event, Level)][-1].step == 2
+    assert [event for event in events if isinstance(event, RunStatus)][-1].step == 2
 
 
 def test_a_look_that_was_broken_off_has_changed_nothing(tmp_path: Path) -> None:
@@ -237,17 +244,21 @@ def test_a_look_that_was_broken_off_has_changed_nothing(tmp_path: Path) -> None:
 
 def test_who_in_particular_and_weights_are_told_when_asked(client: Client, tmp_path: Path) -> None:
     client.load("fixed_mean_guide")
-    client.send(Weigh())
-    client.ask(Pull())
-    assert not [event for event in client.seen if isinstance(event, Weighed | Pulled)]
+    client.send(ComputeImportanceBound())
+    client.ask(ComputeGradients())
+    assert not [
+        event
+        for event in client.seen
+        if isinstance(event, ImportanceBoundComputed | GradientsComputed)
+    ]
     client.ask(Step(count=5))
     looked(client, 5)
-    client.send(Weigh(draws=500))
-    weighed = client.until(Weighed)
+    client.send(ComputeImportanceBound(draws=500))
+    weighed = client.until(ImportanceBoundComputed)
     assert (weighed.step, weighed.bound.draws) == (5, 500)
     assert weighed.bound.elbo < weighed.bound.value < 0.1
-    client.send(Pull(since=3))
-    pulled = client.until(Pulled)
+    client.send(ComputeGradients(since=3))
+    pulled = client.until(GradientsComputed)
     assert (pulled.step, pulled.since, pulled.names, pulled.reasons) == (5, 3, ("phi",), ("",))
     change, p, _, q, q_snr, elbo, _ = pulled.values[0].tolist()
     # φ = exp(u): d/du of E log q is −1 for every draw.
@@ -284,7 +295,7 @@ def test_points_travel_as_they_are() -> None:
     point = attribution.point()
     attribution.close()
     seen = replace(point, latents=1, posterior=attribution.posterior)
-    (event,) = Decoder[AnyEvent](AnyEvent).feed(frame(Looked(seen)))
+    (event,) = Decoder[AnyEvent](AnyEvent).feed(frame(LensPointAdded(seen)))
     back = event.point
     for name in ("value", "error", "spread", "share", "share_error", "total", "total_error"):
         assert np.array_equal(getattr(back, name), getattr(point, name), equal_nan=True)

@@ -17,7 +17,7 @@ from tests.engine.wander import untimed, wander
 from tui_elbo.engine.rewind import replay as track
 from tui_elbo.engine.session import Session
 from tui_elbo.model.errors import StepError, UsageError
-from tui_elbo.protocol import Caution
+from tui_elbo.protocol import RunFlagged
 
 GALLERY = ["no_theta", "learned_prior", "hyperprior_map", "network"]
 SLOWER = ["learned_prior", "hyperprior_map"]
@@ -131,14 +131,14 @@ def guide():
 def test_a_model_that_keeps_state_in_python_is_found_out_once(tmp_path: Path) -> None:
     path = tmp_path / "counts.py"
     path.write_text(COUNTS)
-    told: list[Caution] = []
+    told: list[RunFlagged] = []
     session = Session(str(path), caution=told.append)
     records = [session.step() for _ in range(9)]
     with pytest.raises(StepError) as stopped:
         session.go_to(6)
     said = f"step 1, run again, gave loss .*, and the record has {records[0].loss!r}"
     assert re.match(said, stopped.value.what)
-    assert "the run stays at step 9" in stopped.value.todo
+    assert "the run stays at step 9" in stopped.value.hint
     assert session.steps_taken == 9
     assert not session.repeatable
     session.go_to(6)
@@ -193,7 +193,7 @@ def test_a_file_edited_since_is_told_of_once_and_the_run_keeps_to_what_it_was(
     tmp_path: Path,
 ) -> None:
     path = write(tmp_path, small())
-    told: list[Caution] = []
+    told: list[RunFlagged] = []
     session = Session(str(path), checkpoint_memory=45_000, caution=told.append)
     records = [untimed(session.step()) for _ in range(9)]
     path.touch()
@@ -219,6 +219,6 @@ def test_a_changed_module_beside_the_file_cannot_be_executed_as_it_was(tmp_path:
     session.go_to(4)
     with pytest.raises(UsageError, match=r"parts.py has changed") as refused:
         session.go_to(0)
-    assert refused.value.todo == "R reloads it; step 1 can be gone back to"
+    assert refused.value.hint == "R reloads it; step 1 can be gone back to"
     assert session.steps_taken == 4
     assert [untimed(session.step()) for _ in range(5)] == records[4:]

@@ -190,7 +190,7 @@ def test_foreign_and_newer_files_are_refused_with_the_reason(file: Path, tmp_pat
         base.execute("PRAGMA user_version = 7")
     with pytest.raises(UsageError, match=r"format 7, and this reads 1") as newer:
         database.read(file)
-    assert "newer elbo-tui" in newer.value.todo
+    assert "newer elbo-tui" in newer.value.hint
 
 
 SAVES = """

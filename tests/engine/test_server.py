@@ -14,19 +14,19 @@ from tui_elbo import protocol
 from tui_elbo.engine.session import Session
 from tui_elbo.protocol import (
     Capabilities,
-    Fault,
+    EngineBusy,
+    ErrorReported,
     Hello,
-    Level,
+    LayoutAdded,
     Load,
     Loaded,
-    NewLayout,
     Pause,
-    Phase,
-    Remark,
     Restart,
-    Rows,
-    Run,
+    RunStatus,
+    RunUntil,
     Step,
+    StepsRecorded,
+    WarningIssued,
 )
 
 
@@ -45,7 +45,7 @@ NOTED = (
 def test_the_first_words_are_hello() -> None:
     with engine() as fresh:
         assert fresh.seen[0] == Hello(protocol.VERSION, fresh.process.pid)
-        assert fresh.until(Phase) == Phase("importing torch and Pyro")
+        assert fresh.until(EngineBusy) == EngineBusy("importing torch and Pyro")
         # A Step before any Load is carried out as far as that goes.
         level = fresh.ask(Step())
         assert (level.state, level.step, level.seq) == ("paused", 0, 1)
@@ -54,7 +54,7 @@ def test_the_first_words_are_hello() -> None:
 def test_a_load_tells_what_was_loaded(client: Client, tmp_path: Path) -> None:
     path = write(tmp_path, NOTED)
     level = client.load(path)
-    assert level == Level("paused", 0, None, 0.0, level.seq)
+    assert level == RunStatus("paused", 0, None, 0.0, level.seq)
     (loaded,) = [event for event in client.seen if isinstance(event, Loaded)]
     assert loaded == Loaded(
         name="scenario.py",
@@ -71,8 +71,8 @@ def test_a_load_tells_what_was_loaded(client: Client, tmp_path: Path) -> None:
     )
     assert "TraceMeanField_ELBO" in loaded.estimators
     kinds = [type(event) for event in client.seen]
-    assert kinds.index(Phase) < kinds.index(Loaded) < len(kinds) - 1
-    levels = [event for event in client.seen if isinstance(event, Level)]
+    assert kinds.index(EngineBusy) < kinds.index(Loaded) < len(kinds) - 1
+    levels = [event for event in client.seen if isinstance(event, RunStatus)]
     assert [x.state for x in levels] == ["loading", "paused"]
 
 
@@ -99,38 +99,38 @@ def test_counts_add_up(client: Client, tmp_path: Path) -> None:
 
 def test_rows_come_whole_and_in_order(client: Client, tmp_path: Path) -> None:
     client.load(write(tmp_path, SMALL))
-    assert client.ask(Run(until=300)).step == 300
+    assert client.ask(RunUntil(until=300)).step == 300
     assert [record.step for record in client.records()] == list(range(1, 301))
     described: set[int] = set()
     for event in client.seen:
-        if isinstance(event, NewLayout):
+        if isinstance(event, LayoutAdded):
             assert event.layout.id not in described
             described.add(event.layout.id)
-        if isinstance(event, Rows):
+        if isinstance(event, StepsRecorded):
             assert event.layout in described
     # A level never runs ahead of the rows.
     taken = 0
     for event in client.seen:
-        if isinstance(event, Rows):
+        if isinstance(event, StepsRecorded):
             taken = event.first + event.count - 1
-        if isinstance(event, Level):
+        if isinstance(event, RunStatus):
             assert event.step == taken
 
 
 def test_levels_repeat_the_number_of_what_was_carried_out(client: Client, tmp_path: Path) -> None:
     client.load(write(tmp_path, SMALL))
-    first = client.send(Run())
-    client.until(Level, lambda x: x.seq == first and x.state == "running" and x.step > 20)
+    first = client.send(RunUntil())
+    client.until(RunStatus, lambda x: x.seq == first and x.state == "running" and x.step > 20)
     level = client.ask(Pause())
     assert level.state == "paused"
-    numbers = [event.seq for event in client.seen if isinstance(event, Level)]
+    numbers = [event.seq for event in client.seen if isinstance(event, RunStatus)]
     assert numbers == sorted(numbers)
 
 
 def test_a_pause_drops_the_steps_still_to_be_taken(client: Client, tmp_path: Path) -> None:
     client.load(write(tmp_path, SMALL))
     client.send(Step(count=10**9))
-    running = client.until(Level, lambda x: x.state == "running" and x.step > 0)
+    running = client.until(RunStatus, lambda x: x.state == "running" and x.step > 0)
     assert running.target == 10**9
     stopped = client.ask(Pause()).step
     assert stopped < 10**9
@@ -141,13 +141,13 @@ def test_a_pause_drops_the_steps_still_to_be_taken(client: Client, tmp_path: Pat
 
 def test_a_run_stops_where_it_is_told(client: Client, tmp_path: Path) -> None:
     client.load(write(tmp_path, SMALL))
-    assert client.ask(Run(until=30)).step == 30
-    assert client.ask(Run(until=30)).step == 30
-    assert client.ask(Run(until=10)).step == 30
-    assert client.ask(Run(until=40)).step == 40
+    assert client.ask(RunUntil(until=30)).step == 30
+    assert client.ask(RunUntil(until=30)).step == 30
+    assert client.ask(RunUntil(until=10)).step == 30
+    assert client.ask(RunUntil(until=40)).step == 40
     # Steps asked for while it runs freely are taken from there on, and then it stands.
-    client.send(Run())
-    client.until(Level, lambda x: x.state == "running" and x.step > 60)
+    client.send(RunUntil())
+    client.until(RunStatus, lambda x: x.state == "running" and x.step > 60)
     level = client.ask(Step(count=5))
     assert level.state == "paused"
     assert level.step == len(client.records())
@@ -216,10 +216,10 @@ def test_a_step_that_fails_stays_and_goes_on(client: Client, tmp_path: Path) -> 
     (fault,) = client.faults()
     assert (fault.kind, fault.step, level.step) == ("step", 6, 6)
     assert "step 7 raised ValueError: at 7" in fault.what
-    assert 'raise ValueError("at 7")' in fault.trace
-    assert client.ask(Run()).step == 6
+    assert 'raise ValueError("at 7")' in fault.traceback
+    assert client.ask(RunUntil()).step == 6
     (tmp_path / "stop").unlink()
-    assert client.ask(Run(until=20)).step == 20
+    assert client.ask(RunUntil(until=20)).step == 20
     assert untimed(client.records()) == plain
 
 
@@ -229,7 +229,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_on_its_step(
     factor = "pyro.factor('f', torch.tensor(float('-inf') if at[0] == 5 else 0.0))"
     tail = "at = [0]\ndef batch(step):\n    at[0] = step\n    return ()\n"
     client.load(write(tmp_path, small(model=factor, tail=tail)))
-    level = client.ask(Run())
+    level = client.ask(RunUntil())
     assert level.step == 5
     (fault,) = client.faults()
     assert (fault.kind, fault.step) == ("nonfinite", 5)
@@ -242,7 +242,7 @@ def test_warnings_are_remarks(client: Client, tmp_path: Path) -> None:
     warns = "import warnings\nwarnings.warn('careful \\x1b[31m[red]')\n"
     client.load(write(tmp_path, small(tail=warns, guide="pyro.sample('w', dist.Normal(0., 1.))")))
     client.ask(Step(count=3))
-    remarks = [event for event in client.seen if isinstance(event, Remark)]
+    remarks = [event for event in client.seen if isinstance(event, WarningIssued)]
     assert any("careful \x1b[31m[red]" in remark.text for remark in remarks)
     assert [r.source for r in remarks].count("elbo-tui") == 1
     assert any(r.text.startswith('site "w" is drawn in the guide') for r in remarks)
@@ -283,6 +283,6 @@ def test_long_texts_are_cut(client: Client, tmp_path: Path) -> None:
     text = "import warnings\nwarnings.warn('w' * 10**8)\nraise ValueError('x' * 10**8)"
     client.load(write(tmp_path, small(tail=text)))
     (fault,) = client.faults()
-    assert isinstance(fault, Fault)
+    assert isinstance(fault, ErrorReported)
     assert fault.what.startswith("ValueError: xxx")
     assert len(msgspec.msgpack.encode(fault)) < 300_000

@@ -7,7 +7,15 @@ from collections.abc import Iterator
 import pytest
 
 from tests.engine.client import Client, engine
-from tui_elbo.protocol import Back, Break, Breakpoint, Fault, Met, Run, Step
+from tui_elbo.protocol import (
+    Breakpoint,
+    ConditionMet,
+    ErrorReported,
+    RunUntil,
+    SetBreakpoints,
+    Step,
+    StepBack,
+)
 
 
 @pytest.fixture(scope="module")
@@ -22,18 +30,18 @@ def client(shared: Client) -> Client:
     return shared
 
 
-def met(client: Client) -> list[Met]:
-    return [event for event in client.seen if isinstance(event, Met)]
+def met(client: Client) -> list[ConditionMet]:
+    return [event for event in client.seen if isinstance(event, ConditionMet)]
 
 
-def points(*texts: str) -> Break:
-    return Break(points=tuple(Breakpoint(text) for text in texts))
+def points(*texts: str) -> SetBreakpoints:
+    return SetBreakpoints(points=tuple(Breakpoint(text) for text in texts))
 
 
 def test_a_run_stops_on_the_step_and_says_why(client: Client) -> None:
     client.ask(points('params["loc"] > -2.9', "step == 17", 'sign params["loc"]'))
-    client.ask(Run(until=400))
-    client.ask(Run(until=400))
+    client.ask(RunUntil(until=400))
+    client.ask(RunUntil(until=400))
     client.ask(Step(count=300))
     loc = [record.params["loc"].value for record in client.records()]
     above = next(i for i, value in enumerate(loc, 1) if value > -2.9)
@@ -48,16 +56,16 @@ def test_a_run_stops_on_the_step_and_says_why(client: Client) -> None:
 
 def test_one_that_holds_already_stops_where_it_does_anew(client: Client) -> None:
     client.ask(Step(count=20))
-    client.ask(Break(points=(Breakpoint("step > 5", held=True),)))
-    assert client.ask(Run(until=40)).step == 40
-    client.ask(Back(count=38))
-    assert client.ask(Run(until=40)).step == 6
+    client.ask(SetBreakpoints(points=(Breakpoint("step > 5", held=True),)))
+    assert client.ask(RunUntil(until=40)).step == 40
+    client.ask(StepBack(count=38))
+    assert client.ask(RunUntil(until=40)).step == 6
     client.ask(points())
-    assert client.ask(Run(until=40)).step == 40
+    assert client.ask(RunUntil(until=40)).step == 40
 
 
 def test_what_is_no_breakpoint_is_refused(client: Client) -> None:
     client.ask(points("falls far"))
-    (fault,) = [event for event in client.seen if isinstance(event, Fault)]
+    (fault,) = [event for event in client.seen if isinstance(event, ErrorReported)]
     assert (fault.kind, fault.step) == ("refused", 0)
     assert client.ask(Step(count=3)).step == 3

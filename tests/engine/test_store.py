@@ -8,7 +8,17 @@ import pytest
 
 from tests.engine.client import engine
 from tests.engine.wander import untimed
-from tui_elbo.protocol import Back, Fault, Save, Step, Stored, Swap, Tune, Tuned, Tuning
+from tui_elbo.protocol import (
+    ErrorReported,
+    RunSaved,
+    Save,
+    Step,
+    StepBack,
+    SwitchBranch,
+    Tune,
+    Tuned,
+    Tuning,
+)
 
 
 @pytest.mark.slow
@@ -17,14 +27,14 @@ def test_a_run_saved_by_the_engine_is_told_again_and_goes_on(tmp_path: Path) -> 
     with engine() as one:
         one.load("no_theta")
         one.ask(Step(count=12))
-        one.ask(Back(count=4))
+        one.ask(StepBack(count=4))
         one.ask(Tune(tuning=Tuning(lr=0.3)))
         one.ask(Step(count=3))
-        one.ask(Swap())
-        one.ask(Swap())
+        one.ask(SwitchBranch())
+        one.ask(SwitchBranch())
         one.ask(Save(path=str(file)))
-        stored = [event for event in one.seen if isinstance(event, Stored)]
-        assert stored == [Stored(str(file), 11)]
+        stored = [event for event in one.seen if isinstance(event, RunSaved)]
+        assert stored == [RunSaved(str(file), 11)]
         one.ask(Save(path=str(tmp_path / "no" / "such")))
         assert one.faults()[-1].what.startswith("the run cannot be saved")
         one.ask(Step(count=2))
@@ -36,4 +46,4 @@ def test_a_run_saved_by_the_engine_is_told_again_and_goes_on(tmp_path: Path) -> 
         assert len(other.records()) == 11
         other.ask(Step(count=2))
         assert [untimed(record) for record in other.records()[-2:]] == on
-        assert not [event for event in other.seen if isinstance(event, Fault)]
+        assert not [event for event in other.seen if isinstance(event, ErrorReported)]

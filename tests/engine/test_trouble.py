@@ -10,7 +10,17 @@ import pytest
 
 from tests.engine.client import Client, ClosedError, engine
 from tests.engine.sources import SMALL, small, write
-from tui_elbo.protocol import Level, Load, Loaded, Pause, Phase, Remark, Restart, Run, Step
+from tui_elbo.protocol import (
+    EngineBusy,
+    Load,
+    Loaded,
+    Pause,
+    Restart,
+    RunStatus,
+    RunUntil,
+    Step,
+    WarningIssued,
+)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +47,7 @@ def hanging(at: int) -> str:
 
 
 def hung(client: Client) -> None:
-    client.until(Remark, lambda remark: remark.text.startswith("hanging"))
+    client.until(WarningIssued, lambda remark: remark.text.startswith("hanging"))
 
 
 def test_ctrl_c_shows_where_a_step_hangs(client: Client, tmp_path: Path) -> None:
@@ -47,7 +57,7 @@ def test_ctrl_c_shows_where_a_step_hangs(client: Client, tmp_path: Path) -> None
     plain = [record.loss for record in client.records()]
     write(tmp_path, hanging(7))
     client.load(path)
-    asked = client.send(Run(until=20))
+    asked = client.send(RunUntil(until=20))
     hung(client)
     client.interrupt()
     level = client.still(asked)
@@ -111,16 +121,16 @@ def test_ctrl_c_between_two_commands_does_nothing(client: Client, tmp_path: Path
 
 def test_many_interrupts_leave_the_run_as_it_was(client: Client, tmp_path: Path) -> None:
     client.load(write(tmp_path, SMALL))
-    client.ask(Run(until=150))
+    client.ask(RunUntil(until=150))
     plain = [record.loss for record in client.records()]
     client.ask(Restart())
     for _ in range(15):
-        asked = client.send(Run(until=150))
-        client.until(Level, lambda x, asked=asked: x.seq == asked and x.state == "running")  # type: ignore[misc]
+        asked = client.send(RunUntil(until=150))
+        client.until(RunStatus, lambda x, asked=asked: x.seq == asked and x.state == "running")  # type: ignore[misc]
         client.interrupt()
         client.still(asked)
         client.ask(Step(count=3))
-    client.ask(Run(until=150))
+    client.ask(RunUntil(until=150))
     assert [record.loss for record in client.records()] == plain
 
 
@@ -131,13 +141,13 @@ def test_ctrl_c_while_messages_are_sent_cuts_none(client: Client, tmp_path: Path
     noise += "    while True: pass\n"  # What is sent is not waited for.
     client.load(write(tmp_path, small(tail=noise)))
     client.send(Step())
-    client.until(Remark)
+    client.until(WarningIssued)
     for _ in range(20):
         client.interrupt()
     client.ask(Pause())
     assert {fault.kind for fault in client.faults()} == {"interrupted"}
     for event in client.seen:
-        if isinstance(event, Remark):
+        if isinstance(event, WarningIssued):
             number = event.text.partition("w")[0]
             assert event.text.startswith(number + "w" * 9000)
 
@@ -159,8 +169,8 @@ def batch(step):
 
 def test_threads_that_warn_do_not_mix_the_messages(client: Client, tmp_path: Path) -> None:
     client.load(write(tmp_path, small(tail=THREADS)))
-    client.ask(Run(until=300))
-    texts = [event.text for event in client.seen if isinstance(event, Remark)]
+    client.ask(RunUntil(until=300))
+    texts = [event.text for event in client.seen if isinstance(event, WarningIssued)]
     warned = [text for text in texts if text[:2] in ("a-", "b-", "c-")]
     assert len(warned) > 400
     assert {text.partition("w")[2][:2999] for text in warned} == {"w" * 2999}
@@ -184,7 +194,7 @@ def test_a_forked_child_says_nothing_on_our_line(client: Client, tmp_path: Path,
     client.load(write(tmp_path, small(tail=FORKS.format(act=act))))
     assert client.ask(Step(count=2)).step == 2
     assert client.faults() == []
-    assert not any(isinstance(event, Remark) for event in client.seen)
+    assert not any(isinstance(event, WarningIssued) for event in client.seen)
 
 
 LEAVES = {
@@ -309,7 +319,7 @@ def test_an_engine_killed_closes_the_line(tmp_path: Path) -> None:
         client.ask(Step(count=3))
         client.process.kill()
         with pytest.raises(ClosedError):
-            client.until(Level)
+            client.until(RunStatus)
         assert client.end() == -signal.SIGKILL
         assert len(client.records()) == 3
 
@@ -325,6 +335,6 @@ def test_the_engine_ends_with_its_terminal_even_while_it_hangs(tmp_path: Path) -
 
 def test_the_engine_ends_with_its_terminal_while_it_imports() -> None:
     with engine() as client:
-        client.until(Phase)
+        client.until(EngineBusy)
         client.hang_up()
         assert client.end() == 0

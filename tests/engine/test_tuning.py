@@ -18,7 +18,7 @@ from tui_elbo.engine.scenario import load
 from tui_elbo.engine.session import Session
 from tui_elbo.model.errors import StepError, UsageError
 from tui_elbo.model.scenarios import find_scenario
-from tui_elbo.protocol import Fault, GoTo, Step, Tune, Tuned, Tuning
+from tui_elbo.protocol import ErrorReported, RewindTo, Step, Tune, Tuned, Tuning
 
 
 def test_a_learning_rate_changes_the_run_as_it_would_change_the_plain_loop() -> None:
@@ -174,7 +174,7 @@ def test_the_driver_refuses_and_goes_on(tuning: Tuning, said: str) -> None:
     local = Local("no_theta")
     local.ask(Step(count=2))
     events = local.ask(Tune(tuning=tuning))
-    (fault,) = [event for event in events if isinstance(event, Fault)]
+    (fault,) = [event for event in events if isinstance(event, ErrorReported)]
     assert (fault.kind, fault.step) == ("refused", 2)
     assert said in fault.what
     assert not any(isinstance(event, Tuned) for event in local.events)
@@ -199,7 +199,7 @@ def test_the_driver_tells_what_is_tuned_and_what_is_left_behind() -> None:
     for event in local.events:
         run.apply(event)  # type: ignore[arg-type]
     assert [tuned.step for tuned in run.tunings] == [3, 5]
-    for event in local.ask(GoTo(step=4)):
+    for event in local.ask(RewindTo(step=4)):
         run.apply(event)  # type: ignore[arg-type]
     assert [tuned.step for tuned in run.tunings] == [3]
     assert run.settings == ("Trace_ELBO", "Adam, lr 0.25")

@@ -24,19 +24,19 @@ from tui_elbo.engine.server.client import Guest
 from tui_elbo.model.errors import UsageError
 from tui_elbo.model.records import Column
 from tui_elbo.protocol import (
-    Break,
     Breakpoint,
-    End,
-    Fault,
-    GoTo,
-    Level,
+    ConditionMet,
+    EndRun,
+    ErrorReported,
     Loaded,
-    Met,
     Pause,
     Restart,
-    Rows,
-    Run,
+    RewindTo,
+    RunStatus,
+    RunUntil,
+    SetBreakpoints,
     Step,
+    StepsRecorded,
     Tune,
     Tuning,
 )
@@ -57,9 +57,9 @@ def test_a_terminal_sees_holds_steps_and_lets_go() -> None:
             assert isinstance(loaded, Loaded)
             assert loaded.watched
             assert (loaded.estimator, loaded.optimizer) == ("Trace_ELBO", "Adam, lr 0.05")
-            terminal.until(Rows)
+            terminal.until(StepsRecorded)
             terminal.send(Pause())
-            terminal.until(Level, lambda level: level.state == "paused")
+            terminal.until(RunStatus, lambda level: level.state == "paused")
             # The step that was under way is told as well: stepped once, it stands for sure.
             held = terminal.ask(Step()).step
             assert terminal.ask(Step(count=5)).step == held + 5
@@ -71,31 +71,33 @@ def test_a_terminal_sees_holds_steps_and_lets_go() -> None:
             assert len(script.losses) in (held + 4, held + 5)
             names = {(column.kind, column.name) for column in told.columns}
             assert {("site", "z"), ("site", "x"), ("param", "loc")} <= names
-            terminal.ask(Run(until=held + 50))
+            terminal.ask(RunUntil(until=held + 50))
             assert history(terminal.seen).last == held + 50
-            seq = terminal.send(Run(condition=f"step > {held + 60}"))
-            assert terminal.until(Met).step == held + 61
+            seq = terminal.send(RunUntil(condition=f"step > {held + 60}"))
+            assert terminal.until(ConditionMet).step == held + 61
             terminal.still(seq)
-            terminal.ask(Break(points=(Breakpoint(f"step > {held + 70}", False),)))
-            terminal.send(Run())
-            assert terminal.until(Met).step == held + 71
-            terminal.until(Level, lambda level: level.state == "paused")
+            terminal.ask(SetBreakpoints(points=(Breakpoint(f"step > {held + 70}", False),)))
+            terminal.send(RunUntil())
+            assert terminal.until(ConditionMet).step == held + 71
+            terminal.until(RunStatus, lambda level: level.state == "paused")
             assert history(terminal.seen).last == held + 71
         # Whoever held it has gone: it goes on, the breakpoint too is gone.
         with attached("mine") as later:
-            later.until(Level, lambda level: level.step > held + 80 and level.state == "running")
+            later.until(
+                RunStatus, lambda level: level.step > held + 80 and level.state == "running"
+            )
             assert history(later.seen).last > held + 80
 
 
 def test_what_cannot_be_had_of_a_script_is_refused() -> None:
     svi = simple()
     with tui_elbo.watch(svi, "mine"), Script(svi), attached("mine") as terminal:
-        for command in (GoTo(step=1), Restart(), Tune(tuning=Tuning(lr=1.0)), End()):
+        for command in (RewindTo(step=1), Restart(), Tune(tuning=Tuning(lr=1.0)), EndRun()):
             terminal.send(command)
-            fault = terminal.until(Fault)
+            fault = terminal.until(ErrorReported)
             assert (fault.kind, fault.what) == ("refused", script_session.ITS_OWN)
-        terminal.send(Run(condition="nothing > 1"))
-        assert "nothing" in terminal.until(Fault).what
+        terminal.send(RunUntil(condition="nothing > 1"))
+        assert "nothing" in terminal.until(ErrorReported).what
         with pytest.raises(UsageError, match="belongs to a script"):
             registry.end(registry.choose("mine"))
 
@@ -308,7 +310,7 @@ def test_a_reading_that_fails_is_told_and_leaves_the_training_alone(
         with attached("mine") as terminal:
             handle.close()
             rest(terminal)
-        (fault,) = [event for event in terminal.seen if isinstance(event, Fault)]
+        (fault,) = [event for event in terminal.seen if isinstance(event, ErrorReported)]
         assert "ZeroDivisionError: in the reading" in fault.what
     assert watched == losses
 

@@ -20,18 +20,18 @@ from tests.engine.scripts import attached, rest
 from tests.engine.shapes import SHAPES
 from tests.runtime import runtime_folder
 from tui_elbo.protocol import (
-    Draw,
-    Drawn,
-    Fault,
-    Level,
-    Looked,
+    ComputeGradients,
+    ComputeImportanceBound,
+    DrawPosterior,
+    ErrorReported,
+    GradientsComputed,
+    ImportanceBoundComputed,
+    LensPointAdded,
     Pause,
-    Pull,
-    Pulled,
-    Run,
+    PosteriorDrawn,
+    RunStatus,
+    RunUntil,
     Step,
-    Weigh,
-    Weighed,
 )
 
 pytestmark = [
@@ -93,17 +93,17 @@ class Audience:
             terminal.ask(Pause())
             self._holds.set()
             self._stepped = terminal.ask(Step(count=3)).step
-            came = [event for event in terminal.seen if isinstance(event, Looked)]
-            self._draws = (came[0] if came else terminal.until(Looked)).point.draws
-            terminal.send(Weigh(draws=64))
-            terminal.until(Weighed)
-            terminal.send(Pull())
-            terminal.until(Pulled)
-            terminal.send(Draw(count=3))
-            terminal.until(Drawn)
+            came = [event for event in terminal.seen if isinstance(event, LensPointAdded)]
+            self._draws = (came[0] if came else terminal.until(LensPointAdded)).point.draws
+            terminal.send(ComputeImportanceBound(draws=64))
+            terminal.until(ImportanceBoundComputed)
+            terminal.send(ComputeGradients())
+            terminal.until(GradientsComputed)
+            terminal.send(DrawPosterior(count=3))
+            terminal.until(PosteriorDrawn)
             terminal.ask(Step())
-            terminal.send(Run())
-            terminal.until(Level, lambda level: level.state == "running")
+            terminal.send(RunUntil())
+            terminal.until(RunStatus, lambda level: level.state == "running")
 
     def __enter__(self) -> Audience:
         self._thread.start()
@@ -157,5 +157,5 @@ def test_every_step_of_an_example_is_read(shape: str) -> None:
             if shape != "jit":
                 assert {("step", "elbo"), ("site", "log_p")} <= fields
             assert any(column.kind == "param" for column in told.columns)
-            assert [e for e in terminal.seen if isinstance(e, Fault)] == []
+            assert [e for e in terminal.seen if isinstance(e, ErrorReported)] == []
         assert "step" not in vars(svi)

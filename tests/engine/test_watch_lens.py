@@ -16,14 +16,14 @@ from tests.engine.lensed import Called, expected_log_p, held, looked, normal
 from tests.engine.scripts import Script, attached, fresh, simple
 from tests.runtime import runtime_folder
 from tui_elbo.protocol import (
-    Draw,
-    Drawn,
-    Pull,
-    Pulled,
-    Run,
+    ComputeGradients,
+    ComputeImportanceBound,
+    DrawPosterior,
+    GradientsComputed,
+    ImportanceBoundComputed,
+    PosteriorDrawn,
+    RunUntil,
     Step,
-    Weigh,
-    Weighed,
 )
 
 
@@ -64,19 +64,22 @@ def test_while_it_runs_it_is_looked_at_and_what_is_asked_is_answered() -> None:
     ):
         first = looked(terminal)[-1].state
         looked(terminal, first + 2)
-        terminal.send(Weigh(draws=200))
-        assert terminal.until(Weighed).bound.draws == 200
-        terminal.send(Pull(since=0))
-        pulled = terminal.until(Pulled)
+        terminal.send(ComputeImportanceBound(draws=200))
+        assert terminal.until(ImportanceBoundComputed).bound.draws == 200
+        terminal.send(ComputeGradients(since=0))
+        pulled = terminal.until(GradientsComputed)
         assert (pulled.names, pulled.reasons) == (("loc",), ("",))
-        terminal.send(Draw(count=50))
-        drawn = terminal.until(Drawn)
+        terminal.send(DrawPosterior(count=50))
+        drawn = terminal.until(PosteriorDrawn)
         assert (drawn.count, [site.name for site in drawn.sites], drawn.note) == (50, ["z"], "")
         # Held, it answers too.
         step = held(terminal)
-        terminal.send(Weigh(draws=300))
-        assert terminal.until(Weighed, lambda told: told.bound.draws == 300).step == step
-        terminal.send(Run())
+        terminal.send(ComputeImportanceBound(draws=300))
+        assert (
+            terminal.until(ImportanceBoundComputed, lambda told: told.bound.draws == 300).step
+            == step
+        )
+        terminal.send(RunUntil())
 
 
 def test_a_hook_of_the_scripts_hears_of_no_gradient_but_those_of_its_steps() -> None:
@@ -88,8 +91,8 @@ def test_a_hook_of_the_scripts_hears_of_no_gradient_but_those_of_its_steps() -> 
         with Script(svi) as script, attached("mine") as terminal:
             step = held(terminal)
             looked(terminal, step)
-            terminal.send(Pull())
-            assert "a hook of the script" in terminal.until(Pulled).reasons[0]
+            terminal.send(ComputeGradients())
+            assert "a hook of the script" in terminal.until(GradientsComputed).reasons[0]
     assert len(heard) == len(script.losses)
 
 
@@ -107,13 +110,13 @@ def test_of_minibatches_nothing_is_seen_and_that_is_said() -> None:
         step = held(terminal)
         (point,) = looked(terminal)
         assert (point.draws, point.note, point.players) == (0, why, ())
-        terminal.send(Weigh())
-        assert terminal.until(Weighed).bound.reason == why
-        terminal.send(Draw())
-        drawn = terminal.until(Drawn)
+        terminal.send(ComputeImportanceBound())
+        assert terminal.until(ImportanceBoundComputed).bound.reason == why
+        terminal.send(DrawPosterior())
+        drawn = terminal.until(PosteriorDrawn)
         assert (drawn.step, drawn.count, drawn.note) == (step, 0, why)
-        terminal.send(Pull())
-        assert terminal.until(Pulled).names == ()
+        terminal.send(ComputeGradients())
+        assert terminal.until(GradientsComputed).names == ()
 
 
 @pytest.mark.parametrize(

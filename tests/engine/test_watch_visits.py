@@ -19,8 +19,8 @@ from tui_elbo.engine.lens import Lens
 from tui_elbo.engine.lens.schedule import Onlooker
 from tui_elbo.engine.script import step_recorder
 from tui_elbo.protocol import (
-    Pull,
-    Pulled,
+    ComputeGradients,
+    GradientsComputed,
 )
 
 
@@ -43,8 +43,8 @@ def test_where_the_beginning_is_not_known_it_is_told_from_the_first_look_on(
             step = held(terminal)
             first, *_ = looked(terminal, step)
             assert first.state == first.since >= 20
-            terminal.send(Pull(since=first.state))
-            pulled = terminal.until(Pulled)
+            terminal.send(ComputeGradients(since=first.state))
+            pulled = terminal.until(GradientsComputed)
             assert (pulled.since, pulled.names) == (first.state, ("loc",))
 
 

@@ -18,17 +18,17 @@ from tests.runtime import runtime_folder
 from tui_elbo.client import registry
 from tui_elbo.protocol import (
     Attach,
-    Break,
     Breakpoint,
-    Level,
+    ConditionMet,
     Loaded,
-    Met,
-    Named,
     Pause,
     Restart,
-    Run,
-    Watch,
-    Wished,
+    RunIdAssigned,
+    RunStatus,
+    RunUntil,
+    SetBreakpoints,
+    SubscriptionsChanged,
+    WatchParams,
     runtime_dir,
 )
 
@@ -42,32 +42,32 @@ def runtime() -> Iterator[Path]:
         yield folder
 
 
-def wished(terminal: Speaker) -> list[Wished]:
-    return [event for event in terminal.seen if isinstance(event, Wished)]
+def wished(terminal: Speaker) -> list[SubscriptionsChanged]:
+    return [event for event in terminal.seen if isinstance(event, SubscriptionsChanged)]
 
 
 def test_whoever_attaches_is_told_the_breakpoints_and_what_is_watched(tmp_path: Path) -> None:
     with engine(None, apart=True) as first:
         first.load(write(tmp_path, SMALL))
-        (named,) = [event for event in first.seen if isinstance(event, Named)]
+        (named,) = [event for event in first.seen if isinstance(event, RunIdAssigned)]
         path = runtime_dir.path_of(named.id)
-        first.ask(Watch(names=("loc",)))
-        first.ask(Break(points=POINTS))
+        first.ask(WatchParams(names=("loc",)))
+        first.ask(SetBreakpoints(points=POINTS))
         # They outlive another execution of the file.
         first.ask(Restart())
         first.hang_up()
         with visitor(path) as second:
             second.send(Attach())
             second.until(Loaded)
-            second.until(Level)
+            second.until(RunStatus)
             (told,) = wished(second)
             assert (told.points, told.watched) == (POINTS, ("loc",))
-            second.send(Run())
-            assert second.until(Met).step == 4
-            second.send(Run())
-            assert second.until(Met).step == 21
+            second.send(RunUntil())
+            assert second.until(ConditionMet).step == 4
+            second.send(RunUntil())
+            assert second.until(ConditionMet).step == 21
             # That which is off is only remembered.
-            second.ask(Break(points=()))
+            second.ask(SetBreakpoints(points=()))
             assert wished(second)[-1].points == ()
         registry.end(path)
 
@@ -90,12 +90,12 @@ def test_those_of_a_script_sleep_while_nobody_is_there() -> None:
         with attached("mine") as first:
             first.ask(Pause())
             with taking(svi, 10):
-                first.ask(Break(points=points))
+                first.ask(SetBreakpoints(points=points))
                 first.hang_up()
         with attached("mine") as second:
             (told,) = wished(second)
             assert told.points == points
             # What came to hold while nobody was there has not come to hold now.
             with taking(svi, 40):
-                assert second.until(Met).step == 30
-                second.send(Run())
+                assert second.until(ConditionMet).step == 30
+                second.send(RunUntil())

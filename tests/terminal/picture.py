@@ -24,12 +24,12 @@ from tui_elbo.protocol import (
     Decoder,
     Event,
     Hello,
-    Level,
+    LensPointAdded,
     Load,
     Loaded,
-    Looked,
-    Remark,
+    RunStatus,
     Step,
+    WarningIssued,
 )
 from tui_elbo.ui.app import ElboApp
 from tui_elbo.ui.explorer import Explorer
@@ -50,15 +50,17 @@ def recorded() -> list[Event]:
         ours.sendall(protocol.frame(Load(seq=1, target="no_theta")))
         for step in range(EVERY, STEPS + 1, EVERY):
             ours.sendall(protocol.frame(Step(seq=2, count=EVERY)))
-            while not any(isinstance(one, Looked) and one.point.state == step for one in events):
+            while not any(
+                isinstance(one, LensPointAdded) and one.point.state == step for one in events
+            ):
                 events += decoder.feed(ours.recv(65536))
         return [_anywhere(one) for one in events if _kept(one)]
 
 
 def _kept(event: Event) -> bool:
-    if isinstance(event, Looked):
+    if isinstance(event, LensPointAdded):
         return event.point.state % EVERY == 0 or event.point.state == STEPS - 1
-    return not isinstance(event, Remark)
+    return not isinstance(event, WarningIssued)
 
 
 def _anywhere(event: Event) -> Event:
@@ -67,7 +69,7 @@ def _anywhere(event: Event) -> Event:
         return msgspec.structs.replace(event, pid=0)
     if isinstance(event, Loaded):
         return msgspec.structs.replace(event, path="no_theta.py")
-    if isinstance(event, Level):
+    if isinstance(event, RunStatus):
         return msgspec.structs.replace(event, rate=0.0)
     return event
 

@@ -17,7 +17,7 @@ from tests.engine.client import history, steps, visitor
 from tests.runtime import runtime_folder
 from tests.terminal.terminal import COMMAND, Terminal
 from tui_elbo.client import registry
-from tui_elbo.protocol import Attach, Level, Loaded, Pause, Run
+from tui_elbo.protocol import Attach, Loaded, Pause, RunStatus, RunUntil
 
 KEYS = ("n", "5n", "20n", " ", " ", "v", "?\x1b", "3,", "\x1b")
 """None of them takes the run back, so an uncut run has the same steps."""
@@ -34,7 +34,7 @@ def told(path: Path) -> tuple[int, list[bytes]]:
     with visitor(path) as speaker:
         speaker.send(Attach())
         speaker.until(Loaded)
-        speaker.until(Level)
+        speaker.until(RunStatus)
         step = speaker.ask(Pause()).step
         return step, steps(history(speaker.seen))
 
@@ -85,5 +85,5 @@ def uncut(step: int) -> list[bytes]:
 
     with engine() as client:
         client.load("no_theta")  # type: ignore[arg-type]
-        client.ask(Run(until=step))
+        client.ask(RunUntil(until=step))
         return steps(history(client.seen))

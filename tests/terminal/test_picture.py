@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tui_elbo.protocol import AnyEvent, Decoder, Rows
+from tui_elbo.protocol import AnyEvent, Decoder, StepsRecorded
 
 from .picture import PICTURE, RECORDING, drawn, recorded
 
@@ -25,6 +25,6 @@ def test_the_recording_is_what_the_engine_tells() -> None:
 
 
 def _numbers(events: list) -> np.ndarray:
-    rows = [event for event in events if isinstance(event, Rows)]
+    rows = [event for event in events if isinstance(event, StepsRecorded)]
     assert len({event.layout for event in rows}) == 1
     return np.hstack([event.values for event in rows])

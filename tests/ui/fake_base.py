@@ -50,14 +50,14 @@ class Engine:
         running = self.target is None or self.target > self.step
         target = self.target if running else None
         state = "running" if running else "paused"
-        self.say(protocol.Level(state, self.step, target, 830.0 if running else 0.0, self.seq))
+        self.say(protocol.RunStatus(state, self.step, target, 830.0 if running else 0.0, self.seq))
 
-    def fault(self, kind: str, what: str, where: str, todo: str, trace: str = "") -> None:
-        self.say(protocol.Fault(what, where, todo, trace, self.step, kind))
+    def fault(self, kind: str, what: str, where: str, hint: str, trace: str = "") -> None:
+        self.say(protocol.ErrorReported(what, where, hint, trace, self.step, kind))
 
     def hello(self) -> None:
         self.say(protocol.Hello(protocol.VERSION, os.getpid()))
-        self.say(protocol.Phase("importing torch"))
+        self.say(protocol.EngineBusy("importing torch"))
 
     def restart(self) -> None:
         self.step, self.target, self.told = 0, 0, False
@@ -69,9 +69,9 @@ class Engine:
         first = self.step + 1
         values = np.array([numbers(self.layout, first + i) for i in range(count)]).T
         if not self.told:
-            self.say(protocol.NewLayout(self.layout))
+            self.say(protocol.LayoutAdded(self.layout))
             self.told = True
-        self.say(protocol.Rows(self.layout.id, first, values))
+        self.say(protocol.StepsRecorded(self.layout.id, first, values))
         for state in range(first - (first == 1), first + count):
             self.look(state)
         self.step += count
@@ -81,7 +81,7 @@ class Engine:
         point = self.path.extend(state, reading(self.layout, state), ("phi",), moved=moved)
         mean = np.array([1 - 0.8 * np.exp(-state / 40)])
         posterior = {site.name: (mean, 0.5 * mean) for site in self.layout.sites[:-1]}
-        self.say(protocol.Looked(replace(point, latents=1, posterior=posterior)))
+        self.say(protocol.LensPointAdded(replace(point, latents=1, posterior=posterior)))
 
     def back(self, step: int) -> None:
         self.kept, self.step, self.target = self.step, step, step
@@ -93,13 +93,15 @@ class Engine:
 
     def weigh(self) -> None:
         bound = ImportanceBound(2000, -5.0, 0.02, 0.9, -4.6, 0.03, 0.45, 0.29, 0.61, 0.697)
-        self.say(protocol.Weighed(self.step, bound))
+        self.say(protocol.ImportanceBoundComputed(self.step, bound))
 
     def pull(self, since: int) -> None:
         names = [param.name for param in self.layout.params]
         rows = [(0.5 / (i + 1), 1.25, 0.75, 0.5, np.inf, 0.75, 0.25) for i in range(len(names))]
         reasons = ("",) * len(names)
-        self.say(protocol.Pulled(self.step, since, tuple(names), reasons, np.array(rows)))
+        self.say(
+            protocol.GradientsComputed(self.step, since, tuple(names), reasons, np.array(rows))
+        )
 
     def obey(self, command) -> None:
         match command:
@@ -108,7 +110,7 @@ class Engine:
             case protocol.Step():
                 now = self.step if self.target is None else max(self.step, self.target)
                 self.target = now + command.count
-            case protocol.Run():
+            case protocol.RunUntil():
                 self.target = command.until
                 if command.condition is not None:
                     self.run_until(command.condition)
@@ -116,15 +118,15 @@ class Engine:
                 self.tune(command.tuning)
             case protocol.Pause():
                 self.target = self.step
-            case protocol.GoTo():
+            case protocol.RewindTo():
                 self.back(command.step)
-            case protocol.Back():
+            case protocol.StepBack():
                 self.back(max(0, self.step - command.count))
-            case protocol.Inspect():
+            case protocol.InspectParam():
                 self.inspected = command.name
-            case protocol.Weigh():
+            case protocol.ComputeImportanceBound():
                 self.weigh()
-            case protocol.Pull():
+            case protocol.ComputeGradients():
                 self.pull(command.since)
             case _:
                 self.more(command)
@@ -134,7 +136,7 @@ class Engine:
 
     def more(self, command) -> None:
         match command:
-            case protocol.Break():
+            case protocol.SetBreakpoints():
                 self.points = [
                     point.text for point in command.points if point.on and not point.held
                 ]
@@ -152,26 +154,26 @@ class Engine:
                 loss = protocol.Stage("loss", "loss", ("loss 3.5 nats",), 0, 0, ())
                 self.say(protocol.SteppedInto(self.step, (stage, loss)))
             case protocol.Save():
-                self.say(protocol.Stored(command.path, self.step))
-            case protocol.Undo():
+                self.say(protocol.RunSaved(command.path, self.step))
+            case protocol.UndoStep():
                 self.step -= 1
                 self.target = self.step
                 self.say(protocol.Rewound(self.step, self.kept, leaves=False))
-            case protocol.Swap():
+            case protocol.SwitchBranch():
                 self.step, self.kept = self.kept, self.step
                 self.target = self.step
-                self.say(protocol.Swapped(self.step, self.kept))
-            case protocol.Draw():
+                self.say(protocol.BranchSwitched(self.step, self.kept))
+            case protocol.DrawPosterior():
                 values = np.arange(command.count * 2.0).reshape(command.count, 2)
                 sites = (protocol.SiteDraws("z", values),)
-                self.say(protocol.Drawn(self.step, command.count, sites))
+                self.say(protocol.PosteriorDrawn(self.step, command.count, sites))
 
     def run_until(self, condition: str) -> None:
         """Step after step, and stop: on the seventh if it is asked for, else on the next."""
         self.target = max(self.step + 1, 7 if "7" in condition else 0)
         while self.step < self.target:
             self.rows(1)
-        self.say(protocol.Met(self.step, condition))
+        self.say(protocol.ConditionMet(self.step, condition))
 
     def tune(self, tuning) -> None:
         if tuning.particles == 13:
@@ -189,7 +191,7 @@ class Engine:
         if self.points and self.step < 7:
             self.rows(7 - self.step)
             self.target = self.step
-            self.say(protocol.Met(7, f"{self.points[0]}, said the engine"))
+            self.say(protocol.ConditionMet(7, f"{self.points[0]}, said the engine"))
         else:
             self.rows(room)
         self.level()

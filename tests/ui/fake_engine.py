@@ -36,7 +36,7 @@ class Hangs(Engine):
             return
         try:
             self.hangs = True
-            self.say(protocol.Remark("it hangs", "fake"))
+            self.say(protocol.WarningIssued("it hangs", "fake"))
             while True:
                 signal.pause()
         except KeyboardInterrupt:
@@ -75,7 +75,7 @@ class Prints(Engine):
             os.write(1, (line * 100).encode())
         os.write(1, b"\x1b]0;owned\x07the end\n")
         super().rows(count)
-        self.say(protocol.Remark("a warning of [bold]Pyro[/]", "UserWarning"))
+        self.say(protocol.WarningIssued("a warning of [bold]Pyro[/]", "UserWarning"))
 
 
 class BadFrame(Engine):
@@ -169,7 +169,7 @@ class LoadFails(Engine):
         self.level()
 
     def level(self) -> None:
-        self.say(protocol.Level("failed", 0, None, 0.0, self.seq))
+        self.say(protocol.RunStatus("failed", 0, None, 0.0, self.seq))
 
 
 class Jit(Engine):
@@ -217,9 +217,9 @@ class Strays(Engine):
     """Steps that are run again do not meet the record."""
 
     def obey(self, command) -> None:
-        if isinstance(command, protocol.Back):
+        if isinstance(command, protocol.StepBack):
             what = "step 2, run again, gave loss 1.5, and the record has 2.5"
-            self.say(protocol.Caution("unrepeatable", what))
+            self.say(protocol.RunFlagged("unrepeatable", what))
             self.fault("step", what, "fake.py", "the run stays at step 5")
             self.seq = command.seq
             self.level()
@@ -231,9 +231,9 @@ class Edited(Engine):
     """Its file has been edited."""
 
     def obey(self, command) -> None:
-        if isinstance(command, protocol.Back):
+        if isinstance(command, protocol.StepBack):
             text = "fake.py changed since the run began, which keeps to what it was: R reloads it"
-            self.say(protocol.Caution("source", text))
+            self.say(protocol.RunFlagged("source", text))
         super().obey(command)
 
 
@@ -246,11 +246,11 @@ class Left(Engine):
 
     def wish(self) -> None:
         points = (protocol.Breakpoint("elbo > 1e6"), protocol.Breakpoint("step == 9", on=False))
-        self.say(protocol.Wished(points, ("phi",)))
+        self.say(protocol.SubscriptionsChanged(points, ("phi",)))
 
     def more(self, command) -> None:
         super().more(command)
-        if isinstance(command, protocol.Break):
+        if isinstance(command, protocol.SetBreakpoints):
             self.wish()
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from tui_elbo.model.attribution import SUM_TERMS, Term, TermSamples
 from tui_elbo.model.records import SUMMARY, Column, Layout, ParamInfo, SiteInfo
-from tui_elbo.protocol import Histogram, Inspected, Summary
+from tui_elbo.protocol import Histogram, ParamInspected, Summary
 
 NOISE = np.random.default_rng(0).standard_normal((2, 32))
 
@@ -39,14 +39,14 @@ def level(step: int) -> float:
     return 1 - 0.8 * math.exp(-step / 40)
 
 
-def inspected(name: str, step: int) -> Inspected:
+def inspected(name: str, step: int) -> ParamInspected:
     if name == "gone":
-        return Inspected(name, step, None, None, None, "the store has no such parameter")
+        return ParamInspected(name, step, None, None, None, "the store has no such parameter")
     size, elements = (2000, ()) if name == "weights" else (3, (1.0, 0.5, 0.25))
     now = Summary(size, level(step), 0.1, -0.3, 1.5, 0, elements)
     free = Summary(size, math.log(level(step)), 0.2, -2.0, 0.4, 0, elements and (0.0, -0.7, -1.4))
     spread = Histogram(-0.2, 0.2, (1, 20, 300, 100, 4), 2)
-    return Inspected(name, step, now, free, spread)
+    return ParamInspected(name, step, now, free, spread)
 
 
 def numbers(shape: Layout, step: int) -> list[float]:

@@ -15,7 +15,7 @@ class Script(Engine):
 
     def hello(self) -> None:
         super().hello()
-        self.say(protocol.Named("fake"))
+        self.say(protocol.RunIdAssigned("fake"))
 
 
 class Minibatches(Script):
@@ -24,7 +24,7 @@ class Minibatches(Script):
     def look(self, state: int) -> None:
         if not state:
             point = self.path.extend(0, no_samples(), (), note="they are [red]minibatches")
-            self.say(protocol.Looked(point))
+            self.say(protocol.LensPointAdded(point))
 
 
 class Late(Script):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from tui_elbo.protocol import Back, Level, Loaded, Pause, Restart, Run, Step
+from tui_elbo.protocol import Loaded, Pause, Restart, RunStatus, RunUntil, Step, StepBack
 from tui_elbo.ui.actions.control import Control
 
 LOADED = Loaded("n", "p", "t", "", 0, 200, "", "", {})
@@ -23,7 +23,7 @@ class Told:
         return len(self.sent)
 
     def level(self, state: str, seq: int) -> None:
-        self.control.level(Level(state, 0, None, 0.0, seq))
+        self.control.level(RunStatus(state, 0, None, 0.0, seq))
 
     def kinds(self):
         return [type(command) for command in self.sent]
@@ -54,14 +54,14 @@ def test_going_back_takes_the_count_and_stands_still(told):
         told.control.digit(digit)
     told.control.back()
     told.control.back()
-    assert told.sent[1:] == [Back(seq=2, count=12), Back(seq=3, count=1)]
+    assert told.sent[1:] == [StepBack(seq=2, count=12), StepBack(seq=3, count=1)]
     assert not told.control.running
 
 
 def test_toggling_goes_by_the_last_wish(told):
     for _ in range(3):
         told.control.run_pause()
-    assert told.kinds() == [Run, Pause, Run]
+    assert told.kinds() == [RunUntil, Pause, RunUntil]
 
 
 def test_what_the_engine_tells_of_the_past_is_not_heeded(told):
@@ -75,7 +75,7 @@ def test_what_the_engine_tells_of_the_past_is_not_heeded(told):
 def test_steps_leave_the_engine_standing(told):
     told.control.step()
     told.control.run_pause()
-    assert told.kinds() == [Step, Run]
+    assert told.kinds() == [Step, RunUntil]
 
 
 def test_space_pauses_many_steps_under_way(told):

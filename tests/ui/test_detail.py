@@ -76,8 +76,8 @@ def run_with_trouble():
     columns = [Column("param", info.name, f"value[{i}]") for i in range(2)]
     layout = Layout(1, (), (info, ParamInfo("bare", "none", (5000,), "real")), tuple(columns))
     run = Run()
-    run.apply(protocol.NewLayout(layout))
-    run.apply(protocol.Rows(layout.id, 1, np.array([[0.1, np.nan], [0.2, 0.3]])))
+    run.apply(protocol.LayoutAdded(layout))
+    run.apply(protocol.StepsRecorded(layout.id, 1, np.array([[0.1, np.nan], [0.2, 0.3]])))
     return run
 
 

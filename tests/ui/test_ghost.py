@@ -9,7 +9,7 @@ from tests.ui.driving import driven
 from tests.ui.test_state import LAYOUT, loaded, rows
 from tui_elbo.client.run_state import Run
 from tui_elbo.model.errors import ProtocolError
-from tui_elbo.protocol import NewLayout, Rewound, Swapped
+from tui_elbo.protocol import BranchSwitched, LayoutAdded, Rewound
 from tui_elbo.protocol.run_state import Branch
 from tui_elbo.ui.plot.cell_grid import GHOST
 from tui_elbo.ui.plot.plotting import Axes, Curve, Look, plot
@@ -83,7 +83,7 @@ async def test_it_is_shown_hidden_and_changed_places_with() -> None:
 def test_what_is_kept_goes_by_what_the_engine_says() -> None:
     run = Run()
     run.apply(loaded())
-    run.apply(NewLayout(LAYOUT))
+    run.apply(LayoutAdded(LAYOUT))
     run.apply(rows(1, *[[float(i) for i in range(9)]] * 4))
     run.apply(Rewound(4, 9))
     assert (run.branch.history.last, run.branch.since, run.step) == (9, 4, 4)
@@ -95,7 +95,7 @@ def test_what_is_kept_goes_by_what_the_engine_says() -> None:
     run.apply(rows(3, *[[1.0, 2.0]] * 4))
     run.apply(Rewound(1, 4))
     assert (run.branch.history.last, run.branch.since) == (4, 1)
-    run.apply(Swapped(4, 0))
+    run.apply(BranchSwitched(4, 0))
     assert (run.step, run.branch) == (4, None)
     with pytest.raises(ProtocolError, match="which nobody has seen"):
-        run.apply(Swapped(4, 0))
+        run.apply(BranchSwitched(4, 0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.ui.driving import driven
-from tui_elbo.protocol import Named
+from tui_elbo.protocol import RunIdAssigned
 from tui_elbo.ui.actions import quit_and_detach
 
 
@@ -53,7 +53,7 @@ async def test_d_says_why_a_run_cannot_be_left():
         await d.ready()
         await d.press("d")
         assert "it cannot be left going: no scenario is loaded yet" in d.text()
-        d.explorer.session.link.named = Named("", "the folder for live runs is no folder")
+        d.explorer.session.link.named = RunIdAssigned("", "the folder for live runs is no folder")
         await d.press("d")
         assert "it cannot be left going: the folder for live runs is no folder" in d.text()
         assert not d.app._exit
@@ -63,7 +63,7 @@ async def test_d_leaves_the_engine_alive():
     async with driven("normal") as d:
         await d.ready()
         link = d.explorer.session.link
-        link.named = Named("fake")
+        link.named = RunIdAssigned("fake")
         process = link.engine.process
         assert quit_and_detach.farewell(d.explorer.session) == (
             "elbo-tui: fake goes on; `elbo-tui attach fake` shows it again"

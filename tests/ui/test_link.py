@@ -14,16 +14,16 @@ from tui_elbo.client.connection import Link
 from tui_elbo.client.process import spawn
 from tui_elbo.protocol import (
     VERSION,
-    Fault,
+    EngineBusy,
+    ErrorReported,
     Hello,
-    Level,
     Load,
     Loaded,
     Pause,
-    Phase,
-    Remark,
-    Rows,
+    RunStatus,
     Step,
+    StepsRecorded,
+    WarningIssued,
 )
 
 
@@ -77,9 +77,9 @@ of = pytest.mark.parametrize
 async def test_events_come_in_order(line):
     line.link.send(Load(target="fake"))
     line.link.send(Step(count=2))
-    await line.until(lambda: line.of(Rows))
+    await line.until(lambda: line.of(StepsRecorded))
     kinds = [type(event) for event in line.events]
-    assert kinds[:4] == [Hello, Phase, Loaded, Level]
+    assert kinds[:4] == [Hello, EngineBusy, Loaded, RunStatus]
     await line.until(lambda: line.link.answered == 2)
 
 
@@ -138,10 +138,10 @@ async def test_an_interrupt_says_where_it_hung(line, monkeypatch):
     monkeypatch.setattr(link_module, "PATIENCE", 0.01)
     line.link.send(Load(target="fake"))
     line.link.send(Step(count=9))
-    await line.until(lambda: line.of(Remark))
+    await line.until(lambda: line.of(WarningIssued))
     seq = line.link.interrupt()
-    await line.until(lambda: line.of(Fault))
-    assert line.of(Fault)[0].kind == "interrupted"
+    await line.until(lambda: line.of(ErrorReported))
+    assert line.of(ErrorReported)[0].kind == "interrupted"
     await line.until(lambda: line.link.answered == seq)
     assert not line.ended
 
@@ -152,7 +152,7 @@ async def test_an_engine_that_ignores_it_is_ended(line, monkeypatch):
     monkeypatch.setattr(link_module, "GRACE", 0.01)
     line.link.send(Load(target="fake"))
     line.link.send(Step(count=9))
-    await line.until(lambda: line.of(Remark))
+    await line.until(lambda: line.of(WarningIssued))
     line.link.interrupt()
     await line.until(lambda: line.ended)
     assert line.ended == ["the engine did not answer for 0.02 s and was ended"]
@@ -178,7 +178,7 @@ async def test_a_program_that_cannot_be_started():
 
 @of("line", ["leaves_a_child"], indirect=True)
 async def test_ending_takes_everything_the_engine_started_with_it(line):
-    await line.until(lambda: line.of(Phase))
+    await line.until(lambda: line.of(EngineBusy))
     last_words = os.dup(line.link.engine.output)
     line.link.end()
     line.link.engine.end()

@@ -9,7 +9,7 @@ from tests.ui.driving import driven
 from tui_elbo.client.run_state import Run
 from tui_elbo.model.errors import ElboError, UsageError
 from tui_elbo.model.tuning import parse_tuning
-from tui_elbo.protocol import Fault, Tuning
+from tui_elbo.protocol import ErrorReported, Tuning
 from tui_elbo.ui.actions.questions import goal
 
 
@@ -133,7 +133,7 @@ async def test_what_the_engine_refuses_is_told_and_the_run_goes_on():
         await d.press("5", "n")
         await d.until(lambda: d.run.step == 5)
         await d.press("t", *"particles 13", "enter")
-        await d.until(lambda: isinstance(d.run.fault, Fault))
+        await d.until(lambda: isinstance(d.run.fault, ErrorReported))
         await d.shows("13 particles do not fit")
         await d.press("n")
         await d.until(lambda: d.run.step == 6 and d.run.fault is None)

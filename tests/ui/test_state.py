@@ -9,7 +9,14 @@ from tui_elbo import protocol
 from tui_elbo.client.run_state import Run
 from tui_elbo.model.errors import ProtocolError
 from tui_elbo.model.records import Column, Layout
-from tui_elbo.protocol import Fault, Level, Loaded, NewLayout, Phase, Remark
+from tui_elbo.protocol import (
+    EngineBusy,
+    ErrorReported,
+    LayoutAdded,
+    Loaded,
+    RunStatus,
+    WarningIssued,
+)
 from tui_elbo.ui.plot.run_curves import curves, standing
 
 COLUMNS = tuple(Column("step", "", field) for field in ("loss", "elbo", "log_p", "log_q"))
@@ -20,15 +27,15 @@ def loaded(**reference) -> Loaded:
     return Loaded("n", "p", "t", "", 0, 200, "Trace_ELBO", "Adam", reference)
 
 
-def rows(first: int, *columns) -> protocol.Rows:
-    return protocol.Rows(LAYOUT.id, first, np.array(columns, dtype=float))
+def rows(first: int, *columns) -> protocol.StepsRecorded:
+    return protocol.StepsRecorded(LAYOUT.id, first, np.array(columns, dtype=float))
 
 
 @pytest.fixture
 def run() -> Run:
     run = Run()
     run.apply(loaded())
-    run.apply(NewLayout(LAYOUT))
+    run.apply(LayoutAdded(LAYOUT))
     return run
 
 
@@ -58,24 +65,24 @@ def test_a_new_start_begins_the_history_anew(run):
 
 
 def test_a_fault_stands_until_a_step_goes_well(run):
-    fault = Fault("what", "where", "todo", "", 0, "step")
+    fault = ErrorReported("what", "where", "todo", "", 0, "step")
     run.apply(fault)
-    run.apply(Level("paused", 0, None, 0.0, 1))
+    run.apply(RunStatus("paused", 0, None, 0.0, 1))
     assert run.fault is fault
     run.apply(rows(1, [3], [-3], [-4], [-1]))
     assert run.fault is None
 
 
 def test_a_phase_lasts_until_the_engine_stands(run):
-    run.apply(Phase("importing torch"))
-    run.apply(Level("loading", 0, None, 0.0, 0))
+    run.apply(EngineBusy("importing torch"))
+    run.apply(RunStatus("loading", 0, None, 0.0, 0))
     assert run.phase == "importing torch"
-    run.apply(Level("paused", 0, None, 0.0, 1))
+    run.apply(RunStatus("paused", 0, None, 0.0, 1))
     assert run.phase == ""
 
 
 def test_remarks_go_to_the_output(run):
-    run.apply(Remark("text", "UserWarning"))
+    run.apply(WarningIssued("text", "UserWarning"))
     assert run.output.shown() == ["UserWarning: text"]
 
 

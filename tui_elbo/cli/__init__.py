@@ -55,7 +55,7 @@ def _complain(error: ElboError, traceback: bool) -> None:
     from tui_elbo.ui.style.text import safe  # noqa: PLC0415
 
     print(f"elbo-tui: {safe(str(error), lines=True)}", file=sys.stderr)
-    if error.trace and traceback:
-        print(safe(error.trace, lines=True), file=sys.stderr)
-    elif error.trace:
+    if error.traceback and traceback:
+        print(safe(error.traceback, lines=True), file=sys.stderr)
+    elif error.traceback:
         print("  --traceback shows where it comes from", file=sys.stderr)

@@ -133,7 +133,7 @@ def add_screen_options(to: argparse.ArgumentParser) -> None:
     to.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
 
 
-def need_a_terminal(todo: str) -> None:
+def need_a_terminal(hint: str) -> None:
     """Be sure that there is a screen to draw on.
 
     Raises:
@@ -142,8 +142,8 @@ def need_a_terminal(todo: str) -> None:
     from tui_elbo.ui import environment  # noqa: PLC0415
 
     if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
-        raise UsageError("the explorer needs a terminal, and this is none", todo=todo)
+        raise UsageError("the explorer needs a terminal, and this is none", hint=hint)
     if environment.is_dumb(os.environ):
         term = os.environ.get("TERM", "")
         what = f"the explorer needs a terminal that can move its cursor, and TERM is {term!r}"
-        raise UsageError(what, todo=todo)
+        raise UsageError(what, hint=hint)

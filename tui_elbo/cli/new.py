@@ -35,8 +35,8 @@ def main(words: list[str]) -> int:
         with path.open("x", encoding="utf-8") as file:
             file.write(TEMPLATE.read_text(encoding="utf-8"))
     except FileExistsError:
-        todo = f"choose another name; elbo-tui {_quoted(path)} opens what is there"
-        raise UsageError("there is a file already", where=str(path), todo=todo) from None
+        hint = f"choose another name; elbo-tui {_quoted(path)} opens what is there"
+        raise UsageError("there is a file already", where=str(path), hint=hint) from None
     except (OSError, ValueError) as error:
         raise _unwritable(error, str(path)) from error
     print(safe(str(path)))
@@ -60,20 +60,20 @@ def _path(text: str) -> Path:
         path = Path(text).expanduser()
         if not text.strip() or path.is_dir():
             what = "this is a directory" if text.strip() else "this names no file"
-            raise UsageError(what, where=text, todo="name a file, such as my_model.py")
+            raise UsageError(what, where=text, hint="name a file, such as my_model.py")
         if text.endswith("/") or not path.parent.is_dir():
             folder = path if text.endswith("/") else path.parent
-            todo = f"mkdir -p {shlex.quote(str(folder))} makes it"
-            raise UsageError("there is no such folder", where=str(folder), todo=todo)
+            hint = f"mkdir -p {shlex.quote(str(folder))} makes it"
+            raise UsageError("there is no such folder", where=str(folder), hint=hint)
     except (OSError, ValueError, RuntimeError) as error:
         raise _unwritable(error, text) from error
     if path.suffix and path.suffix != ".py":
-        todo = f"name it {path.with_suffix('.py')}"
-        raise UsageError("a scenario is a Python file", where=text, todo=todo)
+        hint = f"name it {path.with_suffix('.py')}"
+        raise UsageError("a scenario is a Python file", where=text, hint=hint)
     path = path.with_suffix(".py")
     if path.stem in IMPORTED:
         what = f"a file of this name hides the library `{path.stem}` from what lies beside it"
-        raise UsageError(what, where=str(path), todo=f"name it my_{path.name}")
+        raise UsageError(what, where=str(path), hint=f"name it my_{path.name}")
     return path
 
 

@@ -37,19 +37,19 @@ def target(chosen: argparse.Namespace, pressed: list[Press]) -> str:
     """
     if (chosen.saved is None) == (chosen.scenario is None):
         what = "a scenario and --from both say what to run" if chosen.saved else "nothing to run"
-        raise UsageError(what, todo="name a scenario, or --from and a saved run")
+        raise UsageError(what, hint="name a scenario, or --from and a saved run")
     if chosen.save is not None and any(press.key == "G" for press in pressed):
         what = "--save keeps one way that the run went, and G goes over to another"
-        raise UsageError(what, todo="leave out one of them")
+        raise UsageError(what, hint="leave out one of them")
     name: str = chosen.scenario if chosen.saved is None else chosen.saved
     if chosen.saved is None and not is_run_file(name):
         find_scenario(name)
         return name
     if chosen.seed is not None or chosen.device is not None:
         what = "a saved run has its seed and its device"
-        raise UsageError(what, todo="leave out --seed and --device")
+        raise UsageError(what, hint="leave out --seed and --device")
     if chosen.lens is not None:
-        raise UsageError("--lens follows a run from its beginning", todo="leave out --lens")
+        raise UsageError("--lens follows a run from its beginning", hint="leave out --lens")
     read(Path(name))
     return name
 

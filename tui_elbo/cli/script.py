@@ -63,9 +63,9 @@ def presses(text: str) -> list[Press]:
             found.append(Press(key, max(1, min(int(count or 1), MAX_COUNT))))
         else:
             keys = ", ".join(f"{one} {does}" for one, does in (COUNTED | PLAIN).items())
-            raise UsageError(f"{word!r} is no key of a script", todo=f"{keys}: as in {EXAMPLE}")
+            raise UsageError(f"{word!r} is no key of a script", hint=f"{keys}: as in {EXAMPLE}")
     if not found:
-        raise UsageError("a script presses at least one key", todo=f"as in {EXAMPLE}")
+        raise UsageError("a script presses at least one key", hint=f"as in {EXAMPLE}")
     return found
 
 
@@ -79,11 +79,11 @@ def asked(chosen: argparse.Namespace) -> list[Press]:
         return []
     if not chosen.json:
         what = "--script prints records as they are made, and a table has a row for each step"
-        raise UsageError(what, todo="add --json")
+        raise UsageError(what, hint="add --json")
     for name in ("steps", "until", "lens"):
         if getattr(chosen, name) is not None:
             what = f"--script says where the run goes, and so does --{name}"
-            raise UsageError(what, todo="give one of them")
+            raise UsageError(what, hint="give one of them")
     return presses(chosen.script)
 
 

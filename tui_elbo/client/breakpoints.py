@@ -42,7 +42,7 @@ class Points:
         stop = parse_breakpoint(text)
         stop.check(*(layout for _, _, layout in run.history.stretches()))
         if any(point.text == stop.text for point in self.all):
-            raise UsageError(f"{stop.text} is a breakpoint already", todo="B lists them")
+            raise UsageError(f"{stop.text} is a breakpoint already", hint="B lists them")
         self.all.append(Point(stop))
         now = describe_at(parse_breakpoint(text), run.history, run.step) if run.step else ""
         if now:
@@ -74,10 +74,10 @@ class Points:
         """
         stops = [parse_breakpoint(point.text) for point in self.all if point.on]
         if not stops:
-            todo = "b adds one" if not self.all else "B turns them on"
-            raise UsageError("no breakpoint is on", todo=todo)
+            hint = "b adds one" if not self.all else "B turns them on"
+            raise UsageError("no breakpoint is on", hint=hint)
         found = last_step_held(stops, run.history, run.step)
         if found is None:
-            raise UsageError(f"no breakpoint holds before step {run.step}", todo="B lists them")
+            raise UsageError(f"no breakpoint holds before step {run.step}", hint="B lists them")
         step, stop = found
         return step, describe_at(parse_breakpoint(stop.text), run.history, step)

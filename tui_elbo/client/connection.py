@@ -20,13 +20,13 @@ from tui_elbo.protocol import (
     Attach,
     Command,
     Decoder,
-    End,
+    EndRun,
+    EngineBusy,
     Hello,
     Interrupt,
-    Level,
-    Named,
     Pause,
-    Phase,
+    RunIdAssigned,
+    RunStatus,
     TakenOver,
     frame,
 )
@@ -70,7 +70,7 @@ class Link:
         """The number of the last command that the engine has carried out."""
         self.open = True
         """False once the connection is over; nothing more is sent or comes."""
-        self.named = Named("", "no scenario is loaded yet")
+        self.named = RunIdAssigned("", "no scenario is loaded yet")
         """Under which name the run goes on without us, or why it cannot."""
         self._on_events, self._on_output, self._on_end = on_events, on_output, on_end
         self._decoder: Decoder[AnyEvent] = Decoder(AnyEvent)
@@ -132,7 +132,7 @@ class Link:
             return
         if self._greeted:  # Before, Python has no handler yet, and would only die of it.
             self._say(Interrupt()) if self.engine.attached else self.engine.interrupt()
-            self._on_events([Phase("interrupting the model")])
+            self._on_events([EngineBusy("interrupting the model")])
         self._after(GRACE, "kill", self._give_up, seq)
 
     def _give_up(self, seq: int) -> None:
@@ -212,12 +212,12 @@ class Link:
                 self._loop.remove_reader(self.engine.output)
         elif not self._greeted:
             raise ProtocolError("the engine did not say hello first")
-        elif isinstance(event, Level):
+        elif isinstance(event, RunStatus):
             self._levels += 1
             self.answered = max(self.answered, event.seq)
             if self.answered >= self.seq:
                 self._interrupts = 0
-        elif isinstance(event, Named):
+        elif isinstance(event, RunIdAssigned):
             self.named = event
 
     def _taken_over(self, events: list[AnyEvent]) -> bool:
@@ -275,7 +275,7 @@ class Link:
 
     def _close(self, *, ending: bool = False) -> None:
         if ending and self.named.id:
-            self._say(End())
+            self._say(EndRun())
         self.open = False
         for timer in self._timers.values():
             timer.cancel()

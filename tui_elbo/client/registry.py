@@ -15,10 +15,10 @@ from tui_elbo.protocol import (
     AnyEvent,
     Command,
     Decoder,
-    End,
+    EndRun,
     Hello,
-    Survey,
-    Surveyed,
+    ReportStatus,
+    StatusReported,
     frame,
     runtime_dir,
 )
@@ -34,7 +34,7 @@ class Found:
     """A live run, as far as it can be asked."""
 
     id: str
-    standing: Surveyed | None
+    standing: StatusReported | None
     """None if it cannot be asked."""
     why: str = ""
     """Why it cannot, in words."""
@@ -129,7 +129,7 @@ class Call:
             raise UsageError(
                 f"it speaks version {hello.version} and this program {VERSION}",
                 where=self.id,
-                todo=f"use the elbo-tui that started it, or end it by `kill {hello.pid}`",
+                hint=f"use the elbo-tui that started it, or end it by `kill {hello.pid}`",
             )
 
 
@@ -156,10 +156,10 @@ def look(path: Path) -> Found:
     """How the run at this socket stands."""
     try:
         with called(path) as call:
-            answer = call.ask(Survey())
+            answer = call.ask(ReportStatus())
     except UsageError as error:
         return Found(path.stem, None, error.what)
-    if isinstance(answer, Surveyed):
+    if isinstance(answer, StatusReported):
         return Found(path.stem, answer)
     return Found(path.stem, None, "it answered something else")
 
@@ -176,13 +176,13 @@ def choose(id: str | None) -> Path:
             return paths[id]
         close = get_close_matches(id, paths, n=1, cutoff=0.5)
         known = f"there is {', '.join(paths)}" if paths else START
-        todo = f"did you mean {close[0]}?" if close else known
-        raise UsageError("there is no live run of this name", where=id, todo=todo)
+        hint = f"did you mean {close[0]}?" if close else known
+        raise UsageError("there is no live run of this name", where=id, hint=hint)
     if not paths:
-        raise UsageError("there is no live run", todo=START)
+        raise UsageError("there is no live run", hint=START)
     if len(paths) > 1:
-        todo = f"name one: {', '.join(paths)} (`elbo-tui runs` tells how they stand)"
-        raise UsageError(f"there are {len(paths)} live runs", todo=todo)
+        hint = f"name one: {', '.join(paths)} (`elbo-tui runs` tells how they stand)"
+        raise UsageError(f"there are {len(paths)} live runs", hint=hint)
     return next(iter(paths.values()))
 
 
@@ -193,9 +193,9 @@ def end(path: Path) -> None:
         UsageError: if it cannot be ended so.
     """
     with called(path) as call:
-        answer = call.ask(Survey())
-        if isinstance(answer, Surveyed) and answer.watched:
+        answer = call.ask(ReportStatus())
+        if isinstance(answer, StatusReported) and answer.watched:
             what = f"it belongs to a script, process {answer.pid}, which runs on"
-            raise UsageError(what, where=path.stem, todo="end the script where it runs")
-        call.say(End())
+            raise UsageError(what, where=path.stem, hint="end the script where it runs")
+        call.say(EndRun())
         call.ended()

@@ -7,14 +7,14 @@ import numpy as np
 from tui_elbo.client.output import Output
 from tui_elbo.model.records import Batch, Column
 from tui_elbo.protocol import (
-    Caution,
     Event,
     Loaded,
     Printed,
-    Remark,
-    Rows,
+    RunFlagged,
+    RunSaved,
     SteppedInto,
-    Stored,
+    StepsRecorded,
+    WarningIssued,
 )
 from tui_elbo.protocol.run_state import RunState
 
@@ -44,19 +44,19 @@ class Run(RunState):
         """
         super().apply(event)
         match event:
-            case Rows():
+            case StepsRecorded():
                 self.loss_apart = self.loss_apart or self._is_apart(event)
             case Loaded():
                 self.loss_apart = False
-            case Stored():
+            case RunSaved():
                 self.word = f"saved at step {event.step}: {event.path}"
             case SteppedInto():
                 self.stepped = event
-            case Caution() if event.kind == "source":
+            case RunFlagged() if event.kind == "source":
                 self.word = event.text
             case Printed():
                 self.output.feed(event.data)
-            case Remark():
+            case WarningIssued():
                 self.output.warn(event.source, event.text)
             case _:
                 pass
@@ -70,7 +70,7 @@ class Run(RunState):
         self.dead, self.fault, self.level, self.met = "", None, None, None
         self._layouts = {}
 
-    def _is_apart(self, rows: Rows) -> bool:
+    def _is_apart(self, rows: StepsRecorded) -> bool:
         layout = self.history.layout
         return layout is not None and _apart(Batch(layout, rows.first, rows.values))
 

@@ -16,13 +16,13 @@ from tui_elbo.model.scenarios import CHECKPOINT_MEMORY
 from tui_elbo.protocol import (
     AnyEvent,
     Command,
-    Draw,
-    Drawn,
-    Level,
+    DrawPosterior,
     Load,
     Loaded,
-    Named,
-    Wished,
+    PosteriorDrawn,
+    RunIdAssigned,
+    RunStatus,
+    SubscriptionsChanged,
 )
 from tui_elbo.ui.actions.control import Control
 from tui_elbo.ui.preferences import Memory
@@ -74,7 +74,7 @@ class Session:
         self.link: Link | None = None
         self._wishing = False
         self._post, self._changed = post, changed
-        self._on_drawn: Callable[[Drawn], object] = id
+        self._on_drawn: Callable[[PosteriorDrawn], object] = id
 
     def open(self, engine: Engine | None = None) -> None:
         """Connect to the engine, or to one started now, and have it load the scenario."""
@@ -118,7 +118,7 @@ class Session:
         self._wishing = True
         self.control.watch(names)
 
-    def _wished(self, wished: Wished) -> None:
+    def _wished(self, wished: SubscriptionsChanged) -> None:
         """What terminals before this one have asked for; its own wishes it knows."""
         if not self._wishing:
             self.run.word = self.points.taken_over(wished.points)
@@ -144,10 +144,10 @@ class Session:
         return self.run.loaded is not None and self.run.loaded.watched
 
     @property
-    def way_back(self) -> Named:
+    def way_back(self) -> RunIdAssigned:
         """Under which name the run goes on without a terminal, or why it cannot."""
         if self.link is None or not self.link.open:
-            return Named("", "the engine has ended")
+            return RunIdAssigned("", "the engine has ended")
         return self.link.named
 
     def detach(self) -> None:
@@ -155,10 +155,10 @@ class Session:
         if self.link is not None and self.link.open:
             self.link.detach()
 
-    def draw(self, then: Callable[[Drawn], object]) -> None:
+    def draw(self, then: Callable[[PosteriorDrawn], object]) -> None:
         """Have the engine draw from the guide, and hand on what comes."""
         self._on_drawn = then
-        self.control.sent(self._send(Draw()))
+        self.control.sent(self._send(DrawPosterior()))
 
     def close(self) -> None:
         """Leave the run going if it can be found again; else end the engine."""
@@ -203,11 +203,11 @@ class Session:
                     self.control.loaded(event)
                     if self.points.all:
                         self.tell_points()
-                elif isinstance(event, Level):
+                elif isinstance(event, RunStatus):
                     self.control.level(event)
-                elif isinstance(event, Wished):
+                elif isinstance(event, SubscriptionsChanged):
                     self._wished(event)
-                elif isinstance(event, Drawn):
+                elif isinstance(event, PosteriorDrawn):
                     self._on_drawn(event)
         except ProtocolError as error:
             link.end()

@@ -162,26 +162,26 @@ def _told(error: BaseException, source: ScenarioFile) -> ScenarioError:
     path = str(source.path)
     if isinstance(error, SyntaxError) and error.filename == path:
         where = f"{path}:{error.lineno}"
-        return ScenarioError(f"does not parse: {error.msg}", where=where, trace=trimmed(error))
+        return ScenarioError(f"does not parse: {error.msg}", where=where, traceback=trimmed(error))
     where, trace = place(error, source.own) or path, trimmed(error)
     if isinstance(error, SystemExit):
         what = f"the file called sys.exit({shown(error.code)}) while it was loaded"
-        todo = 'put what runs on its own under `if __name__ == "__main__":`'
-        return ScenarioError(what, where=where, todo=todo, trace=trace)
-    what, todo = said(error), ""
+        hint = 'put what runs on its own under `if __name__ == "__main__":`'
+        return ScenarioError(what, where=where, hint=hint, traceback=trace)
+    what, hint = said(error), ""
     if isinstance(error, ModuleNotFoundError):
-        todo = f"install it beside elbo-tui, in {sys.prefix}"
+        hint = f"install it beside elbo-tui, in {sys.prefix}"
     if isinstance(error, ImportError) and "relative import" in what:
-        todo = "a file inside a package is named as a module: elbo-tui package.file"
-    return ScenarioError(what, where=where, todo=todo, trace=trace)
+        hint = "a file inside a package is named as a module: elbo-tui package.file"
+    return ScenarioError(what, where=where, hint=hint, traceback=trace)
 
 
 def _attributes(names: dict[str, Any], path: str) -> dict[str, Any]:
     """The contract's attributes, checked, with defaults for those that the file does not set."""
     for name in ("model", "guide"):
         if name not in names:
-            todo = f"define `def {name}(...)`" + (" or an AutoGuide" if name == "guide" else "")
-            raise ScenarioError(f"has no `{name}`", where=path, todo=todo)
+            hint = f"define `def {name}(...)`" + (" or an AutoGuide" if name == "guide" else "")
+            raise ScenarioError(f"has no `{name}`", where=path, hint=hint)
         _check_callable(names[name], name, path)
     found: dict[str, Any] = {
         "model": names["model"],
@@ -221,10 +221,10 @@ def _optimizer(value: Any, path: str) -> PyroOptim:
         return Adam({"lr": 0.01})
     if isinstance(value, PyroOptim):
         return value
-    todo = 'use one of pyro.optim, such as pyro.optim.Adam({"lr": 0.01})'
+    hint = 'use one of pyro.optim, such as pyro.optim.Adam({"lr": 0.01})'
     if isinstance(value, torch.optim.Optimizer):
-        todo = f'use pyro.optim.{type(value).__name__}({{"lr": ...}}), which takes no parameters'
-    raise _wrong("optimizer", value, "a PyroOptim", path, todo)
+        hint = f'use pyro.optim.{type(value).__name__}({{"lr": ...}}), which takes no parameters'
+    raise _wrong("optimizer", value, "a PyroOptim", path, hint)
 
 
 def _loss(value: Any, path: str) -> ELBO:
@@ -232,15 +232,15 @@ def _loss(value: Any, path: str) -> ELBO:
         return Trace_ELBO()
     if isinstance(value, ELBO):
         return value
-    todo = "use one of pyro.infer, such as pyro.infer.Trace_ELBO()"
+    hint = "use one of pyro.infer, such as pyro.infer.Trace_ELBO()"
     if isinstance(value, type) and issubclass(value, ELBO):
-        todo = f"call it: loss = {value.__name__}()"
-    raise _wrong("loss", value, "a pyro.infer.ELBO", path, todo)
+        hint = f"call it: loss = {value.__name__}()"
+    raise _wrong("loss", value, "a pyro.infer.ELBO", path, hint)
 
 
-def _wrong(name: str, value: Any, wanted: str, path: str, todo: str = "") -> ScenarioError:
+def _wrong(name: str, value: Any, wanted: str, path: str, hint: str = "") -> ScenarioError:
     what = f"`{name}` must be {wanted}, and is {_short(value)}"
-    return ScenarioError(what, where=path, todo=todo)
+    return ScenarioError(what, where=path, hint=hint)
 
 
 def _short(value: Any) -> str:

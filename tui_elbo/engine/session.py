@@ -27,7 +27,7 @@ from tui_elbo.engine.tracebacks import place, said, shown, trimmed
 from tui_elbo.model.errors import ElboError, StepError
 from tui_elbo.model.records import Batch, StepRecord
 from tui_elbo.model.scenarios import find_scenario
-from tui_elbo.protocol import Caution, Inspected, Tuning
+from tui_elbo.protocol import ParamInspected, RunFlagged, Tuning
 from tui_elbo.runfile.database import read
 from tui_elbo.runfile.header import is_run_file
 
@@ -61,7 +61,7 @@ class Session(Journeys):
         checkpoint_memory: int = 0,
         warn: Tell = id,
         busy: Tell = id,
-        caution: Callable[[Caution], object] = id,
+        caution: Callable[[RunFlagged], object] = id,
     ) -> None:
         warm_up()
         self._saved = run = read(Path(target)) if is_run_file(target) else None
@@ -209,7 +209,7 @@ class Session(Journeys):
         """
         return self._track.tune(tuning)
 
-    def inspected(self) -> Inspected | None:
+    def inspected(self) -> ParamInspected | None:
         """Everything about the parameter that is inspected, at the step at which the run stands.
 
         Raises:
@@ -257,8 +257,8 @@ class Session(Journeys):
             raise
         except ElboError as error:
             if isinstance(error, StepError):
-                stays = f"{error.todo}; {self._stays}"
-                raise StepError(error.what, where=error.where, todo=stays) from error
+                stays = f"{error.hint}; {self._stays}"
+                raise StepError(error.what, where=error.where, hint=stays) from error
             raise
         except BaseException as error:
             raise self._told(error) from error
@@ -276,4 +276,4 @@ class Session(Journeys):
         if self._suspects.first:
             what += f" ({self._suspects.first})"
         where = place(error, self.source.own) or str(self.source.path)
-        return StepError(what, where=where, todo=self._stays, trace=trimmed(error))
+        return StepError(what, where=where, hint=self._stays, traceback=trimmed(error))

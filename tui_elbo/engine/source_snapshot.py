@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tui_elbo.model.errors import UsageError
 from tui_elbo.model.scenarios import ScenarioFile
-from tui_elbo.protocol import Caution
+from tui_elbo.protocol import RunFlagged
 
 _UNKNOWN = object()
 """The stamp of a file that may have changed since its text was read."""
@@ -51,14 +51,14 @@ class Origin:
         own = self.source.path if self.source.module is None else None
         return [path for path in self.changed() if path != own]
 
-    def look(self, tell: Callable[[Caution], object]) -> None:
+    def look(self, tell: Callable[[RunFlagged], object]) -> None:
         """Say, once, that the files are not what the run was executed from."""
         if self._told or not (changed := self.changed()):
             return
         self._told = True
         names = " and ".join(path.name for path in changed[:3])
         text = f"{names} changed since the run began, which keeps to what it was: R reloads it"
-        tell(Caution("source", text))
+        tell(RunFlagged("source", text))
 
     def require(self, earliest: int) -> None:
         """See that the scenario can be executed again as it was.
@@ -73,7 +73,7 @@ class Origin:
         if missing:
             reach = f"; step {earliest} can be gone back to" if earliest else ""
             what = f"{missing[0].name} has changed since the run began, and would be executed again"
-            raise UsageError(what, todo=f"R reloads it{reach}")
+            raise UsageError(what, hint=f"R reloads it{reach}")
 
     def _has_changed(self, path: Path) -> bool:
         stamp, digest = self._seen[path]

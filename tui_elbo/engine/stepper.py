@@ -157,8 +157,8 @@ class Stepper:
         args = self.scenario.batch(step)
         if not isinstance(args, tuple):
             what = f"`batch({step})` must return a tuple, and returned a {type(args).__name__}"
-            todo = "for a single argument, write `return (x,)`"
-            raise StepError(what, where=str(self.scenario.source.path), todo=todo)
+            hint = "for a single argument, write `return (x,)`"
+            raise StepError(what, where=str(self.scenario.source.path), hint=hint)
         return args
 
     def _schedule(self, step: int, loss: Any) -> None:

@@ -29,12 +29,12 @@ def interrupted(
         step: at which the run stands; None if none does.
         looking: whether it was the lens that ran the person's code.
     """
-    what, todo = "loading was interrupted", "R loads it again"
+    what, hint = "loading was interrupted", "R loads it again"
     if step is not None:
         what = "the lens was interrupted" if looking else f"step {step + 1} was interrupted"
-        todo = f"the run stays at step {step}; e shows where it was"
+        hint = f"the run stays at step {step}; e shows where it was"
     where = "" if own is None else place(error, own)
-    return ElboError(what, where=where, todo=todo, trace=trimmed(error))
+    return ElboError(what, where=where, hint=hint, traceback=trimmed(error))
 
 
 def _own_frames(error: BaseException) -> list[traceback.FrameSummary]:

@@ -62,8 +62,8 @@ def _rate_of(args: dict[str, Any]) -> str:
 def _optimizer(name: str, old: PyroOptim) -> PyroOptim:
     kinds = optimizers()
     if name not in kinds:
-        todo = f"choose one of {', '.join(kinds)}"
-        raise UsageError(f"{name} is no optimizer that can be chosen here", todo=todo)
+        hint = f"choose one of {', '.join(kinds)}"
+        raise UsageError(f"{name} is no optimizer that can be chosen here", hint=hint)
     args = old.pt_optim_args if isinstance(old.pt_optim_args, dict) else {}
     rate = args.get(_rate_of(args), LEARNING_RATE)
     made = kinds[name]({"eta" if name == "AdagradRMSProp" else "lr": rate})
@@ -104,7 +104,7 @@ def retune(stepper: Stepper, tuning: Tuning) -> tuple[str, str]:
         raise
     except BaseException as error:
         what = f"{tuning} does not fit this scenario: {said(error)}"
-        raise UsageError(what, trace=trimmed(error)) from error
+        raise UsageError(what, traceback=trimmed(error)) from error
     return words
 
 
@@ -119,7 +119,7 @@ def set_learning_rate(optimizer: PyroOptim, lr: float) -> None:
     args = optimizer.pt_optim_args
     if not isinstance(args, dict):
         what = "the scenario's optimizer sets the learning rate of each parameter by a function"
-        raise UsageError(what, todo="change it in the file, then R reloads it")
+        raise UsageError(what, hint="change it in the file, then R reloads it")
     name = _rate_of(args)
     optimizer.pt_optim_args = args | {name: lr}
     for thing in optimizer.optim_objs.values():
@@ -146,6 +146,6 @@ def set_particles(estimator: ELBO, particles: int) -> None:
 def _estimator(name: str, old: ELBO) -> ELBO:
     kinds = estimators()
     if name not in kinds:
-        todo = f"choose one of {', '.join(kinds)}"
-        raise UsageError(f"{name} is no estimator that can be chosen here", todo=todo)
+        hint = f"choose one of {', '.join(kinds)}"
+        raise UsageError(f"{name} is no estimator that can be chosen here", hint=hint)
     return kinds[name](num_particles=old.num_particles, vectorize_particles=old.vectorize_particles)

@@ -156,7 +156,7 @@ def _check_name(name: str, names: Iterable[str]) -> None:
     found = sorted({one for one in names if one})
     if name not in found:
         near = ", ".join(found[:5]) or "nothing"
-        raise UsageError(f"there is no site and no parameter {name!r}", todo=f"there is {near}")
+        raise UsageError(f"there is no site and no parameter {name!r}", hint=f"there is {near}")
 
 
 class Falls(Remembering):
@@ -172,7 +172,7 @@ class Falls(Remembering):
     def check(self, *layouts: Layout) -> None:
         """See that there is an ELBO."""
         if layouts and all(ELBO not in layout.index for layout in layouts):
-            raise UsageError("this estimator tells no ELBO", todo="use a condition on the loss")
+            raise UsageError("this estimator tells no ELBO", hint="use a condition on the loss")
 
     def begin(self) -> tuple[int, float, float]:
         """How many steps, their mean and their variance."""
@@ -306,7 +306,7 @@ def parse_breakpoint(text: str) -> StopCondition:
     """
     text = " ".join(text.split())
     if not text:
-        raise UsageError("there is no breakpoint", todo=f"write such as {EXAMPLES}")
+        raise UsageError("there is no breakpoint", hint=f"write such as {EXAMPLES}")
     word, _, rest = text.partition(" ")
     if word == "nonfinite" and (not rest or rest.startswith("except ")):
         names = [part.strip(" \"'") for part in rest.removeprefix("except ").split(",")]
@@ -357,5 +357,5 @@ def _number(text: str, word: str, example: str, least: float) -> float:
         value = math.nan
     if not least <= value < math.inf:
         what = f"{word} takes a number, at least {least:g}, and this is {text!r}"
-        raise UsageError(what, todo=f"as in {word} {example}")
+        raise UsageError(what, hint=f"as in {word} {example}")
     return value

@@ -489,17 +489,17 @@ class ConditionError(UsageError):
     """A condition that does not parse, or that names what the run has not.
 
     Args:
-        what, todo: as those of `ElboError`.
+        what, hint: as those of `ElboError`.
         text: the condition.
         at: where in it: how many characters come before.
     """
 
-    def __init__(self, what: str, todo: str, text: str, at: int) -> None:
+    def __init__(self, what: str, hint: str, text: str, at: int) -> None:
         begin = max(0, min(at - 20, len(text) - SHOWN))
         shown = text[begin : begin + SHOWN]
         shown = "…" * (begin > 0) + shown + "…" * (begin + SHOWN < len(text))
         where = f"column {at + 1} of `{shown}`" if text else "the condition"
-        super().__init__(what, where=where, todo=todo)
+        super().__init__(what, where=where, hint=hint)
         self.at = at
 
 
@@ -571,9 +571,9 @@ class Reader:
         self._depth -= 1
         return found
 
-    def error(self, node: ast.expr, what: str, todo: str = "") -> ConditionError:
+    def error(self, node: ast.expr, what: str, hint: str = "") -> ConditionError:
         """An error at that place of the text."""
-        return ConditionError(what, todo or f"write {EXAMPLES}", self._text, self._place(node))
+        return ConditionError(what, hint or f"write {EXAMPLES}", self._text, self._place(node))
 
     def _enter(self, node: ast.expr) -> None:
         self._depth += 1
@@ -623,8 +623,8 @@ class Reader:
             name = _function(node)
             if name in CHECKS:
                 return self.error(node, f"{name}() holds or fails, and has no value")
-            todo = nearest(name, ("abs", *CHECKS))
-            return self.error(node, f"there is no function {name or 'of this kind'}", todo)
+            hint = nearest(name, ("abs", *CHECKS))
+            return self.error(node, f"there is no function {name or 'of this kind'}", hint)
         return self.error(node, "a number belongs here")
 
     def _finite(self, node: ast.Constant) -> float:
@@ -633,8 +633,8 @@ class Reader:
         except OverflowError:
             value = math.inf
         if math.isinf(value):
-            todo = "inf(elbo) says that a number is infinite"
-            raise self.error(node, "this number is too large", todo)
+            hint = "inf(elbo) says that a number is infinite"
+            raise self.error(node, "this number is too large", hint)
         return value
 
     def _argument(self, node: ast.Call) -> ast.expr:
@@ -683,8 +683,8 @@ class Reader:
             node = node.value
         kind = node.value.id if isinstance(node.value, ast.Name) else ""
         if kind not in {"params", "sites"}:
-            todo = 'parameters are params["name"], sites are sites["name"].log_p'
-            raise self.error(node, "only `params`, `sites` and `loss` have parts", todo)
+            hint = 'parameters are params["name"], sites are sites["name"].log_p'
+            raise self.error(node, "only `params`, `sites` and `loss` have parts", hint)
         if not isinstance(node.slice, ast.Constant) or not isinstance(node.slice.value, str):
             name = self._source(node.slice)
             raise self.error(node, "a name goes in quotes", f'write {kind}["{name}"]')
@@ -711,8 +711,8 @@ class Reader:
             return self.error(node, f"`{name}` alone is no number", f'write {name}["name"]')
         if name in CHECKS:
             return self.error(node, f"`{name}` is a function", f"write {name}(elbo)")
-        todo = f'a parameter is params["{name}"]; {nearest(name, STEP_FIELDS)}'
-        return self.error(node, f"there is no number {name}", todo)
+        hint = f'a parameter is params["{name}"]; {nearest(name, STEP_FIELDS)}'
+        return self.error(node, f"there is no number {name}", hint)
 
     def _source(self, node: ast.expr) -> str:
         return ast.get_source_segment(self._text, node) or ""
@@ -775,8 +775,8 @@ class Condition:
             if any(quantity.unwatched(layout) for layout in layouts):
                 continue
             if layouts and all(self._places(layout)[quantity] is None for layout in layouts):
-                what, todo = quantity.problem(layouts[-1])
-                raise ConditionError(what, todo, self.text, at)
+                what, hint = quantity.problem(layouts[-1])
+                raise ConditionError(what, hint, self.text, at)
 
     def holds(self, batch: Batch) -> Bools:
         """Whether it holds, for each step of the batch; shape (steps,)."""

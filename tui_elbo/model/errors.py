@@ -13,19 +13,19 @@ class ElboError(Exception):
     Args:
         what: what went wrong, one sentence without a full stop.
         where: the file, line, site, parameter or step; empty when there is none.
-        todo: what to do next; empty when nothing can be said.
-        trace: the traceback in the person's own code, as text; empty when there is none.
+        hint: what to do next; empty when nothing can be said.
+        traceback: the traceback in the person's own code, as text; empty when there is none.
     """
 
     exit_code = 1
 
-    def __init__(self, what: str, *, where: str = "", todo: str = "", trace: str = "") -> None:
+    def __init__(self, what: str, *, where: str = "", hint: str = "", traceback: str = "") -> None:
         super().__init__(what)
-        self.what, self.where, self.todo, self.trace = what, where, todo, trace
+        self.what, self.where, self.hint, self.traceback = what, where, hint, traceback
 
     def __str__(self) -> str:
         head = f"{self.where}: {self.what}" if self.where else self.what
-        return f"{head}\n  {self.todo}" if self.todo else head
+        return f"{head}\n  {self.hint}" if self.hint else head
 
 
 class UsageError(ElboError):

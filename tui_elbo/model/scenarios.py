@@ -97,13 +97,13 @@ def find_scenario(target: str) -> ScenarioFile:
     """
     target = target.strip()
     if not target:
-        raise UsageError("a scenario needs a name", todo=_LIST)
+        raise UsageError("a scenario needs a name", hint=_LIST)
     try:
         return _find(target)
     except (OSError, RuntimeError, ValueError) as error:
         # No permission, a name too long, a `~user` that is nobody, a folder that is gone.
         what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise UsageError(what, where=target, todo=_LIST) from error
+        raise UsageError(what, where=target, hint=_LIST) from error
 
 
 def _find(target: str) -> ScenarioFile:
@@ -121,15 +121,15 @@ def _find_file(target: str) -> ScenarioFile:
     path = Path(target).expanduser()
     if path.is_dir():
         files = ", ".join(sorted(file.name for file in path.glob("*.py"))[:5])
-        todo = f"name a file in it, such as {files}" if files else "name a Python file"
-        raise UsageError("this is a directory, not a scenario", where=target, todo=todo)
+        hint = f"name a file in it, such as {files}" if files else "name a Python file"
+        raise UsageError("this is a directory, not a scenario", where=target, hint=hint)
     if path.is_file():
         path = path.resolve()
         return ScenarioFile(path.name, path, None, path.parent, path.parent)
     raise UsageError(
         "there is no such file" if _is_path(target) else "there is no scenario of this name",
         where=target,
-        todo=_nearest(target),
+        hint=_nearest(target),
     )
 
 

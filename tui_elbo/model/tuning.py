@@ -24,11 +24,11 @@ def parse_tuning(text: str) -> Tuning:
     for part in parts:
         name, value = _pair(part)
         if name in found:
-            raise UsageError(f"{name} is given twice", todo="give it once")
+            raise UsageError(f"{name} is given twice", hint="give it once")
         found[name] = _read(name, value)
     if not found:
-        todo = "give lr 0.02, particles 4, estimator NAME or optimizer NAME"
-        raise UsageError("nothing to change", todo=todo)
+        hint = "give lr 0.02, particles 4, estimator NAME or optimizer NAME"
+        raise UsageError("nothing to change", hint=hint)
     return Tuning(**found)  # type: ignore[arg-type]
 
 
@@ -37,10 +37,10 @@ def _pair(part: str) -> tuple[str, str]:
     if len(pair) == 2 and pair[0] in SETTINGS and pair[1]:
         return pair[0], pair[1]
     if pair[0] in SETTINGS:
-        raise UsageError(f"{pair[0]} has no value", todo=f"give one: {pair[0]} 0.02")
+        raise UsageError(f"{pair[0]} has no value", hint=f"give one: {pair[0]} 0.02")
     near = [one for one in SETTINGS if one[:1] == pair[0][:1]]
-    todo = f"did you mean {near[0]}?" if near else f"give {' or '.join(SETTINGS)} and its value"
-    raise UsageError(f"{part.strip()!r} is no setting", todo=todo)
+    hint = f"did you mean {near[0]}?" if near else f"give {' or '.join(SETTINGS)} and its value"
+    raise UsageError(f"{part.strip()!r} is no setting", hint=hint)
 
 
 def _read(name: str, value: str) -> float | int | str:
@@ -51,9 +51,9 @@ def _read(name: str, value: str) -> float | int | str:
     except ValueError:
         kind = "a whole number" if name == "particles" else "a number"
         raise UsageError(
-            f"{name} is {kind}, and this is {value!r}", todo=f"as in {name} 4"
+            f"{name} is {kind}, and this is {value!r}", hint=f"as in {name} 4"
         ) from None
     if not 0 < number <= MOST[name]:
         what = f"{name} is to be above 0 and at most {MOST[name]:,}, and this is {value}"
-        raise UsageError(what, todo=f"give another {name}")
+        raise UsageError(what, hint=f"give another {name}")
     return number

@@ -38,7 +38,7 @@ class Step(Command, frozen=True, kw_only=True):
     count: int = 1
 
 
-class Run(Command, frozen=True, kw_only=True):
+class RunUntil(Command, frozen=True, kw_only=True):
     """Run until told otherwise, or until the step `until` has been taken, or a condition holds."""
 
     until: int | None = None
@@ -54,13 +54,13 @@ class Restart(Command, frozen=True, kw_only=True):
     """Execute the scenario's file afresh and stand at step 0, in the same process."""
 
 
-class GoTo(Command, frozen=True, kw_only=True):
+class RewindTo(Command, frozen=True, kw_only=True):
     """Take the run itself back to an earlier step; what came after is dropped."""
 
     step: int
 
 
-class Back(Command, frozen=True, kw_only=True):
+class StepBack(Command, frozen=True, kw_only=True):
     """Take the run back by `count` steps, from where it will stand once it has no more to take."""
 
     count: int = 1
@@ -89,26 +89,26 @@ class Tune(Command, frozen=True, kw_only=True):
     tuning: Tuning
 
 
-class Watch(Command, frozen=True, kw_only=True):
+class WatchParams(Command, frozen=True, kw_only=True):
     """Record these parameters by themselves, and no others beyond the budget of columns."""
 
     names: tuple[str, ...]
 
 
-class Inspect(Command, frozen=True, kw_only=True):
+class InspectParam(Command, frozen=True, kw_only=True):
     """Tell everything about one parameter, now and after each burst of steps."""
 
     name: str
     """Empty: tell of none any more."""
 
 
-class Weigh(Command, frozen=True, kw_only=True):
+class ComputeImportanceBound(Command, frozen=True, kw_only=True):
     """Take the importance-weighted bound and k̂ at the present state."""
 
     draws: int = 2000
 
 
-class Pull(Command, frozen=True, kw_only=True):
+class ComputeGradients(Command, frozen=True, kw_only=True):
     """Tell how far each parameter has come, and what pulls at it at the present state."""
 
     since: int = 0
@@ -125,13 +125,13 @@ class Breakpoint(msgspec.Struct, frozen=True):
     """Whether runs stop there; else it is only kept for whoever comes later."""
 
 
-class Break(Command, frozen=True, kw_only=True):
+class SetBreakpoints(Command, frozen=True, kw_only=True):
     """Stop, from now on, on steps at which one of these comes to hold, and for no others."""
 
     points: tuple[Breakpoint, ...]
 
 
-class Survey(Command, frozen=True, kw_only=True):
+class ReportStatus(Command, frozen=True, kw_only=True):
     """Tell how the run stands, whoever is its terminal."""
 
 
@@ -140,7 +140,7 @@ class Attach(Command, frozen=True, kw_only=True):
     was is told so and left."""
 
 
-class End(Command, frozen=True, kw_only=True):
+class EndRun(Command, frozen=True, kw_only=True):
     """End the engine at once, and the run with it."""
 
 
@@ -148,13 +148,13 @@ class Interrupt(Command, frozen=True, kw_only=True):
     """Break off what the model is doing, as SIGINT does; never answered."""
 
 
-class Draw(Command, frozen=True, kw_only=True):
+class DrawPosterior(Command, frozen=True, kw_only=True):
     """Draw so many times from the guide at the present state; training does not notice."""
 
     count: int = 1000
 
 
-class Swap(Command, frozen=True, kw_only=True):
+class SwitchBranch(Command, frozen=True, kw_only=True):
     """Take the run over to the end of the future that was left behind last."""
 
 
@@ -162,7 +162,7 @@ class StepInto(Command, frozen=True, kw_only=True):
     """Take one step, and tell all that happened in it."""
 
 
-class Undo(Command, frozen=True, kw_only=True):
+class UndoStep(Command, frozen=True, kw_only=True):
     """Take back the step that was stepped into, as if it had not been taken."""
 
 
@@ -176,24 +176,24 @@ class Save(Command, frozen=True, kw_only=True):
 AnyCommand: TypeAlias = (
     Load
     | Step
-    | Run
+    | RunUntil
     | Pause
     | Restart
-    | GoTo
-    | Back
+    | RewindTo
+    | StepBack
     | Tune
-    | Watch
-    | Inspect
-    | Weigh
-    | Pull
-    | Break
-    | Survey
+    | WatchParams
+    | InspectParam
+    | ComputeImportanceBound
+    | ComputeGradients
+    | SetBreakpoints
+    | ReportStatus
     | Attach
-    | End
-    | Draw
+    | EndRun
+    | DrawPosterior
     | Interrupt
-    | Swap
+    | SwitchBranch
     | StepInto
-    | Undo
+    | UndoStep
     | Save
 )

@@ -12,7 +12,7 @@ from tui_elbo.model.errors import ProtocolError
 from tui_elbo.model.records import Batch, Floats, Layout
 from tui_elbo.protocol.commands import Breakpoint
 
-VERSION = 6
+VERSION = 7
 """Grows whenever a message changes its shape or its meaning."""
 
 
@@ -29,7 +29,7 @@ class Hello(Event, frozen=True):
     """What is printed comes as `Printed`; else it is left in the pipe of the process."""
 
 
-class Phase(Event, frozen=True):
+class EngineBusy(Event, frozen=True):
     """What the engine is busy with while it cannot step: a few words, replaced by the next."""
 
     text: str
@@ -85,7 +85,7 @@ class Rewound(Event, frozen=True):
     """The last step of the future that is kept: the one just left, or that of before if it goes
     further on the same way; 0 if none is."""
     leaves: bool = True
-    """Whether the future just left may be the one that is kept; not after an `Undo`."""
+    """Whether the future just left may be the one that is kept; not after an `UndoStep`."""
 
 
 class Tuned(Event, frozen=True):
@@ -100,7 +100,7 @@ class Tuned(Event, frozen=True):
     """As in `Loaded`."""
 
 
-class Met(Event, frozen=True):
+class ConditionMet(Event, frozen=True):
     """The run has stopped on a step because it meets the condition that was given."""
 
     step: int
@@ -108,7 +108,7 @@ class Met(Event, frozen=True):
     """The condition with the step's numbers, such as `elbo = -1.19 > -1.2`."""
 
 
-class Level(Event, frozen=True):
+class RunStatus(Event, frozen=True):
     """How things stand. A newer one replaces an older one."""
 
     state: str
@@ -124,13 +124,13 @@ class Level(Event, frozen=True):
     """Bytes, about, of the states that the run can be taken back to."""
 
 
-class Fault(Event, frozen=True):
+class ErrorReported(Event, frozen=True):
     """Something went wrong; the run stands at `step`, nothing is lost."""
 
     what: str
     where: str
-    todo: str
-    trace: str
+    hint: str
+    traceback: str
     """The traceback in the person's own code; may be empty."""
     step: int
     kind: str
@@ -163,7 +163,7 @@ class Histogram(msgspec.Struct, frozen=True):
     """Elements that are not finite."""
 
 
-class Inspected(Event, frozen=True):
+class ParamInspected(Event, frozen=True):
     """Everything about the parameter that was asked for."""
 
     name: str
@@ -179,7 +179,7 @@ class Inspected(Event, frozen=True):
     """Why something is missing, in words."""
 
 
-class Remark(Event, frozen=True):
+class WarningIssued(Event, frozen=True):
     """A warning, Pyro's or ours: for the output pane, and for stderr without a screen."""
 
     text: str
@@ -187,17 +187,17 @@ class Remark(Event, frozen=True):
     """Such as `UserWarning` or `elbo-tui`."""
 
 
-class NewLayout(Event, frozen=True):
+class LayoutAdded(Event, frozen=True):
     """Comes before the first rows that use it."""
 
     layout: Layout
 
 
-class Rows(Event, frozen=True, eq=False):
+class StepsRecorded(Event, frozen=True, eq=False):
     """The numbers of consecutive steps. Never dropped, never merged."""
 
     layout: int
-    """The id of a `NewLayout` that came before."""
+    """The id of a `LayoutAdded` that came before."""
     first: int
     """The 1-based number of the first step."""
     values: Floats
@@ -208,7 +208,7 @@ class Rows(Event, frozen=True, eq=False):
             raise ValueError(f"rows of shape {self.values.shape}")
 
     @classmethod
-    def of(cls, batch: Batch) -> Rows:
+    def of(cls, batch: Batch) -> StepsRecorded:
         """The event that carries the batch."""
         return cls(batch.layout.id, batch.first, batch.values)
 
@@ -231,7 +231,7 @@ class Rows(Event, frozen=True, eq=False):
         return Batch(layout, self.first, self.values)
 
 
-class Caution(Event, frozen=True):
+class RunFlagged(Event, frozen=True):
     """Something that holds of the run from now on, until it is loaded or begun anew."""
 
     kind: str
@@ -240,7 +240,7 @@ class Caution(Event, frozen=True):
     text: str
 
 
-class Looked(Event, frozen=True, eq=False):
+class LensPointAdded(Event, frozen=True, eq=False):
     """What the lens sees at one parameter state: a point and a posterior. Never dropped."""
 
     point: LensPoint
@@ -261,7 +261,7 @@ class Looked(Event, frozen=True, eq=False):
             raise ValueError("a lens point whose parts do not fit together")
 
 
-class Pulled(Event, frozen=True, eq=False):
+class GradientsComputed(Event, frozen=True, eq=False):
     """How far each parameter has come since a state, and what pulls at it at the present one."""
 
     step: int
@@ -281,14 +281,14 @@ class Pulled(Event, frozen=True, eq=False):
             raise ValueError(f"gradients of shape {self.values.shape} for {len(self.names)} names")
 
 
-class Weighed(Event, frozen=True):
+class ImportanceBoundComputed(Event, frozen=True):
     """What importance weights say at the parameters after a step."""
 
     step: int
     bound: ImportanceBound
 
 
-class Swapped(Event, frozen=True):
+class BranchSwitched(Event, frozen=True):
     """The run stands at the end of the future that was kept, and has its steps as its own."""
 
     step: int
@@ -296,14 +296,14 @@ class Swapped(Event, frozen=True):
     """The last step of the future that is kept now, which was the run's own; 0 if none is."""
 
 
-class Stored(Event, frozen=True):
+class RunSaved(Event, frozen=True):
     """The run has been written into a file."""
 
     path: str
     step: int
 
 
-class Named(Event, frozen=True):
+class RunIdAssigned(Event, frozen=True):
     """Under which name the run can be attached to once its terminal has gone."""
 
     id: str
@@ -322,7 +322,7 @@ class TakenOver(Event, frozen=True):
     """The last word of a connection: the run has another terminal now."""
 
 
-class Wished(Event, frozen=True):
+class SubscriptionsChanged(Event, frozen=True):
     """What the run's terminals have asked for and a later one has to know."""
 
     points: tuple[Breakpoint, ...]
@@ -331,8 +331,8 @@ class Wished(Event, frozen=True):
     """The parameters that are recorded whole."""
 
 
-class Surveyed(Event, frozen=True):
-    """How a run stands, in answer to `Survey`."""
+class StatusReported(Event, frozen=True):
+    """How a run stands, in answer to `ReportStatus`."""
 
     id: str
     scenario: str
@@ -340,7 +340,7 @@ class Surveyed(Event, frozen=True):
     path: str
     step: int
     state: str
-    """As in `Level`."""
+    """As in `RunStatus`."""
     target: int | None
     since: float
     """When the engine began, in seconds since 1970."""
@@ -359,8 +359,8 @@ class SiteDraws(msgspec.Struct, frozen=True, eq=False):
     """Shape (count, *shape of one draw)."""
 
 
-class Drawn(Event, frozen=True):
-    """Draws from the guide, in answer to `Draw`."""
+class PosteriorDrawn(Event, frozen=True):
+    """Draws from the guide, in answer to `DrawPosterior`."""
 
     step: int
     """The state after this step."""
@@ -396,28 +396,28 @@ class SteppedInto(Event, frozen=True):
 
 AnyEvent: TypeAlias = (
     Hello
-    | Phase
+    | EngineBusy
     | Loaded
     | Rewound
     | Tuned
-    | Met
-    | Level
-    | Fault
-    | Inspected
-    | Remark
-    | NewLayout
-    | Rows
-    | Caution
-    | Looked
-    | Pulled
-    | Weighed
-    | Named
+    | ConditionMet
+    | RunStatus
+    | ErrorReported
+    | ParamInspected
+    | WarningIssued
+    | LayoutAdded
+    | StepsRecorded
+    | RunFlagged
+    | LensPointAdded
+    | GradientsComputed
+    | ImportanceBoundComputed
+    | RunIdAssigned
     | Printed
     | TakenOver
-    | Surveyed
-    | Drawn
-    | Swapped
+    | StatusReported
+    | PosteriorDrawn
+    | BranchSwitched
     | SteppedInto
-    | Stored
-    | Wished
+    | RunSaved
+    | SubscriptionsChanged
 )

@@ -18,26 +18,26 @@ from tui_elbo.model.history import History
 from tui_elbo.model.lens_history import LensHistory
 from tui_elbo.model.records import Column, Floats, Layout
 from tui_elbo.protocol.events import (
-    Caution,
+    BranchSwitched,
+    ConditionMet,
+    EngineBusy,
+    ErrorReported,
     Event,
-    Fault,
-    Inspected,
-    Level,
+    GradientsComputed,
+    ImportanceBoundComputed,
+    LayoutAdded,
+    LensPointAdded,
     Loaded,
-    Looked,
-    Met,
-    Named,
-    NewLayout,
-    Phase,
+    ParamInspected,
     Printed,
-    Pulled,
-    Remark,
     Rewound,
-    Rows,
-    Swapped,
+    RunFlagged,
+    RunIdAssigned,
+    RunStatus,
+    StepsRecorded,
+    SubscriptionsChanged,
     Tuned,
-    Weighed,
-    Wished,
+    WarningIssued,
 )
 
 CHUNK = 2**20
@@ -83,14 +83,14 @@ class RunState:
     def __init__(self) -> None:
         self.loaded: Loaded | None = None
         """The scenario that the history is of."""
-        self.level: Level | None = None
+        self.level: RunStatus | None = None
         self.phase = ""
         """What keeps the engine from stepping, in words; empty when nothing does."""
-        self.named: Named | None = None
+        self.named: RunIdAssigned | None = None
         """The run's name, or why it has none."""
-        self.subscriptions: Wished | None = None
+        self.subscriptions: SubscriptionsChanged | None = None
         """The breakpoints, and the parameters recorded whole."""
-        self._output: deque[tuple[Printed | Remark, int]] = deque()
+        self._output: deque[tuple[Printed | WarningIssued, int]] = deque()
         self._output_bytes = 0
         self._layouts: dict[int, Layout] = {}
         self._begin()
@@ -103,21 +103,21 @@ class RunState:
         """The future that was left last."""
         self.lens_history = LensHistory()
         """What the lens has seen."""
-        self.cautions: dict[str, Caution] = {}
+        self.cautions: dict[str, RunFlagged] = {}
         """What holds of the run from now on, by kind; the newest last."""
-        self.inspected: Inspected | None = None
+        self.inspected: ParamInspected | None = None
         """The newest word about the parameter that is inspected."""
         self._stand_anew()
 
     def _stand_anew(self) -> None:
         """Forget what holds at one step only."""
-        self.fault: Fault | None = None
+        self.fault: ErrorReported | None = None
         """What went wrong last, until a step or a new start goes well."""
-        self.met: Met | None = None
+        self.met: ConditionMet | None = None
         """Why the run has stopped by itself, until it goes on."""
-        self.weighed: Weighed | None = None
+        self.weighed: ImportanceBoundComputed | None = None
         """The newest word about importance weights."""
-        self.pulled: Pulled | None = None
+        self.pulled: GradientsComputed | None = None
         """The newest word about the parameters' gradients."""
 
     @property
@@ -138,13 +138,13 @@ class RunState:
             ProtocolError: if it does not fit what came before.
         """
         match event:
-            case Rows():
+            case StepsRecorded():
                 self._append(event)
-            case NewLayout():
+            case LayoutAdded():
                 self._layouts[event.layout.id] = event.layout
-            case Looked():
+            case LensPointAdded():
                 self.lens_history.add(event.point)
-            case Level():
+            case RunStatus():
                 self.level = event
                 if event.state != "loading":
                     self.phase = ""
@@ -153,7 +153,7 @@ class RunState:
                 self._begin()
             case Rewound():
                 self._rewind(event)
-            case Swapped():
+            case BranchSwitched():
                 self._swap(event)
             case Tuned():
                 self.tunings.append(event)
@@ -164,25 +164,25 @@ class RunState:
     def _note(self, event: Event) -> None:
         """The newest of a kind replaces the one before."""
         match event:
-            case Met():
+            case ConditionMet():
                 self.met = event
-            case Inspected():
+            case ParamInspected():
                 self.inspected = event
-            case Weighed():
+            case ImportanceBoundComputed():
                 self.weighed = event
-            case Pulled():
+            case GradientsComputed():
                 self.pulled = event
-            case Caution():
+            case RunFlagged():
                 self.cautions[event.kind] = event
-            case Phase():
+            case EngineBusy():
                 self.phase = event.text
-            case Fault():
+            case ErrorReported():
                 self.fault, self.phase = event, ""
-            case Named():
+            case RunIdAssigned():
                 self.named = event
-            case Wished():
+            case SubscriptionsChanged():
                 self.subscriptions = event
-            case Printed() | Remark():
+            case Printed() | WarningIssued():
                 self._keep(event)
 
     def events(self) -> Iterator[Event]:
@@ -202,13 +202,13 @@ class RunState:
                 back = Rewound(since, branch.history.last)
                 parts += [tuple(branch.tunings), _rows(branch.history, 0, described), [back]]
         parts += [self.tunings[shared:], _rows(self.history, since, described)]
-        parts.append(map(Looked, tuple(self.lens_history)))
+        parts.append(map(LensPointAdded, tuple(self.lens_history)))
         parts.append([self.subscriptions, *self.cautions.values(), self.pulled, self.weighed])
-        phase = Phase(self.phase) if self.phase else None
+        phase = EngineBusy(self.phase) if self.phase else None
         parts.append([self.met, self.fault, self.level, phase])
         return (event for event in chain.from_iterable(parts) if event is not None)
 
-    def _append(self, rows: Rows) -> None:
+    def _append(self, rows: StepsRecorded) -> None:
         try:
             self.history.append(rows.batch(self._layouts))
         except ValueError as error:
@@ -227,7 +227,7 @@ class RunState:
         self.lens_history.forget_after(event.step)
         self._stand_anew()
 
-    def _swap(self, event: Swapped) -> None:
+    def _swap(self, event: BranchSwitched) -> None:
         other = self.branch
         if other is None or other.history.last != event.step:
             raise ProtocolError(f"a future that ends at step {event.step}, which nobody has seen")
@@ -237,7 +237,7 @@ class RunState:
         self.lens_history.forget_after(other.since)
         self._stand_anew()
 
-    def _keep(self, event: Printed | Remark) -> None:
+    def _keep(self, event: Printed | WarningIssued) -> None:
         size = len(event.data) if isinstance(event, Printed) else len(event.text)
         self._output.append((event, size))
         self._output_bytes += size
@@ -262,11 +262,11 @@ def _rows(history: History, after: int, described: set[int]) -> Iterator[Event]:
         for (first, last, layout), numbers in zip(stretches, columns, strict=True):
             if layout.id not in described:
                 described.add(layout.id)
-                yield NewLayout(layout)
+                yield LayoutAdded(layout)
             count = max(1, CHUNK // (8 * max(1, len(numbers))))
             for start in range(0, last - first + 1, count):
                 part = np.array([column[start : start + count] for column in numbers])
                 steps = min(count, last - first + 1 - start)
-                yield Rows(layout.id, first + start, part.reshape(len(numbers), steps))
+                yield StepsRecorded(layout.id, first + start, part.reshape(len(numbers), steps))
 
     return messages()

@@ -51,8 +51,8 @@ def folder() -> Path:
         raise UsageError(what, where=str(path)) from error
     wrong = _wrong_with(found)
     if wrong:
-        todo = "remove it, or set XDG_RUNTIME_DIR to a folder of your own"
-        raise UsageError(f"the folder for live runs {wrong}", where=str(path), todo=todo)
+        hint = "remove it, or set XDG_RUNTIME_DIR to a folder of your own"
+        raise UsageError(f"the folder for live runs {wrong}", where=str(path), hint=hint)
     return path
 
 

@@ -97,7 +97,7 @@ def write(path: Path, saved: SavedRun) -> None:
     path = path.expanduser()
     if path.is_dir() or (path.exists() and path.stat().st_size and not is_run_file(str(path))):
         what = "this is something else than a saved run, and is left alone"
-        raise UsageError(what, where=str(path), todo="choose another name")
+        raise UsageError(what, where=str(path), hint="choose another name")
     beside = path.with_name(f".{path.name}.saving")
     try:
         beside.unlink(missing_ok=True)
@@ -119,17 +119,17 @@ def read(path: Path) -> SavedRun:
     """
     path = path.expanduser()
     if not is_run_file(str(path)):
-        raise UsageError("this is no saved run", where=str(path), todo="name a file of run --save")
+        raise UsageError("this is no saved run", where=str(path), hint="name a file of run --save")
     try:
         _check_size(path)
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as base:
             base.execute("PRAGMA trusted_schema = OFF")
             return _taken(base)
     except UsageError as error:
-        raise UsageError(error.what, where=str(path), todo=error.todo) from error
+        raise UsageError(error.what, where=str(path), hint=error.hint) from error
     except (OSError, sqlite3.Error, msgspec.MsgspecError, ValueError, KeyError, TypeError) as error:
         what = f"this saved run is not whole: {error}"
-        raise UsageError(what, where=str(path), todo="it cannot be opened") from error
+        raise UsageError(what, where=str(path), hint="it cannot be opened") from error
 
 
 def _check_size(path: Path) -> None:
@@ -181,7 +181,7 @@ def _taken(base: sqlite3.Connection) -> SavedRun:
     version = base.execute("PRAGMA user_version").fetchone()[0]
     if version != FORMAT:
         what = f"this run was saved by another elbo-tui (format {version}, and this reads {FORMAT})"
-        raise UsageError(what, todo="open it with a newer elbo-tui" if version > FORMAT else "")
+        raise UsageError(what, hint="open it with a newer elbo-tui" if version > FORMAT else "")
     found = set(base.execute("SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"))
     if found != {("table", name) for name in _TABLES}:
         raise ValueError("its tables are not those of a saved run")

@@ -124,6 +124,6 @@ class Gallery(Screen[None]):
         try:
             find_scenario(target)
         except UsageError as error:
-            self._word("answer", (f" {safe(error.where)}: {error.what}; {safe(error.todo)}", BAD))
+            self._word("answer", (f" {safe(error.where)}: {error.what}; {safe(error.hint)}", BAD))
         else:
             self._choose(target)

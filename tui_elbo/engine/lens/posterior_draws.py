@@ -12,13 +12,15 @@ from pyro import poutine
 from tui_elbo.engine.lens.isolation import untouched
 from tui_elbo.engine.lens.subject import Followed
 from tui_elbo.engine.tracebacks import said
-from tui_elbo.protocol import Drawn, SiteDraws
+from tui_elbo.protocol import PosteriorDrawn, SiteDraws
 
 MOST_BYTES = 48 * 2**20
 """Of all draws together: one message has no more room."""
 
 
-def drawn(session: Followed, count: int, give_way: Callable[[], bool] = lambda: False) -> Drawn:
+def drawn(
+    session: Followed, count: int, give_way: Callable[[], bool] = lambda: False
+) -> PosteriorDrawn:
     """Draw so many times. Training does not notice.
 
     Args:
@@ -27,7 +29,7 @@ def drawn(session: Followed, count: int, give_way: Callable[[], bool] = lambda: 
         give_way: asked between draws; if it says so, those that there are have to do.
     """
     if not session.steps_taken:
-        return Drawn(0, 0, (), "the guide has no parameters before the first step")
+        return PosteriorDrawn(0, 0, (), "the guide has no parameters before the first step")
     values: dict[str, list[Any]] = {}
     try:
         with untouched(), torch.no_grad():
@@ -40,9 +42,9 @@ def drawn(session: Followed, count: int, give_way: Callable[[], bool] = lambda: 
                 _draw(session, values)
         sites = tuple(_site(name, found) for name, found in values.items() if len(found) == count)
     except (Exception, SystemExit) as error:
-        return Drawn(session.steps_taken, 0, (), said(error))
+        return PosteriorDrawn(session.steps_taken, 0, (), said(error))
     note = "" if sites else "the guide draws nothing that has one shape"
-    return Drawn(session.steps_taken, count, sites, note)
+    return PosteriorDrawn(session.steps_taken, count, sites, note)
 
 
 def _draw(session: Followed, values: dict[str, list[Any]]) -> int:

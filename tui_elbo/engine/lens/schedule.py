@@ -20,7 +20,14 @@ from tui_elbo.engine.lens.subject import Followed
 from tui_elbo.engine.record.budget import Budget
 from tui_elbo.model.attribution import LensPoint
 from tui_elbo.model.records import Batch
-from tui_elbo.protocol import Event, Looked, Pull, Pulled, Weigh, Weighed
+from tui_elbo.protocol import (
+    ComputeGradients,
+    ComputeImportanceBound,
+    Event,
+    GradientsComputed,
+    ImportanceBoundComputed,
+    LensPointAdded,
+)
 
 SHARE = 1 / 50
 """Of the time that steps take. With sums and checkpoints, that leaves nine tenths of the rate."""
@@ -159,7 +166,7 @@ class Onlooker:
             else:
                 bound = attribution.weigh(self._weighed, give_way=give_way)
                 self._weighed = 0
-                self._send(Weighed(self._session.steps_taken, bound))
+                self._send(ImportanceBoundComputed(self._session.steps_taken, bound))
             self.looking = False
         except GaveWay:
             self.looking = False
@@ -179,12 +186,12 @@ class Onlooker:
         self._tell(attribution, attribution.point(give_way))
         self.due, self._cost = False, time.perf_counter() - began
 
-    def answer(self, command: Weigh | Pull) -> None:
+    def answer(self, command: ComputeImportanceBound | ComputeGradients) -> None:
         """Tell what is asked of the present step; nothing before the first."""
         attribution, step = self._attribution, self._session.steps_taken
         if attribution is None or not step:
             return
-        if isinstance(command, Weigh):
+        if isinstance(command, ComputeImportanceBound):
             self._weighed = command.draws
             return
         start, changes = attribution.changes(command.since)
@@ -193,13 +200,13 @@ class Onlooker:
         rows = [_row(changes[name], pulls.get(name)) for name in order]
         reasons, values = tuple(reason for reason, _ in rows), [numbers for _, numbers in rows]
         table = np.array(values).reshape(len(order), 7)
-        self._send(Pulled(step, start, tuple(order), reasons, table))
+        self._send(GradientsComputed(step, start, tuple(order), reasons, table))
 
     def _tell(self, attribution: Attribution, point: LensPoint) -> None:
         latents, points = attribution.latents
         posterior = attribution.posterior if point.draws else {}
         self._send(
-            Looked(
+            LensPointAdded(
                 replace(point, latents=len(latents), delta_latents=len(points), posterior=posterior)
             )
         )

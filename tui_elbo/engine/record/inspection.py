@@ -10,7 +10,7 @@ from torch import Tensor
 from tui_elbo.engine.record.numbers import kept, numbers_of
 from tui_elbo.engine.record.params import ParamWatch
 from tui_elbo.model.records import MAX_ELEMENTS, Floats
-from tui_elbo.protocol import Histogram, Inspected, Summary
+from tui_elbo.protocol import Histogram, ParamInspected, Summary
 
 BINS = 24
 
@@ -20,7 +20,7 @@ UNMADE = "parameters are made in the first step"
 ABSENT = "the param store has no such parameter at this step"
 
 
-def inspected(name: str, step: int, watch: ParamWatch) -> Inspected:
+def inspected(name: str, step: int, watch: ParamWatch) -> ParamInspected:
     """Look at a parameter of the store.
 
     Args:
@@ -30,7 +30,7 @@ def inspected(name: str, step: int, watch: ParamWatch) -> Inspected:
     """
     leaf = dict(pyro.get_param_store().named_parameters()).get(name)
     if leaf is None:
-        return Inspected(name, step, None, None, None, ABSENT if step else UNMADE)
+        return ParamInspected(name, step, None, None, None, ABSENT if step else UNMADE)
     with torch.no_grad():
         value = pyro.get_param_store()[name]
     found, note = watch.gradient, ""
@@ -41,7 +41,7 @@ def inspected(name: str, step: int, watch: ParamWatch) -> Inspected:
         note = UNREACHED
     else:
         gradient = histogram(np.array(numbers_of(found.elements)))
-    return Inspected(name, step, _summary_of(value), _summary_of(leaf), gradient, note)
+    return ParamInspected(name, step, _summary_of(value), _summary_of(leaf), gradient, note)
 
 
 def _summary_of(tensor: Tensor) -> Summary:

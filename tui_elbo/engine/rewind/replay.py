@@ -20,7 +20,7 @@ from tui_elbo.engine.stepper import Stepper
 from tui_elbo.engine.tuning import apply, retune
 from tui_elbo.model.errors import StepError, UsageError
 from tui_elbo.model.scenarios import ScenarioFile
-from tui_elbo.protocol import Caution, Tuning
+from tui_elbo.protocol import RunFlagged, Tuning
 
 Tell: TypeAlias = Callable[[str], object]
 
@@ -60,7 +60,7 @@ class Track:
         memory: int,
         warn: Tell,
         busy: Tell,
-        caution: Callable[[Caution], object],
+        caution: Callable[[RunFlagged], object],
         executed: Callable[[Stepper], object],
         text: bytes | None = None,
     ) -> None:
@@ -116,7 +116,7 @@ class Track:
         """
         step, place = self._before_step or (-1, None)
         if place is None or step != self.step - 1:
-            raise UsageError("only the step just stepped into can be undone", todo="N goes back")
+            raise UsageError("only the step just stepped into can be undone", hint="N goes back")
         self.step, self._before_step = step, None
         self._come_back(place)
         self.past.forget_after(self.step)
@@ -158,8 +158,8 @@ class Track:
         """
         ghost = self.ghost
         if ghost is None:
-            todo = "going back leaves one behind"
-            raise UsageError("no future has been left behind", todo=todo)
+            hint = "going back leaves one behind"
+            raise UsageError("no future has been left behind", hint=hint)
         place, record = self._place(), self.past.record
         self.past.record = ghost.record
         try:
@@ -289,7 +289,7 @@ class Track:
         self._taken(due=False)
         if self.past.repeated(self._stepper, keep=keep):
             text = str(self.past.stray)
-            self._caution(Caution("unrepeatable", text))
+            self._caution(RunFlagged("unrepeatable", text))
             if strict:
-                todo = "going back once more goes on without the record"
-                raise StepError(text, where=str(self.origin.source.path), todo=todo)
+                hint = "going back once more goes on without the record"
+                raise StepError(text, where=str(self.origin.source.path), hint=hint)

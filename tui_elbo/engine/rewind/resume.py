@@ -120,7 +120,7 @@ def _check_files(track: Track, files: dict[str, str]) -> None:
     for path, digest in files.items():
         if path in now and now[path] != digest:
             what = "this file is not as it was when the run was saved"
-            raise UsageError(what, where=path, todo="put it back, or begin a new run")
+            raise UsageError(what, where=path, hint="put it back, or begin a new run")
 
 
 def own_of(target: str) -> Path:

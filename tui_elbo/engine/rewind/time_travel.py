@@ -61,7 +61,7 @@ class Journeys:
         """
         if not 0 <= step <= self.steps_taken:
             what = f"there is no step {step}"
-            raise UsageError(what, todo=f"choose one from 0 to {self.steps_taken}")
+            raise UsageError(what, hint=f"choose one from 0 to {self.steps_taken}")
         self.flush()
         with self._telling():
             self._track.go_to(step)

@@ -11,7 +11,7 @@ from tui_elbo.engine.server.subscriptions import Wishes
 from tui_elbo.engine.stop_conditions import Stops
 from tui_elbo.model.conditions import parse
 from tui_elbo.model.records import Layout
-from tui_elbo.protocol import Break, Event, Run, Watch
+from tui_elbo.protocol import Event, RunUntil, SetBreakpoints, WatchParams
 
 WAKE = 1.0
 """Seconds after which a held script looks around, should a signal have come as it went to sleep."""
@@ -79,7 +79,7 @@ class Gate:
         self.stops.condition, self.due = None, Always()
         self.target, self.running, self.by_hand = begin + max(count, 1), True, True
 
-    def run(self, taken: int, command: Run, layout: Layout | None) -> None:
+    def run(self, taken: int, command: RunUntil, layout: Layout | None) -> None:
         """Until told otherwise, or as far as the command says.
 
         Raises:
@@ -93,7 +93,7 @@ class Gate:
         self._record_whole()
         self.running = command.until is None or command.until > taken
 
-    def wish(self, command: Watch | Break) -> None:
+    def wish(self, command: WatchParams | SetBreakpoints) -> None:
         """Stop at these breakpoints, or record these parameters whole."""
         self._wishes.take(command)
         self._record_whole()

@@ -20,9 +20,18 @@ from tui_elbo.engine.tracebacks import said
 from tui_elbo.model.attribution import AttributionPath, no_samples
 from tui_elbo.model.bound import no_bound
 from tui_elbo.model.records import Batch
-from tui_elbo.protocol import Draw, Drawn, Event, Looked, Pull, Pulled, Weigh, Weighed
+from tui_elbo.protocol import (
+    ComputeGradients,
+    ComputeImportanceBound,
+    DrawPosterior,
+    Event,
+    GradientsComputed,
+    ImportanceBoundComputed,
+    LensPointAdded,
+    PosteriorDrawn,
+)
 
-Question = Weigh | Pull | Draw
+Question = ComputeImportanceBound | ComputeGradients | DrawPosterior
 
 
 class Gaze:
@@ -145,7 +154,7 @@ class Gaze:
             self._onlooker.leave()
             self._following, self._told = False, why
             point = AttributionPath().extend(self._script.steps_taken, no_samples(), (), note=why)
-            self._send(Looked(point))
+            self._send(LensPointAdded(point))
 
     def _fail(self, error: Exception) -> None:
         self._script.refuse(f"The lens cannot look: {said(error)}")
@@ -154,15 +163,15 @@ class Gaze:
     def _answer(self, question: Question) -> None:
         step, why = self._script.steps_taken, self._script.unseen
         match question:
-            case Draw() if why:
-                self._send(Drawn(step, 0, (), why))
-            case Draw():
+            case DrawPosterior() if why:
+                self._send(PosteriorDrawn(step, 0, (), why))
+            case DrawPosterior():
                 self._send(drawn(self._script, question.count, self._gives_way))
-            case Pull() if why:
-                self._send(Pulled(step, question.since, (), (), np.empty((0, 7))))
-            case Weigh() if why:
-                self._send(Weighed(step, no_bound(0, why)))
-            case Pull() | Weigh():
+            case ComputeGradients() if why:
+                self._send(GradientsComputed(step, question.since, (), (), np.empty((0, 7))))
+            case ComputeImportanceBound() if why:
+                self._send(ImportanceBoundComputed(step, no_bound(0, why)))
+            case ComputeGradients() | ComputeImportanceBound():
                 self._onlooker.answer(question)
 
     def _gives_way(self) -> bool:

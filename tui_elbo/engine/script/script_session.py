@@ -29,20 +29,20 @@ from tui_elbo.engine.tracebacks import said
 from tui_elbo.model.errors import ElboError, UsageError
 from tui_elbo.protocol import (
     AnyCommand,
-    Break,
     Capabilities,
-    Draw,
-    Fault,
-    Inspect,
-    Level,
+    ComputeGradients,
+    ComputeImportanceBound,
+    ConditionMet,
+    DrawPosterior,
+    ErrorReported,
+    InspectParam,
     Loaded,
-    Met,
     Pause,
-    Pull,
-    Run,
+    RunStatus,
+    RunUntil,
+    SetBreakpoints,
     Step,
-    Watch,
-    Weigh,
+    WatchParams,
 )
 
 BURST_SECONDS, ALONE_SECONDS, BURST_STEPS = 0.05, 1.0, 2000
@@ -225,7 +225,7 @@ class Watching:
         if meets is None or not self._reader.collector.newest_meets(meets):
             return False
         self._flush()
-        self.lobby.send(Met(self._reader.taken, self._gate.stops.found))
+        self.lobby.send(ConditionMet(self._reader.taken, self._gate.stops.found))
         return True
 
     def _give_up(self, error: Exception) -> None:
@@ -271,16 +271,16 @@ class Watching:
         match command:
             case Pause():
                 self._gate.shut()
-            case Run():
+            case RunUntil():
                 self._gate.run(taken, command, self._teller.layout)
             case Step():
                 self._gate.step(taken, command.count)
                 self._gaze.by_hand()
-            case Break() | Watch():
+            case SetBreakpoints() | WatchParams():
                 self._gate.wish(command)
-            case Inspect():
+            case InspectParam():
                 self._reader.wanted.inspected = command.name
-            case Weigh() | Pull() | Draw():
+            case ComputeImportanceBound() | ComputeGradients() | DrawPosterior():
                 self._gaze.ask(command)
             case _:
                 raise UsageError(ITS_OWN)
@@ -293,13 +293,13 @@ class Watching:
         self._level()
 
     def _refuse(self, error: ElboError) -> None:
-        self._fault(error.what, "refused", error.todo)
+        self._fault(error.what, "refused", error.hint)
 
-    def _fault(self, what: str, kind: str, todo: str = "") -> None:
-        self.lobby.send(Fault(what, "", todo, "", self._reader.taken, kind))
+    def _fault(self, what: str, kind: str, hint: str = "") -> None:
+        self.lobby.send(ErrorReported(what, "", hint, "", self._reader.taken, kind))
 
     def _level(self) -> None:
         running = self._gate.running
         state, target = ("running", self._gate.target) if running else ("paused", None)
         rate = self._rate if running else 0.0
-        self.lobby.send(Level(state, self._teller.step, target, rate, self._seq))
+        self.lobby.send(RunStatus(state, self._teller.step, target, rate, self._seq))

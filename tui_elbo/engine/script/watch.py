@@ -59,15 +59,15 @@ def watch(svi: Any, name: str | None = None, *, lens: bool = True) -> Watched:
     """As `tui_elbo.watch` says."""
     if not isinstance(svi, SVI):
         what = f"`watch` takes a pyro.infer.SVI, and was given a {_named(type(svi))}"
-        raise UsageError(what, todo="call it after `svi = SVI(model, guide, optim, loss)`")
+        raise UsageError(what, hint="call it after `svi = SVI(model, guide, optim, loss)`")
     with _ONE_AT_A_TIME:
         known = _watcher(svi)
         if known is not None and known.lobby.is_ours:
             what = f"this SVI is watched already, as {known.lobby.id}"
-            raise UsageError(what, todo="call `watch` once, or close what it has returned")
+            raise UsageError(what, hint="call `watch` once, or close what it has returned")
         if known is not None:
             what = "this SVI is watched by the process that this one was forked from"
-            raise UsageError(what, todo="make an SVI of its own in the worker, and watch that")
+            raise UsageError(what, hint="make an SVI of its own in the worker, and watch that")
         try:
             watching = Watching(svi, Path(name) if name else _script(), lens=lens)
         except UsageError as error:

@@ -11,7 +11,7 @@ import msgspec
 from tui_elbo import protocol
 from tui_elbo.engine.server.send_buffer import Line
 from tui_elbo.model.errors import ProtocolError
-from tui_elbo.protocol import AnyCommand, Event, Fault, Level
+from tui_elbo.protocol import AnyCommand, ErrorReported, Event, RunStatus
 
 LONGEST_COMMAND = 2**20
 LARGEST_SEQ = 2**53
@@ -76,10 +76,10 @@ class Guest:
 
     def numbered(self, event: Event) -> Event:
         """A level repeats numbers that its terminal knows."""
-        if isinstance(event, Level):
+        if isinstance(event, RunStatus):
             return msgspec.structs.replace(event, seq=max(0, event.seq - self.base))
         return event
 
     def refuse(self, what: str) -> None:
         """Say that something cannot be done."""
-        self.line.put(Fault(what, "", "", "", 0, "refused"))
+        self.line.put(ErrorReported(what, "", "", "", 0, "refused"))

@@ -24,29 +24,29 @@ from tui_elbo.model.errors import ElboError, UsageError
 from tui_elbo.model.history import History
 from tui_elbo.protocol import (
     AnyCommand,
-    Back,
-    Break,
-    Draw,
+    ComputeGradients,
+    ComputeImportanceBound,
+    ConditionMet,
+    DrawPosterior,
+    EngineBusy,
+    ErrorReported,
     Event,
-    Fault,
-    GoTo,
-    Inspect,
-    Level,
+    InspectParam,
     Load,
-    Met,
     Pause,
-    Phase,
-    Pull,
     Restart,
-    Run,
+    RewindTo,
+    RunStatus,
+    RunUntil,
     Save,
+    SetBreakpoints,
     Step,
+    StepBack,
     StepInto,
-    Swap,
+    SwitchBranch,
     Tune,
-    Undo,
-    Watch,
-    Weigh,
+    UndoStep,
+    WatchParams,
 )
 
 BURST_STEPS, BURST_SECONDS = 2000, 0.05
@@ -132,8 +132,8 @@ class Driver:
             self._failed("load" if self._session is None else "step", error)
         except Exception as error:
             what = f"elbo-tui itself failed: {said(error)}"
-            todo = "R starts a fresh engine; the traceback is worth a report"
-            self._failed("step", ElboError(what, todo=todo, trace=trimmed(error)))
+            hint = "R starts a fresh engine; the traceback is worth a report"
+            self._failed("step", ElboError(what, hint=hint, traceback=trimmed(error)))
 
     def _obey(self, command: AnyCommand) -> None:
         if isinstance(command, Load):
@@ -153,29 +153,29 @@ class Driver:
     def _act(self, session: Session, command: AnyCommand) -> None:
         """What can be asked of a scenario that stands."""
         match command:
-            case GoTo() | Swap() | StepInto() | Undo():
+            case RewindTo() | SwitchBranch() | StepInto() | UndoStep():
                 self._travel(session, command)
-            case Back():
+            case StepBack():
                 self._back(session, max(command.count, 1))
-            case Watch() | Break():
+            case WatchParams() | SetBreakpoints():
                 self._wishes.take(command)
                 self._watch(session)
             case Save():
                 store(session, command, self._send, self._history())
-            case Inspect():
+            case InspectParam():
                 session.wanted.inspected = command.name
             case Tune():
                 tune(session, command, self._send)
-            case Run():
+            case RunUntil():
                 self._run(session, command)
             case Step():
                 self._add_steps(session, max(command.count, 1))
-            case Weigh() | Pull():
+            case ComputeImportanceBound() | ComputeGradients():
                 self._onlooker.answer(command)
-            case Draw():
+            case DrawPosterior():
                 self._send(drawn(session, command.count))
 
-    def _run(self, session: Session, command: Run) -> None:
+    def _run(self, session: Session, command: RunUntil) -> None:
         condition = None if command.condition is None else parse(command.condition)
         self._stops.condition = condition
         if condition is not None and self._teller.layout is not None:
@@ -222,12 +222,14 @@ class Driver:
         if step > session.steps_taken:
             self._target = step
         else:
-            self._travel(session, GoTo(step=step))
+            self._travel(session, RewindTo(step=step))
 
     def _travel(self, session: Session, command: Travel) -> None:
         self.running, branch = False, session.branch
         travel(session, command, self._send, self._teller)
-        self._onlooker.travelled(branch if isinstance(command, Swap) else session.steps_taken)
+        self._onlooker.travelled(
+            branch if isinstance(command, SwitchBranch) else session.steps_taken
+        )
 
     def _open(self, load: Load) -> None:
         """Load a scenario, or execute it afresh; torch stays imported."""
@@ -235,7 +237,7 @@ class Driver:
         self._onlooker.leave()
         self._teller.opening()
         self.tell("loading")
-        self._send(Phase(f"loading {load.target}"))
+        self._send(EngineBusy(f"loading {load.target}"))
         session, self._session = self._session, None
         self._loading = True
         try:
@@ -274,10 +276,10 @@ class Driver:
             self._stop()
         if session.met:
             self._stop()
-            self._send(Met(session.steps_taken, self._stops.found))
+            self._send(ConditionMet(session.steps_taken, self._stops.found))
         if session.non_finite is not None:
-            todo = "n takes the next step all the same, r restarts"
-            self._failed("nonfinite", ElboError(str(session.non_finite), todo=todo))
+            hint = "n takes the next step all the same, r restarts"
+            self._failed("nonfinite", ElboError(str(session.non_finite), hint=hint))
         else:
             self.tell()
 
@@ -288,7 +290,7 @@ class Driver:
             self._teller.rows(self._session.flush())
             step = self._session.steps_taken
         what = error.what[:MAX_TEXT]
-        self._send(Fault(what, error.where, error.todo, error.trace, step, kind))
+        self._send(ErrorReported(what, error.where, error.hint, error.traceback, step, kind))
         self.tell()
 
     def tell(self, state: str = "") -> None:
@@ -299,4 +301,4 @@ class Driver:
         session = self._session
         step, kept = (session.steps_taken, session.checkpoint_bytes) if session else (0, 0)
         rate, target = (self._rate, self._target) if self.running else (0.0, None)
-        self._send(Level(state, step, target, rate, self._seq, kept))
+        self._send(RunStatus(state, step, target, rate, self._seq, kept))

@@ -10,7 +10,15 @@ from tui_elbo.engine.record.estimators import estimators
 from tui_elbo.engine.session import Session
 from tui_elbo.engine.tuning import optimizers
 from tui_elbo.model.records import Batch, Layout
-from tui_elbo.protocol import Capabilities, Event, Loaded, NewLayout, Remark, Rows, Tuned
+from tui_elbo.protocol import (
+    Capabilities,
+    Event,
+    LayoutAdded,
+    Loaded,
+    StepsRecorded,
+    Tuned,
+    WarningIssued,
+)
 
 NO_LENS = "there is no lens: the run was started with --draws 0"
 
@@ -75,8 +83,8 @@ class Teller:
         for batch in batches:
             if batch.layout.id not in self._layouts:
                 self._layouts.add(batch.layout.id)
-                self.send(NewLayout(batch.layout))
-            self.send(Rows.of(batch))
+                self.send(LayoutAdded(batch.layout))
+            self.send(StepsRecorded.of(batch))
             self.layout = batch.layout
             self.step = batch.first + batch.steps - 1
 
@@ -90,9 +98,9 @@ class Teller:
         """Something the person should know and no error says."""
         self._remarks += 1
         if self._remarks < MAX_REMARKS:
-            self.send(Remark(text[:MAX_TEXT], source))
+            self.send(WarningIssued(text[:MAX_TEXT], source))
         elif self._remarks == MAX_REMARKS:
-            self.send(Remark("further warnings are left out", "elbo-tui"))
+            self.send(WarningIssued("further warnings are left out", "elbo-tui"))
 
     def warned(  # noqa: PLR0917 - the signature is that of `warnings.showwarning`
         self,

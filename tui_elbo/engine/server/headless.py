@@ -10,14 +10,14 @@ from tui_elbo.engine.server.process import Connection, name_of, work
 from tui_elbo.model.errors import UsageError
 from tui_elbo.protocol import (
     AnyCommand,
+    ErrorReported,
     Event,
-    Fault,
     Interrupt,
-    Level,
     Load,
     Loaded,
-    Remark,
-    Run,
+    RunStatus,
+    RunUntil,
+    WarningIssued,
 )
 
 Narrate = Callable[[str], object]
@@ -38,7 +38,7 @@ def serve_alone(load: Load, steps: int | None, linger: float, narrate: Narrate) 
     alone = Alone(steps, linger, narrate)
     why = alone.lobby.open(name_of(load.target))
     if why:
-        raise UsageError(why, todo="elbo-tui run takes a scenario to its end without a terminal")
+        raise UsageError(why, hint="elbo-tui run takes a scenario to its end without a terminal")
     narrate(f"`elbo-tui attach {alone.lobby.id}` shows the run")
     alone.lobby.start()
     alone.commands.put(load)
@@ -59,16 +59,16 @@ class Alone(Connection):
         match event:
             case Loaded() if not self._begun:
                 self._begun = True
-                self.commands.put(Run(until=self._steps or event.steps))
-            case Level():
+                self.commands.put(RunUntil(until=self._steps or event.steps))
+            case RunStatus():
                 if self._ran and event.state == "paused":
                     self._narrate(f"the run stands at step {event.step}")
                 self._ran = event.state == "running"
-            case Fault():
+            case ErrorReported():
                 self._narrate(f"{event.where}: {event.what}" if event.where else event.what)
                 if event.kind == "load" and not self._begun:
                     self.lobby.end(1)
-            case Remark():
+            case WarningIssued():
                 self._narrate(event.text)
             case _:
                 pass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from math import inf
 
-from tui_elbo.protocol import Level
+from tui_elbo.protocol import RunStatus
 
 BUSY_LOOK = 1.0
 """Seconds between looks at whether a run without a terminal has come to its end, at least."""
@@ -20,7 +20,7 @@ class Linger:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._level = Level("loading", 0, None, 0.0, 0)
+        self._level = RunStatus("loading", 0, None, 0.0, 0)
         self._since = time.monotonic()
         self._asked = 0
 
@@ -28,7 +28,7 @@ class Linger:
         """A command was sent."""
         self._asked = max(self._asked, seq)
 
-    def stands(self, level: Level) -> None:
+    def stands(self, level: RunStatus) -> None:
         """How the run stands."""
         self._level = level
         if not self._busy:

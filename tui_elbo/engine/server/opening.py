@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tui_elbo.engine.server.event_emitter import Teller
 from tui_elbo.engine.session import Session
-from tui_elbo.protocol import Load, Phase
+from tui_elbo.protocol import EngineBusy, Load
 
 
 def opened(load: Load, teller: Teller) -> Session:
@@ -20,6 +20,6 @@ def opened(load: Load, teller: Teller) -> Session:
         device=load.device,
         checkpoint_memory=load.checkpoint_memory,
         warn=lambda text: teller.remark(text, "elbo-tui"),
-        busy=lambda text: teller.send(Phase(text)),
+        busy=lambda text: teller.send(EngineBusy(text)),
         caution=teller.send,
     )

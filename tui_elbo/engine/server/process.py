@@ -19,7 +19,7 @@ from queue import SimpleQueue
 from tui_elbo.engine.forked import users_code
 from tui_elbo.engine.server.client import Manners
 from tui_elbo.engine.server.server import Lobby
-from tui_elbo.protocol import AnyCommand, Event, Interrupt, Load, Phase
+from tui_elbo.protocol import AnyCommand, EngineBusy, Event, Interrupt, Load
 
 LINGER = 24 * 3600.0
 """Seconds for which a run without a terminal waits when it has nothing to do."""
@@ -49,7 +49,7 @@ def work(connection: Connection) -> None:
     streams = (sys.stdout, sys.stderr)
     for stream in streams:
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    connection.send(Phase("importing torch and Pyro"))
+    connection.send(EngineBusy("importing torch and Pyro"))
     from tui_elbo.engine.server.command_handler import Driver  # noqa: PLC0415 - the terminal need not wait for it
 
     driver = Driver(
@@ -58,7 +58,7 @@ def work(connection: Connection) -> None:
     signal.signal(signal.SIGINT, connection.not_within_a_message(driver.interrupt))
     plain, warnings.showwarning = warnings.showwarning, driver.warned
     os.register_at_fork(after_in_child=partial(_behave_as_plain_python, plain))
-    connection.send(Phase(""))
+    connection.send(EngineBusy(""))
     while True:
         # The person's code may have closed the streams; an interrupt may come late.
         with suppress(OSError, ValueError, KeyboardInterrupt), users_code():

@@ -30,14 +30,14 @@ from tui_elbo.model.history import History
 from tui_elbo.protocol import (
     AnyCommand,
     Attach,
-    End,
+    EndRun,
     Event,
     Hello,
-    Level,
-    Named,
     Printed,
-    Survey,
-    Surveyed,
+    ReportStatus,
+    RunIdAssigned,
+    RunStatus,
+    StatusReported,
     TakenOver,
 )
 from tui_elbo.protocol.run_state import RunState
@@ -119,11 +119,11 @@ class Lobby:
             self._door = Door(name)
         except ElboError as error:
             why = str(error).replace("\n  ", "; ")
-            self.send(Named("", why))
+            self.send(RunIdAssigned("", why))
             return why
         self.loop.add(self._door.listener, self._accept)
         self.loop.nudge()
-        self.send(Named(self.id))
+        self.send(RunIdAssigned(self.id))
         return ""
 
     def send(self, event: Event) -> None:
@@ -132,7 +132,7 @@ class Lobby:
             return
         with self._lock:
             self._state.apply(event)
-            if isinstance(event, Level):
+            if isinstance(event, RunStatus):
                 self._linger.stands(event)
             self._tell(event)
 
@@ -219,7 +219,7 @@ class Lobby:
 
     def _command(self, guest: Guest, command: AnyCommand) -> None:
         """What the terminal asks."""
-        if isinstance(command, End) and not self._manners.refuses_end:
+        if isinstance(command, EndRun) and not self._manners.refuses_end:
             self.end()
         seq = guest.base + command.seq
         self._newest = max(self._newest, seq)
@@ -229,20 +229,20 @@ class Lobby:
     def _answer(self, guest: Guest, command: AnyCommand) -> None:
         """What a visitor asks."""
         match command:
-            case Survey():
+            case ReportStatus():
                 guest.put(self._surveyed())
             case Attach():
                 self._attach(guest)
-            case End() if not self._manners.refuses_end:
+            case EndRun() if not self._manners.refuses_end:
                 self.end()
-            case End():
+            case EndRun():
                 guest.refuse(self._manners.refuses_end)
             case _:
                 guest.refuse("a command of one that is not the run's terminal")
 
-    def _surveyed(self) -> Surveyed:
+    def _surveyed(self) -> StatusReported:
         loaded, level = self._state.loaded, self._state.level
-        return Surveyed(
+        return StatusReported(
             id=self.id,
             scenario=loaded.name if loaded else "",
             path=loaded.path if loaded else "",

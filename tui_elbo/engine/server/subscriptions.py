@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tui_elbo.engine.stop_conditions import Stops
-from tui_elbo.protocol import Break, Event, Watch, Wished
+from tui_elbo.protocol import Event, SetBreakpoints, SubscriptionsChanged, WatchParams
 
 
 class Wishes:
@@ -25,19 +25,19 @@ class Wishes:
         """The parameters to record whole, those that are read to know where to stop among them."""
         return frozenset(self._watched) | self.stops.params
 
-    def take(self, command: Watch | Break) -> None:
+    def take(self, command: WatchParams | SetBreakpoints) -> None:
         """Take in another wish.
 
         Raises:
             UsageError: if a breakpoint is none.
         """
-        if isinstance(command, Break):
+        if isinstance(command, SetBreakpoints):
             self.stops.put(command.points)
         else:
             self._watched = command.names
-        self._send(Wished(self.stops.points, self._watched))
+        self._send(SubscriptionsChanged(self.stops.points, self._watched))
 
     def forget_names(self) -> None:
         """Another scenario is loaded, with parameters of its own."""
         if self._watched:
-            self.take(Watch(names=()))
+            self.take(WatchParams(names=()))

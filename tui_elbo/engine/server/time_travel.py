@@ -11,21 +11,21 @@ from tui_elbo.engine.tracebacks import trimmed
 from tui_elbo.model.errors import ElboError, UsageError
 from tui_elbo.model.history import History
 from tui_elbo.protocol import (
+    BranchSwitched,
     Event,
-    GoTo,
+    RewindTo,
     Rewound,
+    RunSaved,
     Save,
     StepInto,
     SteppedInto,
-    Stored,
-    Swap,
-    Swapped,
+    SwitchBranch,
     Tune,
     Tuned,
-    Undo,
+    UndoStep,
 )
 
-Travel = GoTo | Swap | StepInto | Undo
+Travel = RewindTo | SwitchBranch | StepInto | UndoStep
 
 
 def travel(
@@ -38,13 +38,13 @@ def travel(
     """
     try:
         match command:
-            case GoTo():
+            case RewindTo():
                 session.go_to(command.step)
                 send(Rewound(session.steps_taken, session.ghost))
-            case Swap():
+            case SwitchBranch():
                 session.swap()
-                send(Swapped(session.steps_taken, session.ghost))
-            case Undo():
+                send(BranchSwitched(session.steps_taken, session.ghost))
+            case UndoStep():
                 session.undo()
                 send(Rewound(session.steps_taken, session.ghost, leaves=False))
             case StepInto():
@@ -53,10 +53,10 @@ def travel(
                 send(SteppedInto(session.steps_taken, tuple(stages)))
     except KeyboardInterrupt as error:
         what = "going there was interrupted"
-        if isinstance(command, GoTo):
+        if isinstance(command, RewindTo):
             what = f"going back to step {command.step} was interrupted"
-        todo = f"the run stays at step {session.steps_taken}"
-        raise InterruptedTravelError(what, todo=todo, trace=trimmed(error)) from error
+        hint = f"the run stays at step {session.steps_taken}"
+        raise InterruptedTravelError(what, hint=hint, traceback=trimmed(error)) from error
 
 
 def tune(session: Session, command: Tune, send: Callable[[Event], None]) -> None:
@@ -76,9 +76,9 @@ def store(session: Session, command: Save, send: Callable[[Event], None], histor
         UsageError: if it cannot be written there.
     """
     if history.last != session.steps_taken:
-        raise UsageError("the run's steps are not all known here", todo="run --save keeps them")
+        raise UsageError("the run's steps are not all known here", hint="run --save keeps them")
     session.save(Path(command.path), history.batches())
-    send(Stored(command.path, session.steps_taken))
+    send(RunSaved(command.path, session.steps_taken))
 
 
 class InterruptedTravelError(ElboError):

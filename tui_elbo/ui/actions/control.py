@@ -5,27 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from tui_elbo.protocol import (
-    Back,
-    Break,
     Breakpoint,
     Command,
-    GoTo,
-    Inspect,
-    Level,
+    ComputeGradients,
+    ComputeImportanceBound,
+    InspectParam,
     Loaded,
     Pause,
-    Pull,
     Restart,
-    Run,
+    RewindTo,
+    RunStatus,
+    RunUntil,
     Save,
+    SetBreakpoints,
     Step,
+    StepBack,
     StepInto,
-    Swap,
+    SwitchBranch,
     Tune,
     Tuning,
-    Undo,
-    Watch,
-    Weigh,
+    UndoStep,
+    WatchParams,
 )
 
 MAX_COUNT = 999_999_999
@@ -70,19 +70,19 @@ class Control:
     def back(self) -> None:
         """Take the run back by as many steps as were typed, else by one."""
         self._finish_later = False
-        self._tell(Back(count=self.taken_count()), running=False)
+        self._tell(StepBack(count=self.taken_count()), running=False)
 
     def go_to(self, step: int) -> None:
         """Take the run to an earlier step."""
         self.count = ""
         self._finish_later = False
-        self._tell(GoTo(step=step), running=False)
+        self._tell(RewindTo(step=step), running=False)
 
     def swap(self) -> None:
         """Take the run over to the future left behind."""
         self.count = ""
         self._finish_later = False
-        self._tell(Swap(), running=False)
+        self._tell(SwitchBranch(), running=False)
 
     def step_into(self) -> None:
         """Take one step, and be told all that happened in it."""
@@ -92,7 +92,7 @@ class Control:
 
     def undo(self) -> None:
         """Take back the step that was stepped into."""
-        self._tell(Undo(), running=False)
+        self._tell(UndoStep(), running=False)
 
     def save(self, path: str) -> None:
         """Have the run written into a file."""
@@ -102,27 +102,27 @@ class Control:
         """Run to the first step that meets a condition."""
         self.count = ""
         self._finish_later = False
-        self._tell(Run(condition=condition), running=True, to=condition)
+        self._tell(RunUntil(condition=condition), running=True, to=condition)
 
     def run_to(self, step: int) -> None:
         """Run to a step."""
         self.count = ""
         self._finish_later = False
-        self._tell(Run(until=step), running=True, to=str(step))
+        self._tell(RunUntil(until=step), running=True, to=str(step))
 
     def watch(self, names: Sequence[str]) -> None:
         """Have these parameters recorded whole."""
         self.watched = tuple(names)
-        self.sent(self._send(Watch(names=self.watched)))
+        self.sent(self._send(WatchParams(names=self.watched)))
 
     def inspect(self, name: str) -> None:
         """Have everything told about this parameter; empty for none any more."""
         self._inspected = name
-        self.sent(self._send(Inspect(name=name)))
+        self.sent(self._send(InspectParam(name=name)))
 
     def break_at(self, points: tuple[Breakpoint, ...]) -> None:
         """Stop at these breakpoints from now on."""
-        self.sent(self._send(Break(points=points)))
+        self.sent(self._send(SetBreakpoints(points=points)))
 
     def tune(self, tuning: Tuning) -> None:
         """Change settings from the next step on; a run goes on with them."""
@@ -130,11 +130,11 @@ class Control:
 
     def weigh(self) -> None:
         """Take importance weights at the present step."""
-        self.sent(self._send(Weigh()))
+        self.sent(self._send(ComputeImportanceBound()))
 
     def pull(self, since: int) -> None:
         """Tell what pulls at the parameters, and how far they have come since a state."""
-        self.sent(self._send(Pull(since=since)))
+        self.sent(self._send(ComputeGradients(since=since)))
 
     def taken_count(self) -> int:
         """The count that was typed, else one; it is used up."""
@@ -148,13 +148,13 @@ class Control:
             self._finish_later = False
             self._tell(Pause(), running=False)
         else:
-            self._tell(Run(), running=True)
+            self._tell(RunUntil(), running=True)
 
     def finish(self) -> None:
         """Run to the scenario's last step; kept until it is known which that is."""
         self.count = ""
         if self._steps:
-            self._tell(Run(until=self._steps), running=True, to=str(self._steps))
+            self._tell(RunUntil(until=self._steps), running=True, to=str(self._steps))
         else:
             self._finish_later = self.running = True
 
@@ -175,7 +175,7 @@ class Control:
             self._finish_later = False
             self.finish()
 
-    def level(self, level: Level) -> None:
+    def level(self, level: RunStatus) -> None:
         """How the engine stands, heeded if it has carried out everything."""
         if level.seq >= self._seq and not self._finish_later:
             self.running = level.state == "running"

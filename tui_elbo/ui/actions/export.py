@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tui_elbo.protocol import Drawn
+from tui_elbo.protocol import PosteriorDrawn
 from tui_elbo.ui.actions import files
 from tui_elbo.ui.actions.quit_and_detach import Leaving
 from tui_elbo.ui.plot.run_curves import standing
@@ -55,7 +55,7 @@ class Showing(Leaving):
         if files.has_arviz() and not run.dead:
             self.session.draw(self._keep_draws)
 
-    def _keep_draws(self, drawn: Drawn) -> None:
+    def _keep_draws(self, drawn: PosteriorDrawn) -> None:
         """Draws have come: write them beside the numbers, while the screen goes on."""
         if not drawn.sites:
             self._answer(f"no draws: {drawn.note}")

@@ -14,7 +14,7 @@ import numpy as np
 from tui_elbo.model.csv_table import CsvTable
 from tui_elbo.model.history import History
 from tui_elbo.model.records import Batch
-from tui_elbo.protocol import Drawn
+from tui_elbo.protocol import PosteriorDrawn
 
 MOST_TRIES = 1000
 
@@ -72,7 +72,7 @@ def has_arviz() -> bool:
     return importlib.util.find_spec("arviz") is not None
 
 
-def write_draws(drawn: Drawn, path: Path) -> None:
+def write_draws(drawn: PosteriorDrawn, path: Path) -> None:
     """Write draws from the guide as ArviZ InferenceData: one chain, in constrained space.
 
     Raises:

@@ -138,7 +138,7 @@ class Prompt(Vertical):
         try:
             question.take(event.value.strip())
         except ElboError as error:
-            self._hint(f"{error.what}; {error.todo}" if error.todo else error.what, BAD)
+            self._hint(f"{error.what}; {error.hint}" if error.hint else error.what, BAD)
             return
         self._answers[question.name] = event.value.strip()
         self.leave()

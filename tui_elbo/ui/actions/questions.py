@@ -39,7 +39,7 @@ def file_name(run: Run, save: Callable[[str], None]) -> Question:
 
     def take(text: str) -> None:
         if not text:
-            raise UsageError("a file needs a name", todo="such as my.run")
+            raise UsageError("a file needs a name", hint="such as my.run")
         save(str(Path(text).expanduser().absolute()))
 
     name = Path(run.loaded.name).stem if run.loaded else "my"
@@ -73,7 +73,7 @@ def goal(text: str, run: Run) -> tuple[int | None, str]:
         UsageError: if it is neither, names what the run has not, or lies in the past.
     """
     if not text:
-        raise UsageError("nothing to run to", todo="give a step, or a condition")
+        raise UsageError("nothing to run to", hint="give a step, or a condition")
     condition = parse(text)
     layouts = [layout for _, _, layout in run.history.stretches()]
     condition.check(*layouts)
@@ -81,7 +81,7 @@ def goal(text: str, run: Run) -> tuple[int | None, str]:
         return None, text
     if condition.step <= run.step:
         what = f"step {condition.step} has been taken: the run stands at {run.step}"
-        raise UsageError(what, todo="give a later one; , and . look at the past")
+        raise UsageError(what, hint="give a later one; , and . look at the past")
     return condition.step, text
 
 

@@ -34,7 +34,7 @@ class TimeActions(Actions):
         try:
             step, why = self.session.points.before(run)
         except UsageError as error:
-            self._answer(f"{error.what}: {error.todo}")
+            self._answer(f"{error.what}: {error.hint}")
             return
         self._drive(lambda: self.session.control.go_to(step))
         self._answer(f"back at {step}: {why}")

@@ -14,7 +14,7 @@ from textual.binding import Binding, BindingType
 
 from tui_elbo.client.run_state import Run
 from tui_elbo.model.records import MAX_ELEMENTS, SUMMARY, Column, Floats, ParamInfo
-from tui_elbo.protocol import Histogram, Inspected, Summary
+from tui_elbo.protocol import Histogram, ParamInspected, Summary
 from tui_elbo.ui.look_cursor import Looking
 from tui_elbo.ui.plot.cell_grid import AXIS, BAND, BLANK, CURSOR, MARK, MEAN, REFERENCE
 from tui_elbo.ui.plot.plotting import Curve, Drawing, Look, sketch
@@ -150,7 +150,7 @@ def detail_lines(run: Run, name: str, step: int, width: int, glyphs: Glyphs) -> 
 
 
 def _values(
-    run: Run, info: ParamInfo, step: int, told: Inspected | None, glyphs: Glyphs
+    run: Run, info: ParamInfo, step: int, told: ParamInspected | None, glyphs: Glyphs
 ) -> Iterator[Line]:
     """The table of values, and the norms of this step."""
     yield [(f"{f'after step {step}':<12}{'constrained':>{CELL}}{'unconstrained':>{CELL}}", DIM)]
@@ -263,7 +263,7 @@ def painted(drawing: Drawing) -> Iterator[Line]:
         yield pieces
 
 
-def _gradient(told: Inspected | None, width: int, glyphs: Glyphs) -> Iterator[Line]:
+def _gradient(told: ParamInspected | None, width: int, glyphs: Glyphs) -> Iterator[Line]:
     """How the elements of the gradient are spread."""
     found = told.gradient if told else None
     if told is None or found is None:

@@ -13,7 +13,7 @@ from textual.screen import ModalScreen
 from textual.widget import Widget
 
 from tui_elbo.client.output import Output
-from tui_elbo.protocol import Fault, Loaded
+from tui_elbo.protocol import ErrorReported, Loaded
 from tui_elbo.ui.keys import KEYS
 from tui_elbo.ui.style.glyphs import ASCII, UNICODE, Glyphs
 from tui_elbo.ui.style.text import safe
@@ -157,7 +157,7 @@ class ErrorView(View):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("e", "close", show=False)]
 
-    def __init__(self, fault: Fault) -> None:
+    def __init__(self, fault: ErrorReported) -> None:
         super().__init__()
         self._fault = fault
 
@@ -166,16 +166,16 @@ class ErrorView(View):
         yield self.framed(Lines(error_lines(self._fault), id="frame"), "error")
 
 
-def error_lines(fault: Fault) -> Iterator[Line]:
+def error_lines(fault: ErrorReported) -> Iterator[Line]:
     """The fault, safe to draw."""
-    for text, style in ((fault.what, BAD), (fault.where, ""), (fault.todo, WARN)):
+    for text, style in ((fault.what, BAD), (fault.where, ""), (fault.hint, WARN)):
         for line in safe(text, lines=True).splitlines():
             yield [(line, style)]
     if fault.kind != "load":
         yield [(f"The run stands at step {fault.step}.", DIM)]
-    if fault.trace:
+    if fault.traceback:
         yield [("", "")]
-        for line in safe(fault.trace, lines=True).splitlines():
+        for line in safe(fault.traceback, lines=True).splitlines():
             yield [(line, "")]
 
 

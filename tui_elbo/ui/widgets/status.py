@@ -9,7 +9,7 @@ import numpy as np
 from rich.cells import cell_len
 from textual.events import Resize
 
-from tui_elbo.protocol import Fault
+from tui_elbo.protocol import ErrorReported
 from tui_elbo.ui.keys import key_line
 from tui_elbo.ui.style.glyphs import ASCII, UNICODE, Glyphs
 from tui_elbo.ui.style.text import left, number, right, safe, tail
@@ -180,7 +180,7 @@ class FaultLine(Bottom):
         self._texts = ("", "", "")
         self.display = False
 
-    def show(self, fault: Fault | None, dead: str) -> None:
+    def show(self, fault: ErrorReported | None, dead: str) -> None:
         """Show the fault, or how the engine ended."""
         texts = fault_texts(fault, dead, self.glyphs)
         if texts != self._texts:
@@ -190,7 +190,7 @@ class FaultLine(Bottom):
 
     def lines(self, width: int) -> Sequence[Line]:
         """Two lines."""
-        what, where, todo = self._texts
+        what, where, hint = self._texts
         more, gap = self.glyphs.more, f" {self.glyphs.dot} "
         if where:
             # The end of a path tells the most; it gets what the first part leaves, or a third.
@@ -198,21 +198,21 @@ class FaultLine(Bottom):
             place = tail(where, min(room, cell_len(where)), more)
             what = left(what, min(cell_len(what), width - 1 - cell_len(gap + place)), more)
             what = f"{what}{gap}{place}"
-        return [[(left(f" {what}", width, more), BAD)], [(left(f" {todo}", width, more), WARN)]]
+        return [[(left(f" {what}", width, more), BAD)], [(left(f" {hint}", width, more), WARN)]]
 
 
-def fault_texts(fault: Fault | None, dead: str, glyphs: Glyphs) -> tuple[str, str, str]:
+def fault_texts(fault: ErrorReported | None, dead: str, glyphs: Glyphs) -> tuple[str, str, str]:
     """What, where, and what to do, safe to draw."""
     if dead:
-        what, _, todo = dead.partition("\n")
-        return safe(what), "", safe(todo) or DEAD
+        what, _, hint = dead.partition("\n")
+        return safe(what), "", safe(hint) or DEAD
     if fault is None:
         return "", "", ""
-    todo = safe(fault.todo)
-    if "e shows" not in todo:
-        shows = "e shows the traceback" if fault.trace else "e shows all of it"
-        todo = f"{todo} {glyphs.dot} {shows}" if todo else shows
-    return safe(fault.what), safe(fault.where), todo
+    hint = safe(fault.hint)
+    if "e shows" not in hint:
+        shows = "e shows the traceback" if fault.traceback else "e shows all of it"
+        hint = f"{hint} {glyphs.dot} {shows}" if hint else shows
+    return safe(fault.what), safe(fault.where), hint
 
 
 class KeyLine(Bottom):
