@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import pyro
 import torch
-from pyro.poutine import runtime
 
+from tui_elbo.engine.compat.pyro import reset_handlers
 from tui_elbo.model.errors import UsageError
 
 _DTYPE = torch.get_default_dtype()
@@ -29,9 +29,7 @@ def put_back() -> None:
     torch.set_default_dtype(_DTYPE)
     pyro.settings.set(**_SETTINGS)
     pyro.clear_param_store()
-    # Pyro has no public way to empty these; each handler takes itself off, if it gets to it.
-    runtime._PYRO_STACK.clear()
-    runtime._DIM_ALLOCATOR._stack.clear()
+    reset_handlers()
 
 
 @dataclass(frozen=True)

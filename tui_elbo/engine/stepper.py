@@ -17,7 +17,7 @@ from pyro.infer import ELBO, SVI
 from pyro.optim import PyroLRScheduler
 
 from tui_elbo.engine.forked import users_code
-from tui_elbo.engine.record.collector import Observation
+from tui_elbo.engine.record.columns import Observation
 from tui_elbo.engine.record.estimators import traits_of
 from tui_elbo.engine.record.modules import BUDGET, LEAST
 from tui_elbo.engine.record.options import Wanted

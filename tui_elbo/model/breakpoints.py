@@ -22,7 +22,7 @@ import numpy as np
 from tui_elbo.model.conditions import Bools, Condition, Numbers, parse
 from tui_elbo.model.errors import UsageError
 from tui_elbo.model.history import History
-from tui_elbo.model.records import Column, Layout
+from tui_elbo.model.records import Column, Layout, field_of
 
 FORGET = 0.05
 """The weight of the newest step in a running mean: it looks back over about twenty."""
@@ -82,10 +82,7 @@ class NonFinite:
         return result
 
     def _counts(self, column: Column) -> bool:
-        # The sums of large parameters are NaN where they were not taken.
-        summed = column.kind in {"param", "module"} and not column.field.startswith("value")
-        taken = not summed or column.field == "grad_norm"
-        return taken and column.name not in self._ignored and column.field != "seconds"
+        return field_of(column).always_finite and column.name not in self._ignored
 
 
 class Remembering:

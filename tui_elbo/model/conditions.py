@@ -33,15 +33,24 @@ import numpy.typing as npt
 
 from tui_elbo.model.errors import UsageError
 from tui_elbo.model.history import History
-from tui_elbo.model.records import MAX_ELEMENTS, SUMMARY, Batch, Column, Floats, Layout, ParamInfo
+from tui_elbo.model.records import (
+    FIELDS,
+    MAX_ELEMENTS,
+    NORMS,
+    SUMMARY,
+    Batch,
+    Column,
+    Floats,
+    Layout,
+    ParamInfo,
+)
 
-TERMS = ("elbo", "log_p", "log_q")
-LARGEST = ("grad_norm", "update_norm")
+LARGEST = NORMS
 """Of a parameter; on their own, the largest of any parameter, or of any module where there are too
 many parameters."""
-STEP_FIELDS = ("step", "loss", *TERMS, "seconds", *LARGEST)
-SITE_FIELDS = ("log_p", "log_q")
-PARAM_FIELDS = (*SUMMARY, *LARGEST)
+STEP_FIELDS = ("step", *FIELDS["step"], *LARGEST)
+SITE_FIELDS = tuple(FIELDS["site"])
+PARAM_FIELDS = tuple(name for name, field in FIELDS["param"].items() if not field.indexed)
 
 Values: TypeAlias = Floats | np.float64
 """One number a step: shape (steps,), or a scalar for a single step."""

@@ -13,10 +13,10 @@ from typing import TextIO
 
 import numpy as np
 
-from tui_elbo.model.records import Batch, Column, Floats, Layout
+from tui_elbo.model.records import FIELDS, KINDS, Batch, Column, Floats, Layout
 from tui_elbo.ui.style.text import safe
 
-OWN = ("loss", "elbo", "log_p", "log_q", "seconds")
+OWN = tuple(FIELDS["step"])
 """The step's own columns that every table has, after `step`."""
 
 
@@ -52,7 +52,7 @@ class CsvTable:
                 self._keep(self._newest, [end])
         columns = self._columns()
         writer = csv.writer(self._out, lineterminator="\n")
-        writer.writerow(["step", *map(_header, columns)])
+        writer.writerow(["step", *(safe(str(column)) for column in columns)])
         for layout, steps, values in self._kept:
             rows = [layout.index.get(column) for column in columns]
             for step, numbers in zip(steps, values.T.tolist(), strict=True):
@@ -72,14 +72,7 @@ class CsvTable:
         place: dict[tuple[str, str], int] = {}
         for column in found:
             place.setdefault((column.kind, column.name), len(place))
-        kinds = ("step", "site", "param", "module")
-        return sorted(found, key=lambda c: (kinds.index(c.kind), place[c.kind, c.name]))
-
-
-def _header(column: Column) -> str:
-    if column.kind == "step":
-        return column.field
-    return safe(f"{column.kind}s.{column.name}.{column.field}")
+        return sorted(found, key=lambda c: (KINDS.index(c.kind), place[c.kind, c.name]))
 
 
 def _cell(numbers: list[float], row: int | None) -> str:

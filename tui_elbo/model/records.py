@@ -16,6 +16,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from tui_elbo.model.errors import ElboError
+
 Floats = npt.NDArray[np.float64]
 Role = Literal["model", "guide", "both", "none"]
 
@@ -25,18 +27,89 @@ MAX_ELEMENTS = 16
 SUMMARY = ("mean", "sd", "min", "max")
 """The fields recorded for a parameter of more than `MAX_ELEMENTS` elements."""
 
+NORMS = ("grad_norm", "update_norm")
+"""The fields recorded for each parameter and each module."""
+
+Kind = Literal["step", "site", "param", "module"]
+KINDS: tuple[Kind, ...] = ("step", "site", "param", "module")
+
 
 class Column(NamedTuple):
     """The name of one number of a step."""
 
-    kind: Literal["step", "site", "param", "module"]
+    kind: Kind
     """What it belongs to."""
     name: str
     """The site's, parameter's or module's name; empty for the step's own numbers."""
     field: str
-    """`loss`, `elbo`, `log_p`, `log_q`, `seconds`, `loss[0]`… of a step; `log_p`, `log_q` of a
-    site; `value[0]`… or those of `SUMMARY`, `grad_norm` and `update_norm` of a parameter; those of
-    `SUMMARY` and both norms of a module."""
+    """A field of `FIELDS`; `loss[0]`… and `value[0]`… are elements of one."""
+
+    def __str__(self) -> str:
+        return self.field if self.kind == "step" else f"{self.kind}s.{self.name}.{self.field}"
+
+
+class Field(NamedTuple):
+    """What readers have to know of a column besides its numbers."""
+
+    text: str
+    """In a message, before the name of what it belongs to."""
+    indexed: bool = False
+    """It has a column an element: `value[0]`, `value[1]`…"""
+    always_finite: bool = True
+    """A number that is not finite is a fault; otherwise NaN also says that it was not taken."""
+
+
+FIELDS: dict[Kind, dict[str, Field]] = {
+    "step": {
+        "loss": Field("the loss"),
+        "elbo": Field("the ELBO"),
+        "log_p": Field("log p"),
+        "log_q": Field("log q"),
+        "seconds": Field("the time", always_finite=False),
+    },
+    "site": {"log_p": Field("log p of site"), "log_q": Field("log q of site")},
+    "param": {
+        "value": Field("parameter", indexed=True),
+        **dict.fromkeys(SUMMARY, Field("parameter", always_finite=False)),
+        "grad_norm": Field("the gradient of"),
+        "update_norm": Field("parameter", always_finite=False),
+    },
+    "module": {
+        **dict.fromkeys(SUMMARY, Field("module", always_finite=False)),
+        "grad_norm": Field("the gradient of"),
+        "update_norm": Field("module", always_finite=False),
+    },
+}
+"""Every field that a step may have. Conditions and records take what there is from here; a column
+that is not here raises `UnknownColumnError` where it is read."""
+
+_SINGLE = {
+    kind: tuple(name for name, field in fields.items() if not field.indexed)
+    for kind, fields in FIELDS.items()
+}
+"""The fields with one column each."""
+
+
+class UnknownColumnError(ElboError):
+    """A column that its reader does not know, or that the step does not have."""
+
+    def __init__(self, column: Column) -> None:
+        super().__init__(f"there is no column {column}")
+        self.column = column
+
+
+def field_of(column: Column) -> Field:
+    """What is known of a column.
+
+    Raises:
+        UnknownColumnError: if it is not in `FIELDS`.
+    """
+    base, bracket, _ = column.field.partition("[")
+    field = FIELDS.get(column.kind, {}).get(base)
+    parts = (column.kind, base) == ("step", "loss")
+    if field is None or (field.indexed != bool(bracket) and not parts):
+        raise UnknownColumnError(column)
+    return field
 
 
 class SiteInfo(msgspec.Struct, frozen=True):
@@ -101,6 +174,23 @@ class Layout(msgspec.Struct, frozen=True, dict=True):
     def index(self) -> dict[Column, int]:
         """The row of each column in `Batch.values`."""
         return {column: row for row, column in enumerate(self.columns)}
+
+    @cached_property
+    def known_index(self) -> dict[Column, int]:
+        """The same, each of them seen to be in `FIELDS`.
+
+        Raises:
+            UnknownColumnError: if one of them is not.
+        """
+        for column in self.columns:
+            field_of(column)
+        return self.index
+
+    @cached_property
+    def loss_parts(self) -> tuple[int, ...]:
+        """The rows of the parts of a loss that is a sum."""
+        parts = (c for c in self.columns if c.kind == "step" and c.field.startswith("loss["))
+        return tuple(self.index[column] for column in parts)
 
     @cached_property
     def recorded(self) -> tuple[ParamInfo, ...]:
@@ -220,56 +310,43 @@ def record_of(layout: Layout, step: int, numbers: Floats) -> StepRecord:
         numbers: shape (columns,), in the order of `layout.columns`.
     """
     floats: list[float] = numbers.tolist()
-
-    def get(kind: Literal["step", "site", "param"], name: str, field: str) -> float | None:
-        row = layout.index.get(Column(kind, name, field))
-        return None if row is None else floats[row]
-
-    def site(info: SiteInfo) -> SiteRecord:
-        log_p, log_q = get("site", info.name, "log_p"), get("site", info.name, "log_q")
-        return SiteRecord(log_p, log_q, info.observed)
-
-    parts = tuple(
-        floats[row]
-        for column, row in layout.index.items()
-        if column.kind == "step" and column.field.startswith("loss[")
-    )
+    own = _fields(layout, "step", "", floats)
+    parts = tuple(floats[row] for row in layout.loss_parts)
     return StepRecord(
         step=step,
-        loss=get("step", "", "loss"),
-        elbo=get("step", "", "elbo"),
-        log_p=get("step", "", "log_p"),
-        log_q=get("step", "", "log_q"),
-        seconds=get("step", "", "seconds") or 0.0,
-        sites={info.name: site(info) for info in layout.sites},
-        params={p.name: _param_record(p, layout, floats) for p in layout.recorded},
+        **own | {"seconds": own["seconds"] or 0.0},
+        sites={
+            info.name: SiteRecord(
+                observed=info.observed, **_fields(layout, "site", info.name, floats)
+            )
+            for info in layout.sites
+        },
+        params={info.name: _param_record(info, layout, floats) for info in layout.recorded},
         loss_parts=parts or None,
-        modules={m.name: _module_record(m, layout, floats) for m in layout.modules},
+        modules={
+            info.name: ModuleRecord(
+                role=info.role,
+                params=info.params,
+                size=info.size,
+                **_fields(layout, "module", info.name, floats),
+            )
+            for info in layout.modules
+        },
     )
 
 
-def _module_record(info: ModuleInfo, layout: Layout, floats: list[float]) -> ModuleRecord:
-    fields = ("grad_norm", "update_norm", *SUMMARY)
-    rows = {field: layout.index.get(Column("module", info.name, field)) for field in fields}
-    numbers = {field: None if row is None else floats[row] for field, row in rows.items()}
-    return ModuleRecord(role=info.role, params=info.params, size=info.size, **numbers)
+def _fields(layout: Layout, kind: Kind, name: str, floats: list[float]) -> dict[str, Any]:
+    """The numbers of all fields of a kind but those of elements; None for what the step lacks."""
+    rows = layout.known_index
+    found = ((field, rows.get(Column(kind, name, field))) for field in _SINGLE[kind])
+    return {field: None if row is None else floats[row] for field, row in found}
 
 
 def _param_record(info: ParamInfo, layout: Layout, floats: list[float]) -> ParamRecord:
-    def get(field: str) -> float | None:
-        row = layout.index.get(Column("param", info.name, field))
-        return None if row is None else floats[row]
-
     value: Any = None
     first = layout.index.get(Column("param", info.name, "value[0]"))
     if first is not None:
         size = int(np.prod(info.shape, dtype=np.int64))
         value = np.reshape(floats[first : first + size], info.shape).tolist()
-    return ParamRecord(
-        role=info.role,
-        shape=info.shape,
-        grad_norm=get("grad_norm"),
-        update_norm=get("update_norm"),
-        value=value,
-        **{field: get(field) for field in SUMMARY},
-    )
+    fields = _fields(layout, "param", info.name, floats)
+    return ParamRecord(role=info.role, shape=info.shape, value=value, **fields)

@@ -18,6 +18,8 @@ from pyro.poutine.util import prune_subsample_sites, site_is_subsample
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from tui_elbo.engine.compat.pyro import enumerate_dim
+from tui_elbo.engine.compat.torch import rejection_samplers
 from tui_elbo.engine.record.numbers import table
 from tui_elbo.model.records import MAX_ELEMENTS, Floats
 
@@ -219,9 +221,7 @@ class RowByRow(TorchFunctionMode):
     draw that needs one more at the next parameter state would shift the noise of all after it.
     """
 
-    SAMPLERS = frozenset(
-        {torch._standard_gamma, torch._sample_dirichlet, torch.poisson, torch.binomial}
-    )
+    SAMPLERS = rejection_samplers()
 
     def __init__(self, draws: int, seed: int) -> None:
         super().__init__()
@@ -254,7 +254,7 @@ def _samples(trace: Trace) -> Iterable[tuple[str, Any]]:
 
 
 def _is_enumerated(node: Any) -> bool:
-    return node["infer"].get("_enumerate_dim") is not None
+    return enumerate_dim(node) is not None
 
 
 def _is_point(fn: Any) -> bool:

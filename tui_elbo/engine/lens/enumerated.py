@@ -16,7 +16,6 @@ import pyro
 import torch
 from pyro import poutine
 from pyro.infer import TraceEnum_ELBO
-from pyro.infer.traceenum_elbo import _compute_model_factors
 from pyro.ops import packed
 from pyro.ops.contract import contract_tensor_tree
 from pyro.poutine import Trace
@@ -25,6 +24,12 @@ from pyro.poutine.messenger import Messenger
 from pyro.poutine.util import prune_subsample_sites
 from torch import Tensor
 
+from tui_elbo.engine.compat.pyro import (
+    compute_model_factors,
+    packed_dims,
+    set_trace_builder,
+    trace_builder,
+)
 from tui_elbo.engine.lens.draws import PLATE, Part, Plate, RowByRow, Traces, entered
 from tui_elbo.engine.record.enumeration import enumerated_terms
 
@@ -64,7 +69,7 @@ class SummedMany(Traces):
         for name, node in guide.nodes.items():
             if node["type"] == "sample":
                 found[Part("log_q", name, False)] = self._total(node["packed"]["log_prob"])
-        own, factors, _, sum_dims, scale = _compute_model_factors(model, guide)
+        own, factors, _, sum_dims, scale = compute_model_factors(model, guide)
         terms = [term for some in own.values() for term in some]
         for node in model.nodes.values():
             if node["type"] == "sample" and any(node["packed"]["log_prob"] is t for t in terms):
@@ -79,7 +84,7 @@ class SummedMany(Traces):
 
     def _total(self, term: Tensor) -> Tensor:
         """Summed over all but the draws."""
-        dims: str = term._pyro_dims  # type: ignore[attr-defined]
+        dims = packed_dims(term)
         own = self.model.plate_to_symbol[PLATE]
         if own not in dims:
             return term.sum(dtype=torch.float64).expand(self.draws)
@@ -101,14 +106,15 @@ def summed_one(
     """
     elbo = TraceEnum_ELBO(max_plate_nesting=nesting, strict_enumeration_warning=False)
     traces: list[tuple[Trace, Trace]] = []
-    original = elbo._get_trace
+    original = trace_builder(elbo)
+    assert original is not None
 
-    def _get_trace(*its: Any) -> tuple[Trace, Trace]:
+    def traced(*its: Any) -> tuple[Trace, Trace]:
         pair: tuple[Trace, Trace] = original(*its)
         traces.append(pair)
         return pair
 
-    elbo._get_trace = _get_trace
+    set_trace_builder(elbo, traced)
     with entered(outer):
         loss = elbo.loss(model, guide, *args)
     found: dict[Part, Tensor] = {}

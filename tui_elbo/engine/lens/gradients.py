@@ -18,6 +18,7 @@ import pyro
 import torch
 from torch import Tensor
 
+from tui_elbo.engine.compat.torch import has_backward_hooks
 from tui_elbo.engine.lens import Lens, untouched
 from tui_elbo.engine.lens.draws import Traces
 from tui_elbo.engine.record.numbers import table
@@ -113,7 +114,7 @@ class _Sums:
 def _absent(lens: Lens, role: Role, leaf: Tensor) -> str:
     if not leaf.numel():
         return "it has no element"
-    if leaf._backward_hooks:
+    if has_backward_hooks(leaf):
         return "a hook of the script listens to its gradient, and hears only of steps"
     if lens.kind.enumerated:
         return "discrete sites are enumerated"

@@ -16,6 +16,8 @@ from pyro.infer.util import Dice
 from pyro.poutine import Trace
 from torch import Tensor
 
+from tui_elbo.engine.compat.pyro import enumerate_dim, enumerate_symbol, packed_dims
+
 
 def enumerated_terms(model_trace: Trace, guide_trace: Trace) -> list[tuple[str, str, Tensor]]:
     """The terms that exist, as (`log_p` or `log_q`, site, 0-dim sum over the trace).
@@ -26,9 +28,9 @@ def enumerated_terms(model_trace: Trace, guide_trace: Trace) -> list[tuple[str, 
     guide = [node for node in guide_trace.nodes.values() if node["type"] == "sample"]
     model = [node for node in model_trace.nodes.values() if node["type"] == "sample"]
     summed_out = {
-        node["infer"]["_enumerate_symbol"]
+        enumerate_symbol(node)
         for node in model
-        if node["name"] not in guide_trace and node["infer"].get("_enumerate_dim") is not None
+        if node["name"] not in guide_trace and enumerate_dim(node) is not None
     }
     own = [node for node in model if summed_out.isdisjoint(_dims(node))]
     terms = [("log_p", node, model_trace) for node in own]
@@ -48,7 +50,7 @@ def enumerated_terms(model_trace: Trace, guide_trace: Trace) -> list[tuple[str, 
 
 
 def _dims(node: Any) -> set[str]:
-    return set(node["packed"]["log_prob"]._pyro_dims)
+    return set(packed_dims(node["packed"]["log_prob"]))
 
 
 def _ordinal(node: Any, trace: Trace) -> frozenset[str]:

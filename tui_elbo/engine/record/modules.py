@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
-from tui_elbo.model.records import MAX_ELEMENTS, SUMMARY, ModuleInfo, ParamInfo, Role
+from tui_elbo.model.records import MAX_ELEMENTS, NORMS, SUMMARY, ModuleInfo, ParamInfo, Role
 
 BUDGET = 512
 """Columns of a step, those of its sites included."""
@@ -19,7 +19,7 @@ BUDGET = 512
 LEAST = 48
 """Parameters have so many even where the sites take all others."""
 
-SUMMED = (*SUMMARY, "grad_norm", "update_norm")
+SUMMED = (*SUMMARY, *NORMS)
 """The columns of a large parameter, and those of a module."""
 
 SHARE = 0.75

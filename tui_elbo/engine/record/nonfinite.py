@@ -6,9 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tui_elbo.model.records import Batch, Column
-
-_WORDS = {"log_q": "log q of site", "log_p": "log p of site", "grad_norm": "the gradient of"}
+from tui_elbo.model.records import Batch, Column, field_of
 
 
 @dataclass(frozen=True)
@@ -64,9 +62,5 @@ def _rank(column: Column) -> int:
 
 
 def _words(column: Column) -> str:
-    if column.kind == "step":
-        return "the ELBO"
-    if column.kind == "site":
-        return f'{_WORDS[column.field]} "{column.name}"'
-    kind = "parameter" if column.kind == "param" else "module"
-    return f'{_WORDS.get(column.field, kind)} "{column.name}"'
+    text = field_of(column).text
+    return f'{text} "{column.name}"' if column.kind != "step" else text

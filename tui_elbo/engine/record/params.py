@@ -9,18 +9,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import pairwise
+from math import prod
 from typing import Any
 
 import numpy as np
 import pyro
-import torch
 from torch import Tensor
 
 from tui_elbo.engine.record.cache import remember
+from tui_elbo.engine.record.columns import Formula, Formulas, Steps
 from tui_elbo.engine.record.modules import SUMMED, divided
-from tui_elbo.engine.record.numbers import Kept, kept, kept_table, norms
+from tui_elbo.engine.record.numbers import Kept, kept, norms
 from tui_elbo.engine.record.options import Wanted
 from tui_elbo.engine.record.roles import Roles, Tracked, tracked
 from tui_elbo.engine.record.sums import Before, Group
@@ -58,62 +57,47 @@ class ParamPlan:
     infos: tuple[ParamInfo, ...]
     modules: tuple[ModuleInfo, ...]
 
-    def columns(self, steps: list[StepParams]) -> dict[Column, Floats]:
-        """The columns of consecutive steps, each of shape (steps,)."""
-        after = kept_table([step.after for step in steps])
-        if all(step.before is last.after for last, step in pairwise(steps)):
-            before = np.vstack([kept_table([steps[0].before]), after[:-1]])
-        else:
-            before = kept_table([step.before for step in steps])
-        grads = kept_table([step.grads for step in steps])
-        sums = kept_table([step.sums for step in steps])
-        found: dict[Column, Floats] = {}
+    def formulas(self) -> Formulas:
+        """The columns of such steps."""
+        found: Formulas = {}
         start = grad_start = 0
         for param, has_grad in zip(self.small, self.has_grad, strict=False):
             name, end = param.name, start + param.tensor.numel()
-            values = constrained(param, after[:, start:end])
-            for element in range(values.shape[1]):
-                found[Column("param", name, f"value[{element}]")] = values[:, element]
+            for element in range(prod(param.info.shape)):
+                column = Column("param", name, f"value[{element}]")
+                found[column] = _value(param, start, end, element)
             if has_grad:
                 grad_end = grad_start + param.tensor.numel()
-                found[Column("param", name, "grad_norm")] = norms(grads[:, grad_start:grad_end])
+                found[Column("param", name, "grad_norm")] = _grad_norm(grad_start, grad_end)
                 grad_start = grad_end
-            with np.errstate(invalid="ignore"):
-                update = after[:, start:end] - before[:, start:end]
-            found[Column("param", name, "update_norm")] = norms(update)
+            found[Column("param", name, "update_norm")] = _update_norm(start, end)
             start = end
-        return found | {column: sums[:, place] for column, place in self.places.items()}
-
-    @cached_property
-    def order(self) -> dict[str, int]:
-        """Where each small parameter is in a step's `before` and `after`."""
-        return {param.name: index for index, param in enumerate(self.small)}
-
-    @cached_property
-    def places(self) -> dict[Column, int]:
-        """Where the columns of the groups are in a step's `sums`."""
-        return {
-            group.column(field): index * len(SUMMED) + offset
-            for index, group in enumerate(self.groups)
-            for offset, field in enumerate(SUMMED)
-            if field != "grad_norm" or self.has_grad[len(self.small) + index]
-        }
+        for index, group in enumerate(self.groups):
+            for offset, field in enumerate(SUMMED):
+                if field != "grad_norm" or self.has_grad[len(self.small) + index]:
+                    found[group.column(field)] = _sum(index * len(SUMMED) + offset)
+        return found
 
 
-def constrained(param: Tracked, values: Floats) -> Floats:
-    """The constrained elements for each row of unconstrained ones.
+def _value(param: Tracked, start: int, end: int, element: int) -> Formula:
+    return lambda steps: steps.constrained(param, start, end)[:, element]
 
-    Each row by itself: a tensor of several is rounded otherwise than the one that the model reads.
-    """
-    if param.to_constrained is None:
-        return values
-    leaf = param.tensor
-    rows = torch.tensor(values, dtype=leaf.dtype, device=leaf.device)
-    with torch.no_grad():
-        steps = rows.reshape(-1, *leaf.shape).unbind(0)
-        found = torch.stack([param.to_constrained(step) for step in steps])
-    numbers: Floats = found.reshape(len(values), -1).to("cpu", torch.float64).numpy()
-    return numbers
+
+def _grad_norm(start: int, end: int) -> Formula:
+    return lambda steps: norms(steps.grads[:, start:end])
+
+
+def _update_norm(start: int, end: int) -> Formula:
+    def update_norm(steps: Steps) -> Floats:
+        with np.errstate(invalid="ignore"):
+            update = steps.after[:, start:end] - steps.before[:, start:end]
+        return norms(update)
+
+    return update_norm
+
+
+def _sum(place: int) -> Formula:
+    return lambda steps: steps.sums[:, place]
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,6 +14,7 @@ from pyro.poutine.messenger import Messenger
 from torch import Tensor
 from torch.distributions import constraints, transform_to
 
+from tui_elbo.engine.compat.pyro import store_constraints
 from tui_elbo.engine.tracebacks import shown
 from tui_elbo.model.records import MAX_ELEMENTS, ParamInfo, Role
 
@@ -75,7 +76,7 @@ class Roles:
 
 def tracked(name: str, tensor: Tensor, role: Role) -> Tracked:
     """A parameter of the store as it is now."""
-    constraint = pyro.get_param_store()._constraints.get(name, constraints.real)
+    constraint = store_constraints().get(name, constraints.real)
     plain = _is_real(constraint)
     transform = None if plain else transform_to(constraint)
     with torch.no_grad():

@@ -17,10 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tui_elbo.engine.compat.pyro import PARTICLE_PLATE, mask_of
 from tui_elbo.model.records import SiteInfo
-
-PARTICLES = "num_particles_vectorized"
-"""The name that Pyro gives to the plate of the particles."""
 
 _WRAPPERS = ("Independent", "ExpandedDistribution", "MaskedDistribution")
 
@@ -35,9 +33,9 @@ def site_info(name: str, node: Any, nesting: float = math.inf) -> SiteInfo:
             infinite where no dimension is enumerated.
     """
     fn, frames = node["fn"], node["cond_indep_stack"]
-    plates = [frame for frame in frames if frame.name != PARTICLES]
+    plates = [frame for frame in frames if frame.name != PARTICLE_PLATE]
     # Particles are to the left of every plate, and enumeration is to the left of them.
-    own = min([nesting, *(-frame.dim - 1 for frame in frames if frame.name == PARTICLES)])
+    own = min([nesting, *(-frame.dim - 1 for frame in frames if frame.name == PARTICLE_PLATE)])
     depth = max((-frame.dim for frame in plates if frame.dim is not None), default=0)
     batch = _own_part(tuple(fn.batch_shape), own, depth)
     base = fn
@@ -80,7 +78,7 @@ def _own_masks(fn: Any) -> list[Any]:
     masks, events = [], 0
     while type(fn).__name__ in _WRAPPERS:
         if type(fn).__name__ == "MaskedDistribution":
-            mask = fn._mask
+            mask = mask_of(fn)
             if isinstance(mask, Tensor) and events:
                 # An element is out when all that belongs to it is.
                 mask = mask.flatten(mask.dim() - events).any(-1)

@@ -15,11 +15,19 @@ from typing import Any
 
 import pyro
 import torch
-from pyro.poutine import runtime
 from pyro.poutine.messenger import Messenger
 from pyro.poutine.replay_messenger import ReplayMessenger
+from pyro.poutine.util import site_is_subsample
 from torch import Tensor
 
+from tui_elbo.engine.compat.pyro import (
+    enumerate_dim,
+    handler_stack,
+    is_deterministic,
+    own_trace_builder,
+    set_trace_builder,
+    trace_builder,
+)
 from tui_elbo.engine.stepper import Stepper
 from tui_elbo.engine.tracebacks import shown
 from tui_elbo.protocol import Stage
@@ -55,11 +63,12 @@ class Recorder:
     def recording(self) -> Iterator[None]:
         """While the step is taken."""
         estimator, svi = self._stepper.estimator, self._stepper.svi
-        kept, update = dict(vars(estimator)), svi.optim
-        inner = getattr(estimator, "_get_trace", None)
+        own, update = own_trace_builder(estimator), svi.optim
+        inner = trace_builder(estimator)
 
         def traced(*args: Any) -> Any:
-            traces = inner(*args)  # type: ignore[misc]
+            assert inner is not None
+            traces = inner(*args)
             self._traces.append(traces)
             return traces
 
@@ -71,17 +80,14 @@ class Recorder:
             update(params, *args, **kwargs)
 
         if inner is not None:
-            estimator._get_trace = traced
+            set_trace_builder(estimator, traced)
         svi.optim = updated
         try:
             with _Lines(self._code):
                 yield
         finally:
             svi.optim = update
-            if "_get_trace" in kept:
-                estimator._get_trace = kept["_get_trace"]
-            else:
-                vars(estimator).pop("_get_trace", None)
+            set_trace_builder(estimator, own)
 
     def stages(self) -> list[Stage]:
         """What happened, in its order; the step has been taken."""
@@ -99,9 +105,9 @@ class Recorder:
     def _sites(self, side: str, trace: Any, guide: Any, which: str) -> list[Stage]:
         found = []
         for name, node in trace.nodes.items():
-            if node["type"] != "sample" or node["infer"].get("_deterministic"):
+            if node["type"] != "sample" or is_deterministic(node):
                 continue
-            if type(node["fn"]).__name__ == "_Subsample":
+            if site_is_subsample(node):
                 continue
             where = "observed" if node["is_observed"] else "drawn here"
             if side == "model" and name in guide:
@@ -192,7 +198,7 @@ class _Lines(Messenger):  # type: ignore[misc]
         self._code = code
 
     def _pyro_post_sample(self, msg: Any) -> None:
-        replayed = any(isinstance(one, ReplayMessenger) for one in runtime._PYRO_STACK)
+        replayed = any(isinstance(one, ReplayMessenger) for one in handler_stack())
         self._note("model" if replayed else "guide", msg["name"])
 
     def _pyro_post_param(self, msg: Any) -> None:
@@ -204,7 +210,7 @@ class _Lines(Messenger):  # type: ignore[misc]
 
 
 def _log_prob(node: Any) -> str:
-    if node["infer"].get("_enumerate_dim") is not None:
+    if enumerate_dim(node) is not None:
         return f"{_told(node['log_prob'])}, by the values that are enumerated"
     total = node.get("log_prob_sum")
     if total is None and "log_prob" in node:

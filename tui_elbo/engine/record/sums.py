@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from tui_elbo.engine.compat.torch import foreach_norm
 from tui_elbo.engine.record.numbers import Kept, dense, joined, kept
 from tui_elbo.engine.record.roles import Tracked
 from tui_elbo.model.records import Column
@@ -63,7 +64,7 @@ def _norm(tensors: list[Tensor]) -> Kept:
     """The Euclidean norm of all elements together."""
     if len(tensors) == 1:
         return kept(torch.linalg.vector_norm(tensors[0]))
-    return kept(torch.linalg.vector_norm(joined(torch._foreach_norm(tensors))))
+    return kept(torch.linalg.vector_norm(joined(foreach_norm(tensors))))
 
 
 def _summary(values: Tensor) -> list[Kept]:

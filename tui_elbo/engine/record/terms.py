@@ -1,7 +1,7 @@
 """log p and log q of each step, read off the traces that the ELBO builds anyway.
 
-Every trace-based estimator of Pyro makes its traces in `_get_trace` (`pyro/infer/elbo.py`). The
-watch replaces that method on the instance by one that calls it and keeps the detached sums; it
+Every trace-based estimator of Pyro makes its traces in one method (`compat.pyro`). The watch
+replaces it on the instance by one that calls it and keeps the detached sums; it
 runs no model, draws no random number and keeps no graph.
 """
 
@@ -17,7 +17,15 @@ import numpy as np
 from pyro.infer import ELBO
 from pyro.poutine import Trace
 
+from tui_elbo.engine.compat.pyro import (
+    enumerate_dim,
+    is_deterministic,
+    own_trace_builder,
+    set_trace_builder,
+    trace_builder,
+)
 from tui_elbo.engine.record.cache import remember
+from tui_elbo.engine.record.columns import Formula, Formulas, Steps
 from tui_elbo.engine.record.enumeration import enumerated_terms
 from tui_elbo.engine.record.estimators import traits_of
 from tui_elbo.engine.record.numbers import Kept, kept
@@ -29,6 +37,8 @@ MANY_SITES = 5_000
 
 OWN_COLUMNS = 5
 """Those of a step itself."""
+
+LOG_P, LOG_Q = Column("step", "", "log_p"), Column("step", "", "log_q")
 
 SUMMED_OUT = "enumerated in the model: summed out, so it has no term of its own"
 DEPENDS_ON_SUMMED_OUT = "depends on a site that is summed out, so it has no term of its own"
@@ -56,36 +66,48 @@ class TermPlan:
     log_p_by_loss: bool = False
     """log p is `log_q - loss`, since sums over sites would count enumerated branches."""
 
-    def columns(self, rows: Floats, loss: Floats) -> dict[Column, Floats]:
-        """The columns of consecutive steps.
-
-        Args:
-            rows: shape (steps, tensors).
-            loss: shape (steps,).
-
-        Returns:
-            Each of shape (steps,): nats, mean over particles.
-        """
-        sums = {c: rows[:, i].sum(axis=1) / self.particles for c, i in self.terms.items()}
+    def formulas(self) -> Formulas:
+        """The columns of such steps: nats, mean over particles."""
+        sites: Formulas = {column: self._mean(places) for column, places in self.terms.items()}
         if self.note:
-            return sums
-        zero = np.zeros(len(rows))
-        log_q = sum((v for c, v in sums.items() if c.field == "log_q"), zero)
+            return sites
+        log_q, log_p = self._total("log_q"), self._total("log_p")
         if self.log_p_by_loss:
-            log_p = log_q - loss
+            own: dict[str, Formula] = {
+                "elbo": lambda steps: -steps.loss,
+                "log_p": lambda steps: steps.column(LOG_Q) - steps.loss,
+                "log_q": log_q,
+            }
         else:
-            log_p = sum((v for c, v in sums.items() if c.field == "log_p"), zero)
-        with np.errstate(invalid="ignore"):
-            elbo = -loss if self.log_p_by_loss else log_p - log_q
-        own = {"elbo": elbo, "log_p": log_p, "log_q": log_q}
-        return {Column("step", "", name): values for name, values in own.items()} | sums
+            own = {"elbo": _difference, "log_p": log_p, "log_q": log_q}
+        return {Column("step", "", name): formula for name, formula in own.items()} | sites
+
+    def _mean(self, places: list[int]) -> Formula:
+        """The sum of these numbers, over the particles."""
+        if len(places) == 1:
+            return lambda steps: steps.terms[:, places[0]] / self.particles
+        return lambda steps: steps.terms[:, places].sum(axis=1) / self.particles
+
+    def _total(self, term: str) -> Formula:
+        """The sum of a term over all sites."""
+        columns = [column for column in self.terms if column.field == term]
+
+        def total(steps: Steps) -> Floats:
+            return sum(map(steps.column, columns), np.zeros(len(steps)))
+
+        return total
+
+
+def _difference(steps: Steps) -> Floats:
+    with np.errstate(invalid="ignore"):
+        return steps.column(LOG_P) - steps.column(LOG_Q)
 
 
 class TermWatch:
     """Reads the terms of each step off the traces of one estimator.
 
     Args:
-        loss: the estimator; its `_get_trace` is replaced on the instance.
+        loss: the estimator; its trace builder is replaced on the instance.
         warn: is told, once a site, of a latent site that only one side has.
     """
 
@@ -112,16 +134,16 @@ class TermWatch:
         self._enumerates, self._note = traits.enumerates, traits.no_terms
         self._sums = not self._note and not self._enumerates
         self.begin()
-        if "_get_trace" in vars(loss):
+        take, original = self._take, trace_builder(loss)
+        if original is None or own_trace_builder(loss) is not None:
             return
-        take, original = self._take, loss._get_trace
 
-        def _get_trace(model: Any, guide: Any, args: Any, kwargs: Any) -> tuple[Trace, Trace]:
-            traces: tuple[Trace, Trace] = original(model, guide, args, kwargs)
+        def read(model: Any, guide: Any, args: Any, kwargs: Any) -> tuple[Trace, Trace]:
+            traces = original(model, guide, args, kwargs)
             take(*traces)
             return traces
 
-        loss._get_trace = _get_trace
+        set_trace_builder(loss, read)
 
     def begin(self) -> None:
         """Forget what an earlier, perhaps failed, step has left."""
@@ -209,11 +231,11 @@ class TermWatch:
     def _describe_model_site(self, name: str, node: Any, guide_trace: Trace) -> None:
         self._told.add(name)
         self._note_scale(name, node["scale"])
-        if node["infer"].get("_deterministic"):
+        if is_deterministic(node):
             self._hidden.add(name)
             return
         self._infos[name] = info = site_info(name, node, self._nesting)
-        enumerated = node["infer"].get("_enumerate_dim") is not None
+        enumerated = enumerate_dim(node) is not None
         if not enumerated and not info.observed and name not in guide_trace.nodes:
             self._warn(
                 f'site "{name}" is drawn in the model and not in the guide: each step draws it '
@@ -234,7 +256,7 @@ class TermWatch:
     def _note_summed_out(self, trace: Trace, with_terms: set[str]) -> None:
         for name, node in trace.nodes.items():
             if node["type"] == "sample" and name not in with_terms:
-                enumerated = node["infer"].get("_enumerate_dim") is not None
+                enumerated = enumerate_dim(node) is not None
                 self._summed_out[name] = SUMMED_OUT if enumerated else DEPENDS_ON_SUMMED_OUT
 
     def _warn_of_guide_sites(self) -> None:

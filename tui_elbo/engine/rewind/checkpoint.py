@@ -18,6 +18,7 @@ from pyro.infer import ELBO
 from pyro.optim import PyroOptim
 from torch import Tensor, nn
 
+from tui_elbo.engine.compat.pyro import store_constraints
 from tui_elbo.engine.rewind.rng_state import random_state, set_random_state
 
 _PLAIN = {int, float, bool, str, type(None)}
@@ -134,7 +135,7 @@ def capture(
         step=step,
         loss=loss,
         params=params,
-        constraints=dict(store._constraints),
+        constraints=dict(store_constraints()),
         others=others,
         modules=kept,
         optimizer=optimizer,

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from tui_elbo.engine.process_state import Surroundings
 from tui_elbo.engine.record.budget import Always, Budget, Due
-from tui_elbo.engine.record.collector import Observation
+from tui_elbo.engine.record.columns import Observation
 from tui_elbo.engine.record.options import Wanted
 from tui_elbo.engine.record.step_into import Recorder
 from tui_elbo.engine.rewind.branch import Ghost, Place

@@ -14,6 +14,7 @@ import torch
 from pyro.infer import ELBO, SVI
 from pyro.poutine.guide import GuideMessenger
 
+from tui_elbo.engine.compat.torch import tensor_version
 from tui_elbo.engine.lens.subject import Given
 from tui_elbo.engine.script.step_recorder import Reader
 
@@ -184,4 +185,4 @@ def _tensor_mark(value: torch.Tensor) -> Any:
         place = (value.data_ptr(), value.shape, value.stride(), value.dtype, value.device)
     except RuntimeError:  # it lies in no one place
         return id(value)
-    return place if value.is_inference() else (*place, value._version)
+    return place if value.is_inference() else (*place, tensor_version(value))

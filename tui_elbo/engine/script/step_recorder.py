@@ -18,7 +18,8 @@ from pyro.poutine import Trace
 
 from tui_elbo.engine import describe
 from tui_elbo.engine.lens.isolation import Births
-from tui_elbo.engine.record.collector import Collector, Observation
+from tui_elbo.engine.record.collector import Collector
+from tui_elbo.engine.record.columns import Observation
 from tui_elbo.engine.record.estimators import traits_of
 from tui_elbo.engine.record.modules import BUDGET, LEAST
 from tui_elbo.engine.record.options import Wanted
