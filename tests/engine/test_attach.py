@@ -23,6 +23,7 @@ from tests.engine.sources import SMALL, small, write
 from tests.runtime import runtime_folder
 from tui_elbo.client import registry
 from tui_elbo.model.errors import UsageError
+from tui_elbo.model.tuning import Tuning
 from tui_elbo.protocol import (
     Attach,
     ErrorReported,
@@ -44,7 +45,6 @@ from tui_elbo.protocol import (
     TakenOver,
     Tune,
     Tuned,
-    Tuning,
     WarningIssued,
     runtime_dir,
 )

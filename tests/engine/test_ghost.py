@@ -11,7 +11,7 @@ from tests.engine.wander import stepped
 from tui_elbo.engine.session import Session
 from tui_elbo.engine.tuning import optimizers
 from tui_elbo.model.errors import UsageError
-from tui_elbo.protocol import Tuning
+from tui_elbo.model.tuning import Tuning
 
 CHANGES = [
     Tuning(lr=0.5),

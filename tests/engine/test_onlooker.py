@@ -19,6 +19,7 @@ from tui_elbo.engine.session import Session
 from tui_elbo.model.attribution import LensPoint
 from tui_elbo.model.lens_history import LensHistory
 from tui_elbo.model.records import StepRecord
+from tui_elbo.model.tuning import Tuning
 from tui_elbo.protocol import (
     AnyEvent,
     ComputeGradients,
@@ -39,7 +40,6 @@ from tui_elbo.protocol import (
     StepBack,
     SwitchBranch,
     Tune,
-    Tuning,
     frame,
 )
 

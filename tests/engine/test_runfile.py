@@ -20,9 +20,8 @@ from tests.engine.wander import stepped
 from tests.engine.wander import untimed as without_time
 from tui_elbo.engine.session import Session
 from tui_elbo.model.errors import StepError, UsageError
-from tui_elbo.protocol import Tuning
-from tui_elbo.runfile import database
-from tui_elbo.runfile.header import is_run_file
+from tui_elbo.model.tuning import Tuning
+from tui_elbo.runfile import database, is_run_file
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -11,7 +11,8 @@ from tests.engine.specials import SPECIALS
 from tests.engine.wander import stepped, untimed
 from tui_elbo.engine.session import Session
 from tui_elbo.model.errors import UsageError
-from tui_elbo.protocol import Stage, Tuning
+from tui_elbo.model.tuning import Tuning
+from tui_elbo.protocol import Stage
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.engine.client import engine
 from tests.engine.wander import untimed
+from tui_elbo.model.tuning import Tuning
 from tui_elbo.protocol import (
     ErrorReported,
     RunSaved,
@@ -17,7 +18,6 @@ from tui_elbo.protocol import (
     SwitchBranch,
     Tune,
     Tuned,
-    Tuning,
 )
 
 

@@ -18,7 +18,8 @@ from tui_elbo.engine.scenario import load
 from tui_elbo.engine.session import Session
 from tui_elbo.model.errors import StepError, UsageError
 from tui_elbo.model.scenarios import find_scenario
-from tui_elbo.protocol import ErrorReported, RewindTo, Step, Tune, Tuned, Tuning
+from tui_elbo.model.tuning import Tuning
+from tui_elbo.protocol import ErrorReported, RewindTo, Step, Tune, Tuned
 
 
 def test_a_learning_rate_changes_the_run_as_it_would_change_the_plain_loop() -> None:

@@ -23,6 +23,7 @@ from tui_elbo.engine.script import script_session
 from tui_elbo.engine.server.client import Guest
 from tui_elbo.model.errors import UsageError
 from tui_elbo.model.records import Column
+from tui_elbo.model.tuning import Tuning
 from tui_elbo.protocol import (
     Breakpoint,
     ConditionMet,
@@ -38,7 +39,6 @@ from tui_elbo.protocol import (
     Step,
     StepsRecorded,
     Tune,
-    Tuning,
 )
 
 

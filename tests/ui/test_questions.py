@@ -8,8 +8,8 @@ from textual.events import Key
 from tests.ui.driving import driven
 from tui_elbo.client.run_state import Run
 from tui_elbo.model.errors import ElboError, UsageError
-from tui_elbo.model.tuning import parse_tuning
-from tui_elbo.protocol import ErrorReported, Tuning
+from tui_elbo.model.tuning import Tuning, parse_tuning
+from tui_elbo.protocol import ErrorReported
 from tui_elbo.ui.actions.questions import goal
 
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from tui_elbo.ui.style.text import left, number, right, safe, signed, tail
+from tui_elbo.model.text import safe
+from tui_elbo.ui.style.text import left, number, right, signed, tail
 
 NASTY = st.text(st.characters() | st.sampled_from("\x1b\x07\x9b[]m;0123456789\n\r\t漢é\u202e"))
 

@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _complain(error: ElboError, traceback: bool) -> None:
-    from tui_elbo.ui.style.text import safe  # noqa: PLC0415
+    from tui_elbo.model.text import safe  # noqa: PLC0415
 
     print(f"elbo-tui: {safe(str(error), lines=True)}", file=sys.stderr)
     if error.traceback and traceback:

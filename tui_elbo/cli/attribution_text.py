@@ -19,7 +19,7 @@ from tui_elbo.model.attribution import (
 )
 from tui_elbo.model.bound import bound_lines, evidence_gap_lines, one_digit
 from tui_elbo.model.sentences import choose_sentence, summarize_span
-from tui_elbo.ui.style.text import safe
+from tui_elbo.model.text import safe
 
 if TYPE_CHECKING:
     from tui_elbo.engine.lens.attribution import Attribution

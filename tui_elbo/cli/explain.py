@@ -11,7 +11,7 @@ from tui_elbo.cli.lens_lines import Lensed
 from tui_elbo.cli.options import add_engine_options, parser, whole
 from tui_elbo.cli.run import narrate, own_stdout
 from tui_elbo.model.scenarios import find_scenario
-from tui_elbo.ui.style.text import safe
+from tui_elbo.model.text import safe
 
 if TYPE_CHECKING:
     from tui_elbo.engine.lens.attribution import Attribution

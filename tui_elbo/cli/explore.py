@@ -12,7 +12,7 @@ from tui_elbo import __version__
 from tui_elbo.cli.options import add_engine_options, add_linger, parser, whole
 from tui_elbo.model.errors import UsageError
 from tui_elbo.model.scenarios import find_scenario
-from tui_elbo.runfile.header import is_run_file
+from tui_elbo.runfile import is_run_file
 
 if TYPE_CHECKING:
     from tui_elbo.client.process import Engine

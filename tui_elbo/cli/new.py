@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tui_elbo.cli.options import parser
 from tui_elbo.model.errors import UsageError
-from tui_elbo.ui.style.text import safe
+from tui_elbo.model.text import safe
 
 TEMPLATE = Path(__file__).with_name("new_scenario.txt")
 

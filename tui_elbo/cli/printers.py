@@ -11,8 +11,8 @@ import msgspec
 from tui_elbo.cli.curves import curves
 from tui_elbo.model.history import History
 from tui_elbo.model.records import Batch, ModuleRecord, ParamRecord, StepRecord, record_of
+from tui_elbo.model.text import safe
 from tui_elbo.protocol import encodable
-from tui_elbo.ui.style.text import safe
 
 if TYPE_CHECKING:
     from tui_elbo.engine.session import Session

@@ -21,7 +21,7 @@ from tui_elbo.cli.until import Until
 from tui_elbo.model.conditions import parse
 from tui_elbo.model.csv_table import CsvTable
 from tui_elbo.model.errors import StepError, UsageError
-from tui_elbo.ui.style.text import safe
+from tui_elbo.model.text import safe
 
 if TYPE_CHECKING:
     from tui_elbo.engine.session import Session

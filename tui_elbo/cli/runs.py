@@ -10,7 +10,7 @@ import msgspec
 from tui_elbo.cli.options import parser
 from tui_elbo.client import registry
 from tui_elbo.client.registry import Found
-from tui_elbo.ui.style.text import safe
+from tui_elbo.model.text import safe
 
 HEADER = ("id", "scenario", "step", "state", "since", "pid")
 

@@ -11,8 +11,8 @@ from tui_elbo.model.errors import UsageError
 from tui_elbo.model.history import History
 from tui_elbo.model.records import Batch
 from tui_elbo.model.scenarios import find_scenario
+from tui_elbo.runfile import is_run_file
 from tui_elbo.runfile.database import read
-from tui_elbo.runfile.header import is_run_file
 
 if TYPE_CHECKING:
     from tui_elbo.cli.printers import Printer

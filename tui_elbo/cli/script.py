@@ -8,8 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from tui_elbo.model.errors import UsageError
-from tui_elbo.model.tuning import parse_tuning
-from tui_elbo.protocol import Tuning
+from tui_elbo.model.tuning import Tuning, parse_tuning
 from tui_elbo.ui.actions.control import MAX_COUNT
 
 if TYPE_CHECKING:

@@ -27,9 +27,10 @@ from tui_elbo.engine.tracebacks import place, said, shown, trimmed
 from tui_elbo.model.errors import ElboError, StepError
 from tui_elbo.model.records import Batch, StepRecord
 from tui_elbo.model.scenarios import find_scenario
-from tui_elbo.protocol import ParamInspected, RunFlagged, Tuning
+from tui_elbo.model.tuning import Tuning
+from tui_elbo.protocol import ParamInspected, RunFlagged
+from tui_elbo.runfile import is_run_file
 from tui_elbo.runfile.database import read
-from tui_elbo.runfile.header import is_run_file
 
 
 class Session(Journeys):

@@ -18,7 +18,7 @@ from tui_elbo.engine.record.estimators import estimators
 from tui_elbo.engine.stepper import Stepper
 from tui_elbo.engine.tracebacks import said, trimmed
 from tui_elbo.model.errors import UsageError
-from tui_elbo.protocol import Tuning
+from tui_elbo.model.tuning import Tuning
 
 LEARNING_RATE = 0.01
 """Of a chosen optimiser, where that of before is decided by a function."""

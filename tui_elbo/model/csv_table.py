@@ -14,7 +14,7 @@ from typing import TextIO
 import numpy as np
 
 from tui_elbo.model.records import FIELDS, KINDS, Batch, Column, Floats, Layout
-from tui_elbo.ui.style.text import safe
+from tui_elbo.model.text import safe
 
 OWN = tuple(FIELDS["step"])
 """The step's own columns that every table has, after `step`."""

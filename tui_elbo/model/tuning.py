@@ -1,23 +1,41 @@
-"""Settings that can be changed on the way, as a person writes them: `lr 0.02, particles 4`."""
+"""Settings that a running run can change, as typed: `lr 0.02, particles 4`."""
 
 from __future__ import annotations
 
 import re
 
+import msgspec
+
 from tui_elbo.model.errors import UsageError
-from tui_elbo.protocol import Tuning
 
 SETTINGS = ("lr", "particles", "estimator", "optimizer")
 
-MOST = {"lr": 1000, "particles": 1_000_000}
-"""More is a slip of the finger: it would leave nothing of the run."""
+LARGEST = {"lr": 1000, "particles": 1_000_000}
+"""Larger values are taken for typing errors."""
+
+
+class Tuning(msgspec.Struct, frozen=True):
+    """Settings to change; None leaves one as it is."""
+
+    lr: float | None = None
+    particles: int | None = None
+    estimator: str | None = None
+    """The name of one of Pyro's, such as `TraceMeanField_ELBO`."""
+    optimizer: str | None = None
+    """The name of one of Pyro's, such as `SGD`; it begins afresh, at the learning rate so far."""
+
+    def __str__(self) -> str:
+        lr = "" if self.lr is None else f"lr {self.lr:g}"
+        particles = "" if self.particles is None else f"{self.particles} particles"
+        parts = (self.optimizer, lr, particles, self.estimator)
+        return ", ".join(part for part in parts if part)
 
 
 def parse_tuning(text: str) -> Tuning:
-    """The settings that are to change: `lr 0.02, particles 4, estimator TraceMeanField_ELBO`.
+    """Parse the settings to change: `lr 0.02, particles 4, estimator TraceMeanField_ELBO`.
 
     Raises:
-        UsageError: if it is none of them, or its value is no value of it.
+        UsageError: if a setting is unknown, or its value is not valid.
     """
     found: dict[str, float | int | str] = {}
     parts = [part for part in re.split(r"[,;]", text) if part.strip()]
@@ -53,7 +71,7 @@ def _read(name: str, value: str) -> float | int | str:
         raise UsageError(
             f"{name} is {kind}, and this is {value!r}", hint=f"as in {name} 4"
         ) from None
-    if not 0 < number <= MOST[name]:
-        what = f"{name} is to be above 0 and at most {MOST[name]:,}, and this is {value}"
+    if not 0 < number <= LARGEST[name]:
+        what = f"{name} is to be above 0 and at most {LARGEST[name]:,}, and this is {value}"
         raise UsageError(what, hint=f"give another {name}")
     return number

@@ -34,7 +34,6 @@ from tui_elbo.protocol.commands import (
     StepInto,
     SwitchBranch,
     Tune,
-    Tuning,
     UndoStep,
     WatchParams,
 )
@@ -132,7 +131,6 @@ __all__ = [
     "TakenOver",
     "Tune",
     "Tuned",
-    "Tuning",
     "UndoStep",
     "WarningIssued",
     "WatchParams",

@@ -7,6 +7,7 @@ from typing import TypeAlias
 import msgspec
 
 from tui_elbo.model.scenarios import CHECKPOINT_MEMORY
+from tui_elbo.model.tuning import Tuning
 
 
 class Command(msgspec.Struct, frozen=True, tag=True, kw_only=True):
@@ -64,23 +65,6 @@ class StepBack(Command, frozen=True, kw_only=True):
     """Take the run back by `count` steps, from where it will stand once it has no more to take."""
 
     count: int = 1
-
-
-class Tuning(msgspec.Struct, frozen=True):
-    """Settings to change; None leaves one as it is."""
-
-    lr: float | None = None
-    particles: int | None = None
-    estimator: str | None = None
-    """The name of one of Pyro's, such as `TraceMeanField_ELBO`."""
-    optimizer: str | None = None
-    """The name of one of Pyro's, such as `SGD`; it begins afresh, at the learning rate so far."""
-
-    def __str__(self) -> str:
-        lr = "" if self.lr is None else f"lr {self.lr:g}"
-        particles = "" if self.particles is None else f"{self.particles} particles"
-        parts = (self.optimizer, lr, particles, self.estimator)
-        return ", ".join(part for part in parts if part)
 
 
 class Tune(Command, frozen=True, kw_only=True):

@@ -21,8 +21,8 @@ import numpy as np
 from tui_elbo.model.errors import UsageError
 from tui_elbo.model.records import Batch, Layout
 from tui_elbo.model.scenarios import ScenarioFile
-from tui_elbo.protocol import Tuning
-from tui_elbo.runfile.header import APPLICATION, is_run_file
+from tui_elbo.model.tuning import Tuning
+from tui_elbo.runfile import APPLICATION, is_run_file
 
 FORMAT = 1
 """The version of what is in the file, which grows whenever that changes."""

@@ -15,9 +15,9 @@ from tui_elbo.client.process import Engine, spawn
 from tui_elbo.client.session import Options
 from tui_elbo.model.errors import UsageError
 from tui_elbo.model.scenarios import find_scenario, gallery
+from tui_elbo.model.text import safe
 from tui_elbo.ui.gallery_list import Choice, Word
 from tui_elbo.ui.style.glyphs import ASCII, UNICODE
-from tui_elbo.ui.style.text import safe
 from tui_elbo.ui.style.theme import BAD, DIM, KEY
 from tui_elbo.ui.widgets.canvas import Piece
 

@@ -12,8 +12,9 @@ from textual.events import Blur, Focus, Resize
 from textual.message import Message
 
 from tui_elbo.model.scenarios import GalleryEntry
+from tui_elbo.model.text import safe
 from tui_elbo.ui.style.glyphs import Glyphs
-from tui_elbo.ui.style.text import left, safe
+from tui_elbo.ui.style.text import left
 from tui_elbo.ui.style.theme import DIM, KEY
 from tui_elbo.ui.widgets.canvas import Canvas, Line
 

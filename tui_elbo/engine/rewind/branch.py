@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tui_elbo.engine.rewind.checkpoint import Checkpoint
 from tui_elbo.engine.rewind.timeline import Timeline
 from tui_elbo.engine.stepper import Stepper
-from tui_elbo.protocol import Tuning
+from tui_elbo.model.tuning import Tuning
 
 
 @dataclass(frozen=True, eq=False)

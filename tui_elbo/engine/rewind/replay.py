@@ -20,7 +20,8 @@ from tui_elbo.engine.stepper import Stepper
 from tui_elbo.engine.tuning import apply, retune
 from tui_elbo.model.errors import StepError, UsageError
 from tui_elbo.model.scenarios import ScenarioFile
-from tui_elbo.protocol import RunFlagged, Tuning
+from tui_elbo.model.tuning import Tuning
+from tui_elbo.protocol import RunFlagged
 
 Tell: TypeAlias = Callable[[str], object]
 

@@ -11,7 +11,7 @@ from tui_elbo.engine.record.budget import Due
 from tui_elbo.engine.rewind.branch import Record
 from tui_elbo.engine.rewind.timeline import Timeline
 from tui_elbo.engine.stepper import Stepper
-from tui_elbo.protocol import Tuning
+from tui_elbo.model.tuning import Tuning
 
 HICCUP = 2.0
 """A checkpoint that took so many times as long as the last one has waited for something else."""

@@ -19,8 +19,8 @@ from tui_elbo.engine.tuning import apply
 from tui_elbo.model.errors import StepError, UsageError
 from tui_elbo.model.records import Batch, Column
 from tui_elbo.model.scenarios import find_scenario
+from tui_elbo.runfile import is_run_file
 from tui_elbo.runfile.database import PackedTensor, RunSettings, SavedRun, read
-from tui_elbo.runfile.header import is_run_file
 
 LOSS = Column("step", "", "loss")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from tui_elbo.model.tuning import Tuning
 from tui_elbo.protocol import (
     Breakpoint,
     Command,
@@ -23,7 +24,6 @@ from tui_elbo.protocol import (
     StepInto,
     SwitchBranch,
     Tune,
-    Tuning,
     UndoStep,
     WatchParams,
 )

@@ -13,9 +13,10 @@ from textual.suggester import Suggester
 from textual.widgets import Input
 
 from tui_elbo.model.errors import ElboError
+from tui_elbo.model.text import safe
 from tui_elbo.ui.gallery_list import Word
 from tui_elbo.ui.style.glyphs import ASCII, UNICODE
-from tui_elbo.ui.style.text import left, safe
+from tui_elbo.ui.style.text import left
 from tui_elbo.ui.style.theme import BAD, DIM, KEY
 
 

@@ -10,8 +10,7 @@ from tui_elbo.model import breakpoints
 from tui_elbo.model.conditions import parse
 from tui_elbo.model.errors import UsageError
 from tui_elbo.model.records import Layout
-from tui_elbo.model.tuning import SETTINGS, parse_tuning
-from tui_elbo.protocol import Tuning
+from tui_elbo.model.tuning import SETTINGS, Tuning, parse_tuning
 from tui_elbo.ui.actions.prompt import Question
 from tui_elbo.ui.widgets.table import Table
 

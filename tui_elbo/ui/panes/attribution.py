@@ -13,7 +13,8 @@ from textual.message import Message
 
 from tui_elbo.client.spans import Span
 from tui_elbo.model.attribution import PLAYERS, SUM_TERMS, Player, TermAttribution
-from tui_elbo.ui.style.text import left, nats, safe
+from tui_elbo.model.text import safe
+from tui_elbo.ui.style.text import left, nats
 from tui_elbo.ui.style.theme import BAD, DIM, ROLE
 from tui_elbo.ui.widgets.canvas import Line, Piece
 from tui_elbo.ui.widgets.table import Table

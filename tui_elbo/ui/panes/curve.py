@@ -20,11 +20,11 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui_elbo.model.records import Floats
+from tui_elbo.model.text import safe
 from tui_elbo.ui.plot.cell_grid import BLANK
 from tui_elbo.ui.plot.curve import Mode
 from tui_elbo.ui.plot.plotting import Axes, Canvas, Curve, Drawing, Look, plot
 from tui_elbo.ui.style.styles import CLASSES
-from tui_elbo.ui.style.text import safe
 from tui_elbo.ui.widgets.titled import Titled
 
 STRIP = 4

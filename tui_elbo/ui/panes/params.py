@@ -12,9 +12,10 @@ from textual.message import Message
 
 from tui_elbo.model.history import History
 from tui_elbo.model.records import SUMMARY, Layout, ParamInfo
+from tui_elbo.model.text import safe
 from tui_elbo.ui.panes.param_rows import ORDERS, Row, by_movement, rows
 from tui_elbo.ui.plot.sparkline import course, stride
-from tui_elbo.ui.style.text import left, number, safe, signed, tail
+from tui_elbo.ui.style.text import left, number, signed, tail
 from tui_elbo.ui.style.theme import BAD, DIM, KEY, ROLE
 from tui_elbo.ui.widgets.canvas import Line, Piece
 from tui_elbo.ui.widgets.table import Table

@@ -10,7 +10,8 @@ import numpy as np
 from rich.cells import cell_len
 
 from tui_elbo.model.records import Floats
-from tui_elbo.ui.style.text import number, safe, tail
+from tui_elbo.model.text import safe
+from tui_elbo.ui.style.text import number, tail
 from tui_elbo.ui.style.theme import BAD, DIM, LATENT
 from tui_elbo.ui.widgets.canvas import Line, Piece
 from tui_elbo.ui.widgets.table import Table

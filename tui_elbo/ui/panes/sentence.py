@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from textual.events import Resize
 
-from tui_elbo.ui.style.text import left, safe
+from tui_elbo.model.text import safe
+from tui_elbo.ui.style.text import left
 from tui_elbo.ui.widgets.canvas import Line
 from tui_elbo.ui.widgets.status import Bottom
 

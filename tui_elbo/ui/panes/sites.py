@@ -9,7 +9,8 @@ from rich.cells import cell_len
 
 from tui_elbo.model.history import History
 from tui_elbo.model.records import Column, Layout, SiteInfo
-from tui_elbo.ui.style.text import left, number, safe, tail
+from tui_elbo.model.text import safe
+from tui_elbo.ui.style.text import left, number, tail
 from tui_elbo.ui.style.theme import BAD, DIM, LATENT, OBSERVED, WARN
 from tui_elbo.ui.widgets.canvas import Line, Piece
 from tui_elbo.ui.widgets.table import Table

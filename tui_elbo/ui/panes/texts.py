@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.events import Resize
 
 from tui_elbo.client.output import Output
-from tui_elbo.ui.style.text import safe
+from tui_elbo.model.text import safe
 from tui_elbo.ui.style.theme import DIM
 from tui_elbo.ui.widgets.canvas import Canvas, Line
 from tui_elbo.ui.widgets.lines import wrapped

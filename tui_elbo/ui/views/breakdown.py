@@ -17,8 +17,9 @@ from tui_elbo.model.attribution import PLAYERS
 from tui_elbo.model.bound import bound_lines
 from tui_elbo.model.records import Role
 from tui_elbo.model.sentences import choose_sentence
+from tui_elbo.model.text import safe
 from tui_elbo.ui.style.glyphs import ASCII, UNICODE, Glyphs
-from tui_elbo.ui.style.text import nats, number, safe, tail
+from tui_elbo.ui.style.text import nats, number, tail
 from tui_elbo.ui.style.theme import BAD, DIM, KEY, ROLE
 from tui_elbo.ui.views.views import Live
 from tui_elbo.ui.widgets.canvas import Line, Piece

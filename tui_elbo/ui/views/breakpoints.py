@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 
 from tui_elbo.client.breakpoints import Points
-from tui_elbo.ui.style.text import safe
+from tui_elbo.model.text import safe
 from tui_elbo.ui.style.theme import DIM, KEY
 from tui_elbo.ui.views.views import View
 from tui_elbo.ui.widgets.canvas import Line

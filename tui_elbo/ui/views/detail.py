@@ -14,12 +14,13 @@ from textual.binding import Binding, BindingType
 
 from tui_elbo.client.run_state import Run
 from tui_elbo.model.records import MAX_ELEMENTS, SUMMARY, Column, Floats, ParamInfo
+from tui_elbo.model.text import safe
 from tui_elbo.protocol import Histogram, ParamInspected, Summary
 from tui_elbo.ui.look_cursor import Looking
 from tui_elbo.ui.plot.cell_grid import AXIS, BAND, BLANK, CURSOR, MARK, MEAN, REFERENCE
 from tui_elbo.ui.plot.plotting import Curve, Drawing, Look, sketch
 from tui_elbo.ui.style.glyphs import ASCII, UNICODE, Glyphs
-from tui_elbo.ui.style.text import number, safe
+from tui_elbo.ui.style.text import number
 from tui_elbo.ui.style.theme import BAD, DIM, ROLE
 from tui_elbo.ui.views.views import Live
 from tui_elbo.ui.widgets.canvas import Line, Piece

@@ -9,9 +9,9 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
 
+from tui_elbo.model.text import safe
 from tui_elbo.protocol import Stage, SteppedInto
 from tui_elbo.ui.style.glyphs import ASCII, UNICODE, Glyphs
-from tui_elbo.ui.style.text import safe
 from tui_elbo.ui.style.theme import DIM, KEY
 from tui_elbo.ui.views.views import View
 from tui_elbo.ui.widgets.canvas import Line

@@ -13,10 +13,10 @@ from textual.screen import ModalScreen
 from textual.widget import Widget
 
 from tui_elbo.client.output import Output
+from tui_elbo.model.text import safe
 from tui_elbo.protocol import ErrorReported, Loaded
 from tui_elbo.ui.keys import KEYS
 from tui_elbo.ui.style.glyphs import ASCII, UNICODE, Glyphs
-from tui_elbo.ui.style.text import safe
 from tui_elbo.ui.style.theme import BAD, DIM, KEY, WARN
 from tui_elbo.ui.widgets.canvas import Line
 from tui_elbo.ui.widgets.lines import Lines

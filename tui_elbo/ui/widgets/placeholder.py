@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual.content import Content
 from textual.widget import Widget
 
-from tui_elbo.ui.style.text import safe
+from tui_elbo.model.text import safe
 
 
 class TooSmall(Widget, can_focus=False):

@@ -9,10 +9,11 @@ import numpy as np
 from rich.cells import cell_len
 from textual.events import Resize
 
+from tui_elbo.model.text import safe
 from tui_elbo.protocol import ErrorReported
 from tui_elbo.ui.keys import key_line
 from tui_elbo.ui.style.glyphs import ASCII, UNICODE, Glyphs
-from tui_elbo.ui.style.text import left, number, right, safe, tail
+from tui_elbo.ui.style.text import left, number, right, tail
 from tui_elbo.ui.style.theme import BAD, DIM, GOOD, KEY, WARN
 from tui_elbo.ui.widgets.canvas import Canvas, Line, Piece
 

@@ -8,8 +8,8 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual.events import Blur, Focus, Resize
 
+from tui_elbo.model.text import safe
 from tui_elbo.ui.style.glyphs import ASCII, UNICODE
-from tui_elbo.ui.style.text import safe
 from tui_elbo.ui.style.theme import DIM
 from tui_elbo.ui.widgets.canvas import Canvas, Line
 from tui_elbo.ui.widgets.titled import Titled
