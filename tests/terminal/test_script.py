@@ -61,7 +61,7 @@ def test_its_accounts_and_the_sentence_are_there(tmp_path: Path) -> None:
         terminal.press(" ")
         terminal.wait("paused")
         terminal.press("p")
-        screen = terminal.wait("who in particular(.|\n)*φ loc")
+        screen = terminal.wait("change by parameter and site(.|\n)*φ loc")
         assert "change since step 0" in screen
         terminal.press("escape")
         terminal.wait("paused")

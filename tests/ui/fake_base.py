@@ -28,6 +28,7 @@ class Engine:
     notes = "Press `n`, then `space`.\n\n- *log p* rises\n- and **why**\n"
     name = "fake"
     watched = False
+    allowed = protocol.Capabilities()
     adam = "Adam"
     reference: ClassVar = {"log_evidence": -4.5, "elbo": -4.5}
 
@@ -63,7 +64,14 @@ class Engine:
         self.step, self.target, self.told = 0, 0, False
         self.path = AttributionPath()
         about = (self.name, "fake.py", self.title, self.notes, 0, STEPS, "Trace_ELBO", self.adam)
-        self.say(protocol.Loaded(*about, self.reference, watched=self.watched))
+        about = (*about, self.reference)
+        self.say(protocol.Loaded(*about, watched=self.watched, capabilities=self.allowed))
+
+    def load(self, command) -> None:
+        if getattr(command, "draws", None) == 0:
+            why = "there is no lens: the run was started with --draws 0"
+            self.allowed = protocol.Capabilities(lens=why)
+        self.restart()
 
     def rows(self, count: int) -> None:
         first = self.step + 1
@@ -106,7 +114,7 @@ class Engine:
     def obey(self, command) -> None:
         match command:
             case protocol.Load() | protocol.Restart():
-                self.restart()
+                self.load(command)
             case protocol.Step():
                 now = self.step if self.target is None else max(self.step, self.target)
                 self.target = now + command.count

@@ -12,6 +12,11 @@ class Script(Engine):
     """Not an engine but a script's own loop."""
 
     watched = True
+    allowed = protocol.Capabilities(
+        *(f"a script's own loop cannot {what}" for what in ("rewind", "tune", "be stepped into")),
+        *(f"a script's own loop cannot be {what}" for what in ("finished", "restarted")),
+        *(f"a script's own loop cannot be {what}" for what in ("reloaded", "saved")),
+    )
 
     def hello(self) -> None:
         super().hello()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from tui_elbo.client.commands import Control
 from tui_elbo.protocol import Loaded, Pause, Restart, RunStatus, RunUntil, Step, StepBack
-from tui_elbo.ui.actions.control import Control
 
 LOADED = Loaded("n", "p", "t", "", 0, 200, "", "", {})
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from tui_elbo.ui.app import ElboApp
+from tui_elbo.protocol import Capabilities
 from tui_elbo.ui.explorer import Explorer
-from tui_elbo.ui.keys import KEYS, key_line
+from tui_elbo.ui.keys import KEYS, NAMED
 from tui_elbo.ui.style.glyphs import UNICODE
 from tui_elbo.ui.views.views import help_lines
+from tui_elbo.ui.widgets.status import fitting
 
 
-@pytest.mark.parametrize("key", [key for key in KEYS if key.action])
-def test_every_key_has_its_action(key):
-    place = ElboApp if key.action == "interrupt" else Explorer
-    assert callable(getattr(place, f"action_{key.action}"))
-    bound = {binding.key for binding in place.BINDINGS}
-    assert set(key.key.split(",")) <= bound
+def test_every_key_is_bound():
+    bound = {binding.key for binding in Explorer.BINDINGS}
+    assert bound == {one for key in KEYS if key.do for one in key.keys}
+
+
+@pytest.mark.parametrize("key", [key for key in (*KEYS, *NAMED) if key.needs])
+def test_what_a_key_needs_is_a_capability(key):
+    assert key.needs in Capabilities.__struct_fields__
 
 
 def test_no_key_does_two_things():
@@ -25,19 +28,19 @@ def test_no_key_does_two_things():
 
 
 def test_help_has_every_key():
-    text = ["".join(part for part, _ in line) for line in help_lines(UNICODE)]
+    text = ["".join(part for part, _ in line) for line in help_lines(KEYS, UNICODE)]
     for key in KEYS:
         assert any(line.strip() == f"{key.show}  {key.help}" for line in text)
 
 
 def test_help_fits_80_columns():
-    for line in help_lines(UNICODE):
+    for line in help_lines(KEYS, UNICODE):
         assert sum(len(part) for part, _ in line) <= 74
 
 
 @pytest.mark.parametrize("width", range(0, 140, 7))
 def test_the_key_line_fits_and_drops_the_least_first(width):
-    shown = key_line(width)
+    shown = fitting(KEYS, width)
     assert sum(len(f"{key.show} {key.label}  ") for key in shown) - 2 <= max(width, -2)
     assert [key for key in KEYS if key in shown] == shown
     if width >= 40:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.ui.driving import driven
 from tui_elbo.protocol import RunIdAssigned
-from tui_elbo.ui.actions import quit_and_detach
+from tui_elbo.ui.actions import leave
 
 
 async def test_q_quits_at_once_when_nothing_is_lost():
@@ -35,7 +35,7 @@ async def test_q_asks_while_it_runs():
 
 
 async def test_q_asks_when_long_work_is_not_exported(monkeypatch):
-    monkeypatch.setattr(quit_and_detach, "LONG", -1.0)
+    monkeypatch.setattr(leave, "LONG", -1.0)
     async with driven("normal") as d:
         await d.ready()
         await d.press("3", "n")
@@ -65,7 +65,7 @@ async def test_d_leaves_the_engine_alive():
         link = d.explorer.session.link
         link.named = RunIdAssigned("fake")
         process = link.engine.process
-        assert quit_and_detach.farewell(d.explorer.session) == (
+        assert leave.farewell(d.explorer.session) == (
             "elbo-tui: fake goes on; `elbo-tui attach fake` shows it again"
         )
         await d.press("d")
@@ -81,9 +81,12 @@ async def test_a_scripts_own_loop_is_held_and_left_and_nothing_else():
         await d.ready()
         await d.press("4", "n")
         await d.shows("step 4 ", "since step 0", "because φ moved q")
-        for key in ("N", "f", "t", "r", "R"):
+        for key in ("N", "f", "t", "s", "r", "R", "left_square_bracket", "g", "G"):
             await d.press("escape", key)
-            assert "a script's own loop: space holds it" in d.text()
+            assert "a script's own loop cannot" in d.text()
+        await d.press("comma", "enter")
+        assert "a script's own loop cannot rewind" in d.text()
+        await d.press("escape", "escape")
         assert d.run.step == 4
         process = d.explorer.session.link.engine.process
         await d.press("escape", "q")

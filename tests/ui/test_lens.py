@@ -95,7 +95,7 @@ async def test_the_sentence_is_always_there_and_follows_the_span():
 async def test_weights_are_taken_when_asked():
     async with driven("normal") as d:
         await d.press("k")
-        await d.shows("nothing to weigh yet")
+        await d.shows("there is no step yet: n takes one")
     async with driven("normal", (120, 40)) as d:
         await stepped(d, 5)
         await d.press("k")
@@ -105,9 +105,9 @@ async def test_weights_are_taken_when_asked():
 async def test_without_a_lens_it_says_so():
     async with driven("normal", draws=0) as d:
         await d.ready()
-        await d.shows("There is no lens (--draws 0)")
+        await d.shows("There is no lens: the run was started with --draws 0; so nothing")
         await d.press("n", "k")
-        await d.shows("there is no lens: it was started with --draws 0")
+        await d.shows("there is no lens: the run was started with --draws 0")
 
 
 # What the screen keeps.

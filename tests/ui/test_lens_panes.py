@@ -132,5 +132,5 @@ async def test_ascii_has_nothing_else():
         await d.press("k")
         await d.shows("khat 0.45")
         await d.press("p")
-        await d.shows("who in particular", "snr")
+        await d.shows("change by parameter and site", "snr")
         assert d.text().isascii(), d.text()

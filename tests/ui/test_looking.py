@@ -81,7 +81,7 @@ async def test_keys_move_by_one_by_ten_by_a_count_and_to_the_ends():
     async with driven("normal") as d:
         await d.ready()
         await d.press("comma")
-        await d.shows("there is no step to look at yet")
+        await d.shows("there is no step yet: n takes one")
         await d.press("5", "0", "n")
         await d.until(lambda: d.run.step == 50)
         for keys, step in (

@@ -7,8 +7,8 @@ import os
 import pytest
 
 from tests.ui.driving import driven
+from tui_elbo.client.preferences import Memory, Settings
 from tui_elbo.ui.environment import prepare
-from tui_elbo.ui.preferences import Memory, Settings
 from tui_elbo.ui.style.theme import THEME
 
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from tests.ui.driving import Driven, driven
+from tui_elbo.ui.keys import KEYS, NAMED
 
 
 @asynccontextmanager
@@ -28,7 +29,7 @@ async def test_of_minibatches_it_is_said_why_nothing_is_seen():
         await d.press("2", "n")
         await d.shows("They are [red]minibatches.", "the lens sees nothing")
         await d.press("p")
-        await d.shows("who in particular", "they are [red]minibatches.")
+        await d.shows("change by parameter and site", "they are [red]minibatches.")
 
 
 async def test_joined_late_the_accounts_are_since_the_first_look():
@@ -37,3 +38,17 @@ async def test_joined_late_the_accounts_are_since_the_first_look():
         await d.shows("step 9 ", "what moved it ── since step 3", "log p rose")
         await d.press("a", "a", "a")
         await d.shows("what moved it since step 3")
+
+
+async def test_only_what_a_script_allows_is_offered():
+    async with scripted("late") as d:
+        await d.press("n")
+        await d.shows("step 1 ", "n step", "space run", "until")
+        assert not any(word in d.lines()[-1] for word in ("back", "finish", "tune", "restart"))
+        names = {command.title for command in d.app.get_system_commands(d.app.screen)}
+        for key in (*KEYS, *NAMED):
+            if key.needs:
+                assert (key.help in names) == (key.needs == "lens")
+        await d.press("question_mark")
+        await d.shows("take one step", "breakpoint: stop")
+        assert "rewind by one step" not in d.text()

@@ -14,13 +14,13 @@ import pytest
 
 from tests.ui.driving import driven
 from tui_elbo.model.records import Column
-from tui_elbo.ui.actions import export, files
+from tui_elbo.ui.actions import export
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(files, "has_arviz", lambda: False)
+    monkeypatch.setattr(export, "has_arviz", lambda: False)
     return tmp_path
 
 
@@ -97,7 +97,7 @@ async def test_x_writes_every_number(folder):
     async with driven("normal") as d:
         await d.ready()
         await d.press("x")
-        assert "no step to export yet" in d.text()
+        assert "there is no step yet: n takes one" in d.text()
         await d.press("7", "n")
         await d.shows("step 7 ")
         await d.press("x")
@@ -115,7 +115,7 @@ async def test_a_full_disk_is_told_and_leaves_no_half_file(folder, monkeypatch):
         path.write_text("half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files, "write_csv", full)
+    monkeypatch.setattr(export, "write_csv", full)
     async with driven("normal") as d:
         await d.ready()
         await d.press("2", "n")
@@ -137,7 +137,7 @@ async def test_with_arviz_draws_of_the_guide_are_written_too(folder, monkeypatch
         kept.update(posterior)
         return Data()
 
-    monkeypatch.setattr(files, "has_arviz", lambda: True)
+    monkeypatch.setattr(export, "has_arviz", lambda: True)
     monkeypatch.setitem(sys.modules, "arviz", types.SimpleNamespace(from_dict=from_dict))
     async with driven("normal") as d:
         await d.ready()
@@ -159,7 +159,7 @@ def test_newer_arviz_takes_groups():
         seen.append(groups)
         return groups
 
-    files._inference_data(types.SimpleNamespace(from_dict=from_dict), {"z": 1})
+    export._inference_data(types.SimpleNamespace(from_dict=from_dict), {"z": 1})
     assert seen == [{"posterior": {"z": 1}}]
 
 
@@ -167,4 +167,4 @@ def test_newer_arviz_takes_groups():
     ("name", "want"), [("a b/c.py", "a-b-c-3"), ("..", "run-3"), ("[red]\x1b", "red-3")]
 )
 def test_names_of_files_are_plain(name, want):
-    assert files.stem(name, 3) == want
+    assert export.stem(name, 3) == want

@@ -27,7 +27,7 @@ async def test_a_failed_step_says_what_where_and_what_to_do():
 async def test_a_scenario_that_does_not_load():
     async with driven("load_fails") as d:
         await d.shows("the file does not parse · model.py:3", "correct it and press R", "failed")
-        assert "Nothing is loaded. When the scenario is mended, R loads it." in d.text()
+        assert "Nothing is loaded. Fix the file, then press R." in d.text()
         await d.press("n")
         assert "R loads the file again" in d.text()
 

@@ -15,7 +15,9 @@ async def test_parameters_and_sites_are_listed_and_narrowed():
     async with driven("names") as d:
         await stepped(d, 3)
         await d.press("p")
-        await d.shows("who in particular", "change since step 0, gradients after 3", "log p new")
+        await d.shows(
+            "by parameter and site", "change since step 0, gradients after 3", "log p new"
+        )
         names = ["[red]a", "b\\nc", "d\\x1b[31me", "scales.theta", "漢字", "f\\u202eg"]
         at = [next(i for i, line in enumerate(d.lines()) if name in line) for name in names]
         assert at == sorted(at), "the largest change comes first"
@@ -40,7 +42,7 @@ async def test_enter_in_the_accounts_opens_it_for_their_span():
         await d.shows("── the last record")
         d.explorer.desk.accounts.focus()
         await d.press("enter")
-        await d.shows("who in particular", "the last record, to 5", "change since step 3")
+        await d.shows("by parameter and site", "the last record, to 5", "change since step 3")
 
 
 async def test_without_a_lens_or_a_step_there_is_nobody():

@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+from tui_elbo.client.commands import MAX_COUNT
 from tui_elbo.model.errors import UsageError
 from tui_elbo.model.tuning import Tuning, parse_tuning
-from tui_elbo.ui.actions.control import MAX_COUNT
 
 if TYPE_CHECKING:
     from tui_elbo.cli.printers import Printer

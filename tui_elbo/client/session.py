@@ -8,7 +8,9 @@ from functools import partial
 from typing import Any
 
 from tui_elbo.client.breakpoints import Points
+from tui_elbo.client.commands import Control
 from tui_elbo.client.connection import Link
+from tui_elbo.client.preferences import Memory
 from tui_elbo.client.process import Engine, spawn
 from tui_elbo.client.run_state import Run
 from tui_elbo.model.errors import ProtocolError
@@ -24,8 +26,6 @@ from tui_elbo.protocol import (
     RunStatus,
     SubscriptionsChanged,
 )
-from tui_elbo.ui.actions.control import Control
-from tui_elbo.ui.preferences import Memory
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from textual.screen import Screen
 
 from tui_elbo.client.process import Engine
 from tui_elbo.client.session import Options
-from tui_elbo.ui.actions.quit_and_detach import farewells
+from tui_elbo.ui.actions.leave import farewells
 from tui_elbo.ui.compat.textual import quick_driver
 from tui_elbo.ui.explorer import Explorer
 from tui_elbo.ui.gallery import Gallery
@@ -69,7 +69,7 @@ class ElboApp(Offering):
     def action_interrupt(self) -> None:
         """Pass ctrl+c on to the explorer, whatever lies over it; it never quits."""
         for explorer in (s for s in self.screen_stack if isinstance(s, Explorer)):
-            explorer.action_interrupt()
+            explorer.action_press("ctrl+c")
 
 
 def end_on_signals(app: App[int]) -> None:

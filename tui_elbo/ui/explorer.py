@@ -18,25 +18,26 @@ from textual.containers import Vertical
 from textual.events import Key, Resize
 from textual.geometry import Region
 from textual.message import Message
+from textual.screen import Screen
 from textual.timer import Timer
 from textual.widget import Widget
 
 from tui_elbo.client.process import Engine
 from tui_elbo.client.session import Options, Session
+from tui_elbo.client.spans import Span
 from tui_elbo.ui import pane_frames
-from tui_elbo.ui.actions.export import Showing
-from tui_elbo.ui.actions.lens import LensActions
 from tui_elbo.ui.actions.prompt import Prompt, Question
-from tui_elbo.ui.actions.time_travel import TimeActions
 from tui_elbo.ui.compat.textual import output_is_waiting
 from tui_elbo.ui.frame_timer import FRAME, Pace
-from tui_elbo.ui.keys import KEYS
+from tui_elbo.ui.keys import BY_KEY, offered
 from tui_elbo.ui.look_cursor import Looking
 from tui_elbo.ui.pane_grid import Desk
+from tui_elbo.ui.panes.attribution import AccountsPane
 from tui_elbo.ui.panes.params import ParamsPane
-from tui_elbo.ui.panes.sentence import SentenceLine
+from tui_elbo.ui.panes.sentence import SentenceLine, sentence_text
 from tui_elbo.ui.plot.run_curves import standing
 from tui_elbo.ui.views.detail import ParamView
+from tui_elbo.ui.views.step import StepView
 from tui_elbo.ui.views.views import Live, View
 from tui_elbo.ui.widgets.placeholder import TooSmall
 from tui_elbo.ui.widgets.status import FaultLine, KeyLine, StatusLine
@@ -44,8 +45,11 @@ from tui_elbo.ui.widgets.status import FaultLine, KeyLine, StatusLine
 MOMENT = 0.3
 """Seconds that a single step has to last before it is called running."""
 
+STANDING = 2.0
+"""Seconds that a run stands still before importance weights are taken unasked."""
 
-class Explorer(LensActions, TimeActions, Showing):
+
+class Explorer(Screen[None]):
     """Steps a scenario and shows what moves.
 
     Args:
@@ -59,10 +63,7 @@ class Explorer(LensActions, TimeActions, Showing):
         """The person goes back."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(key, action, show=False)
-        for row in KEYS
-        if row.action and row.action != "interrupt"
-        for key, action in row.actions
+        Binding(key, f"press('{key}')", show=False) for key, row in BY_KEY.items() if row.do
     ]
     AUTO_FOCUS = ""
 
@@ -79,11 +80,20 @@ class Explorer(LensActions, TimeActions, Showing):
         self.session = Session(target, options, post=self.call_later, changed=self.touch)
         self.looking = Looking()
         self.back = back
+        """Whether there is something that escape leads back to."""
+        self.notice = ""
+        """A word in answer to the last key."""
+        self.seen_output = 0
+        """How much of the output the person has seen."""
+        self.exported = 0
+        """The newest step of which the numbers have been exported."""
         self._engine = engine
         self._opening = ExitStack()
         self._tabled = 0
         self._timer: Timer | None = None
         self._pace = Pace()
+        self._standing: Timer | None = None
+        self._weighed = 0
         self._asked_from: Widget | None = None
         self._due = self._begun = 0.0
 
@@ -144,7 +154,7 @@ class Explorer(LensActions, TimeActions, Showing):
             self._draw_at(monotonic() + FRAME)
             return
         self._pace.drawn(monotonic())
-        self.show_step()
+        self._show_step()
         for screen in self.app.screen_stack:
             if isinstance(screen, Live):
                 screen.update()
@@ -166,7 +176,9 @@ class Explorer(LensActions, TimeActions, Showing):
         tables = not (running and now < self._pace.tables and self._tabled)
         self.desk.draw(run, self.looking.step(run.step), tables=tables, live=running)
         if tables:
-            self.draw_sentence(now, live=running)
+            text = sentence_text(self.session, self.span(), self.looking.step(run.step))
+            self.query_one(SentenceLine).show(text, now, live=running)
+            self._weigh_soon(live=running)
             self._pace.tabled(now)
             self._tabled = run.step
             self.draw_bottom()
@@ -197,9 +209,9 @@ class Explorer(LensActions, TimeActions, Showing):
         self.query_one(FaultLine).show(run.fault, run.dead)
         met = f"stopped at {run.met.step}: {run.met.text}" if run.met is not None else ""
         self.query_one(KeyLine).show(
+            [key for key in offered(self) if not (key.hides and key.refuses(self))],
             notice=self.notice or run.word or met,
             running=running,
-            fault=run.fault is not None,
             news=run.output.version > self.seen_output,
         )
 
@@ -218,15 +230,22 @@ class Explorer(LensActions, TimeActions, Showing):
         """All about one parameter, over the panes."""
         session = self.session
 
-        def do(action: str, *args: str) -> None:
-            getattr(self, f"action_{action}")(*args)
-
         def closed(_result: None) -> None:
             session.control.inspect("")
 
         session.control.inspect(event.name)
-        view = ParamView(session.run, self.looking, event.name, do, ascii=session.options.ascii)
+        view = ParamView(
+            session.run,
+            self.looking,
+            event.name,
+            self.action_press,
+            ascii=session.options.ascii,
+        )
         self.app.push_screen(view, closed)
+
+    def on_accounts_pane_opened(self, _event: AccountsPane.Opened) -> None:
+        """Break the change down, as `p` does."""
+        self.action_press("p")
 
     def set_focus(
         self, widget: Widget | None, scroll_visible: bool = True, from_app_focus: bool = False
@@ -246,6 +265,53 @@ class Explorer(LensActions, TimeActions, Showing):
         """Draw again; not for another focus, of which the two widgets tell themselves."""
         repaint = repaint and not (self._focusing and not regions)
         return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
+
+    # What the actions work with.
+
+    def action_press(self, key: str) -> None:
+        """Do what a key does, or say why not."""
+        BY_KEY[key].press(self, key)
+
+    def answer(self, notice: str = "") -> None:
+        """Show a line in answer to a key, in place of the keys."""
+        self.notice = notice
+        self.session.run.met, self.session.run.word = None, ""
+        self.draw_bottom()
+
+    def keep(self, **changes: object) -> None:
+        """Remember how the person likes the screen."""
+        self.session.options.memory.keep(**changes)
+
+    def span(self) -> Span | None:
+        """The span that is attributed."""
+        run = self.session.run
+        step = self.looking.step(run.step)
+        return self.desk.spanning.span(run, step if step < run.step else None)
+
+    def weigh(self) -> None:
+        """Take importance weights at the newest step."""
+        self._weighed = self.session.run.step
+        self.session.control.weigh()
+
+    def _weigh_soon(self, *, live: bool) -> None:
+        """Where no evidence is known, take importance weights once the run has stood still."""
+        run = self.session.run
+        if self._standing is not None:
+            self._standing.stop()
+            self._standing = None
+        if live or run.dead or run.loaded is None or self._weighed == run.step or not run.step:
+            return
+        if not run.loaded.capabilities.lens and "log_evidence" not in run.loaded.reference:
+            self._standing = self.set_timer(STANDING, self.weigh)
+
+    def _show_step(self) -> None:
+        """Open the step that was stepped into, once it has come."""
+        run = self.session.run
+        stepped, run.stepped = run.stepped, None
+        if stepped is not None:
+            plain = self.session.options.ascii
+            view = StepView(stepped, self.session.control.undo, ascii=plain)
+            self.app.push_screen(view, lambda _: self.answer())
 
     # Questions.
 

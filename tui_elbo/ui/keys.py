@@ -1,9 +1,23 @@
-"""The one table of keys: it feeds dispatch, the key line, the help and the README's test."""
+"""The one table of keys: it feeds dispatch, the key line, the help, the palette, the README's test.
+
+A new key is a row here and a function in `actions/`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tui_elbo.ui.actions import export, leave, look, run
+from tui_elbo.ui.views.views import HelpView
+
+if TYPE_CHECKING:
+    from tui_elbo.ui.explorer import Explorer
+
+
+def _always(_explorer: Explorer) -> str:
+    return ""
 
 
 @dataclass(frozen=True)
@@ -14,124 +28,343 @@ class Key:
     """As Textual names it; several, with commas between them, share a row."""
     show: str
     """As a person names it."""
-    action: str
-    """The name of the explorer's method is `action_` and this; empty where Textual has its own."""
+    do: Callable[..., object] | None
+    """Takes the explorer, and the key if `takes_key`; None where Textual has its own action."""
     label: str
     """A word for the key line; empty for a key that is only in the help."""
     help: str
     rank: int = 9
     """The key line drops the highest first when it is short of room."""
-    told: bool = False
-    """The method is told which of the row's keys was pressed."""
+    needs: str = ""
+    """The field of `Capabilities` without which the key is not offered; empty for none."""
+    refuses: Callable[[Explorer], str] = _always
+    """Why there is no use for it just now, in words; empty if there is."""
+    takes_key: bool = False
+    by_name: bool = True
+    """Whether the palette offers it."""
+    hides: bool = False
+    """Whether the key line leaves it out while there is no use for it."""
 
     @property
-    def actions(self) -> list[tuple[str, str]]:
-        """Each key by itself, and the action with its argument."""
-        keys = self.key.split(",")
-        return [(key, f"{self.action}('{key}')" if self.told else self.action) for key in keys]
+    def keys(self) -> list[str]:
+        """Each key by itself."""
+        return [key for key in self.key.split(",") if key]
+
+    def missing(self, explorer: Explorer) -> str:
+        """Why the source of the run cannot do it, in words; empty if it can, or is not known."""
+        loaded = explorer.session.run.loaded
+        return getattr(loaded.capabilities, self.needs) if loaded and self.needs else ""
+
+    def press(self, explorer: Explorer, key: str = "") -> None:
+        """Do it, or say why not."""
+        why = self.missing(explorer) or self.refuses(explorer)
+        if why:
+            explorer.session.control.count = ""
+            explorer.answer(why)
+        elif self.do is not None:
+            self.do(explorer, key or self.keys[0]) if self.takes_key else self.do(explorer)
+
+
+def offered(explorer: Explorer) -> list[Key]:
+    """The keys that the source of the run allows, in the order of the help."""
+    return [key for key in KEYS if not key.missing(explorer)]
+
+
+def by_name(explorer: Explorer) -> list[Key]:
+    """What the palette offers."""
+    known = (key for key in (*KEYS, *NAMED) if key.do and key.by_name)
+    return [key for key in known if not key.missing(explorer)]
+
+
+def show_help(explorer: Explorer) -> None:
+    """Show all the keys."""
+    explorer.app.push_screen(HelpView(offered(explorer), ascii=explorer.session.options.ascii))
+
+
+def palette(explorer: Explorer) -> None:
+    """Offer everything by name."""
+    explorer.app.action_command_palette()
 
 
 KEYS = (
     Key(
-        "n", "n", "step", "step", "take one step; a count before it, such as 50n, takes so many", 0
+        "n",
+        "n",
+        run.step,
+        "step",
+        "take one step; a count before it, such as 50n, takes so many",
+        0,
+        refuses=run.stuck,
     ),
-    Key("N", "N", "back", "back", "take the run one step back, exactly; 5N takes five", 2),
-    Key("space", "space", "run_pause", "run  ", "run, and pause", 0),
-    Key("f", "f", "finish", "finish", "finish: run to the scenario's last step", 4),
-    Key("u", "u", "until", "until", "run until a step (500) or a condition (elbo > -1.2)", 3),
-    Key("s", "s", "step_into", "", "step into: page through one step, site by site"),
-    Key("b", "b", "break", "", "breakpoint: stop where a condition holds, or nonfinite, falls 3"),
-    Key("B", "B", "breakpoints", "", "the breakpoints: turn them on and off, delete them"),
+    Key(
+        "N",
+        "N",
+        run.back,
+        "back",
+        "rewind by one step, exactly; 5N rewinds by five",
+        2,
+        needs="rewind",
+        refuses=run.stuck,
+    ),
+    Key("space", "space", run.run_or_pause, "run  ", "run, and pause", 0, refuses=run.stuck),
+    Key(
+        "f",
+        "f",
+        run.finish,
+        "finish",
+        "finish: run to the scenario's last step",
+        4,
+        needs="finish",
+        refuses=run.finished,
+    ),
+    Key(
+        "u",
+        "u",
+        run.until,
+        "until",
+        "run until a step (500) or a condition (elbo > -1.2)",
+        3,
+        refuses=run.stuck,
+    ),
+    Key(
+        "s",
+        "s",
+        run.step_into,
+        "",
+        "step into: page through one step, site by site",
+        needs="step_into",
+        refuses=run.stuck,
+    ),
+    Key(
+        "b",
+        "b",
+        run.add_breakpoint,
+        "",
+        "breakpoint: stop where a condition holds, or nonfinite, falls 3",
+    ),
+    Key(
+        "B",
+        "B",
+        run.list_breakpoints,
+        "",
+        "the breakpoints: turn them on and off, delete them",
+    ),
     Key(
         "left_square_bracket",
         "[",
-        "break_back",
+        run.back_to_breakpoint,
         "",
-        "take the run back to the last step where a breakpoint held",
+        "rewind to the last step where a breakpoint held",
+        needs="rewind",
     ),
-    Key("g", "g", "ghost", "", "show the future that going back left behind, or hide it"),
-    Key("G", "G", "swap", "", "change places with it: the run goes over to its end"),
+    Key(
+        "g",
+        "g",
+        run.toggle_branch,
+        "",
+        "show the branch that a rewind left behind, or hide it",
+        needs="rewind",
+        refuses=run.no_branch,
+    ),
+    Key(
+        "G",
+        "G",
+        run.swap_branch,
+        "",
+        "swap with that branch: the run goes on from its end",
+        needs="rewind",
+        refuses=run.no_branch,
+    ),
     Key(
         "t",
         "t",
-        "tune",
+        run.tune,
         "tune",
         "tune: lr, particles, estimator, optimizer, from now on",
         4,
+        needs="tune",
+        refuses=run.stuck,
     ),
     Key(
         "comma,full_stop,left,right",
         ", .",
+        look.look,
         "look",
-        "look",
-        "look one step back or on, in all panes; touches nothing",
+        "move the cursor one step back or on, in all panes",
         3,
-        told=True,
+        refuses=look.no_step,
+        takes_key=True,
     ),
     Key(
         "less_than_sign,greater_than_sign,home,end",
         "< >",
-        "look",
+        look.look,
         "",
-        "look ten steps back or on; home: the first, end: the newest",
-        told=True,
+        "move it ten steps back or on; home: the first, end: the newest",
+        refuses=look.no_step,
+        takes_key=True,
+        by_name=False,
     ),
     Key(
         "enter",
         "enter",
-        "enter",
+        run.rewind,
         "",
-        "take the run to where you look; in a table: all about one",
+        "rewind to the cursor; in a table: details of the row",
+        refuses=run.follows_newest,
     ),
-    Key("r", "r", "restart", "restart", "restart from step 0 in the same engine", 7),
-    Key("R", "R", "reload", "", "reload the file in a fresh engine, even if this one hangs"),
-    Key("a", "a", "span", "", "what moved it since step 0, a mark, the look; last record, update"),
-    Key("m", "m", "mark", "", "mark this step: what has moved since; again: no mark"),
-    Key("p", "p", "who", "", "who in particular: each parameter and site, what pulls at it"),
-    Key("k", "k", "weigh", "", "importance weights now: a bound on log p(x), and its trust"),
-    Key("tab", "tab", "", "", "go to the next pane; the arrows then move in a table"),
-    Key("v", "v", "view", "view", "the next panes at the right", 6),
-    Key("z", "z", "zoom", "", "the pane that has the focus alone, and all of them again"),
-    Key("y", "y", "range", "", "y range: robust, full, log"),
-    Key("slash", "/", "filter", "", "filter the parameters or sites by name"),
-    Key("w", "w", "watch", "", "watch a parameter: it comes first, and is recorded whole"),
-    Key("l", "l", "largest", "", "the parameters that move most come first, or store order"),
+    Key(
+        "r",
+        "r",
+        run.restart,
+        "restart",
+        "restart from step 0 in the same engine",
+        7,
+        needs="restart",
+        refuses=run.stuck,
+    ),
+    Key(
+        "R",
+        "R",
+        run.reload,
+        "",
+        "reload the file in a fresh engine, even if this one hangs",
+        needs="reload",
+    ),
+    Key(
+        "a",
+        "a",
+        look.next_span,
+        "",
+        "what moved it since step 0, mark, cursor; last record, update",
+    ),
+    Key(
+        "m",
+        "m",
+        look.mark,
+        "",
+        "mark this step: what has moved since; again: no mark",
+        refuses=look.no_step,
+    ),
+    Key(
+        "p",
+        "p",
+        look.break_down,
+        "",
+        "break the change down by parameter and site, with gradients",
+        needs="lens",
+    ),
+    Key(
+        "k",
+        "k",
+        look.weigh,
+        "",
+        "importance weights now: a bound on log p(x), and its trust",
+        needs="lens",
+        refuses=look.no_weights,
+    ),
+    Key("tab", "tab", None, "", "go to the next pane; the arrows then move in a table"),
+    Key("v", "v", look.next_page, "view", "the next panes at the right", 6),
+    Key("z", "z", look.zoom, "", "the pane that has the focus alone, and all of them again"),
+    Key("y", "y", look.next_range, "", "y range: robust, full, log"),
+    Key("slash", "/", look.filter_table, "", "filter the parameters or sites by name"),
+    Key("w", "w", look.watch, "", "watch a parameter: it comes first, and is recorded whole"),
+    Key(
+        "l",
+        "l",
+        look.next_order,
+        "",
+        "the parameters that move most come first, or store order",
+    ),
     Key(
         "i",
         "i",
-        "show_notes",
+        look.show_notes,
         "notes",
         "the scenario's notes: what to look at, and why it happens",
         3,
+        refuses=look.not_loaded,
     ),
-    Key("o", "o", "show_output", "output", "what the model prints, and warnings", 5),
-    Key("e", "e", "show_error", "error", "the last error with its traceback", 2),
-    Key("escape", "escape", "cancel", "", "look at the newest step; close; back to the gallery"),
-    Key("question_mark", "?", "show_help", "help", "this help", 1),
-    Key("ctrl+p", "ctrl+p", "palette", "", "everything by name, and the themes"),
+    Key("o", "o", look.show_output, "output", "what the model prints, and warnings", 5),
     Key(
-        "ctrl+c", "ctrl+c", "interrupt", "", "pause, and interrupt a model that hangs; never quits"
+        "e",
+        "e",
+        look.show_error,
+        "error",
+        "the last error with its traceback",
+        2,
+        refuses=look.no_error,
+        hides=True,
     ),
-    Key("c", "c", "copy", "", "copy the table that has the focus, else the step's numbers"),
-    Key("S", "S", "save_screen", "", "save the screen as SVG"),
-    Key("x", "x", "export", "", "export all numbers as CSV; with ArviZ, draws of the guide too"),
-    Key("d", "d", "detach", "detach", "leave the run going; `elbo-tui attach` shows it again", 6),
-    Key("q", "q", "quit", "quit", "quit, and end the run; asks while it runs", 1),
-    Key("0,1,2,3,4,5,6,7,8,9", "0-9", "digit", "", "a count for n, N and the look", told=True),
+    Key(
+        "escape",
+        "escape",
+        look.cancel,
+        "",
+        "look at the newest step; close; back to the gallery",
+        by_name=False,
+    ),
+    Key("question_mark", "?", show_help, "help", "this help", 1),
+    Key(
+        "ctrl+p",
+        "ctrl+p",
+        palette,
+        "",
+        "everything by name, and the themes",
+        by_name=False,
+    ),
+    Key(
+        "ctrl+c",
+        "ctrl+c",
+        run.interrupt,
+        "",
+        "pause, and interrupt a model that hangs; never quits",
+        by_name=False,
+    ),
+    Key("c", "c", export.copy, "", "copy the table that has the focus, else the step's numbers"),
+    Key("S", "S", export.save_screen, "", "save the screen as SVG"),
+    Key(
+        "x",
+        "x",
+        export.export,
+        "",
+        "export all numbers as CSV; with ArviZ, draws of the guide too",
+        refuses=look.no_step,
+    ),
+    Key(
+        "d",
+        "d",
+        leave.detach,
+        "detach",
+        "leave the run going; `elbo-tui attach` shows it again",
+        6,
+        refuses=leave.cannot_be_left,
+    ),
+    Key("q", "q", leave.quit_run, "quit", "quit, and end the run; asks while it runs", 1),
+    Key(
+        "0,1,2,3,4,5,6,7,8,9",
+        "0-9",
+        run.digit,
+        "",
+        "a count for n, N and the cursor",
+        takes_key=True,
+        by_name=False,
+    ),
 )
 """Every key of the explorer, in the order of the help."""
 
+NAMED = (
+    Key(
+        "",
+        "",
+        run.save,
+        "elbo-tui FILE goes on with it",
+        "save the run in a file, to go on from another time",
+        needs="save",
+        refuses=run.stuck,
+    ),
+)
+"""What has a name in the palette and no key; the label says more about it."""
 
-def key_line(width: int, without: Sequence[str] = (), gap: int = 2) -> list[Key]:
-    """The keys whose labels fit into `width` cells, in the order of the table.
-
-    Args:
-        width: the room for them.
-        without: actions that there is no use for just now.
-        gap: the cells between two keys.
-    """
-    shown = [key for key in KEYS if key.label and key.action not in without]
-    while shown and sum(len(k.show) + 1 + len(k.label) + gap for k in shown) - gap > width:
-        worst = max(key.rank for key in shown)
-        shown.remove([key for key in shown if key.rank == worst][-1])
-    return shown
+BY_KEY = {key: row for row in KEYS for key in row.keys}
+"""The row of each key."""

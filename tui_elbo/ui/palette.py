@@ -11,10 +11,7 @@ from textual.screen import Screen
 
 from tui_elbo.ui.compat.textual import CellDiffApp
 from tui_elbo.ui.explorer import Explorer
-from tui_elbo.ui.keys import KEYS
-
-LEFT_OUT = ("digit", "cancel", "palette", "interrupt")
-"""Actions that mean nothing by name."""
+from tui_elbo.ui.keys import by_name
 
 
 class Offering(CellDiffApp):
@@ -38,12 +35,6 @@ def commands(app: App[Any], screen: Screen[Any]) -> Iterator[SystemCommand]:
     if not isinstance(screen, Explorer):
         yield SystemCommand("quit", "leave the program", partial(app.exit, 0))
         return
-    save = "save the run in a file, to go on from another time"
-    yield SystemCommand(save, "elbo-tui FILE goes on with it", screen.action_save)
-    for key in KEYS:
-        if not key.action or key.action in LEFT_OUT or (key.told and not key.label):
-            continue
-        first, _ = key.actions[0]
-        act = getattr(screen, f"action_{key.action}")
-        act = partial(act, first) if key.told else act
-        yield SystemCommand(key.help, f"key: {key.show}", act)
+    for key in by_name(screen):
+        note = f"key: {key.show}" if key.key else key.label
+        yield SystemCommand(key.help, note, partial(key.press, screen))

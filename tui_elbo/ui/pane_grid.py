@@ -9,6 +9,7 @@ from textual.events import Resize
 from textual.widget import Widget
 
 from tui_elbo.client.gap import gap
+from tui_elbo.client.preferences import Settings
 from tui_elbo.client.run_state import Run
 from tui_elbo.client.spans import Spanning, unseen
 from tui_elbo.ui.pane_layout import CURVES, TABLES, Place, arrange, pages
@@ -21,7 +22,6 @@ from tui_elbo.ui.panes.texts import NotesPane, OutputPane
 from tui_elbo.ui.panes.totals import TotalsPane
 from tui_elbo.ui.plot.curve import Mode
 from tui_elbo.ui.plot.run_curves import changes, curves, why
-from tui_elbo.ui.preferences import Settings
 from tui_elbo.ui.widgets.placeholder import Why
 from tui_elbo.ui.widgets.table import Table
 

@@ -45,7 +45,7 @@ class AccountsPane(Table):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "open", show=False)]
 
     class Opened(Message):
-        """The person wants to know who in particular."""
+        """The person wants the change broken down."""
 
     def __init__(self, *, id: str = "accounts", ascii: bool = False) -> None:
         super().__init__("what moved it", NOT_YET, id=id, ascii=ascii)
@@ -73,7 +73,7 @@ class AccountsPane(Table):
         self.paint()
 
     def action_open(self) -> None:
-        """Who in particular."""
+        """Break the change down."""
         self.post_message(self.Opened())
 
     def count(self) -> int:

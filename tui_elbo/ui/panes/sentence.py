@@ -7,6 +7,9 @@ from collections.abc import Sequence
 
 from textual.events import Resize
 
+from tui_elbo.client.session import Session
+from tui_elbo.client.spans import Span, unseen
+from tui_elbo.model.sentences import choose_sentence
 from tui_elbo.model.text import safe
 from tui_elbo.ui.style.text import left
 from tui_elbo.ui.widgets.canvas import Line
@@ -55,3 +58,31 @@ class SentenceLine(Bottom):
         """One row where that is enough for any sentence."""
         self.styles.height = 1 if event.size.width >= WIDE else 2
         self.paint()
+
+
+def sentence_text(session: Session, span: Span | None, step: int) -> str:
+    """What moved over a span, in words; without one, why nothing is said of it.
+
+    Args:
+        session: the run.
+        span: what is attributed.
+        step: the step that is shown.
+    """
+    run = session.run
+    if run.loaded is None:
+        failed = run.level is not None and run.level.state == "failed"
+        return "Nothing is loaded. Fix the file, then press R." if failed else ""
+    if run.loaded.capabilities.lens:
+        why = run.loaded.capabilities.lens
+        return f"{why[:1].upper()}{why[1:]}; so nothing is said of what moved log p."
+    if span is not None:
+        return choose_sentence(span.summary).text
+    why = unseen(run, step)
+    if why:
+        return f"{why[:1].upper()}{why[1:]}."
+    if session.watched:
+        return (
+            "Once two steps have seen the same data it is said here what moved log p, log q "
+            "and the ELBO."
+        )
+    return "After the first step it is said here what moved log p, log q and the ELBO."

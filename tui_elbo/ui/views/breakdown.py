@@ -1,4 +1,4 @@
-"""Who in particular: each parameter's change and what pulls at it, and what each site got."""
+"""The change broken down: by parameter with its gradients, and by site."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MOST = 500
 CHANGE, PULL, SNR, SHARE = 11, 9, 6, 10
 """The widths of the columns, a space before each number included."""
 
-TITLE = "who in particular"
+TITLE = "change by parameter and site"
 
 
 class WhoView(Live):

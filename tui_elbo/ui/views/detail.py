@@ -52,16 +52,8 @@ INKS = {
 }
 """Styles of a drawing's inks; all others tell of trouble."""
 
-DO = {
-    "n": ("step",),
-    "N": ("back",),
-    "space": ("run_pause",),
-    "comma": ("look", "comma"),
-    "full_stop": ("look", "full_stop"),
-    "less_than_sign": ("look", "less_than_sign"),
-    "greater_than_sign": ("look", "greater_than_sign"),
-}
-"""The explorer's keys that do here what they do there: an action and its argument."""
+DO = ("n", "N", "space", "comma", "full_stop", "less_than_sign", "greater_than_sign")
+"""The explorer's keys that do here what they do there."""
 
 
 class ParamView(Live):
@@ -71,7 +63,7 @@ class ParamView(Live):
         run: where it is looked up; the engine tells the rest in `run.inspected`.
         looking: the step whose numbers are shown.
         name: of the parameter.
-        do: does one of the explorer's actions.
+        do: does what a key does in the explorer.
         ascii: draw with ASCII characters alone.
     """
 
@@ -84,7 +76,7 @@ class ParamView(Live):
         run: Run,
         looking: Looking,
         name: str,
-        do: Callable[..., object],
+        do: Callable[[str], object],
         *,
         ascii: bool = False,
     ) -> None:
@@ -107,7 +99,7 @@ class ParamView(Live):
 
     def action_do(self, key: str) -> None:
         """What the key does in the explorer."""
-        self._do(*DO[key])
+        self._do(key)
 
     def on_resize(self) -> None:
         """Draw for the new width."""

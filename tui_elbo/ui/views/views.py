@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import ClassVar
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -15,11 +15,13 @@ from textual.widget import Widget
 from tui_elbo.client.output import Output
 from tui_elbo.model.text import safe
 from tui_elbo.protocol import ErrorReported, Loaded
-from tui_elbo.ui.keys import KEYS
 from tui_elbo.ui.style.glyphs import ASCII, UNICODE, Glyphs
 from tui_elbo.ui.style.theme import BAD, DIM, KEY, WARN
 from tui_elbo.ui.widgets.canvas import Line
 from tui_elbo.ui.widgets.lines import Lines
+
+if TYPE_CHECKING:
+    from tui_elbo.ui.keys import Key as KeyRow
 
 
 class View(ModalScreen[None]):
@@ -180,26 +182,28 @@ def error_lines(fault: ErrorReported) -> Iterator[Line]:
 
 
 class HelpView(View):
-    """All keys, and what the marks mean.
+    """The keys, and what the marks mean.
 
     Args:
+        keys: those that the source of the run allows.
         ascii: draw with ASCII characters alone.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("question_mark", "close", show=False)]
 
-    def __init__(self, *, ascii: bool = False) -> None:
+    def __init__(self, keys: Sequence[KeyRow], *, ascii: bool = False) -> None:
         super().__init__()
+        self._keys = keys
         self._glyphs = ASCII if ascii else UNICODE
 
     def compose(self) -> ComposeResult:
         """The table of keys."""
-        yield self.framed(Lines(help_lines(self._glyphs), id="frame"), "help")
+        yield self.framed(Lines(help_lines(self._keys, self._glyphs), id="frame"), "help")
 
 
-def help_lines(glyphs: Glyphs) -> Iterator[Line]:
+def help_lines(keys: Sequence[KeyRow], glyphs: Glyphs) -> Iterator[Line]:
     """Keys first, then what is on the screen."""
-    for key in KEYS:
+    for key in keys:
         yield [(f"{key.show:>7}", KEY), (f"  {key.help}", "")]
     yield [("", "")]
     for name, meaning in (

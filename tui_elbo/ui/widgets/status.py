@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.cells import cell_len
@@ -11,11 +12,13 @@ from textual.events import Resize
 
 from tui_elbo.model.text import safe
 from tui_elbo.protocol import ErrorReported
-from tui_elbo.ui.keys import key_line
 from tui_elbo.ui.style.glyphs import ASCII, UNICODE, Glyphs
 from tui_elbo.ui.style.text import left, number, right, tail
 from tui_elbo.ui.style.theme import BAD, DIM, GOOD, KEY, WARN
 from tui_elbo.ui.widgets.canvas import Canvas, Line, Piece
+
+if TYPE_CHECKING:
+    from tui_elbo.ui.keys import Key
 
 DEAD = "the history is kept: R reloads in a fresh engine, o shows its output"
 """What can still be done when the engine has ended."""
@@ -223,21 +226,21 @@ class KeyLine(Bottom):
         super().__init__(id=id, ascii=ascii)
         self._notice = ""
         self._running = False
-        self._fault = False
         self._news = False
+        self._keys: Sequence[Key] = ()
 
-    def show(self, *, notice: str, running: bool, fault: bool, news: bool) -> None:
+    def show(self, keys: Sequence[Key], *, notice: str, running: bool, news: bool) -> None:
         """Show the keys.
 
         Args:
+            keys: those that there is a use for.
             notice: shown instead of them, if any.
             running: `space` pauses.
-            fault: there is an error to look at.
             news: there is output that nobody has looked at.
         """
-        new = (notice, running, fault, news)
-        if new != (self._notice, self._running, self._fault, self._news):
-            self._notice, self._running, self._fault, self._news = new
+        new = (keys, notice, running, news)
+        if new != (self._keys, self._notice, self._running, self._news):
+            self._keys, self._notice, self._running, self._news = new
             self.paint()
 
     def lines(self, width: int) -> Sequence[Line]:
@@ -245,8 +248,17 @@ class KeyLine(Bottom):
         if self._notice:
             return [[(left(f" {safe(self._notice)}", width, self.glyphs.more), WARN)]]
         pieces: list[Piece] = [(" ", "")]
-        for key in key_line(width - 2, without=() if self._fault else ("show_error",)):
-            label = "pause" if self._running and key.action == "run_pause" else key.label
-            style = WARN if self._news and key.action == "show_output" else DIM
+        for key in fitting(self._keys, width - 2):
+            label = "pause" if self._running and key.show == "space" else key.label
+            style = WARN if self._news and key.show == "o" else DIM
             pieces += [(key.show, KEY), (f" {label:<{len(key.label)}}  ", style)]
         return [[*pieces, (" " * max(0, width - sum(len(text) for text, _ in pieces)), "")]]
+
+
+def fitting(keys: Sequence[Key], width: int, gap: int = 2) -> list[Key]:
+    """The keys whose labels fit into `width` cells, `gap` cells apart, in their order."""
+    shown = [key for key in keys if key.label]
+    while shown and sum(len(k.show) + 1 + len(k.label) + gap for k in shown) - gap > width:
+        worst = max(key.rank for key in shown)
+        shown.remove([key for key in shown if key.rank == worst][-1])
+    return shown

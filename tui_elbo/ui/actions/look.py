@@ -1,0 +1,198 @@
+"""What the keys change of what is seen: the step looked at, spans, panes, views."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tui_elbo.ui.actions import questions
+from tui_elbo.ui.actions.run import confirm, stuck
+from tui_elbo.ui.views.breakdown import WhoView
+from tui_elbo.ui.views.views import ErrorView, NotesView, OutputView
+
+if TYPE_CHECKING:
+    from tui_elbo.ui.explorer import Explorer
+
+STEPS = {
+    "comma": -1,
+    "left": -1,
+    "full_stop": 1,
+    "right": 1,
+    "less_than_sign": -10,
+    "greater_than_sign": 10,
+}
+"""How far each key moves the look cursor; home and end apart."""
+
+SPANS = {
+    "start": "what moved it since step 0",
+    "mark": "what moved it since the mark; m clears it",
+    "look": "what moved it from the step looked at to the newest",
+    "record": "what moved it from the record before to the last one",
+    "update": "what the newest update did",
+}
+
+
+# Why an action is not available just now; empty when it is.
+
+
+def no_step(explorer: Explorer) -> str:
+    """No step has been taken."""
+    return "" if explorer.session.run.step else "there is no step yet: n takes one"
+
+
+def not_loaded(explorer: Explorer) -> str:
+    """There are no notes."""
+    loaded = explorer.session.run.loaded
+    return "no notes yet: no scenario is loaded" if loaded is None else ""
+
+
+def no_error(explorer: Explorer) -> str:
+    """Nothing has gone wrong."""
+    return "no error so far" if explorer.session.run.fault is None else ""
+
+
+def no_weights(explorer: Explorer) -> str:
+    """There is nothing to draw importance weights of."""
+    return no_step(explorer) or stuck(explorer)
+
+
+# The step looked at.
+
+
+def look(explorer: Explorer, key: str) -> None:
+    """Look at another step; the run stays where it is."""
+    last, count = explorer.session.run.step, explorer.session.control.taken_count()
+    if key in STEPS:
+        explorer.looking.move(STEPS[key] * count, last)
+    elif key == "home":
+        explorer.looking.to(1, last)
+    else:
+        explorer.looking.follow()
+    explorer.answer()
+    explorer.redraw()
+
+
+def cancel(explorer: Explorer) -> None:
+    """Leave a question, a count, the past, a pane alone, a filter; else go back."""
+    control = explorer.session.control
+    if explorer.leave_question():
+        return
+    if control.count or explorer.notice:
+        control.count = ""
+    elif explorer.looking.at is not None:
+        explorer.looking.follow()
+        explorer.redraw()
+    elif explorer.desk.alone:
+        explorer.desk.zoom()
+    elif explorer.desk.table.filter:
+        explorer.desk.table.filter = ""
+    elif explorer.back:
+        confirm(explorer, "back to the gallery", explorer.go_back)
+        return
+    explorer.answer()
+
+
+# The lens.
+
+
+def next_span(explorer: Explorer) -> None:
+    """Attribute the next kind of span."""
+    kind = explorer.desk.spanning.next(explorer.looking.at)
+    span = explorer.span()
+    late = kind == "start" and span is not None and span.start.state
+    explorer.answer(f"what moved it {span.words}" if span and late else SPANS[kind])
+    explorer.redraw()
+
+
+def mark(explorer: Explorer) -> None:
+    """Mark the step shown, or clear the mark."""
+    step = explorer.looking.step(explorer.session.run.step)
+    marked = explorer.desk.spanning.toggle(step)
+    explorer.answer(f"step {step} is marked: what has moved since" if marked else "no mark")
+    explorer.redraw()
+
+
+def break_down(explorer: Explorer) -> None:
+    """Break the change down by parameter and site."""
+    session, span = explorer.session, explorer.span()
+    if span is not None and not session.run.dead:
+        session.control.pull(span.start.state)
+    explorer.app.push_screen(WhoView(session.run, explorer.span, ascii=session.options.ascii))
+
+
+def weigh(explorer: Explorer) -> None:
+    """Take importance weights now."""
+    explorer.weigh()
+    explorer.answer("weighing draws of the guide")
+
+
+# The panes.
+
+
+def next_page(explorer: Explorer) -> None:
+    """Show the next of the tables that take turns."""
+    explorer.desk.next_page()
+    explorer.keep(table=explorer.desk.turned)
+    explorer.answer()
+
+
+def zoom(explorer: Explorer) -> None:
+    """Show one pane alone, or all of them."""
+    explorer.desk.zoom()
+    explorer.answer("z shows all panes again" if explorer.desk.alone else "")
+
+
+def next_range(explorer: Explorer) -> None:
+    """Show the next y range."""
+    mode = explorer.desk.next_mode()
+    explorer.keep(range=mode)
+    explorer.answer(f"y range: {mode}")
+
+
+def filter_table(explorer: Explorer) -> None:
+    """Ask for a part of a name, and show only rows that have it."""
+    explorer.ask(questions.filtered(explorer.desk.table, explorer.redraw))
+
+
+def watch(explorer: Explorer) -> None:
+    """Watch the parameter under the cursor, or watch it no more."""
+    params = explorer.desk.params
+    if not params.has_focus:
+        explorer.answer("tab to the parameters first, and move to one of them")
+        return
+    explorer.session.watch(params.toggle_watched())
+    explorer.answer()
+
+
+def next_order(explorer: Explorer) -> None:
+    """Sort the parameters by how far they move, or as the store has them."""
+    order = explorer.desk.params.next_order()
+    explorer.keep(order=order)
+    explorer.answer(f"parameters: {order}")
+
+
+# Views.
+
+
+def show_notes(explorer: Explorer) -> None:
+    """The scenario's notes."""
+    loaded = explorer.session.run.loaded
+    if loaded is not None:
+        explorer.app.push_screen(NotesView(loaded))
+
+
+def show_output(explorer: Explorer) -> None:
+    """What was printed, and warnings."""
+    output = explorer.session.run.output
+
+    def seen(_result: None) -> None:
+        explorer.seen_output = output.version
+        explorer.answer()
+
+    explorer.app.push_screen(OutputView(output), seen)
+
+
+def show_error(explorer: Explorer) -> None:
+    """The last error with its traceback."""
+    fault = explorer.session.run.fault
+    if fault is not None:
+        explorer.app.push_screen(ErrorView(fault))

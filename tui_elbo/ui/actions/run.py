@@ -1,0 +1,202 @@
+"""What the keys do to the run: step, run, rewind, change settings, stop, begin anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from tui_elbo.model.errors import UsageError
+from tui_elbo.ui.actions import questions
+from tui_elbo.ui.views.breakpoints import PointsView
+from tui_elbo.ui.views.views import Confirm
+
+if TYPE_CHECKING:
+    from tui_elbo.ui.explorer import Explorer
+
+# Why an action is not available just now; empty when it is.
+
+
+def stuck(explorer: Explorer) -> str:
+    """The engine has ended, or no scenario could be loaded."""
+    run = explorer.session.run
+    if run.dead:
+        return "R starts a fresh engine"
+    failed = run.level is not None and run.level.state == "failed"
+    return "R loads the file again" if failed else ""
+
+
+def finished(explorer: Explorer) -> str:
+    """The scenario's last step has been taken."""
+    loaded, step = explorer.session.run.loaded, explorer.session.run.step
+    if loaded and step >= loaded.steps:
+        return f"already at step {step} of {loaded.steps}; space runs on"
+    return stuck(explorer)
+
+
+def follows_newest(explorer: Explorer) -> str:
+    """No earlier step is looked at, or the source of the run cannot rewind."""
+    loaded = explorer.session.run.loaded
+    if loaded and loaded.capabilities.rewind:
+        return loaded.capabilities.rewind
+    if explorer.looking.at is None:
+        return "look at an earlier step first: , and . move the look"
+    return stuck(explorer)
+
+
+def no_branch(explorer: Explorer) -> str:
+    """No branch has been left behind."""
+    if explorer.session.run.branch is None:
+        return "no future has been left behind: N or enter leaves one"
+    return ""
+
+
+# The actions.
+
+
+def drive(explorer: Explorer, act: Callable[[], object]) -> None:
+    """Have the engine do something, and look at what comes of it."""
+    why = stuck(explorer)
+    if not why:
+        act()
+        explorer.looking.follow()
+        explorer.touch()
+    explorer.answer(why)
+
+
+def digit(explorer: Explorer, key: str) -> None:
+    """A digit of a count."""
+    explorer.session.control.digit(key)
+    explorer.answer()
+
+
+def step(explorer: Explorer) -> None:
+    """Take as many steps as were typed."""
+    drive(explorer, explorer.session.control.step)
+
+
+def back(explorer: Explorer) -> None:
+    """Rewind by as many steps as were typed."""
+    drive(explorer, explorer.session.control.back)
+
+
+def rewind(explorer: Explorer) -> None:
+    """Rewind to the step that is looked at."""
+    at = explorer.looking.at
+    if at is not None:
+        drive(explorer, lambda: explorer.session.control.go_to(at))
+
+
+def run_or_pause(explorer: Explorer) -> None:
+    """Run, or pause."""
+    drive(explorer, explorer.session.control.run_pause)
+
+
+def finish(explorer: Explorer) -> None:
+    """Run to the scenario's last step."""
+    drive(explorer, explorer.session.control.finish)
+
+
+def until(explorer: Explorer) -> None:
+    """Ask for a step or a condition, and run to it."""
+    control = explorer.session.control
+
+    def go(step: int | None, condition: str) -> None:
+        act = (lambda: control.until(condition)) if step is None else lambda: control.run_to(step)
+        drive(explorer, act)
+
+    explorer.ask(questions.until(explorer.session.run, go))
+
+
+def step_into(explorer: Explorer) -> None:
+    """Take one step, and page through what happened in it."""
+    drive(explorer, explorer.session.control.step_into)
+
+
+def tune(explorer: Explorer) -> None:
+    """Ask for other settings, and go on with them."""
+    explorer.ask(questions.tune(explorer.session.run, explorer.session.control.tune))
+
+
+def add_breakpoint(explorer: Explorer) -> None:
+    """Ask for a breakpoint, and add it."""
+    session = explorer.session
+
+    def add(text: str) -> None:
+        explorer.answer(session.points.add(text, session.run))
+        session.tell_points()
+
+    explorer.ask(questions.breakpoint_at(session.run, add))
+
+
+def list_breakpoints(explorer: Explorer) -> None:
+    """List the breakpoints."""
+    view = PointsView(explorer.session.points, explorer.session.tell_points)
+    explorer.app.push_screen(view, lambda _: explorer.answer())
+
+
+def back_to_breakpoint(explorer: Explorer) -> None:
+    """Rewind to the last step at which a breakpoint held."""
+    session = explorer.session
+    try:
+        step, why = session.points.before(session.run)
+    except UsageError as error:
+        explorer.answer(f"{error.what}: {error.hint}")
+        return
+    drive(explorer, lambda: session.control.go_to(step))
+    explorer.answer(f"back at {step}: {why}")
+
+
+def toggle_branch(explorer: Explorer) -> None:
+    """Show the branch left behind, or hide it."""
+    desk = explorer.desk
+    desk.ghosts = not desk.ghosts
+    explorer.answer("" if desk.ghosts else "the future left behind is hidden: g shows it")
+    explorer.redraw()
+
+
+def swap_branch(explorer: Explorer) -> None:
+    """Change places with the branch left behind."""
+    explorer.desk.ghosts = True
+    drive(explorer, explorer.session.control.swap)
+
+
+def save(explorer: Explorer) -> None:
+    """Ask for the name of a file, and save the run in it."""
+    explorer.ask(questions.file_name(explorer.session.run, explorer.session.control.save))
+
+
+def restart(explorer: Explorer) -> None:
+    """Begin anew; asks when there are steps to lose."""
+    confirm(explorer, "restart from step 0", explorer.session.control.restart)
+
+
+def reload(explorer: Explorer) -> None:
+    """Load the file again in a fresh engine; asks when there are steps to lose."""
+    confirm(explorer, "reload in a fresh engine", explorer.session.reload)
+
+
+def confirm(explorer: Explorer, what: str, do: Callable[[], object]) -> None:
+    """Do it; asks when there are steps to lose."""
+    step = explorer.session.run.step
+    if not step:
+        do()
+        explorer.answer()
+        return
+
+    def answered(yes: bool | None) -> None:
+        if yes:
+            do()
+            explorer.looking.follow()
+        explorer.answer()
+
+    lost = f"{what}? {step} step{'s' if step > 1 else ''} will be lost"
+    explorer.app.push_screen(Confirm(lost), answered)
+
+
+def interrupt(explorer: Explorer) -> None:
+    """Pause, and interrupt a model that does not let go."""
+    if explorer.session.run.dead:
+        explorer.answer("R starts a fresh engine, q quits")
+    else:
+        explorer.session.interrupt()
+        explorer.answer()
