@@ -57,14 +57,14 @@ class Curves(CellDiffApp):
         for name in self.terms:
             yield CurvePane(name, id=name, axis=name == "elbo")
 
-    def frame(self, last: int, live: bool) -> None:
+    def frame(self, last: int) -> None:
         for name, values in self.terms.items():
             references = (("log p(x)", -5.73),) if name == "elbo" else ()
-            self.query_one(f"#{name}", CurvePane).show(values, 1, last, references, live=live)
+            self.query_one(f"#{name}", CurvePane).show(values, 1, last, references)
 
 
 async def bytes_of(
-    frames: list[int], *, size: tuple[int, int], theme: str = "ansi-dark", live: bool
+    frames: list[int], *, size: tuple[int, int], theme: str = "ansi-dark"
 ) -> list[int]:
     """The bytes that each frame sends, the first one left out; each is a number of steps."""
     app, counts = Curves(size, theme), []
@@ -73,7 +73,7 @@ async def bytes_of(
         for last in frames:
             await pilot.pause()
             app.sent.clear()
-            app.frame(last, live)
+            app.frame(last)
             await pilot.pause()
             counts.append(sum(app.sent))
         app.exit()
@@ -87,7 +87,7 @@ async def test_a_run_sends_little(start, record_property):
     """120 columns, of which the curves have half at 80; here they have all: the worst case."""
     step = STEPS_A_SECOND // FRAMES_A_SECOND
     frames = list(range(start, start + 10 * STEPS_A_SECOND + 1, step))
-    sent = await bytes_of(frames, size=(54, 38), live=True)
+    sent = await bytes_of(frames, size=(54, 38))
     rate = sum(sent) / (len(sent) / FRAMES_A_SECOND)
     record_property("bytes per second", rate)
     print(f"{rate:.0f} bytes/s of three plots from step {start} on, at most {max(sent)} a frame")
@@ -95,14 +95,14 @@ async def test_a_run_sends_little(start, record_property):
 
 
 async def test_a_step_by_hand_sends_little(record_property):
-    sent = await bytes_of(list(range(400, 460)), size=(34, 22), live=False)
+    sent = await bytes_of(list(range(400, 460)), size=(34, 22))
     print(f"{sum(sent) / len(sent):.0f} bytes a step by hand, at most {max(sent)}")
     record_property("bytes per step", sum(sent) / len(sent))
     assert sum(sent) / len(sent) <= 150
 
 
 async def test_nothing_new_sends_nothing():
-    assert await bytes_of([500] * 6, size=(54, 38), live=False) == [0] * 5
+    assert await bytes_of([500] * 6, size=(54, 38)) == [0] * 5
 
 
 async def frame_costs(steps: int) -> list[float]:
@@ -112,7 +112,7 @@ async def frame_costs(steps: int) -> list[float]:
     async def drive(pilot: Pilot[int]) -> None:
         for last in range(steps, steps + 80 * (steps // 1000), steps // 1000):
             begin = thread_time()
-            app.frame(last, live=False)
+            app.frame(last)
             await pilot.pause()
             costs.append(thread_time() - begin)
         app.exit()

@@ -19,7 +19,7 @@ from tui_elbo.model.text import safe
 from tui_elbo.ui.gallery_list import Choice, Word
 from tui_elbo.ui.style.glyphs import ASCII, UNICODE
 from tui_elbo.ui.style.theme import BAD, DIM, KEY
-from tui_elbo.ui.widgets.canvas import Piece
+from tui_elbo.ui.widgets.text_lines import Piece
 
 
 class Gallery(Screen[None]):

@@ -16,7 +16,7 @@ from tui_elbo.model.text import safe
 from tui_elbo.ui.style.glyphs import Glyphs
 from tui_elbo.ui.style.text import left
 from tui_elbo.ui.style.theme import DIM, KEY
-from tui_elbo.ui.widgets.canvas import Canvas, Line
+from tui_elbo.ui.widgets.text_lines import Line, TextLines
 
 NAME = 26
 """Columns for the name of a scenario, at most."""
@@ -25,7 +25,7 @@ ABOUT = 7
 """Rows for what the chosen one is about."""
 
 
-class Choice(Canvas, can_focus=True):
+class Choice(TextLines, can_focus=True):
     """The list.
 
     Args:
@@ -56,16 +56,17 @@ class Choice(Canvas, can_focus=True):
         width, height = self.size
         if not self.is_mounted or width <= 0 or height <= 0:
             return
-        self.cut([width])
         if not self._entries:
-            self.put([[(" The gallery is empty: tab, then open a file of your own.", DIM)]])
+            self.set_lines([[(" The gallery is empty: tab, then open a file of your own.", DIM)]])
             return
         room = max(1, height - ABOUT)
         self._top = max(self._cursor - room + 1, min(self._top, self._cursor), 0)
         shown = self._entries[self._top : self._top + room]
         lines = [self._line(entry, width) for entry in shown]
         lines += [[("", "")]] * (room - len(shown))
-        self.put([*lines, *self._about(width, len(self._entries) - self._top - room)][:height])
+        self.set_lines(
+            [*lines, *self._about(width, len(self._entries) - self._top - room)][:height]
+        )
 
     def _line(self, entry: GalleryEntry, width: int) -> Line:
         more = self._glyphs.more
@@ -111,7 +112,7 @@ class Choice(Canvas, can_focus=True):
         self.paint()
 
 
-class Word(Canvas):
+class Word(TextLines):
     """One line of text."""
 
     def __init__(self, *, id: str) -> None:
@@ -126,8 +127,7 @@ class Word(Canvas):
     def paint(self) -> None:
         """Bring the screen up to date."""
         if self.is_mounted and self.size.width > 0:
-            self.cut([self.size.width])
-            self.put([self._line])
+            self.set_lines([self._line])
 
     def on_resize(self, _event: Resize) -> None:
         """Lay the line out anew."""

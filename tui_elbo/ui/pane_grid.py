@@ -136,7 +136,6 @@ class Desk(Widget):
                 line=curve.line,
                 ghost=ghost,
                 label=run.branch.label(run.settings) if run.branch is not None else "",
-                live=live and cursor is None,
             )
         if tables:
             self._draw_tables(run, step, live=live)

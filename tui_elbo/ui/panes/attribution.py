@@ -16,8 +16,8 @@ from tui_elbo.model.attribution import PLAYERS, SUM_TERMS, Player, TermAttributi
 from tui_elbo.model.text import safe
 from tui_elbo.ui.style.text import left, nats
 from tui_elbo.ui.style.theme import BAD, DIM, ROLE
-from tui_elbo.ui.widgets.canvas import Line, Piece
 from tui_elbo.ui.widgets.table import Table
+from tui_elbo.ui.widgets.text_lines import Line, Piece
 
 ROWS = (
     (SUM_TERMS[0], "log p"),
@@ -89,7 +89,7 @@ class AccountsPane(Table):
     def _columns(self) -> list[Player]:
         return [player for player in PLAYERS if player != "both" or player in self._players]
 
-    def widths(self, width: int) -> Sequence[int]:
+    def plan(self, width: int) -> None:
         """Name, each player with its error where there is room, draw, observed."""
         self._notes = [line for text in self._gap for line in self._wrapped(text, width - 1)]
         absent = len(self._columns) - len(self._players)
@@ -101,8 +101,6 @@ class AccountsPane(Table):
         players = [number + error if p in self._players else ABSENT for p in self._columns]
         seen = number + (name + sum(players) + 2 * number < width)
         self._plan = (name, error, number, seen)
-        # All numbers of a row change together: in one piece they cost the fewest bytes.
-        return [name, max(0, width - name)]
 
     def _wrapped(self, text: str, width: int) -> list[str]:
         return textwrap.wrap(self.glyphs.plain(safe(text)), max(10, width))

@@ -1,9 +1,4 @@
-"""A pane that shows one curve: it binds the drawing to a place on the screen.
-
-Of a region that is refreshed, Textual sends each row from the left edge of the widget on. So the
-drawing is cut into narrow strips, widgets of their own, and each refreshes only its rows that
-changed: a new step costs a few cells.
-"""
+"""A pane that shows one curve: it binds the drawing to a place on the screen."""
 
 from __future__ import annotations
 
@@ -14,8 +9,8 @@ from typing import ClassVar
 import numpy as np
 from rich.segment import Segment
 from rich.style import Style
+from textual.content import Content
 from textual.events import Resize
-from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -25,22 +20,10 @@ from tui_elbo.ui.plot.cell_grid import BLANK
 from tui_elbo.ui.plot.curve import Mode
 from tui_elbo.ui.plot.plotting import Axes, Canvas, Curve, Drawing, Look, plot
 from tui_elbo.ui.style.styles import CLASSES
-from tui_elbo.ui.widgets.titled import Titled
-
-STRIP = 4
-"""Columns of a strip: narrower ones send fewer cells that are the same, but more cursor moves."""
-
-SHARE = 40
-"""Bytes, about, that a pane may send in a frame of a live run without leaving out later ones."""
-
-LEFT_OUT = 4
-"""Frames of a live run left out at most, one after the other."""
-
-_MOVE = 20
-"""Bytes, about, to go to a stretch of cells and to set its colour and reset it."""
+from tui_elbo.ui.widgets.text_lines import refresh_rows
 
 
-class CurvePane(Titled, can_focus=True):
+class CurvePane(Widget, can_focus=True):
     """One curve over the steps, with the name of what it shows in its border.
 
     Args:
@@ -54,7 +37,6 @@ class CurvePane(Titled, can_focus=True):
     ALLOW_SELECT = False
     DEFAULT_CSS = """
     CurvePane {
-        layout: horizontal;
         overflow: hidden;
         border: round $foreground 30%;
         border-title-color: $foreground;
@@ -96,7 +78,7 @@ class CurvePane(Titled, can_focus=True):
         self._look = Look(ascii=ascii, axis=axis)
         self._axes = Axes()
         self._curve = Curve(np.empty(0))
-        self._waiting = 0
+        self._shown_title = ""
         self._styles: dict[str, Style] = {}
         self._entitle()
 
@@ -134,7 +116,6 @@ class CurvePane(Titled, can_focus=True):
         ghost: Floats | None = None,
         label: str = "",
         note: str = "",
-        live: bool = False,
     ) -> None:
         """Show a column of the history.
 
@@ -149,42 +130,25 @@ class CurvePane(Titled, can_focus=True):
             ghost: a curve left behind, index `step - 1`.
             label: a few words at its end.
             note: a few words behind the title; plain text.
-            live: more is to come very soon, and in the end a call without `live`. So frames may
-                be left out after one that sent much.
         """
-        old = self._curve
         self._curve = Curve(
             values, first, last, tuple(references), cursor, tuple(marks), line, None, ghost, label
         )
         self._note = note
-        grown = (old.first, old.references, old.cursor, old.marks) == (
-            first,
-            self._curve.references,
-            cursor,
-            self._curve.marks,
-        )
-        if live and grown and self._waiting:
-            self._waiting -= 1
-            return
         self._entitle()
-        sent = self._draw()
-        self._waiting = min(LEFT_OUT, sent // SHARE)
-
-    def on_resize(self, event: Resize) -> None:
-        """Draw in the new size; strips beyond the right edge stay for when they are needed."""
-        have, needed = len(self.children), -(-event.size.width // STRIP)
-        if needed > have:
-            self.mount_all(_Slice(self, i * STRIP) for i in range(have, needed))
         self._draw()
 
-    def _draw(self) -> int:
-        """Bring the drawing up to date, and refresh what of it changed: about so many bytes."""
+    def on_resize(self, _event: Resize) -> None:
+        """Draw in the new size."""
+        self._draw()
+
+    def _draw(self) -> None:
+        """Bring the drawing up to date, and refresh the rows of it that changed."""
         width, height = self.size
         rows = Canvas.of(width, height, self._look).height
         self._axes = self._axes.covering(self._curve, rows, self._mode)
-        new = self._drawn(width, height)
-        old, self.drawing = self.drawing, new
-        return sum(piece.update(old, new) for piece in self.children if isinstance(piece, _Slice))
+        old, self.drawing = self.drawing, self._drawn(width, height)
+        refresh_rows(self, _rows(old), _rows(self.drawing))
 
     def _drawn(self, width: int, height: int) -> Drawing:
         """The curve on the axes that there are."""
@@ -196,7 +160,10 @@ class CurvePane(Titled, can_focus=True):
         mode = "" if self._mode == "robust" else f" ({self._mode})"
         legend = [f"{name} {dash}" for name, _ in self._curve.references]
         words = [self._title + mode, self._note, *legend]
-        self.entitle(safe(gap.join(word for word in words if word)))
+        title = safe(gap.join(word for word in words if word))
+        if title != self._shown_title:
+            self._shown_title = title
+            self.border_title = Content(title)
 
     def notify_style_update(self) -> None:
         """The theme or a style sheet changed."""
@@ -215,45 +182,18 @@ class CurvePane(Titled, can_focus=True):
             self._styles[ink] = style
         return self._styles[ink]
 
-
-class _Slice(Widget):
-    """Some columns of the drawing of a pane."""
-
-    ALLOW_SELECT = False
-    DEFAULT_CSS = f"_Slice {{ width: {STRIP}; height: 1fr; }}"
-
-    def __init__(self, pane: CurvePane, left: int) -> None:
-        super().__init__()
-        self._pane = pane
-        self._part = slice(left, left + STRIP)
-
-    def update(self, old: Drawing, new: Drawing) -> int:
-        """Refresh the rows that are not the same in both drawings: about so many bytes."""
-        if old.size != new.size:
-            self.refresh()
-            return len(new.rows) * (_MOVE + STRIP)
-        regions = []
-        rows = zip(old.rows, old.inks, new.rows, new.inks, strict=True)
-        for y, cells in enumerate(rows):
-            was, inked, now, ink = (row[self._part] for row in cells)
-            if was != now or inked != ink:
-                # Up to the last change: of what lies beyond, nothing is sent.
-                at = range(len(now))
-                last = max(i for i in at if was[i : i + 1] != now[i] or inked[i : i + 1] != ink[i])
-                regions.append(Region(0, y, last + 1, 1))
-        if regions:
-            self.refresh(*regions)
-        return sum(_MOVE + region.width for region in regions)
-
     def render_line(self, y: int) -> Strip:
-        """A row of the part, one segment for each stretch of one ink."""
-        drawing, width = self._pane.drawing, self.size.width
-        if y >= len(drawing.rows):
-            return Strip.blank(width, self._pane.style_of(BLANK))
-        row, inks = drawing.rows[y][self._part], drawing.inks[y][self._part]
-        segments, at = [], 0
-        for ink, run in groupby(inks):
+        """A row, one segment for each stretch of one ink."""
+        width, blank = self.size.width, self.style_of(BLANK)
+        if y >= len(self.drawing.rows):
+            return Strip.blank(width, blank)
+        row, segments, at = self.drawing.rows[y], list[Segment](), 0
+        for ink, run in groupby(self.drawing.inks[y]):
             end = at + len(list(run))
-            segments.append(Segment(row[at:end], self._pane.style_of(ink)))
+            segments.append(Segment(row[at:end], self.style_of(ink)))
             at = end
-        return Strip(segments, len(row)).adjust_cell_length(width, self._pane.style_of(BLANK))
+        return Strip(segments, len(row)).adjust_cell_length(width, blank)
+
+
+def _rows(drawing: Drawing) -> list[tuple[str, str]]:
+    return list(zip(drawing.rows, drawing.inks, strict=True))

@@ -17,8 +17,8 @@ from tui_elbo.ui.panes.param_rows import ORDERS, Row, by_movement, rows
 from tui_elbo.ui.plot.sparkline import course, stride
 from tui_elbo.ui.style.text import left, number, signed, tail
 from tui_elbo.ui.style.theme import BAD, DIM, KEY, ROLE
-from tui_elbo.ui.widgets.canvas import Line, Piece
 from tui_elbo.ui.widgets.table import Table
+from tui_elbo.ui.widgets.text_lines import Line, Piece
 
 NAME, VALUE, CHANGE, GRAD, COURSE = 8, 11, 10, 9, 5
 """The least widths of the columns, a space before each number included."""
@@ -143,7 +143,7 @@ class ParamsPane(Table):
         """How many parameters there are."""
         return len(self._rows)
 
-    def widths(self, width: int) -> Sequence[int]:
+    def plan(self, width: int) -> None:
         """Role, name, value, change, gradient norm, course; 0 where there is no room for it."""
         names = [safe(row.label) for row in self._rows]
         longest = max((cell_len(name) for name in names), default=0)
@@ -158,9 +158,7 @@ class ParamsPane(Table):
         room = max(0, rest - COURSE * course)
         name = min(room, max(NAME, longest + 1))
         spare = min(room - name, 10) if course else 0
-        blank = room - name - spare
         self._plan = (name, grad, (COURSE + spare) * course)
-        return (self._role_width, name, VALUE, CHANGE, GRAD * grad, self._plan[2], blank)
 
     def header(self) -> Line:
         """The names of the columns."""

@@ -13,8 +13,8 @@ from tui_elbo.model.records import Floats
 from tui_elbo.model.text import safe
 from tui_elbo.ui.style.text import number, tail
 from tui_elbo.ui.style.theme import BAD, DIM, LATENT
-from tui_elbo.ui.widgets.canvas import Line, Piece
 from tui_elbo.ui.widgets.table import Table
+from tui_elbo.ui.widgets.text_lines import Line, Piece
 
 NUMBER, NAME = 10, 8
 """The widths of a column of numbers, a space before it included, and the least of the names."""
@@ -79,7 +79,7 @@ class PosteriorPane(Table):
         """How many elements there are."""
         return len(self._rows)
 
-    def widths(self, width: int) -> Sequence[int]:
+    def plan(self, width: int) -> None:
         """Name, mean, sd, and what they should be where there is room and something known."""
         known = any(row.wanted for row in self._rows)
         wide = known and width >= NAME + 4 * NUMBER
@@ -87,7 +87,6 @@ class PosteriorPane(Table):
         room = max(0, width - (4 if wide else 2) * NUMBER)
         name = min(room, max(NAME, longest))
         self._plan = (name, wide)
-        return [name, *[NUMBER] * (4 if wide else 2), room - name]
 
     def header(self) -> Line:
         """The names of the columns."""

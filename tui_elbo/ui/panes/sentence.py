@@ -12,8 +12,8 @@ from tui_elbo.client.spans import Span, unseen
 from tui_elbo.model.sentences import choose_sentence
 from tui_elbo.model.text import safe
 from tui_elbo.ui.style.text import left
-from tui_elbo.ui.widgets.canvas import Line
 from tui_elbo.ui.widgets.status import Bottom
+from tui_elbo.ui.widgets.text_lines import Line
 
 WIDE = 160
 """Columns from which on each sentence has room in one row."""

@@ -12,8 +12,8 @@ from tui_elbo.model.records import Column, Layout, SiteInfo
 from tui_elbo.model.text import safe
 from tui_elbo.ui.style.text import left, number, tail
 from tui_elbo.ui.style.theme import BAD, DIM, LATENT, OBSERVED, WARN
-from tui_elbo.ui.widgets.canvas import Line, Piece
 from tui_elbo.ui.widgets.table import Table
+from tui_elbo.ui.widgets.text_lines import Line, Piece
 
 MARK, TERM = 2, 10
 LEAST = (6, 6, 5)
@@ -62,7 +62,7 @@ class SitesPane(Table):
         """How many sites there are."""
         return len(self._sites)
 
-    def widths(self, width: int) -> Sequence[int]:
+    def plan(self, width: int) -> None:
         """Mark, name, distribution, shape, what there is room for of `MORE`, log p, log q."""
         room = max(0, width - MARK - 2 * TERM)
         want = [
@@ -86,7 +86,6 @@ class SitesPane(Table):
         for i, most in enumerate(SPARE):
             plan[i] += min(most, room - sum(plan))
         self._plan, self._more = (plan[0], plan[1], plan[2]), more
-        return (MARK, *plan, TERM, TERM, room - sum(plan))
 
     def header(self) -> Line:
         """The names of the columns."""

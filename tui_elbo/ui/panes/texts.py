@@ -12,14 +12,14 @@ from textual.events import Resize
 from tui_elbo.client.output import Output
 from tui_elbo.model.text import safe
 from tui_elbo.ui.style.theme import DIM
-from tui_elbo.ui.widgets.canvas import Canvas, Line
 from tui_elbo.ui.widgets.lines import wrapped
+from tui_elbo.ui.widgets.text_lines import Line, TextLines
 
 MANY = 200
 """More lines than any pane has."""
 
 
-class TextPane(Canvas):
+class TextPane(TextLines):
     """Lines of text in a frame, wrapped; the first or the last that fit.
 
     Args:
@@ -47,10 +47,9 @@ class TextPane(Canvas):
         width, height = self.size
         if not (self.is_mounted and self.display) or width <= 0 or height <= 0:
             return
-        self.cut([width])
         lines = [part for line in self._lines for part in self._broken(line, width - 1)]
         lines = lines[-height:] if self._end else lines[:height]
-        self.put([[(" ", ""), *line] for line in lines])
+        self.set_lines([[(" ", ""), *line] for line in lines])
 
     def _broken(self, line: Line, width: int) -> Iterable[Line]:
         """The line in so many cells: prose between words, output anywhere."""

@@ -22,8 +22,8 @@ from tui_elbo.ui.style.glyphs import ASCII, UNICODE, Glyphs
 from tui_elbo.ui.style.text import nats, number, tail
 from tui_elbo.ui.style.theme import BAD, DIM, KEY, ROLE
 from tui_elbo.ui.views.views import Live
-from tui_elbo.ui.widgets.canvas import Line, Piece
 from tui_elbo.ui.widgets.lines import Lines
+from tui_elbo.ui.widgets.text_lines import Line, Piece
 
 MOST = 500
 """So many parameters and sites are listed, the largest changes first."""

@@ -13,8 +13,8 @@ from tui_elbo.client.breakpoints import Points
 from tui_elbo.model.text import safe
 from tui_elbo.ui.style.theme import DIM, KEY
 from tui_elbo.ui.views.views import View
-from tui_elbo.ui.widgets.canvas import Line
 from tui_elbo.ui.widgets.lines import Lines
+from tui_elbo.ui.widgets.text_lines import Line
 
 
 class PointsView(View):

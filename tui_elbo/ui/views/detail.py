@@ -23,8 +23,8 @@ from tui_elbo.ui.style.glyphs import ASCII, UNICODE, Glyphs
 from tui_elbo.ui.style.text import number
 from tui_elbo.ui.style.theme import BAD, DIM, ROLE
 from tui_elbo.ui.views.views import Live
-from tui_elbo.ui.widgets.canvas import Line, Piece
 from tui_elbo.ui.widgets.lines import Lines
+from tui_elbo.ui.widgets.text_lines import Line, Piece
 
 PACE = 1.0
 """Seconds between two looks while running: the whole view is sent."""

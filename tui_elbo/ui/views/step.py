@@ -14,8 +14,8 @@ from tui_elbo.protocol import Stage, SteppedInto
 from tui_elbo.ui.style.glyphs import ASCII, UNICODE, Glyphs
 from tui_elbo.ui.style.theme import DIM, KEY
 from tui_elbo.ui.views.views import View
-from tui_elbo.ui.widgets.canvas import Line
 from tui_elbo.ui.widgets.lines import Lines
+from tui_elbo.ui.widgets.text_lines import Line
 
 KINDS = {
     "guide": "the guide draws {}",

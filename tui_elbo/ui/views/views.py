@@ -17,8 +17,8 @@ from tui_elbo.model.text import safe
 from tui_elbo.protocol import ErrorReported, Loaded
 from tui_elbo.ui.style.glyphs import ASCII, UNICODE, Glyphs
 from tui_elbo.ui.style.theme import BAD, DIM, KEY, WARN
-from tui_elbo.ui.widgets.canvas import Line
 from tui_elbo.ui.widgets.lines import Lines
+from tui_elbo.ui.widgets.text_lines import Line
 
 if TYPE_CHECKING:
     from tui_elbo.ui.keys import Key as KeyRow

@@ -1,1 +1,1 @@
-"""What panes and views are made of: lines in tiles, tables, the lines at the bottom."""
+"""What panes and views are made of: lines of text, tables, the lines at the bottom."""

@@ -10,7 +10,7 @@ from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from tui_elbo.ui.widgets.canvas import Line, base_style, strip
+from tui_elbo.ui.widgets.text_lines import Line, base_style, strip
 
 
 class Lines(ScrollView, can_focus=True):

@@ -15,7 +15,7 @@ from tui_elbo.protocol import ErrorReported
 from tui_elbo.ui.style.glyphs import ASCII, UNICODE, Glyphs
 from tui_elbo.ui.style.text import left, number, right, tail
 from tui_elbo.ui.style.theme import BAD, DIM, GOOD, KEY, WARN
-from tui_elbo.ui.widgets.canvas import Canvas, Line, Piece
+from tui_elbo.ui.widgets.text_lines import Line, Piece, TextLines
 
 if TYPE_CHECKING:
     from tui_elbo.ui.keys import Key
@@ -54,7 +54,7 @@ class Standing:
     """The scenario, the estimator, the optimiser: shown as far as there is room."""
 
 
-class Bottom(Canvas):
+class Bottom(TextLines):
     """Base of the lines at the bottom of the screen."""
 
     def __init__(self, *, id: str, ascii: bool) -> None:
@@ -65,18 +65,11 @@ class Bottom(Canvas):
         """Bring the screen up to date."""
         width = self.size.width
         if self.is_mounted and width > 0:
-            lines = self.lines(width)
-            self.cut(self.tiles(width, lines[0]))
-            self.put(lines)
+            self.set_lines(self.lines(width))
 
     def lines(self, width: int) -> Sequence[Line]:
         """What to show in `width` cells."""
         raise NotImplementedError
-
-    def tiles(self, width: int, line: Line) -> Sequence[int]:
-        """The widths of what is sent alone; `line` is the first line."""
-        del line
-        return [width]
 
     def on_resize(self, _event: Resize) -> None:
         """Lay the line out anew."""
@@ -85,8 +78,6 @@ class Bottom(Canvas):
 
 class StatusLine(Bottom):
     """`step N · elbo E · log q Q · log p P`, and at the right whether it runs."""
-
-    TILES = 9
 
     def __init__(self, *, id: str = "status", ascii: bool = False) -> None:
         super().__init__(id=id, ascii=ascii)
@@ -101,11 +92,6 @@ class StatusLine(Bottom):
     def lines(self, width: int) -> Sequence[Line]:
         """One line."""
         return [status_line(self._standing, width, self.glyphs)]
-
-    def tiles(self, width: int, line: Line) -> Sequence[int]:
-        """Names stay and numbers change, so each is a tile; the last takes what is left."""
-        widths = [cell_len(text) for text, _ in line[:-1]]
-        return [*widths, max(0, width - sum(widths))]
 
 
 def status_line(standing: Standing, width: int, glyphs: Glyphs) -> Line:

@@ -6,20 +6,20 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
+from textual.content import Content
 from textual.events import Blur, Focus, Resize
 
 from tui_elbo.model.text import safe
 from tui_elbo.ui.style.glyphs import ASCII, UNICODE
 from tui_elbo.ui.style.theme import DIM
-from tui_elbo.ui.widgets.canvas import Canvas, Line
-from tui_elbo.ui.widgets.titled import Titled
+from tui_elbo.ui.widgets.text_lines import Line, TextLines
 
 MANY = 200
 """More rows than any screen has."""
 
 
-class Table(Canvas, Titled, can_focus=True):
-    """Base of the tables: a subclass gives widths, header and rows, this one the window on them.
+class Table(TextLines, can_focus=True):
+    """Base of the tables: a subclass gives columns, header and rows, this one the window on them.
 
     Only the rows on the screen are ever built. Rows of several lines are shown whole when all of
     them fit; otherwise each takes one line, but for the one under the cursor.
@@ -31,7 +31,6 @@ class Table(Canvas, Titled, can_focus=True):
         ascii: draw with ASCII characters alone.
     """
 
-    TILES = 7
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "move(-1)", show=False),
         Binding("down", "move(1)", show=False),
@@ -50,7 +49,7 @@ class Table(Canvas, Titled, can_focus=True):
         """The second part of the title."""
         self._heading, self._empty, self._filter = name, empty, ""
         self._planned = -1
-        self._widths_planned: Sequence[int] = ()
+        self._title = ""
 
     # What a subclass gives.
 
@@ -58,8 +57,8 @@ class Table(Canvas, Titled, can_focus=True):
         """How many rows there are."""
         raise NotImplementedError
 
-    def widths(self, width: int) -> Sequence[int]:
-        """The widths of the columns; they add up to `width`. Kept until `replan` is called."""
+    def plan(self, width: int) -> None:
+        """Choose the columns and their widths. They stay until `replan` is called."""
         raise NotImplementedError
 
     def header(self) -> Line:
@@ -104,7 +103,7 @@ class Table(Canvas, Titled, can_focus=True):
     # The window on it.
 
     def replan(self) -> None:
-        """There are other rows now: ask for the widths again."""
+        """There are other rows now: choose the columns again."""
         self._planned = -1
 
     def paint(self) -> None:
@@ -113,18 +112,20 @@ class Table(Canvas, Titled, can_focus=True):
             return
         width = self.size.width
         if width != self._planned:
-            self._planned, self._widths_planned = width, self.widths(width)
-        self.cut(self._widths_planned)
+            self._planned = width
+            self.plan(width)
         lines, shown = self._window(self.size.height - 1)
         empty = f"nothing has {safe(self._filter)!r} in its name" if self._filter else self._empty
-        self.put([self.header(), *(lines or [[(f" {empty}", DIM)]])])
+        self.set_lines([self.header(), *(lines or [[(f" {empty}", DIM)]])])
         parts = [self._heading, self.detail]
         parts += [f"/{safe(self._filter)} {self.count()}"] if self._filter else []
         if shown < self.count():
             parts.append(f"{self.top + 1}-{self.top + shown} of {self.count()}")
         title = " ── ".join(part for part in parts if part)
         title = title if self.glyphs is UNICODE else title.replace("──", "--")
-        self.entitle(title)
+        if title != self._title:
+            self._title = title
+            self.border_title = Content(title)
 
     def _window(self, room: int) -> tuple[list[Line], int]:
         """The lines of the rows from `top` on, and how many rows that are."""
