@@ -1,4 +1,4 @@
-"""Imports run one way: the screen has no torch, the engine no screen, panes know no other pane."""
+"""Imports run one way, folder by folder; and each heavy or private import has its place."""
 
 from __future__ import annotations
 
@@ -48,31 +48,75 @@ def crossed(names: set[str], forbidden: set[str]) -> set[str]:
     return {n for n in names for bad in forbidden if n == bad or n.startswith(f"{bad}.")}
 
 
-def allowed(module: str) -> set[str]:
+FOLDERS: dict[str, set[str]] = {
+    "model": set(),
+    "protocol": {"model"},
+    "runfile": {"model", "protocol"},
+    "client": {"model", "protocol"},
+    "engine": {"model", "protocol", "runfile"},
+    "ui": {"client", "model", "protocol"},
+    "cli": {"ui", "client", "engine", "runfile", "model", "protocol"},
+}
+"""What each folder may import of the others."""
+
+LIBRARIES: dict[str, set[str]] = {
+    "engine": {"textual", "rich", "plotext"},
+    "ui": {"torch", "pyro"},
+    "cli": {"torch", "pyro", "textual", "rich", "plotext"},
+}
+"""Libraries that a folder must not import; all other folders import none of these."""
+
+ALL_LIBRARIES = {"torch", "pyro", "textual", "rich", "plotext"}
+
+
+def folder_of(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+def forbidden(module: str) -> set[str]:
     """What a module must not import."""
-    top = module.split(".")[1] if "." in module else ""
-    if top == "ui":
-        return ENGINE | {"tui_elbo.cli"}
-    if top == "engine":
-        return SCREEN | {"tui_elbo.cli"}
-    if top == "cli":
-        return set()
-    if module == "tui_elbo":
-        # `watch` is called by whoever has an SVI; nothing is imported before.
-        return SCREEN | {"tui_elbo.cli"}
-    return ENGINE | SCREEN | {"tui_elbo.cli"}
+    folder = folder_of(module)
+    if not folder:
+        # `watch` imports the engine when it is called.
+        return ALL_LIBRARIES | {f"tui_elbo.{other}" for other in FOLDERS if other != "engine"}
+    others = FOLDERS.keys() - FOLDERS[folder] - {folder}
+    return {f"tui_elbo.{other}" for other in others} | LIBRARIES.get(folder, ALL_LIBRARIES)
+
+
+def test_every_folder_has_its_imports_listed() -> None:
+    folders = {path.name for path in ROOT.iterdir() if (path / "__init__.py").is_file()}
+    assert folders - {"scenarios"} == FOLDERS.keys()
 
 
 @pytest.mark.parametrize("path", FILES, ids=module_of)
 def test_no_import_crosses_a_wall(path: Path) -> None:
-    assert crossed(imports(path), allowed(module_of(path))) == set()
+    assert crossed(imports(path), forbidden(module_of(path))) == set()
+
+
+def is_private(name: str, libraries: tuple[str, ...] = ("torch", "pyro", "textual")) -> bool:
+    """Whether it is a module or a name of one of these libraries that begins with an underscore."""
+    library, *parts = name.split(".")
+    return library in libraries and any(p.startswith("_") and p[:2] != "__" for p in parts)
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_of)
+def test_private_names_of_libraries_are_imported_by_compat_files_only(path: Path) -> None:
+    if "compat" not in path.parts:
+        assert {name for name in imports(path) if is_private(name)} == set()
+
+
+PANE_PARTS = {
+    "tui_elbo.ui.panes.params": "tui_elbo.ui.panes.param_rows",
+    "tui_elbo.ui.panes.totals": "tui_elbo.ui.panes.curve",
+}
+"""Rows without a screen, and the curve pane that the running totals extend."""
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "ui" / "panes").glob("*.py")), ids=module_of)
 def test_a_pane_knows_no_other_pane_and_no_screen(path: Path) -> None:
     own = module_of(path)
     others = {module_of(pane) for pane in (ROOT / "ui" / "panes").glob("*.py")}
-    others -= {own, "tui_elbo.ui.panes"}
+    others -= {own, "tui_elbo.ui.panes", PANE_PARTS.get(own, own)}
     screens = {"tui_elbo.ui.app", "tui_elbo.ui.gallery", "tui_elbo.ui.explorer", "textual.screen"}
     assert crossed(imports(path), others | screens) == set()
 
@@ -84,7 +128,7 @@ def test_plotext_is_met_by_one_module() -> None:
 
 def test_the_command_loads_only_what_is_asked_for() -> None:
     """At its top level the entry point imports neither torch nor the screen."""
-    for name in ("__init__.py", "__main__.py", "explore.py", "listing.py", "options.py"):
+    for name in ("__init__.py", "__main__.py", "explore.py", "list.py", "options.py"):
         found = imports(ROOT / "cli" / name, everywhere=False)
         assert crossed(found, (ENGINE | SCREEN) - {"tui_elbo.ui"}) == set(), name
 

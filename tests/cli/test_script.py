@@ -8,7 +8,7 @@ import pytest
 
 from tests.cli.command import ran, untimed
 from tests.engine.sources import small, write
-from tui_elbo.cli.script import Press, presses
+from tui_elbo.cli.run import KeyPress, parse_keys
 from tui_elbo.model.errors import UsageError
 
 DRAWS = "pyro.param('w', torch.ones(2, 3))\npyro.param('big', torch.zeros(30))"
@@ -39,10 +39,11 @@ def test_finish_and_restart_are_keys_too(tmp_path: Path) -> None:
 
 
 def test_a_script_is_keys_with_counts() -> None:
-    assert presses("6n 4N\n3n Nf07n") == [
-        Press("n", 6), Press("N", 4), Press("n", 3), Press("N", 1), Press("f", 1), Press("n", 7)
+    assert parse_keys("6n 4N\n3n Nf07n") == [
+        KeyPress("n", 6), KeyPress("N", 4), KeyPress("n", 3), KeyPress("N", 1), KeyPress("f", 1),
+        KeyPress("n", 7),
     ]  # fmt: skip
-    assert presses("9" * 30 + "n")[0].times == 999_999_999
+    assert parse_keys("9" * 30 + "n")[0].times == 999_999_999
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,7 @@ def test_a_script_is_keys_with_counts() -> None:
 )
 def test_what_is_no_script_is_refused(text: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        presses(text)
+        parse_keys(text)
 
 
 @pytest.mark.parametrize(

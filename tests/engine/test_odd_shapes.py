@@ -15,7 +15,7 @@ from tests.engine.local import Local
 from tests.engine.many import many
 from tests.engine.plain import plain_run
 from tests.engine.sources import HEAD, write
-from tui_elbo.cli.printers import Lines
+from tui_elbo.cli.report import JsonLines
 from tui_elbo.engine.record.cache import MOST
 from tui_elbo.engine.session import Session
 from tui_elbo.model.records import Layout, StepRecord
@@ -77,7 +77,7 @@ def test_a_session_a_printer_and_the_driver_say_the_same(name: str, tmp_path: Pa
     records = [untimed(record) for record in run.records]
 
     session, out = Session(str(path)), io.StringIO()
-    printer = Lines(out, 1, 7)
+    printer = JsonLines(out, 1, 7)
     printer.take(session.advance(7), last=True)
     lines = [json.loads(line) for line in out.getvalue().splitlines()]
     printed = [untimed(msgspec.convert(line, StepRecord)) for line in lines]

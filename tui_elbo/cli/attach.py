@@ -10,7 +10,7 @@ DESCRIPTION = """\
 Show a live run: one that was detached from or cut off, one of `elbo-tui serve`,
 or a script that calls `tui_elbo.watch`.
 
-A terminal that shows it already is told so, and left.
+A terminal that shows it already is detached from it, with a message.
 """
 
 
@@ -22,12 +22,12 @@ def main(words: list[str]) -> int:
     """
     options = parser("elbo-tui attach", DESCRIPTION)
     options.add_argument(
-        "id", nargs="?", metavar="ID", help="as `elbo-tui runs` tells it; default: the only one"
+        "id", nargs="?", metavar="ID", help="as `elbo-tui runs` prints it; default: the only one"
     )
     explore.add_screen_options(options)
     chosen = options.parse_args(words)
     path = registry.choose(chosen.id)
     with registry.called(path):
         pass
-    explore.need_a_terminal("`elbo-tui runs` tells how it stands")
+    explore.need_a_terminal("`elbo-tui runs` prints its state")
     return explore.attach(path, chosen)

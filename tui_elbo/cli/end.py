@@ -15,7 +15,7 @@ def main(words: list[str]) -> int:
         UsageError: if there is no such run, or it cannot be ended.
     """
     options = parser("elbo-tui end", "End a live run; its numbers are lost.")
-    options.add_argument("id", metavar="ID", help="as `elbo-tui runs` tells it")
+    options.add_argument("id", metavar="ID", help="as `elbo-tui runs` prints it")
     path = registry.choose(options.parse_args(words).id)
     registry.end(path)
     print(f"elbo-tui: {path.stem} has ended", file=sys.stderr)

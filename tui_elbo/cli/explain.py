@@ -1,4 +1,4 @@
-"""`elbo-tui explain`: the answer without a screen: what moved log p, log q and the ELBO."""
+"""`elbo-tui explain`: prints what moved log p, log q and the ELBO, without a screen."""
 
 from __future__ import annotations
 
@@ -6,9 +6,15 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from tui_elbo.cli.attribution_text import accounts, by_parameter, by_site, gap, spoken
-from tui_elbo.cli.lens_lines import Lensed
 from tui_elbo.cli.options import add_engine_options, parser, whole
+from tui_elbo.cli.report import (
+    LensFollower,
+    attribution_table,
+    evidence_gap,
+    parameter_table,
+    site_table,
+    span_sentence,
+)
 from tui_elbo.cli.run import narrate, own_stdout
 from tui_elbo.model.scenarios import find_scenario
 from tui_elbo.model.text import safe
@@ -18,19 +24,19 @@ if TYPE_CHECKING:
     from tui_elbo.engine.session import Session
 
 POINTS = 50
-"""The run is looked at so many times."""
+"""The lens evaluates the run so many times."""
 
 LATE = 10
-"""The last part of the run, about one in so many of its steps, has a sentence of its own."""
+"""The last tenth of the run has a sentence of its own."""
 
 DESCRIPTION = """\
-Run a scenario and tell what moved log p, log q and the ELBO: the guide's parameters (phi), the
+Run a scenario and print what moved log p, log q and the ELBO: the guide's parameters (phi), the
 model's (theta), or the luck of the draw.
 """
 
 
 def main(words: list[str]) -> int:
-    """Run a scenario and print its accounts; returns the exit code.
+    """Run a scenario and print its attribution; returns the exit code.
 
     Raises:
         UsageError, ScenarioError: before the first step.
@@ -48,13 +54,13 @@ def main(words: list[str]) -> int:
     chosen = options.parse_args(words)
     find_scenario(chosen.scenario)
     out = own_stdout()
-    session, attribution, lensed = _run(chosen)
-    out.write("\n".join(told(session, attribution, lensed)) + "\n")
+    session, attribution, follower = _run(chosen)
+    out.write("\n".join(explanation_lines(session, attribution, follower)) + "\n")
     out.close()
     return 0 if session.non_finite is None else 3
 
 
-def _run(chosen: argparse.Namespace) -> tuple[Session, Attribution, Lensed]:
+def _run(chosen: argparse.Namespace) -> tuple[Session, Attribution, LensFollower]:
     from tui_elbo.engine.lens.attribution import Attribution  # noqa: PLC0415 - these import torch
     from tui_elbo.engine.session import Session  # noqa: PLC0415
 
@@ -69,19 +75,21 @@ def _run(chosen: argparse.Namespace) -> tuple[Session, Attribution, Lensed]:
     steps = chosen.steps or session.scenario.steps
     attribution = Attribution(session, chosen.draws)
     every = max(steps // POINTS, 1)
-    lensed = Lensed(
-        session, attribution, every=every, steps=steps, out=sys.stderr, json=False, tell=narrate
+    follower = LensFollower(
+        session, attribution, every=every, steps=steps, out=sys.stderr, json=False, report=narrate
     )
     while session.steps_taken < steps and session.non_finite is None:
-        lensed.take(session.advance(min(steps - session.steps_taken, lensed.most())))
+        follower.take(session.advance(min(steps - session.steps_taken, follower.most())))
     if session.non_finite is not None:
         narrate(str(session.non_finite))
-    return session, attribution, lensed
+    return session, attribution, follower
 
 
-def told(session: Session, attribution: Attribution, lensed: Lensed) -> list[str]:
-    """The accounts of the run so far, line by line."""
-    points = lensed.known
+def explanation_lines(
+    session: Session, attribution: Attribution, follower: LensFollower
+) -> list[str]:
+    """The attribution of the run so far, line by line."""
+    points = follower.known
     scenario = session.scenario
     lines = [
         f"{safe(scenario.source.name)}: {safe(scenario.title)}".rstrip(": "),
@@ -91,11 +99,11 @@ def told(session: Session, attribution: Attribution, lensed: Lensed) -> list[str
         return lines
     first, last = points[0], points[-1]
     late = next(p for p in points if p.state >= last.state - session.steps_taken // LATE)
-    lines += ["", *accounts(first, last, lensed.seen)]
-    lines += ["", spoken(first, last, lensed.seen, attribution)]
+    lines += ["", *attribution_table(first, last, follower.seen)]
+    lines += ["", span_sentence(first, last, follower.seen, attribution)]
     if late.state < last.state and late.state > first.state:
-        now = spoken(late, last, lensed.seen, attribution)
+        now = span_sentence(late, last, follower.seen, attribution)
         lines += [f"From step {late.state + 1} on: {now}"]
-    lines += ["", *by_site(first, last), "", *by_parameter(attribution)]
-    lines += ["", *gap(session, attribution)]
+    lines += ["", *site_table(first, last), "", *parameter_table(attribution)]
+    lines += ["", *evidence_gap(session, attribution)]
     return lines

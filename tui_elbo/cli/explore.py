@@ -66,8 +66,8 @@ def main(words: list[str]) -> int:
     argv = (*ENGINE, "--linger", str(chosen.linger))
     engine = spawn(argv)
     names = ("seed", "threads", "device", "checkpoint_memory", "draws")
-    told = {name: getattr(chosen, name) for name in names}
-    return show(chosen.scenario, engine, chosen, argv, **told)
+    engine_options = {name: getattr(chosen, name) for name in names}
+    return show(chosen.scenario, engine, chosen, argv, **engine_options)
 
 
 def _look_at(name: str) -> None:
@@ -104,7 +104,7 @@ def show(
     engine: Engine,
     chosen: argparse.Namespace,
     argv: tuple[str, ...],
-    **told: Any,
+    **engine_options: Any,
 ) -> int:
     """Show the run of this engine until the person leaves; returns the exit code."""
     from platformdirs import user_config_path  # noqa: PLC0415
@@ -119,7 +119,7 @@ def show(
         plain = environment.has_little_unicode(os.environ)
     from tui_elbo.ui.app import Options, run  # noqa: PLC0415
 
-    asked = Options(argv=argv, ascii=plain, memory=memory, **told)
+    asked = Options(argv=argv, ascii=plain, memory=memory, **engine_options)
     return run(target, asked, engine, mouse=not chosen.no_mouse)
 
 

@@ -23,7 +23,7 @@ IMPORTED = {"numpy", "pyro", "torch", *sys.stdlib_module_names}
 
 
 def main(words: list[str]) -> int:
-    """Write the file and tell what to run next; returns the exit code.
+    """Write the file and print what to run next; returns the exit code.
 
     Raises:
         UsageError: if it cannot be written there, or something is there already.

@@ -1,30 +1,258 @@
-"""`elbo-tui run`: the explorer's headless twin: the same session, the same records, printed.
+"""`elbo-tui run`: a session without a screen; it prints the records that the explorer shows.
 
-What the scenario's code prints goes to stderr, from Python or from C; stdout has our data alone.
+`--until` ends it on a condition, `--script` presses the explorer's stepping keys, `--save` and
+`--from` write a run to a file and continue it. What the scenario's code prints goes to stderr, from
+Python or from C; stdout has our data alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TextIO
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
-from tui_elbo.cli.lens_lines import Lensed, add_lens_options, follow
 from tui_elbo.cli.options import add_engine_options, parser, whole
-from tui_elbo.cli.printers import Lines, Printer, Summary
-from tui_elbo.cli.save_options import Keeping, add_saving_options, target
-from tui_elbo.cli.script import add_script_option, asked, play
-from tui_elbo.cli.until import Until
-from tui_elbo.model.conditions import parse
+from tui_elbo.cli.report import (
+    JsonLines,
+    LensFollower,
+    Printer,
+    SummaryPrinter,
+    add_lens_options,
+    follow,
+)
+from tui_elbo.client.commands import MAX_COUNT
+from tui_elbo.model.conditions import Condition, parse
 from tui_elbo.model.csv_table import CsvTable
 from tui_elbo.model.errors import StepError, UsageError
+from tui_elbo.model.history import History
+from tui_elbo.model.records import Batch, Column
+from tui_elbo.model.scenarios import find_scenario
 from tui_elbo.model.text import safe
+from tui_elbo.model.tuning import Tuning, parse_tuning
+from tui_elbo.runfile import is_run_file
+from tui_elbo.runfile.database import read
 
 if TYPE_CHECKING:
     from tui_elbo.engine.session import Session
+
+
+class UntilCondition:
+    """Ends a run on a condition, and reports it.
+
+    Args:
+        condition: ends the run, on the first step that meets it.
+        session: what is run.
+        report: called with each message.
+    """
+
+    def __init__(
+        self, condition: Condition, session: Session, report: Callable[[str], object]
+    ) -> None:
+        self._condition, self._session, self._report = condition, session, report
+        session.until, session.wanted.watched = condition.met, condition.params
+
+    def check(self, batches: list[Batch]) -> None:
+        """Check, after the first step, that the run has what the condition names.
+
+        Raises:
+            ConditionError: if it has not.
+        """
+        if batches and batches[0].first == 1:
+            self._condition.check(*(batch.layout for batch in batches))
+
+    def met(self, batches: list[Batch]) -> bool:
+        """Whether the newest step meets it; if so, report it."""
+        if not self._session.met or not batches:
+            return False
+        batch = batches[-1]
+        step = batch.first + batch.steps - 1
+
+        def number(column: Column) -> float:
+            return float(batch.values[batch.layout.index[column], -1])
+
+        why = self._condition.describe(batch.layout, step, number)
+        because = "" if self._condition.step else f": {why}"
+        self._report(f"--until {self._condition.text}: met at step {step}{because}")
+        return True
+
+    def missed(self) -> None:
+        """Report that the run has ended without it."""
+        steps = self._session.steps_taken
+        self._report(f"--until {self._condition.text}: not met in {steps} steps")
+
+
+EXAMPLE = '"60n 44N 30n"'
+COUNTED = {"n": "steps", "N": "takes the run back"}
+PLAIN = {
+    "f": "runs to the scenario's last step",
+    "r": "restarts",
+    "G": "changes places with the future left behind",
+    "t(lr 0.1)": "changes settings",
+}
+
+CHUNK_SECONDS = 0.2
+
+
+class KeyPress(NamedTuple):
+    """A key, after its count."""
+
+    key: str
+    times: int = 1
+    tuning: Tuning | None = None
+    """What is answered to the question that `t` asks."""
+
+
+def add_script_option(options: argparse.ArgumentParser) -> None:
+    """Add the option that `parse_keys` reads."""
+    options.add_argument(
+        "--script",
+        metavar="KEYS",
+        help=f"press keys of the explorer, as in {EXAMPLE}, and print each record as it is made",
+    )
+
+
+def parse_keys(text: str) -> list[KeyPress]:
+    """The key presses of a script.
+
+    Raises:
+        UsageError: if something in it is no key that it may have.
+    """
+    found = []
+    for word, answer in re.findall(
+        r"(t\(([^)]*)\)|\d*\D|\d+$)", re.sub(r"\s(?![^(]*\))", "", text)
+    ):
+        count, key = word[:-1], word[-1]
+        if word.startswith("t("):
+            found.append(KeyPress("t", tuning=parse_tuning(answer)))
+        elif key in COUNTED or word in PLAIN:
+            found.append(KeyPress(key, max(1, min(int(count or 1), MAX_COUNT))))
+        else:
+            keys = ", ".join(f"{one} {does}" for one, does in (COUNTED | PLAIN).items())
+            raise UsageError(f"{word!r} is no key of a script", hint=f"{keys}: as in {EXAMPLE}")
+    if not found:
+        raise UsageError("a script presses at least one key", hint=f"as in {EXAMPLE}")
+    return found
+
+
+def script_keys(chosen: argparse.Namespace) -> list[KeyPress]:
+    """The key presses that the options ask for; none without a script.
+
+    Raises:
+        UsageError: if the script is none, or the options do not go together.
+    """
+    if chosen.script is None:
+        return []
+    if not chosen.json:
+        what = "--script prints records as they are made, and a table has a row for each step"
+        raise UsageError(what, hint="add --json")
+    for name in ("steps", "until", "lens"):
+        if getattr(chosen, name) is not None:
+            what = f"--script says where the run goes, and so does --{name}"
+            raise UsageError(what, hint="give one of them")
+    return parse_keys(chosen.script)
+
+
+def press_keys(
+    session: Session, pressed: list[KeyPress], printer: Printer, stopped: Callable[[], bool]
+) -> None:
+    """Press the keys; stops on a step whose loss is not finite, as the explorer does.
+
+    Args:
+        session: what is run.
+        pressed: the keys.
+        printer: takes the steps.
+        stopped: whether the run is to stop.
+    """
+    for key, times, change in pressed:
+        if change is not None:
+            session.tune(change)
+        elif key == "G":
+            session.swap()
+        elif key == "N":
+            session.go_to(max(0, session.steps_taken - times))
+        elif key == "r":
+            session.restart()
+        else:
+            goal = session.scenario.steps if key == "f" else session.steps_taken + times
+            while session.steps_taken < goal and not stopped():
+                batches = session.advance(goal - session.steps_taken, CHUNK_SECONDS)
+                printer.take(batches, last=session.steps_taken == goal)
+                if session.non_finite is not None:
+                    return
+        if stopped():
+            return
+
+
+def add_saving_options(options: argparse.ArgumentParser) -> None:
+    """Add the options that `run_target` and `SavingPrinter` read."""
+    options.add_argument(
+        "--save", metavar="FILE", help="save the run when it ends, however it ends"
+    )
+    options.add_argument(
+        "--from", dest="saved", metavar="FILE", help="go on with a saved run, exactly"
+    )
+
+
+def run_target(chosen: argparse.Namespace, pressed: list[KeyPress]) -> str:
+    """What to run: a scenario, or a saved run.
+
+    Raises:
+        UsageError: if there is no such thing, or the options do not go together.
+    """
+    if (chosen.saved is None) == (chosen.scenario is None):
+        what = "a scenario and --from both say what to run" if chosen.saved else "nothing to run"
+        raise UsageError(what, hint="name a scenario, or --from and a saved run")
+    if chosen.save is not None and any(press.key == "G" for press in pressed):
+        what = "--save keeps one way that the run went, and G goes over to another"
+        raise UsageError(what, hint="leave out one of them")
+    name: str = chosen.scenario if chosen.saved is None else chosen.saved
+    if chosen.saved is None and not is_run_file(name):
+        find_scenario(name)
+        return name
+    if chosen.seed is not None or chosen.device is not None:
+        what = "a saved run has its seed and its device"
+        raise UsageError(what, hint="leave out --seed and --device")
+    if chosen.lens is not None:
+        raise UsageError("--lens follows a run from its beginning", hint="leave out --lens")
+    read(Path(name))
+    return name
+
+
+class SavingPrinter:
+    """A printer that also saves the run at the end.
+
+    Args:
+        printer: takes the steps as well.
+        session: what is run.
+        path: where to save it.
+    """
+
+    def __init__(self, printer: Printer, session: Session, path: str) -> None:
+        self._printer, self._session, self._path = printer, session, Path(path)
+        self._history = History()
+        self._keep(list(session.restored))
+
+    def take(self, batches: list[Batch], last: bool) -> None:
+        """Take the next steps."""
+        self._keep(batches)
+        self._printer.take(batches, last)
+
+    def close(self) -> None:
+        """Print what is left, and save the run."""
+        self._printer.close()
+        self._history.forget_after(self._session.steps_taken)
+        self._session.save(self._path, self._history.batches())
+
+    def _keep(self, batches: list[Batch]) -> None:
+        for batch in batches:
+            self._history.forget_after(batch.first - 1)
+            self._history.append(batch)
+
 
 DESCRIPTION = """\
 Run a scenario without a screen.
@@ -51,8 +279,8 @@ def main(words: list[str]) -> int:
         StepError: if a step raised; the steps before it are printed.
     """
     chosen = _options().parse_args(words)
-    pressed = asked(chosen)
-    name = target(chosen, pressed)
+    pressed = script_keys(chosen)
+    name = run_target(chosen, pressed)
     condition = None if chosen.until is None else parse(chosen.until)
     out = own_stdout()
     from tui_elbo.engine.record.budget import Always, Every  # noqa: PLC0415 - these import torch
@@ -62,19 +290,19 @@ def main(words: list[str]) -> int:
     session.due = Every(chosen.every, steps)
     if pressed or (condition is not None and condition.reads_params):
         session.due = Always()
-    until = None if condition is None else Until(condition, session, narrate)
+    until = None if condition is None else UntilCondition(condition, session, narrate)
     printer = _printer(chosen, session, steps, out)
-    lensed = follow(session, chosen, steps, out, narrate)
+    follower = follow(session, chosen, steps, out, narrate)
     stop = _Stop(session)
 
     def go() -> int:
         if pressed:
-            play(session, pressed, printer, lambda: stop.asked)
+            press_keys(session, pressed, printer, lambda: stop.asked)
             return _ended(session)
-        return _run(session, steps, printer, until=until, lensed=lensed, stop=stop)
+        return _run(session, steps, printer, until=until, follower=follower, stop=stop)
 
     code = _guarded(session, printer, stop, go)
-    for one in (printer, lensed, out):
+    for one in (printer, follower, out):
         if one is not None:
             one.close()
     return code
@@ -90,17 +318,17 @@ def _session(name: str, chosen: argparse.Namespace, *, goes_back: bool) -> Sessi
         device=chosen.device,
         checkpoint_memory=chosen.checkpoint_memory if goes_back else 0,
         warn=narrate,
-        busy=_Once(),
+        busy=_NarrateOnce(),
         caution=lambda caution: narrate(caution.text) if caution.kind == "source" else None,
     )
 
 
 def _printer(chosen: argparse.Namespace, session: Session, steps: int, out: TextIO) -> Printer:
-    printer: Printer = Lines(out, chosen.every, steps)
+    printer: Printer = JsonLines(out, chosen.every, steps)
     if not chosen.json:
-        printer = CsvTable(out, chosen.every) if chosen.csv else Summary(out, session, steps)
+        printer = CsvTable(out, chosen.every) if chosen.csv else SummaryPrinter(out, session, steps)
         printer.take(list(session.restored), last=False)
-    return printer if chosen.save is None else Keeping(printer, session, chosen.save)
+    return printer if chosen.save is None else SavingPrinter(printer, session, chosen.save)
 
 
 def _options() -> argparse.ArgumentParser:
@@ -123,16 +351,16 @@ def _options() -> argparse.ArgumentParser:
     return options
 
 
-class _Once:
-    """Narrates what takes its time, but not how far it has come."""
+class _NarrateOnce:
+    """Narrates what takes long, but not its progress."""
 
     def __init__(self) -> None:
-        self._said = ""
+        self._last = ""
 
     def __call__(self, text: str) -> None:
         what = text.partition(":")[0]
-        if what != self._said:
-            self._said = what
+        if what != self._last:
+            self._last = what
             narrate(what)
 
 
@@ -178,21 +406,21 @@ def _run(
     steps: int,
     printer: Printer,
     *,
-    until: Until | None,
-    lensed: Lensed | None,
+    until: UntilCondition | None,
+    follower: LensFollower | None,
     stop: _Stop,
 ) -> int:
     while session.steps_taken < steps and not stop.asked:
         # A condition's names are checked as soon as the first step has shown which there are.
         most = 1 if until is not None and session.steps_taken == 0 else CHUNK_STEPS
-        if lensed is not None:
-            most = min(most, lensed.most())
+        if follower is not None:
+            most = min(most, follower.most())
         batches = session.advance(min(steps - session.steps_taken, most), CHUNK_SECONDS)
         if until is not None:
             until.check(batches)
         printer.take(batches, last=session.met or session.non_finite is not None)
-        if lensed is not None:
-            lensed.take(batches)
+        if follower is not None:
+            follower.take(batches)
         met = until is not None and until.met(batches)
         if met or session.non_finite is not None:
             return _ended(session)
@@ -209,7 +437,7 @@ def _ended(session: Session) -> int:
 
 
 def narrate(text: str) -> None:
-    """Say something on stderr."""
+    """Print a message on stderr."""
     print(f"elbo-tui: {safe(text, lines=True)}", file=sys.stderr, flush=True)
 
 

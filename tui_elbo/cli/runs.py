@@ -30,8 +30,8 @@ def main(words: list[str]) -> int:
     options = parser("elbo-tui runs", DESCRIPTION)
     options.add_argument("--json", action="store_true", help="as JSON")
     if options.parse_args(words).json:
-        told = [plain(run) for run in registry.runs()]
-        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n")
+        records = [plain(run) for run in registry.runs()]
+        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(records), indent=2) + b"\n")
         return 0
     # A locale of old may lack the letters.
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
@@ -53,9 +53,9 @@ def plain(found: Found) -> dict[str, object]:
     if stands is None:
         nothing = dict.fromkeys((*HEADER[1:], "path", "target", "attached", "watched"))
         return {"id": found.id} | nothing | {"why": found.why}
-    told = msgspec.structs.asdict(stands)
+    records = msgspec.structs.asdict(stands)
     since = datetime.fromtimestamp(stands.since).astimezone().isoformat(timespec="seconds")
-    return told | {"since": since}
+    return records | {"since": since}
 
 
 def row(found: Found) -> tuple[str, ...]:

@@ -16,10 +16,10 @@ def main(words: list[str]) -> int:
     options.add_argument("--json", action="store_true", help="name, title and path as JSON")
     entries = gallery()
     if options.parse_args(words).json:
-        told = [
+        records = [
             {"name": entry.name, "title": entry.title, "path": str(entry.path)} for entry in entries
         ]
-        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n")
+        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(records), indent=2) + b"\n")
         return 0
     # A locale of old may lack the letters.
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
