@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio.log
 import os
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from tests.engine.scripts import Script, attached, rest, simple
 from tests.runtime import runtime_folder
 from tui_elbo.client import registry
 from tui_elbo.engine.script import script_session
-from tui_elbo.engine.server.client import Guest
+from tui_elbo.engine.server.client import Client
 from tui_elbo.model.errors import UsageError
 from tui_elbo.model.records import Column
 from tui_elbo.model.tuning import Tuning
@@ -189,20 +190,19 @@ def test_from_two_threads() -> None:
 
 
 def test_a_terminal_that_leaves_as_the_watch_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The lobby's thread has read that it left, and meanwhile there is no lobby any more."""
+    """The server's thread has read that it left, and meanwhile there is no server any more."""
     left, closed = threading.Event(), threading.Event()
-    read = Guest.read
+    lost = Client.connection_lost
 
-    def slowly(guest: Guest) -> Any:
-        found = read(guest)
-        if found is None:
-            left.set()
-            assert closed.wait(30)
-        return found
+    def slowly(client: Client, error: Exception | None) -> None:
+        left.set()
+        assert closed.wait(30)
+        lost(client, error)
 
-    monkeypatch.setattr(Guest, "read", slowly)
+    monkeypatch.setattr(Client, "connection_lost", slowly)
     errors: list[object] = []
     monkeypatch.setattr(threading, "excepthook", errors.append)
+    monkeypatch.setattr(asyncio.log.logger, "error", errors.append)
     handle = tui_elbo.watch(simple(), "mine")
     (thread,) = [one for one in threading.enumerate() if one.name == "elbo-tui"]
     with attached("mine") as terminal:

@@ -69,3 +69,14 @@ def _exit_code(code: Any) -> int:
         return code & 0xFF
     print(code, file=sys.stderr)
     return 1
+
+
+def detach_descriptor(number: int) -> None:
+    """In a child: let go of what the parent has open under this number.
+
+    The number itself stays in use, so that whoever closes it later closes nothing else.
+    """
+    with suppress(OSError):
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, number, inheritable=False)
+        os.close(null)

@@ -1,8 +1,8 @@
 """A script's own loop as a live run: seen, held and let go on, never changed.
 
-The script's thread takes the steps; commands are obeyed by the lobby's thread, at once: so a script
-that does something else between two steps still answers. It is held only by a person who asked for
-it, and let go when that person goes away.
+The script's thread takes the steps; commands are carried out by the server's thread, at once: so a
+script that does something else between two steps still answers. It is held only by a person who
+asked for it, and let go when that person goes away.
 """
 
 from __future__ import annotations
@@ -22,9 +22,8 @@ from tui_elbo.engine.script.run_control import WAKE, Gate
 from tui_elbo.engine.script.script_lens import Gaze
 from tui_elbo.engine.script.step_arguments import Script
 from tui_elbo.engine.script.step_recorder import Reader
-from tui_elbo.engine.server.client import Manners
 from tui_elbo.engine.server.event_emitter import Teller
-from tui_elbo.engine.server.server import Lobby
+from tui_elbo.engine.server.server import Server, ServerOptions
 from tui_elbo.engine.tracebacks import said
 from tui_elbo.model.errors import ElboError, UsageError
 from tui_elbo.protocol import (
@@ -98,20 +97,21 @@ class Watching:
         self._pending = 0
         self._suspects = Suspects()
         self._rate, self._told_failure = 0.0, False
-        self.lobby = Lobby(self._obey, Manners(stays=True, refuses_end=REFUSES_END), self._let_go)
-        self._teller = Teller(self.lobby.send)
+        options = ServerOptions(stays=True, refuses_end=REFUSES_END)
+        self.server = Server(self._obey, options, self._let_go)
+        self._teller = Teller(self.server.send)
         self._reader = Reader(svi, lambda text: self._teller.remark(text, "elbo-tui"))
-        self._gate = Gate(self.lobby.send, self._reader.wanted)
+        self._gate = Gate(self.server.send, self._reader.wanted)
         gazed = Script(svi, self._reader, lens=lens)
-        attached = lambda: self.lobby.attached and not self._closed  # noqa: E731
-        self._gaze = Gaze(gazed, self._reader, self.lobby.send, attached)
-        why = self.lobby.open(script.stem)
+        attached = lambda: self.server.attached and not self._closed  # noqa: E731
+        self._gaze = Gaze(gazed, self._reader, self.server.send, attached)
+        why = self.server.open(script.stem)
         if why:
             raise UsageError(why)
         about = (self._reader.estimator, self._reader.optimizer)
         title = "a script's own loop"
         allowed = CAPABILITIES if lens else replace(CAPABILITIES, lens=NO_LENS)
-        self.lobby.send(
+        self.server.send(
             Loaded(
                 *(script.name, str(script), title, NOTES, 0, 0, *about, {}),
                 watched=True,
@@ -119,25 +119,25 @@ class Watching:
             )
         )
         self._level()
-        self.lobby.start()
+        self.server.start()
 
     # The script's thread.
 
     def step(self, *args: Any, **kwargs: Any) -> Any:
         """In place of the SVI's own `step`."""
-        if not self.lobby.is_ours:
+        if not self.server.is_ours:
             return self._take(*args, **kwargs)  # in a worker that was forked: not this run's
         if not self._inside.acquire(blocking=False):
             with self._apart:  # by a second thread: not this run's, and never within a look
                 return self._take(*args, **kwargs)
         try:
-            alone = self._gate.running and not (self.lobby.attached or self._gaze.seen)
+            alone = self._gate.running and not (self.server.attached or self._gaze.seen)
             if not alone:
                 self._attend(args, kwargs)
             step = self._reader.taken + 1
             due = self._gate.due.at(step)
             result, seen = self._reader.step(self._take, args, kwargs, due=due)
-            if not self.lobby.is_ours:
+            if not self.server.is_ours:
                 return result  # in a child that the model has forked: not this run's
             if seen is not None:
                 self._gate.due.took(seen.watching if due else 0.0, seen.seconds)
@@ -146,13 +146,13 @@ class Watching:
             self._guarded(self._went_on if alone else self._took, step)
             return result
         finally:
-            if self._closed and self.lobby.is_ours:
+            if self._closed and self.server.is_ours:
                 self._gaze.close()
             self._inside.release()
 
     def close(self) -> None:
         """The loop is over, or shall be watched no more."""
-        if self.lobby.is_ours:
+        if self.server.is_ours:
             self._closed = True
             self._let_go()
             # A thread that steps for long is not waited for.
@@ -160,11 +160,11 @@ class Watching:
                 self._guarded(self._flush)
                 self._gaze.close()
                 self._inside.release()
-            self.lobby.close(patience=LAST_WORD)
+            self.server.close(patience=LAST_WORD)
 
     def _attend(self, args: Any, kwargs: Any) -> None:
         """Somebody is there, or was: see what is wanted before the next step."""
-        if self.lobby.attached:
+        if self.server.attached:
             self._gate.attend()
         self._gaze.called(args, kwargs)
         self._hold()
@@ -210,7 +210,7 @@ class Watching:
             self._gate.took(step)
             if self._pending and self._is_met():
                 self._gate.shut()
-        patience = BURST_SECONDS if self.lobby.attached else ALONE_SECONDS
+        patience = BURST_SECONDS if self.server.attached else ALONE_SECONDS
         since = time.perf_counter() - self._flushed
         due = since > patience or self._pending >= BURST_STEPS or not self._gate.running
         if due:
@@ -225,7 +225,7 @@ class Watching:
         if meets is None or not self._reader.collector.newest_meets(meets):
             return False
         self._flush()
-        self.lobby.send(ConditionMet(self._reader.taken, self._gate.stops.found))
+        self.server.send(ConditionMet(self._reader.taken, self._gate.stops.found))
         return True
 
     def _give_up(self, error: Exception) -> None:
@@ -250,10 +250,10 @@ class Watching:
             self._fault(self._reader.failed, "step")
         if self._reader.wanted.inspected:
             name, params = self._reader.wanted.inspected, self._reader.params
-            self.lobby.send(inspected(name, self._reader.taken, params))
+            self.server.send(inspected(name, self._reader.taken, params))
         self._level()
 
-    # The lobby's thread.
+    # The server's thread.
 
     def _obey(self, command: AnyCommand) -> None:
         self._seq = command.seq
@@ -296,10 +296,10 @@ class Watching:
         self._fault(error.what, "refused", error.hint)
 
     def _fault(self, what: str, kind: str, hint: str = "") -> None:
-        self.lobby.send(ErrorReported(what, "", hint, "", self._reader.taken, kind))
+        self.server.send(ErrorReported(what, "", hint, "", self._reader.taken, kind))
 
     def _level(self) -> None:
         running = self._gate.running
         state, target = ("running", self._gate.target) if running else ("paused", None)
         rate = self._rate if running else 0.0
-        self.lobby.send(RunStatus(state, self._teller.step, target, rate, self._seq))
+        self.server.send(RunStatus(state, self._teller.step, target, rate, self._seq))

@@ -32,7 +32,7 @@ class Watched:
     @property
     def id(self) -> str:
         """What `elbo-tui attach` finds it by; empty if it cannot be watched here."""
-        return self._watching.lobby.id if self._watching else ""
+        return self._watching.server.id if self._watching else ""
 
     def close(self) -> None:
         """Watch no more; the SVI is what it was. May be called again."""
@@ -62,8 +62,8 @@ def watch(svi: Any, name: str | None = None, *, lens: bool = True) -> Watched:
         raise UsageError(what, hint="call it after `svi = SVI(model, guide, optim, loss)`")
     with _ONE_AT_A_TIME:
         known = _watcher(svi)
-        if known is not None and known.lobby.is_ours:
-            what = f"this SVI is watched already, as {known.lobby.id}"
+        if known is not None and known.server.is_ours:
+            what = f"this SVI is watched already, as {known.server.id}"
             raise UsageError(what, hint="call `watch` once, or close what it has returned")
         if known is not None:
             what = "this SVI is watched by the process that this one was forked from"
@@ -76,7 +76,7 @@ def watch(svi: Any, name: str | None = None, *, lens: bool = True) -> Watched:
             return Watched(svi, None)
         svi.step = watching.step
         atexit.register(watching.close)
-    print(f"elbo-tui: `elbo-tui attach {watching.lobby.id}` shows this run", file=sys.stderr)
+    print(f"elbo-tui: `elbo-tui attach {watching.server.id}` shows this run", file=sys.stderr)
     return Watched(svi, watching)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 
-from tui_elbo.engine.server.client import Manners
 from tui_elbo.engine.server.process import Connection, name_of, work
+from tui_elbo.engine.server.server import ServerOptions
 from tui_elbo.model.errors import UsageError
 from tui_elbo.protocol import (
     AnyCommand,
@@ -36,11 +36,11 @@ def serve_alone(load: Load, steps: int | None, linger: float, narrate: Narrate) 
         UsageError: if the run cannot be found by any terminal.
     """
     alone = Alone(steps, linger, narrate)
-    why = alone.lobby.open(name_of(load.target))
+    why = alone.server.open(name_of(load.target))
     if why:
         raise UsageError(why, hint="elbo-tui run takes a scenario to its end without a terminal")
-    narrate(f"`elbo-tui attach {alone.lobby.id}` shows the run")
-    alone.lobby.start()
+    narrate(f"`elbo-tui attach {alone.server.id}` shows the run")
+    alone.server.start()
     alone.commands.put(load)
     work(alone)
 
@@ -49,7 +49,7 @@ class Alone(Connection):
     """A connection with nobody at the other end, at first; the arguments are as above."""
 
     def __init__(self, steps: int | None, linger: float, narrate: Narrate) -> None:
-        super().__init__(Manners(stays=True, linger=linger))
+        super().__init__(ServerOptions(stays=True, idle_timeout=linger))
         self._steps, self._narrate = steps, narrate
         self._begun = self._ran = self._interrupting = False
 
@@ -67,7 +67,7 @@ class Alone(Connection):
             case ErrorReported():
                 self._narrate(f"{event.where}: {event.what}" if event.where else event.what)
                 if event.kind == "load" and not self._begun:
-                    self.lobby.end(1)
+                    self.server.end(1)
             case WarningIssued():
                 self._narrate(event.text)
             case _:
@@ -79,7 +79,7 @@ class Alone(Connection):
 
         def handler(*_: object) -> None:
             if not self._interrupting:
-                self.lobby.end(128 + signal.SIGINT)
+                self.server.end(128 + signal.SIGINT)
             self._interrupting = False
             break_off()
 

@@ -1,4 +1,4 @@
-"""The engine's process: one thread that owns torch and Pyro, and the lobby where terminals come.
+"""The engine's process: one thread that owns torch and Pyro, and the server where terminals come.
 
 torch is imported after the first word is sent.
 """
@@ -17,8 +17,7 @@ from functools import partial
 from queue import SimpleQueue
 
 from tui_elbo.engine.forked import users_code
-from tui_elbo.engine.server.client import Manners
-from tui_elbo.engine.server.server import Lobby
+from tui_elbo.engine.server.server import Server, ServerOptions
 from tui_elbo.protocol import AnyCommand, EngineBusy, Event, Interrupt, Load
 
 LINGER = 24 * 3600.0
@@ -35,8 +34,8 @@ def serve(fd: int, output: int = -1, linger: float = LINGER) -> None:
         linger: seconds for which the run then waits when it has nothing to do.
     """
     apart = output >= 0
-    connection = Connection(Manners(stays=apart, linger=linger, tells_output=apart))
-    connection.lobby.start(socket.socket(fileno=fd), output)
+    connection = Connection(ServerOptions(stays=apart, idle_timeout=linger, sends_output=apart))
+    connection.server.start(socket.socket(fileno=fd), output)
     work(connection)
 
 
@@ -44,8 +43,8 @@ def work(connection: Connection) -> None:
     """Carry out what terminals ask, for as long as the process lives."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, _: connection.heed(number))
-    connection.lobby.loop.heed = connection.heed
-    connection.lobby.loop.heed_signals()
+    connection.server.on_signal = connection.heed
+    connection.server.wake_on_signals()
     streams = (sys.stdout, sys.stderr)
     for stream in streams:
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
@@ -53,7 +52,7 @@ def work(connection: Connection) -> None:
     from tui_elbo.engine.server.command_handler import Driver  # noqa: PLC0415 - the terminal need not wait for it
 
     driver = Driver(
-        connection.send, lambda: not connection.commands.empty(), connection.lobby.history
+        connection.send, lambda: not connection.commands.empty(), connection.server.history
     )
     signal.signal(signal.SIGINT, connection.not_within_a_message(driver.interrupt))
     plain, warnings.showwarning = warnings.showwarning, driver.warned
@@ -87,8 +86,8 @@ class Connection:
         manners: what holds for the terminals.
     """
 
-    def __init__(self, manners: Manners) -> None:
-        self.lobby = Lobby(self._deliver, manners)
+    def __init__(self, manners: ServerOptions) -> None:
+        self.server = Server(self._deliver, manners)
         self._sending = self._interrupted = False
         self.commands: SimpleQueue[AnyCommand | None] = SimpleQueue()
         """What is still to be carried out, in order; None: tell how things stand."""
@@ -97,7 +96,7 @@ class Connection:
         """Tell it, from any thread; no signal breaks in."""
         main = threading.current_thread() is threading.main_thread()
         self._sending |= main
-        self.lobby.send(event)
+        self.server.send(event)
         if main:
             self._sending = False
             if self._interrupted:
@@ -107,7 +106,7 @@ class Connection:
     def heed(self, number: int) -> None:
         """A signal has come; the main thread may be asleep."""
         if number == signal.SIGTERM:
-            self.lobby.end(128 + number)
+            self.server.end(128 + number)
         self.commands.put(None)
 
     def not_within_a_message(self, act: Callable[[], None]) -> Callable[..., None]:
@@ -133,7 +132,7 @@ class Connection:
             return
         if isinstance(command, Load):
             # From here on there is something that is worth going on without a terminal.
-            self.lobby.open(name_of(command.target))
+            self.server.open(name_of(command.target))
         self.commands.put(command)
 
 

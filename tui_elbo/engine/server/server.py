@@ -1,30 +1,33 @@
-"""Where terminals come and go while the run goes on. Nobody else notices.
+"""The server of a run: terminals attach and leave, and the run never waits for them.
 
-One thread reads what comes: commands of the terminal, visitors at the socket, prints. A visitor is
-anyone of the same person's; it may ask how things stand, end the run, or become its terminal, which
-then is told everything so far. Events are never waited for: what a terminal does not read is kept,
-and beyond a bound it is told all of it anew once it reads again.
+An asyncio loop in a thread of its own reads what comes: commands of the terminal, visitors at the
+socket, output of the process. A visitor is any process of the same user; it may ask how the run
+stands, end it, or attach and become its terminal, which then is sent everything so far. What a
+terminal does not read is kept, and beyond a bound it is sent everything anew once it reads again.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable
-from functools import partial
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
 
 import msgspec
 
 from tui_elbo import protocol
-from tui_elbo.engine.forked import in_children
-from tui_elbo.engine.server.client import Guest, Manners
-from tui_elbo.engine.server.event_loop import Loop
-from tui_elbo.engine.server.idle_timeout import Linger
-from tui_elbo.engine.server.listener import Door
-from tui_elbo.engine.server.stdout_capture import Prints
+from tui_elbo.engine.forked import detach_descriptor, in_children
+from tui_elbo.engine.server.client import Client
+from tui_elbo.engine.server.stdout_capture import StdoutCapture
 from tui_elbo.model.errors import ElboError, ProtocolError
 from tui_elbo.model.history import History
 from tui_elbo.protocol import (
@@ -39,45 +42,112 @@ from tui_elbo.protocol import (
     RunStatus,
     StatusReported,
     TakenOver,
+    runtime_dir,
 )
 from tui_elbo.protocol.run_state import RunState
 
 VISITORS = 32
 """More at a time are turned away."""
 
+BUSY_LOOK = 1.0
+"""Seconds between looks at whether a run without a terminal has come to its end, at least."""
 
-class Lobby:
-    """Sends events to whoever is the terminal, and hands its commands on.
+
+@dataclass(frozen=True)
+class ServerOptions:
+    """What holds for the terminals of a run.
 
     Args:
-        deliver: takes the commands, from a thread of its own.
-        manners: what holds for the terminals.
-        left: called when the terminal has gone and the run stays.
+        stays: whether the run goes on without a terminal, once it has a name.
+        idle_timeout: seconds for which it then waits when it has nothing to do.
+        sends_output: whether what is printed is sent.
+        refuses_end: why no terminal can end the run, in words; empty if it can.
+    """
+
+    stays: bool = False
+    idle_timeout: float = inf
+    sends_output: bool = False
+    refuses_end: str = ""
+
+
+class IdleTimeout:
+    """Since when a run has had nothing to do, and no terminal to do it for.
+
+    Args:
+        seconds: for which it then waits.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._level = RunStatus("loading", 0, None, 0.0, 0)
+        self._since = time.monotonic()
+        self.newest_command = 0
+        """The number of the last command that has come."""
+
+    def level(self, level: RunStatus) -> None:
+        """How the run stands now."""
+        self._level = level
+        if not self._busy:
+            self.begin()
+
+    def begin(self) -> None:
+        """The terminal has left, or the run has come to rest."""
+        self._since = time.monotonic()
+
+    def left(self) -> float | None:
+        """Seconds until it may be time to end; 0 when it is; None for never."""
+        if self._seconds == inf:
+            return None
+        if self._busy:
+            return max(self._seconds, BUSY_LOOK)
+        return max(0.0, self._since + self._seconds - time.monotonic())
+
+    @property
+    def _busy(self) -> bool:
+        behind = self._level.seq < self.newest_command
+        return self._level.state in ("running", "loading") or behind
+
+
+class Server:
+    """Sends events to the run's terminal, and hands its commands on.
+
+    The public methods may be called from any thread; the others run on that of the loop.
+
+    Args:
+        deliver: takes the commands, on the loop's thread.
+        options: what holds for the terminals.
+        left: called when the terminal has left and the run stays.
     """
 
     def __init__(
         self,
         deliver: Callable[[AnyCommand], object],
-        manners: Manners,
+        options: ServerOptions,
         left: Callable[[], object] = lambda: None,
     ) -> None:
-        self._deliver, self._manners, self._on_left = deliver, manners, left
+        self._deliver, self._options, self._on_left = deliver, options, left
+        self.on_signal: Callable[[int], object] = lambda _: None
+        """Called with the number of each signal that Python has a handler for."""
         self._state = RunState()
         self._began = time.time()
-        self._lock = threading.RLock()
         self._process = os.getpid()
-        self._terminal: Guest | None = None
-        self._behind = False
-        self._visitors: set[Guest] = set()
-        self._door: Door | None = None
-        self._newest = 0
-        self._linger = Linger(manners.linger)
-        self.loop = Loop()
-        in_children(self._forget)
+        self._terminal: Client | None = None
+        self._visitors: set[Client] = set()
+        self._path: Path | None = None
+        self._listener: socket.socket | None = None
+        self._accepting: asyncio.AbstractServer | None = None
+        self._idle = IdleTimeout(options.idle_timeout)
+        self._timer: asyncio.TimerHandle | None = None
+        self._closing = False
+        # Not that of a policy, which the user's code may have chosen.
+        self._loop = asyncio.SelectorEventLoop()
+        self._thread: threading.Thread | None = None
+        self._signals: tuple[int, int] | None = None
+        in_children(self._detach_in_child)
 
     @property
     def is_ours(self) -> bool:
-        """False in a child that the person's code has forked."""
+        """False in a child that the user's code has forked."""
         return os.getpid() == self._process
 
     @property
@@ -88,157 +158,197 @@ class Lobby:
     @property
     def id(self) -> str:
         """The name of the run; empty while it has none."""
-        return self._door.id if self._door else ""
+        return self._path.stem if self._path else ""
 
-    # What the run does.
-
-    def history(self) -> History:
-        """Every step of the run, copied."""
-        with self._lock:
-            return self._state.history.copy()
+    # Called from any thread.
 
     def start(self, stream: socket.socket | None = None, output: int = -1) -> None:
         """Begin to read.
 
         Args:
             stream: a terminal that is there from the beginning.
-            output: the descriptor that prints are read from, if any.
+            output: the descriptor that output is read from, if any.
         """
         if stream is not None:
-            self._terminal = self._welcome(stream)
+            stream.setblocking(False)
+            self._loop.run_until_complete(
+                self._loop.connect_accepted_socket(lambda: self._client(self._is_first), stream)
+            )
         if output >= 0:
-            prints = Prints(output)
-            self.loop.add(output, lambda: self._print(prints))
-        threading.Thread(target=self._read_on, daemon=True, name="elbo-tui").start()
+            capture = StdoutCapture(output)
+            self._loop.add_reader(output, self._read_output, capture)
+        self._thread = threading.Thread(target=self._run, daemon=True, name="elbo-tui")
+        self._thread.start()
+
+    def wake_on_signals(self) -> None:
+        """Have each signal call `on_signal`, even if the main thread is just about to sleep.
+
+        To be called from the main thread.
+        """
+        read, write = self._signals = os.pipe()
+        os.set_blocking(read, False)
+        os.set_blocking(write, False)
+        signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+        self._call(self._loop.add_reader, read, self._signalled, read)
 
     def open(self, name: str) -> str:
-        """Give the run a name to be found under; returns why that cannot be, which is told too."""
-        if self._door or not self._manners.stays:
+        """Give the run a name to be found under; returns why that cannot be, and sends it too."""
+        if self._path or not self._options.stays:
             return ""
         try:
-            self._door = Door(name)
+            self._listener, self._path = runtime_dir.claim(name)
         except ElboError as error:
             why = str(error).replace("\n  ", "; ")
             self.send(RunIdAssigned("", why))
             return why
-        self.loop.add(self._door.listener, self._accept)
-        self.loop.nudge()
+        self._call(self._listen, self._listener)
         self.send(RunIdAssigned(self.id))
         return ""
 
     def send(self, event: Event) -> None:
-        """Tell it, from any thread."""
-        if not self.is_ours:
-            return
-        with self._lock:
-            self._state.apply(event)
-            if isinstance(event, RunStatus):
-                self._linger.stands(event)
-            self._tell(event)
+        """Fold the event into the run's state, and send it to the terminal."""
+        if self.is_ours:
+            self._call(self._publish, event)
+
+    def history(self) -> History:
+        """Every step of the run, copied."""
+        found: Future[History] = Future()
+        self._call(lambda: found.set_result(self._state.history.copy()))
+        return found.result()
 
     def close(self, patience: float = 0.0) -> None:
-        """Leave no socket behind; the terminal may read for so many seconds what is to be told."""
-        with self._lock:
-            self._unlink()
-            until = time.monotonic() + patience
-            line = self._terminal.line if self._terminal else None
-            while line is not None and line.waiting and time.monotonic() < until:
-                time.sleep(0.005)
-                line.flush()
-            self.loop.stop()
-            self._let_go()
-            self._terminal, self._visitors = None, set()
+        """Leave no socket behind; the terminal may read for so many seconds what is to be sent."""
+        if not self.is_ours:
+            return
+        self._unlink()
+        if self._thread is None:
+            if self._listener is not None:
+                self._listener.close()
+            self._loop.close()
+        elif not self._closing:
+            self._closing = True
+            self._call(self._shut, time.monotonic() + patience)
+            if threading.current_thread() is not self._thread:
+                self._thread.join(patience + BUSY_LOOK)
 
     def end(self, code: int = 0) -> None:
         """End the process at once; no socket is left behind."""
         self._unlink()
         os._exit(code)
 
-    # The thread.
+    def _call(self, method: Callable[..., object], *args: object) -> None:
+        with suppress(RuntimeError):  # The loop is closed: nobody is there any more.
+            self._loop.call_soon_threadsafe(method, *args)
 
-    def _read_on(self) -> None:
-        while self.loop.open:
-            self.loop.turn(self._patience())
-            with self._lock:
-                self._look_for_room()
-            if self._patience() == 0.0:
-                self.end()
-        self.loop.forget()
+    def _unlink(self) -> None:
+        if self._path is not None and self.is_ours:
+            with suppress(OSError):
+                self._path.unlink()
 
-    def _patience(self) -> float | None:
-        """Seconds until something may have to be done unasked."""
-        return None if self.attached or self._door is None else self._linger.patience()
+    def _detach_in_child(self) -> None:
+        """A process that the user's code has forked holds none of our sockets."""
+        for client in self._clients():
+            client.detach_in_child()
+        if self._listener is not None:
+            detach_descriptor(self._listener.fileno())
+        if self._signals is not None:
+            with suppress(ValueError):
+                signal.set_wakeup_fd(-1)
 
-    def _look_for_room(self) -> None:
-        """Watch for room as long as something waits."""
-        for guest in self._guests():
-            guest.line.flush()
-            if guest is self._terminal and self._behind and not guest.line.waiting:
-                self._behind = False
-                self._replay(guest)
-            self.loop.want_room(guest.line.stream, guest.line.waiting)
+    # On the loop's thread.
 
-    def _print(self, prints: Prints) -> None:
-        data = prints.read(self._terminal.line.size if self._terminal else 0)
-        if data is None:
-            self.loop.remove(prints.output)
-        elif data:
-            self.send(Printed(data))
-
-    # Who comes and goes.
-
-    def _welcome(self, stream: socket.socket) -> Guest:
-        guest = Guest(stream)
-        guest.put(Hello(protocol.VERSION, os.getpid(), self._manners.tells_output))
-        self.loop.add(stream, partial(self._read, guest))
-        return guest
-
-    def _accept(self) -> None:
-        stream = self._door.accept() if self._door else None
-        if stream is not None:
-            few = len(self._visitors) < VISITORS
-            self._visitors.add(self._welcome(stream)) if few else stream.close()
-
-    def _read(self, guest: Guest) -> None:
-        if guest not in self._guests():
-            return
+    def _run(self) -> None:
         try:
-            commands = guest.read()
-            for command in commands or ():
-                if guest is self._terminal:
-                    self._command(guest, command)
-                elif guest in self._visitors:
-                    self._answer(guest, command)
-            if commands is not None:
-                return
-        except ProtocolError as error:
-            guest.refuse(error.what)
-            if guest is self._terminal and not self._stays:
-                print(f"elbo-tui: {error}", file=sys.stderr, flush=True)
-        self._leave(guest)
+            self._loop.run_forever()
+        finally:
+            self._loop.close()
 
-    def _command(self, guest: Guest, command: AnyCommand) -> None:
-        """What the terminal asks."""
-        if isinstance(command, EndRun) and not self._manners.refuses_end:
+    def _shut(self, until: float) -> None:
+        """Close every connection, once the terminal has read what is to be sent."""
+        waiting = self._terminal is not None and self._terminal.waiting
+        if waiting and time.monotonic() < until:
+            self._loop.call_later(0.005, self._shut, until)
+            return
+        clients, self._terminal, self._visitors = self._clients(), None, set()
+        for client in clients:
+            client.transport.abort()
+        if self._accepting is not None:
+            self._accepting.close()
+        elif self._listener is not None:
+            self._listener.close()
+        self._loop.call_soon(self._loop.stop)
+
+    def _publish(self, event: Event) -> None:
+        self._state.apply(event)
+        if isinstance(event, RunStatus):
+            self._idle.level(event)
+        if self._terminal is not None:
+            self._terminal.put(event)
+
+    def _read_output(self, capture: StdoutCapture) -> None:
+        data = capture.read(self._terminal.buffered if self._terminal else 0)
+        if data is None:
+            self._loop.remove_reader(capture.output)
+        elif data:
+            self._publish(Printed(data))
+
+    def _signalled(self, read: int) -> None:
+        with suppress(BlockingIOError):
+            for number in filter(None, os.read(read, 4096)):
+                self.on_signal(number)
+
+    def _listen(self, listener: socket.socket) -> None:
+        async def listen() -> None:
+            factory = lambda: self._client(self._is_welcome)  # noqa: E731
+            self._accepting = await self._loop.create_unix_server(factory, sock=listener)
+
+        self._listening = self._loop.create_task(listen())
+        self._watch_idle()
+
+    def _client(self, connected: Callable[[Client], bool]) -> Client:
+        return Client(connected, self._commanded, self._leave, self._send_all)
+
+    def _is_first(self, client: Client) -> bool:
+        self._terminal = client
+        return self._hello(client)
+
+    def _is_welcome(self, client: Client) -> bool:
+        if len(self._visitors) >= VISITORS or self._closing:
+            return False
+        self._visitors.add(client)
+        return self._hello(client)
+
+    def _hello(self, client: Client) -> bool:
+        client.put(Hello(protocol.VERSION, os.getpid(), self._options.sends_output))
+        return True
+
+    def _commanded(self, client: Client, command: AnyCommand) -> None:
+        if client is self._terminal:
+            self._take(client, command)
+        elif client in self._visitors:
+            self._answer(client, command)
+
+    def _take(self, client: Client, command: AnyCommand) -> None:
+        """A command of the terminal."""
+        if isinstance(command, EndRun) and not self._options.refuses_end:
             self.end()
-        seq = guest.base + command.seq
-        self._newest = max(self._newest, seq)
-        self._linger.asked(seq)
+        seq = client.base + command.seq
+        self._idle.newest_command = max(self._idle.newest_command, seq)
         self._deliver(msgspec.structs.replace(command, seq=seq))
 
-    def _answer(self, guest: Guest, command: AnyCommand) -> None:
-        """What a visitor asks."""
+    def _answer(self, client: Client, command: AnyCommand) -> None:
+        """A command of a visitor."""
         match command:
             case ReportStatus():
-                guest.put(self._surveyed())
+                client.put(self._surveyed())
             case Attach():
-                self._attach(guest)
-            case EndRun() if not self._manners.refuses_end:
+                self._attach(client)
+            case EndRun() if not self._options.refuses_end:
                 self.end()
             case EndRun():
-                guest.refuse(self._manners.refuses_end)
+                client.refuse(self._options.refuses_end)
             case _:
-                guest.refuse("a command of one that is not the run's terminal")
+                client.refuse("a command of one that is not the run's terminal")
 
     def _surveyed(self) -> StatusReported:
         loaded, level = self._state.loaded, self._state.level
@@ -255,69 +365,41 @@ class Lobby:
             watched=loaded is not None and loaded.watched,
         )
 
-    def _attach(self, guest: Guest) -> None:
-        with self._lock:
-            if guest not in self._visitors:
-                return  # the lobby has been closed meanwhile
-            self._visitors.remove(guest)
-            before, self._terminal = self._terminal, guest
-            if before is not None:
-                before.line.begin_anew()
-                before.put(TakenOver())
-                self.loop.remove(before.line.stream)
-                before.line.close()
-            guest.base, self._behind = self._newest, False
-            self._replay(guest)
+    def _attach(self, client: Client) -> None:
+        self._visitors.remove(client)
+        before, self._terminal = self._terminal, client
+        if before is not None:
+            before.close(TakenOver())
+        client.base = self._idle.newest_command
+        self._send_all(client)
 
-    def _replay(self, guest: Guest) -> None:
-        guest.line.put_all(map(guest.numbered, self._state.events()))
+    def _send_all(self, client: Client) -> None:
+        client.put_all(self._state.events())
 
-    def _leave(self, guest: Guest) -> None:
-        with self._lock:
-            self.loop.remove(guest.line.stream)
-            guest.line.close()
-            was_terminal = guest is self._terminal
-            if not was_terminal:
-                self._visitors.discard(guest)
-            elif self._stays:
-                self._terminal = None
-                self._linger.alone()
-        if was_terminal and not self._stays:
-            # The other thread may be anywhere in the person's code: nothing waits for it.
-            self.end()
-        if was_terminal:
-            self._on_left()
-
-    @property
-    def _stays(self) -> bool:
-        return self._manners.stays and self._door is not None
-
-    def _tell(self, event: Event) -> None:
-        guest = self._terminal
-        if guest is None or self._behind:
+    def _leave(self, client: Client, error: ProtocolError | None) -> None:
+        self._visitors.discard(client)
+        if client is not self._terminal:
             return
-        guest.put(event)
-        if guest.line.full:
-            guest.line.begin_anew()
-            self._behind = True
-        if guest.line.waiting:
-            self.loop.nudge()
+        if not (self._options.stays and self._path is not None):
+            if error is not None:
+                print(f"elbo-tui: {error}", file=sys.stderr, flush=True)
+            # The other thread may be anywhere in the user's code: nothing waits for it.
+            self.end()
+        self._terminal = None
+        self._idle.begin()
+        self._watch_idle()
+        self._on_left()
 
-    def _guests(self) -> list[Guest]:
+    def _watch_idle(self) -> None:
+        """End the process once the run has waited for a terminal for long enough."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        left = None if self.attached or self._path is None else self._idle.left()
+        if left == 0.0:
+            self.end()
+        if left is not None:
+            self._timer = self._loop.call_later(left, self._watch_idle)
+
+    def _clients(self) -> list[Client]:
         return [*self._visitors, *([self._terminal] if self._terminal else [])]
-
-    def _let_go(self) -> None:
-        """Close every socket, and say nothing more."""
-        for guest in self._guests():
-            guest.line.close()
-        if self._door is not None:
-            self._door.close()
-
-    def _unlink(self) -> None:
-        if self._door is not None:
-            self._door.unlink()
-
-    def _forget(self) -> None:
-        """A process that the person's code has forked holds none of our sockets."""
-        self._let_go()
-        self.loop.forget_in_child()

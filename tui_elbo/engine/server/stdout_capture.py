@@ -6,16 +6,17 @@ import fcntl
 import os
 from contextlib import suppress
 
-from tui_elbo.engine.server.client import PIECE
+PIECE = 2**16
+"""Bytes read at a time."""
 
 PIPE_SIZE = 2**20
 """Bytes that can be printed while the reading thread has no turn."""
 
 MOST_WAITING = 2**20
-"""Bytes that wait for a terminal; beyond them what is printed is counted, and not told."""
+"""Bytes that wait for a terminal; beyond them what is printed is counted, and not sent."""
 
 
-class Prints:
+class StdoutCapture:
     """The read end of the pipe that is the process's stdout and stderr.
 
     The process holds it open itself: printing into a pipe that nobody can read would raise.
@@ -23,14 +24,14 @@ class Prints:
 
     def __init__(self, output: int) -> None:
         self.output = output
-        self._untold = 0
+        self._left_out = 0
         os.set_blocking(output, False)
         if hasattr(fcntl, "F_SETPIPE_SZ"):
             with suppress(OSError):
                 fcntl.fcntl(output, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
 
     def read(self, waiting: int) -> bytes | None:
-        """What is to be told of it; None once nothing will come any more.
+        """What is to be sent of it; None once nothing will come any more.
 
         Args:
             waiting: bytes that the terminal has not read yet.
@@ -42,8 +43,8 @@ class Prints:
         if not data:
             return None
         if waiting > MOST_WAITING:
-            self._untold += len(data)
+            self._left_out += len(data)
             return b""
-        left_out = f"\n({self._untold} bytes of output are left out)\n" if self._untold else ""
-        self._untold = 0
-        return left_out.encode() + data
+        note = f"\n({self._left_out} bytes of output are left out)\n" if self._left_out else ""
+        self._left_out = 0
+        return note.encode() + data

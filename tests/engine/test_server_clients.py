@@ -1,4 +1,4 @@
-"""The lobby without an engine behind it: who is told what, and what happens to odd visitors."""
+"""The server without an engine behind it: who is told what, and what happens to odd visitors."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ from tests.engine.client import ClosedError, Speaker, history, visitor
 from tests.runtime import runtime_folder
 from tui_elbo import protocol
 from tui_elbo.client import registry
-from tui_elbo.engine.server import send_buffer
-from tui_elbo.engine.server.client import Manners
-from tui_elbo.engine.server.server import VISITORS, Lobby
+from tui_elbo.engine.server import client
+from tui_elbo.engine.server.server import VISITORS, Server, ServerOptions
 from tui_elbo.model.records import Column, Layout
 from tui_elbo.protocol import (
     AnyCommand,
@@ -44,20 +43,20 @@ LOADED = Loaded("fake", "fake.py", "", "", 0, 100, "Trace_ELBO", "Adam", {})
 
 
 class Hosted:
-    """A lobby in this process, and what is done in it."""
+    """A server in this process, and what is done in it."""
 
     def __init__(self) -> None:
         self.commands: SimpleQueue[AnyCommand | str] = SimpleQueue()
-        manners = Manners(stays=True, refuses_end="not here")
-        self.lobby = Lobby(self.commands.put, manners, lambda: self.commands.put("left"))
+        manners = ServerOptions(stays=True, refuses_end="not here")
+        self.server = Server(self.commands.put, manners, lambda: self.commands.put("left"))
         self.step = 0
-        self.lobby.open("fake")
-        self.lobby.start()
-        self.lobby.send(LOADED)
+        self.server.open("fake")
+        self.server.start()
+        self.server.send(LOADED)
 
     @property
     def path(self) -> Path:
-        return runtime_dir.path_of(self.lobby.id)
+        return runtime_dir.path_of(self.server.id)
 
     def rows(self, count: int, layout: Layout = LAYOUTS[0]) -> None:
         """So many more steps, whose numbers are their own."""
@@ -65,16 +64,16 @@ class Hosted:
         self.step += count
         at = np.arange(first, self.step + 1, dtype=np.float64)
         values = np.stack([at + row / 8 for row in range(len(layout.columns))])
-        self.lobby.send(LayoutAdded(layout))
-        self.lobby.send(protocol.StepsRecorded(layout.id, first, values))
+        self.server.send(LayoutAdded(layout))
+        self.server.send(protocol.StepsRecorded(layout.id, first, values))
         self.level()
 
     def level(self, seq: int = 0) -> None:
-        self.lobby.send(RunStatus("paused", self.step, None, 0.0, seq))
+        self.server.send(RunStatus("paused", self.step, None, 0.0, seq))
 
     def back(self, step: int) -> None:
         self.step = step
-        self.lobby.send(Rewound(step))
+        self.server.send(Rewound(step))
         self.level()
 
 
@@ -83,7 +82,7 @@ def hosted() -> Iterator[Hosted]:
     with runtime_folder():
         hosted = Hosted()
         yield hosted
-        hosted.lobby.close()
+        hosted.server.close()
 
 
 def told(speaker: Speaker, step: int) -> None:
@@ -111,7 +110,7 @@ def test_history_comes_in_messages_of_a_bounded_size(hosted: Hosted) -> None:
 def test_a_terminal_that_does_not_read_is_told_all_anew(
     hosted: Hosted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(send_buffer, "MOST", 2**19)
+    monkeypatch.setattr(client, "SEND_BUFFER", 2**19)
     with visitor(hosted.path) as terminal:
         terminal.send(Attach())
         terminal.until(Loaded)
@@ -187,6 +186,29 @@ def test_another_user_is_not_let_in(hosted: Hosted, monkeypatch: pytest.MonkeyPa
         stranger.settimeout(30)
         stranger.connect(str(path))
         assert stranger.recv(100) == b""
+
+
+def test_a_forked_child_holds_none_of_our_sockets(hosted: Hosted) -> None:
+    """The terminal sees the end while the child lives on, and nobody listens any more."""
+    read, write = os.pipe()
+    with visitor(hosted.path) as terminal:
+        terminal.send(Attach())
+        terminal.until(Loaded)
+        path = hosted.path
+        child = os.fork()
+        if child == 0:
+            os.close(write)
+            os.read(read, 1)
+            os._exit(0)
+        try:
+            hosted.server.close()
+            with pytest.raises((ClosedError, ConnectionError)):
+                terminal.until(StatusReported)
+            assert not path.exists()
+        finally:
+            os.close(write)
+            os.close(read)
+            assert os.waitpid(child, 0)[1] == 0
 
 
 VALID = [
