@@ -80,3 +80,13 @@ def test_constraints_pin_every_dependency_within_the_range() -> None:
     assert pins["plotext"] == "5.3.2"
     assert pins["textual"] == "8.2.8"
     assert pins["pyro-ppl"] == "1.9.2"
+
+
+def test_the_oldest_versions_that_are_tested_are_those_that_are_allowed() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines = (ROOT / "tests" / "oldest.txt").read_text(encoding="utf-8").splitlines()
+    pins = dict(line.split("==") for line in lines if not line.startswith("#"))
+    for dependency in project["dependencies"]:
+        name, least = re.match(r"([\w-]+)>=([\d.]+)", dependency).groups()
+        pin = pins[name]
+        assert re.fullmatch(rf"{re.escape(least)}(\.0)*", pin), f"{dependency} and {name}=={pin}"
