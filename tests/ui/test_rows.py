@@ -7,8 +7,7 @@ from textual.app import App, ComposeResult
 
 from tui_elbo.model.history import History
 from tui_elbo.model.records import SUMMARY, Batch, Column, Layout, ModuleInfo, ParamInfo
-from tui_elbo.ui.panes.param_rows import Row, by_movement, rows
-from tui_elbo.ui.panes.params import ParamsPane
+from tui_elbo.ui.panes.params import ParamsPane, Row, by_movement, rows
 
 PARAMS = tuple(ParamInfo(f"net.w{i}", "guide", (), "real") for i in range(300))
 MODULES = (ModuleInfo("net", "guide", 300, 300),)

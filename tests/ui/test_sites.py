@@ -6,7 +6,7 @@ import pytest
 
 from tests.ui.driving import driven
 from tui_elbo.model.records import SiteInfo
-from tui_elbo.ui.panes.sites import more_text, shape_text
+from tui_elbo.ui.panes.sites import SitesPane, more_text, shape_text
 
 
 async def test_plates_scale_and_mask_where_there_is_room():
@@ -26,7 +26,7 @@ async def test_at_80_columns_the_terms_come_first():
         await d.press("n", "v")
         await d.shows("step 1 ", "log q", "-6.74044")
         assert "masked" not in d.text()
-        d.explorer.desk.sites.focus()
+        d.explorer.query_one(SitesPane).focus()
         await d.press("z")
         await d.shows("plates", "scale", "masked", "outer data")
 

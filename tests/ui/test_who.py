@@ -7,6 +7,7 @@ import pytest
 from tests.ui.driving import driven
 from tests.ui.test_lens import stepped
 from tui_elbo.client.run_state import Run
+from tui_elbo.ui.panes.attribution import AccountsPane
 from tui_elbo.ui.style.glyphs import ASCII, UNICODE
 from tui_elbo.ui.views.breakdown import who_lines
 
@@ -40,7 +41,7 @@ async def test_enter_in_the_accounts_opens_it_for_their_span():
         await stepped(d, 5)
         await d.press("a")
         await d.shows("── the last record")
-        d.explorer.desk.accounts.focus()
+        d.explorer.query_one(AccountsPane).focus()
         await d.press("enter")
         await d.shows("by parameter and site", "the last record, to 5", "change since step 3")
 

@@ -16,9 +16,13 @@ from tui_elbo.model.attribution import (
     TermAttribution,
     attribute_change,
 )
+from tui_elbo.model.bound import bound_lines, evidence_gap_lines
 from tui_elbo.model.history import History
 from tui_elbo.model.records import Column
 from tui_elbo.model.sentences import SpanSummary, summarize_span
+
+ELBO = 2
+"""Its row in every point."""
 
 Kind = Literal["start", "mark", "look", "record", "update"]
 
@@ -172,3 +176,28 @@ def _observed(history: History, step: int) -> ObservedTerms:
             sites = (site.name for site in layout.sites if site.observed == observed)
             found[term] = sum(known(Column("site", name, "log_p") for name in sites))
     return found
+
+
+def gap(run: Run, span: Span | None) -> tuple[str, ...]:
+    """What importance weights have said there, else the gap; and how the lens draws: in lines.
+
+    Args:
+        run: the run.
+        span: the gap is that at its end.
+    """
+    if span is None or span.end.unusable:
+        return ()
+    end, lines = span.end, tuple[str, ...]()
+    evidence = run.loaded.reference.get("log_evidence") if run.loaded is not None else None
+    if run.weighed is not None and abs(run.weighed.step - end.state) <= 1:
+        lines = bound_lines(run.weighed.bound)
+    elif evidence is not None:
+        value, error = end.value[ELBO], end.error[ELBO]
+        players = end.players
+        lines = evidence_gap_lines(
+            float(evidence), float(value), float(error), players, end.delta_latents
+        )
+    return (*lines, end.note) if end.note else lines
+
+
+assert SUM_TERMS[ELBO].field == "elbo"

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
 
 from textual.app import ComposeResult
 from textual.events import Resize
 from textual.widget import Widget
 
-from tui_elbo.client.gap import gap
 from tui_elbo.client.preferences import Settings
 from tui_elbo.client.run_state import Run
-from tui_elbo.client.spans import Spanning, unseen
-from tui_elbo.ui.pane_layout import CURVES, TABLES, Place, arrange, pages
+from tui_elbo.client.spans import Spanning
 from tui_elbo.ui.panes.attribution import AccountsPane
 from tui_elbo.ui.panes.curve import CurvePane
 from tui_elbo.ui.panes.params import ParamsPane
@@ -22,13 +22,44 @@ from tui_elbo.ui.panes.texts import NotesPane, OutputPane
 from tui_elbo.ui.panes.totals import TotalsPane
 from tui_elbo.ui.plot.curve import Mode
 from tui_elbo.ui.plot.run_curves import changes, curves, why
+from tui_elbo.ui.widgets.pane import Shown, SidePane
 from tui_elbo.ui.widgets.placeholder import Why
 from tui_elbo.ui.widgets.table import Table
 
+PANES: tuple[type[SidePane], ...] = (
+    ParamsPane,
+    AccountsPane,
+    SitesPane,
+    PosteriorPane,
+    TotalsPane,
+    OutputPane,
+    NotesPane,
+)
+"""The panes at the right, as far as there is room: the first always, the others in turn. A new one
+is a file in `panes/` and an entry here."""
+
+TABLES = tuple(pane.NAME for pane in PANES)
+
+CURVES = ("log_p", "log_q", "elbo")
+"""The curves, from top to bottom; `why` stands in for the first two where there are none."""
+
+LEAST = 5
+"""Rows of a pane at the least: its frame's, a header and three more."""
+
+EACH = 9
+"""Rows for each of the panes that take turns, before one more of them is shown."""
+
+SECOND = 180
+"""Columns from which there is a second column of tables."""
+
+WHY = 5
+"""Rows for why there are no curves of log p and log q."""
+
+
 MODES: tuple[Mode, ...] = ("robust", "full", "log")
 
-ACCOUNTS = 4
-"""While running, the accounts are drawn at each so many-th drawing of the tables."""
+LENS_EVERY = 4
+"""While running, what the lens sees is drawn at each so many-th drawing of the tables."""
 
 
 class Desk(Widget):
@@ -52,24 +83,26 @@ class Desk(Widget):
         self.places: dict[str, Place] = {}
         """Where each pane is that is shown."""
         self._silent = False
-        self._accounted = 0
+        self._lens_drawn = 0
         self._rearranged = rearranged
         self._curves = {
             "log_p": CurvePane("log p(x, z)", id="log_p", ascii=ascii),
             "log_q": CurvePane("log q(z)", id="log_q", ascii=ascii),
             "elbo": CurvePane("ELBO", id="elbo", ascii=ascii, axis=True),
         }
-        self.params, self.sites = ParamsPane(ascii=ascii), SitesPane(ascii=ascii)
-        self.accounts, self.spanning = AccountsPane(ascii=ascii), Spanning()
-        self._posterior, self._totals = PosteriorPane(ascii=ascii), TotalsPane(ascii=ascii)
-        self._why, self._output, self._notes = Why(), OutputPane(), NotesPane()
+        self._side = {pane.NAME: pane(ascii=ascii) for pane in PANES}
+        self.spanning, self._why = Spanning(), Why()
 
     def compose(self) -> ComposeResult:
         """Every pane; `rearrange` says which of them is shown."""
         yield self._why
         yield from self._curves.values()
-        yield from (self.params, self.accounts, self.sites)
-        yield from (self._posterior, self._totals, self._output, self._notes)
+        yield from cast("Iterable[Widget]", self._side.values())
+
+    @property
+    def params(self) -> ParamsPane:
+        """The pane of the parameters."""
+        return self.query_one(ParamsPane)
 
     def on_mount(self) -> None:
         """Nothing is shown before there is a size."""
@@ -83,11 +116,9 @@ class Desk(Widget):
 
     def rearrange(self) -> None:
         """Place the panes, if anything asks for other places than they have."""
-        tables = {pane.id: pane for pane in self.children if pane.id in TABLES}
-        wishes = {name: pane.wish() for name, pane in tables.items() if hasattr(pane, "wish")}
         places = arrange(
             (self.size.width, self.size.height),
-            {str(name): wish for name, wish in wishes.items()},
+            {name: pane.wish() for name, pane in self._side.items()},
             page=self.page,
             alone=self.alone,
             silent=self._silent,
@@ -141,27 +172,14 @@ class Desk(Widget):
             self._draw_tables(run, step, live=live)
 
     def _draw_tables(self, run: Run, step: int, *, live: bool) -> None:
-        self.params.show(run.history, step, live=live)
-        self.sites.show(run.history, step)
-        self._accounted = (self._accounted + 1) % ACCOUNTS if live else 0
-        if not self._accounted:
-            self._draw_lens(run, step)
-        self._output.show(run.output)
-        if run.loaded is not None:
-            self._notes.show(run.loaded.title, run.loaded.notes)
+        cursor = step if step < run.step else None
+        self._lens_drawn = (self._lens_drawn + 1) % LENS_EVERY if live else 0
+        span = None if self._lens_drawn else self.spanning.span(run, cursor)
+        shown = Shown(run, step, cursor, span, live)
+        for pane in self._side.values():
+            if not (pane.FROM_LENS and self._lens_drawn):
+                pane.show_run(shown)
         self.rearrange()
-
-    def _draw_lens(self, run: Run, step: int) -> None:
-        look = step if step < run.step else None
-        span = self.spanning.span(run, look)
-        self.accounts.show(span, gap(run, span), blind=bool(unseen(run, step)))
-        seen = run.lens_history.latest(step)
-        if "posterior" in self.places:
-            wanted = run.loaded.reference.get("posterior") if run.loaded is not None else None
-            detail = "" if seen is None else f"after {seen.state}"
-            self._posterior.show({} if seen is None else seen.posterior, wanted, detail=detail)
-        if "totals" in self.places:
-            self._totals.show_totals(run, look)
 
     @property
     def turned(self) -> str:
@@ -177,7 +195,7 @@ class Desk(Widget):
 
     def next_page(self) -> None:
         """Show the next of the tables that take turns."""
-        self.alone, self.page = "", (self.page + 1) % pages()
+        self.alone, self.page = "", (self.page + 1) % (len(TABLES) - 1)
         self.rearrange()
 
     def zoom(self) -> None:
@@ -207,3 +225,95 @@ class Desk(Widget):
         """The table that has the focus, else that of the parameters."""
         focused = self.screen.focused
         return focused if isinstance(focused, Table) else self.params
+
+
+@dataclass(frozen=True)
+class Place:
+    """A pane's rectangle, its frame included, in the region for all panes."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    last: bool
+    """Whether it is at the bottom: only there a frame has a bottom edge of its own."""
+
+
+def arrange(
+    size: tuple[int, int],
+    wishes: Mapping[str, int],
+    *,
+    page: int = 0,
+    alone: str = "",
+    silent: bool = False,
+) -> dict[str, Place]:
+    """The place of each pane that is shown.
+
+    Args:
+        size: columns and rows for all panes together.
+        wishes: how many rows each pane at the right would like to have, its frame not included; the
+            first is always shown, the others take turns.
+        page: which of the tables that take turns comes first.
+        alone: the pane that is shown alone; empty for none.
+        silent: there are no curves of log p and log q, and a sentence says why.
+    """
+    width, height = size
+    if alone:
+        return {alone: Place(0, 0, width, height, last=True)}
+    right = min(68, width * 3 // 5)
+    first, *others = _turned(wishes, page)
+    columns = [[first, *others[: _fitting(height, len(others))]]]
+    if width >= SECOND:
+        right = min(68, width * 3 // 10)
+        fitting = _fitting(height + EACH, len(others))
+        columns = [[first, others[0]], others[1 : 1 + fitting]]
+    places = _curves(width - right * len(columns), height, silent=silent)
+    for index, column in enumerate(columns):
+        x = width - right * (len(columns) - index)
+        heights = stack(height - 1, [wishes[name] + 1 for name in column])
+        places |= _column(column, x, right, heights)
+    return places
+
+
+def _turned(names: Iterable[str], page: int) -> list[str]:
+    """The first, and from the page on the others."""
+    first, *others = names
+    page %= len(others)
+    return [first, *others[page:], *others[:page]]
+
+
+def _fitting(height: int, others: int) -> int:
+    return max(1, min(others, (height - 8) // EACH))
+
+
+def _curves(width: int, height: int, *, silent: bool) -> dict[str, Place]:
+    if silent:
+        return _column(["why", "elbo"], 0, width, [WHY, height - 1 - WHY])
+    each = (height - 1) // 3
+    return _column(list(CURVES), 0, width, [each, each, height - 1 - 2 * each])
+
+
+def _column(names: Sequence[str], x: int, width: int, heights: Sequence[int]) -> dict[str, Place]:
+    """Panes one above the other; the last is a row higher, for the bottom edge of its frame."""
+    places, y = {}, 0
+    for name, height in zip(names, heights, strict=True):
+        last = name == names[-1]
+        places[name] = Place(x, y, width, height + last, last)
+        y += height
+    return places
+
+
+def stack(room: int, wishes: Sequence[int]) -> list[int]:
+    """How many of `room` rows each of several panes gets; they add up to it.
+
+    Nobody gets more than an equal share at another's cost. What is left over is the first one's.
+    """
+    heights = [0] * len(wishes)
+    order = sorted(range(len(wishes)), key=lambda i: wishes[i])
+    for place, index in enumerate(order):
+        share = room // (len(order) - place)
+        heights[index] = min(share, max(wishes[index], min(LEAST, share)))
+        room -= heights[index]
+    if heights:
+        heights[0] += room
+    return heights

@@ -11,11 +11,12 @@ from rich.cells import cell_len
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from tui_elbo.client.spans import Span
+from tui_elbo.client.spans import Span, gap, unseen
 from tui_elbo.model.attribution import PLAYERS, SUM_TERMS, Player, TermAttribution
 from tui_elbo.model.text import safe
 from tui_elbo.ui.style.text import left, nats
 from tui_elbo.ui.style.theme import BAD, DIM, ROLE
+from tui_elbo.ui.widgets.pane import Shown
 from tui_elbo.ui.widgets.table import Table
 from tui_elbo.ui.widgets.text_lines import Line, Piece
 
@@ -42,6 +43,9 @@ STYLES = {"phi": ROLE["guide"], "theta": ROLE["model"], "both": ROLE["both"]}
 class AccountsPane(Table):
     """Signed changes in nats, by who caused them; below them the gap to the evidence."""
 
+    NAME: ClassVar[str] = "accounts"
+    FROM_LENS: ClassVar[bool] = True
+
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "open", show=False)]
 
     class Opened(Message):
@@ -54,6 +58,11 @@ class AccountsPane(Table):
         self._gap: tuple[str, ...] = ()
         self._notes: list[str] = []
         self._plan = (NAME, 0, NUMBER, NUMBER)
+
+    def show_run(self, shown: Shown) -> None:
+        """Bring it up to date."""
+        blind = bool(unseen(shown.run, shown.step))
+        self.show(shown.span, gap(shown.run, shown.span), blind=blind)
 
     def show(self, span: Span | None, gap: Sequence[str] = (), *, blind: bool = False) -> None:
         """Show the accounts of a span.

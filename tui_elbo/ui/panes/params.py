@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from math import prod
 from typing import ClassVar
 
 import numpy as np
@@ -11,12 +13,20 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from tui_elbo.model.history import History
-from tui_elbo.model.records import SUMMARY, Layout, ParamInfo
+from tui_elbo.model.records import (
+    MAX_ELEMENTS,
+    SUMMARY,
+    Column,
+    Layout,
+    ModuleInfo,
+    ParamInfo,
+    Role,
+)
 from tui_elbo.model.text import safe
-from tui_elbo.ui.panes.param_rows import ORDERS, Row, by_movement, rows
 from tui_elbo.ui.plot.sparkline import course, stride
 from tui_elbo.ui.style.text import left, number, signed, tail
 from tui_elbo.ui.style.theme import BAD, DIM, KEY, ROLE
+from tui_elbo.ui.widgets.pane import Shown
 from tui_elbo.ui.widgets.table import Table
 from tui_elbo.ui.widgets.text_lines import Line, Piece
 
@@ -26,6 +36,122 @@ NAME, VALUE, CHANGE, GRAD, COURSE = 8, 11, 10, 9, 5
 ELEMENT = 11
 """The width of one element of a vector."""
 
+ORDERS = ("as in the store", "largest movement first")
+
+RECENT = 100
+"""So many steps back a movement is looked for."""
+
+SUMS_KEPT = 2_000
+"""So many steps after they were taken sums are still shown."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A parameter, or several of a module that are summed up."""
+
+    kind: str
+    """`param` or `module`: that of its columns."""
+    name: str
+    role: Role
+    shape: tuple[int, ...]
+    """Of a module, the number of all its elements."""
+    recorded: bool = True
+    """Whether it has columns."""
+    params: int = 1
+    """How many parameters it stands for."""
+
+    @property
+    def label(self) -> str:
+        """What it is called on the screen."""
+        return self.name or "everything"
+
+    @property
+    def size(self) -> int:
+        """How many elements."""
+        return prod(self.shape)
+
+    @property
+    def summed(self) -> bool:
+        """Whether there are sums of it and not each element."""
+        return self.kind == "module" or self.size > MAX_ELEMENTS
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """What its value is recorded as."""
+        return ("mean",) if self.summed else tuple(f"value[{i}]" for i in range(self.size))
+
+    def column(self, field: str) -> Column:
+        """The column of one of its numbers."""
+        return Column("module" if self.kind == "module" else "param", self.name, field)
+
+    def taken(self, layout: Layout, field: str) -> bool:
+        """Whether a step of that layout has this number of its own."""
+        return self.column(field) in layout.index
+
+    def at(self, history: History, layout: Layout, field: str, step: int) -> float | None:
+        """One of its numbers at a step of that layout; None if it has none.
+
+        Sums are not taken at every step of a run; then it is that taken last before.
+        """
+        column = self.column(field)
+        if step < 1 or not self.recorded:
+            return None
+        if column in layout.index:
+            return float(history.values(column)[step - 1])
+        if not self.summed:
+            return None
+        earlier = history.values(column)[max(0, step - SUMS_KEPT) : step]
+        known = earlier[np.isfinite(earlier)]
+        return float(known[-1]) if len(known) else None
+
+
+def rows(layout: Layout, filtered: str, watched: Collection[str]) -> list[Row]:
+    """The rows of a layout, in the order of the store; those watched first.
+
+    Parameters that are summed up in modules have rows of their own only where a filter asks for
+    them.
+
+    Args:
+        layout: which parameters there are.
+        filtered: what a name must have in it, whatever the capitals.
+        watched: names of parameters.
+    """
+    part = filtered.casefold()
+    whole = {column.name for column in layout.columns if column.kind == "param"}
+    found = [_of_module(module) for module in layout.modules]
+    for info in layout.params:
+        recorded = info.name in whole or not layout.modules
+        if recorded or part:
+            found.append(_of_param(info, recorded=recorded))
+    found = [row for row in found if part in row.name.casefold()]
+    return sorted(found, key=lambda row: row.name not in watched or row.kind == "module")
+
+
+def by_movement(
+    found: Iterable[Row], history: History, layout: Layout, step: int, watched: Collection[str]
+) -> list[Row]:
+    """The rows by how far they move in a step, the largest first; those watched before all."""
+    return sorted(
+        found, key=lambda row: (row.name not in watched, -_movement(row, history, layout, step))
+    )
+
+
+def _movement(row: Row, history: History, layout: Layout, step: int) -> float:
+    """Its mean update in unconstrained space over the last steps; −1 if nothing is known of it."""
+    if not row.recorded or not (row.summed or row.taken(layout, "update_norm")):
+        return -1.0
+    recent = history.values(row.column("update_norm"))[max(0, step - RECENT) : step]
+    known = recent[np.isfinite(recent)]
+    return float(known.mean()) if len(known) else -1.0
+
+
+def _of_param(info: ParamInfo, *, recorded: bool) -> Row:
+    return Row("param", info.name, info.role, info.shape, recorded)
+
+
+def _of_module(info: ModuleInfo) -> Row:
+    return Row("module", info.name, info.role, (info.size,), params=info.params)
+
 
 class ParamsPane(Table):
     """The table of parameters.
@@ -33,6 +159,9 @@ class ParamsPane(Table):
     Δ is the signed change of a single number in this step; for what has more elements it is the
     Euclidean norm of what the optimiser added, in unconstrained space.
     """
+
+    NAME: ClassVar[str] = "params"
+    FROM_LENS: ClassVar[bool] = False
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "open", show=False)]
 
@@ -55,6 +184,10 @@ class ParamsPane(Table):
         self._rows: list[Row] = []
         self._sifted = -1
         self._plan = (NAME, False, 0)
+
+    def show_run(self, shown: Shown) -> None:
+        """Bring it up to date."""
+        self.show(shown.run.history, shown.step, live=shown.live)
 
     def show(self, history: History, step: int, *, live: bool = False) -> None:
         """Show the parameters after `step`; nothing if there is no such step.

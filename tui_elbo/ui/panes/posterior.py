@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from rich.cells import cell_len
@@ -13,6 +13,7 @@ from tui_elbo.model.records import Floats
 from tui_elbo.model.text import safe
 from tui_elbo.ui.style.text import number, tail
 from tui_elbo.ui.style.theme import BAD, DIM, LATENT
+from tui_elbo.ui.widgets.pane import Shown
 from tui_elbo.ui.widgets.table import Table
 from tui_elbo.ui.widgets.text_lines import Line, Piece
 
@@ -31,6 +32,9 @@ class _Row:
 class PosteriorPane(Table):
     """Mean and standard deviation of each element of each small latent, in constrained space."""
 
+    NAME: ClassVar[str] = "posterior"
+    FROM_LENS: ClassVar[bool] = True
+
     def __init__(self, *, id: str = "posterior", ascii: bool = False) -> None:
         super().__init__("posterior", "the lens has seen no latent yet", id=id, ascii=ascii)
         self._seen: Mapping[str, tuple[Floats, Floats]] = {}
@@ -38,6 +42,15 @@ class PosteriorPane(Table):
         self._rows: list[_Row] = []
         self._names: tuple[str, ...] = ()
         self._plan = (NAME, False)
+
+    def show_run(self, shown: Shown) -> None:
+        """Bring it up to date."""
+        if not self.display:
+            return
+        run, seen = shown.run, shown.run.lens_history.latest(shown.step)
+        wanted = run.loaded.reference.get("posterior") if run.loaded is not None else None
+        detail = "" if seen is None else f"after {seen.state}"
+        self.show({} if seen is None else seen.posterior, wanted, detail=detail)
 
     def show(
         self,

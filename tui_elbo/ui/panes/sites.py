@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import numpy as np
 from rich.cells import cell_len
@@ -12,6 +13,7 @@ from tui_elbo.model.records import Column, Layout, SiteInfo
 from tui_elbo.model.text import safe
 from tui_elbo.ui.style.text import left, number, tail
 from tui_elbo.ui.style.theme import BAD, DIM, LATENT, OBSERVED, WARN
+from tui_elbo.ui.widgets.pane import Shown
 from tui_elbo.ui.widgets.table import Table
 from tui_elbo.ui.widgets.text_lines import Line, Piece
 
@@ -29,6 +31,9 @@ MORE = ("plates", "scale", "masked")
 class SitesPane(Table):
     """The table of sample sites."""
 
+    NAME: ClassVar[str] = "sites"
+    FROM_LENS: ClassVar[bool] = False
+
     def __init__(self, *, id: str = "sites", ascii: bool = False) -> None:
         super().__init__("sites", "known after the first step", id=id, ascii=ascii)
         self._layout: Layout | None = None
@@ -36,6 +41,10 @@ class SitesPane(Table):
         self._step = 0
         self._plan = LEAST
         self._more: dict[str, int] = {}
+
+    def show_run(self, shown: Shown) -> None:
+        """Bring it up to date."""
+        self.show(shown.run.history, shown.step)
 
     def show(self, history: History, step: int) -> None:
         """Show the sites of `step`; nothing if there is no such step."""

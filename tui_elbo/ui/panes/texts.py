@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable
 from itertools import islice
+from typing import ClassVar
 
 from textual.content import Content
 from textual.events import Resize
@@ -13,6 +14,7 @@ from tui_elbo.client.output import Output
 from tui_elbo.model.text import safe
 from tui_elbo.ui.style.theme import DIM
 from tui_elbo.ui.widgets.lines import wrapped
+from tui_elbo.ui.widgets.pane import Shown
 from tui_elbo.ui.widgets.text_lines import Line, TextLines
 
 MANY = 200
@@ -66,9 +68,17 @@ class TextPane(TextLines):
 class OutputPane(TextPane):
     """The last lines of what the model prints, and of warnings."""
 
-    def __init__(self) -> None:
+    NAME: ClassVar[str] = "output"
+    FROM_LENS: ClassVar[bool] = False
+
+    def __init__(self, *, ascii: bool = False) -> None:
+        del ascii
         super().__init__("output", id="output", end=True)
         self._version = -1
+
+    def show_run(self, shown: Shown) -> None:
+        """Bring it up to date."""
+        self.show(shown.run.output)
 
     def show(self, output: Output) -> None:
         """Show what has come since."""
@@ -82,9 +92,19 @@ class OutputPane(TextPane):
 class NotesPane(TextPane):
     """The first lines of the scenario's notes."""
 
-    def __init__(self) -> None:
+    NAME: ClassVar[str] = "notes"
+    FROM_LENS: ClassVar[bool] = False
+
+    def __init__(self, *, ascii: bool = False) -> None:
+        del ascii
         super().__init__("notes", id="notes")
         self._shown: tuple[str, str] | None = None
+
+    def show_run(self, shown: Shown) -> None:
+        """Bring it up to date."""
+        loaded = shown.run.loaded
+        if loaded is not None:
+            self.show(loaded.title, loaded.notes)
 
     def show(self, title: str, notes: str) -> None:
         """Show these notes."""

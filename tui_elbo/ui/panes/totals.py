@@ -17,11 +17,15 @@ from tui_elbo.ui.plot.cell_grid import BAND, BOTH, MEAN, PHI, THETA
 from tui_elbo.ui.plot.curve import Curve
 from tui_elbo.ui.plot.plotting import Axes, Canvas, Drawing, Look, plot
 from tui_elbo.ui.style.glyphs import ASCII, UNICODE
+from tui_elbo.ui.widgets.pane import Shown
 
 TERMS = ((SUM_TERMS[0], "log p"), (SUM_TERMS[1], "log q"), (SUM_TERMS[2], "ELBO"))
 """Shown in turn."""
 
 INKS = {"phi": PHI, "theta": THETA, "both": BOTH, "draw": BAND}
+
+ROWS = 9
+"""Rows that it would like to have."""
 
 _BRAILLE = range(0x2800, 0x2900)
 
@@ -39,6 +43,9 @@ class Series:
 class TotalsPane(CurvePane):
     """A curve for each player and one for the draw, each with its letter at its end."""
 
+    NAME: ClassVar[str] = "totals"
+    FROM_LENS: ClassVar[bool] = True
+
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "turn", show=False)]
 
     def __init__(self, *, id: str = "totals", ascii: bool = False) -> None:
@@ -48,6 +55,15 @@ class TotalsPane(CurvePane):
         self._turn = 0
         self._run: Run | None = None
         self._cursor: int | None = None
+
+    def show_run(self, shown: Shown) -> None:
+        """Bring it up to date."""
+        if self.display:
+            self.show_totals(shown.run, shown.cursor)
+
+    def wish(self) -> int:
+        """Enough for a curve."""
+        return ROWS
 
     def show_totals(self, run: Run, cursor: int | None) -> None:
         """Show the totals of a run.
