@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib import import_module
@@ -55,8 +56,8 @@ def test_its_private_parts_take_the_same(
     assert list(inspect.signature(called).parameters) == parameters, LACKS
 
 
-def test_no_other_file_uses_private_parts_of_textual() -> None:
-    private = {"_driver", "_compositor", "_display", "_writer_thread", "_batch_count"}
+def test_no_other_file_uses_private_parts() -> None:
+    """Neither those of Textual nor of another object: a leading underscore is for `self` alone."""
     [folder] = tui_elbo.ui.__path__
     for path in Path(folder).rglob("*.py"):
         if path.parent.name == "compat":
@@ -64,8 +65,24 @@ def test_no_other_file_uses_private_parts_of_textual() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom):
                 assert not (node.module or "").startswith("textual._"), path
-            if isinstance(node, ast.Attribute):
-                assert node.attr not in private, path
+            if isinstance(node, ast.Attribute) and node.attr.startswith("_"):
+                assert node.attr.startswith("__") or ast.unparse(node.value) == "self", (
+                    f"{path}:{node.lineno}"
+                )
+
+
+def test_no_class_of_ours_hides_a_private_part_of_textual() -> None:
+    known = {
+        name
+        for module in ("app", "dom", "message_pump", "screen", "widget")
+        for name in re.findall(
+            r"(?:self\.|def )(_[a-z]\w*)", inspect.getsource(import_module(f"textual.{module}"))
+        )
+    }
+    [folder] = tui_elbo.ui.__path__
+    for path in [*Path(folder, "widgets").rglob("*.py"), *Path(folder, "panes").rglob("*.py")]:
+        ours = set(re.findall(r"self\.(_[a-z]\w*)", path.read_text(encoding="utf-8")))
+        assert not ours & known, path
 
 
 @asynccontextmanager

@@ -10,13 +10,12 @@ from contextlib import ExitStack
 from importlib import import_module
 from threading import Thread
 from time import monotonic
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.events import Key, Resize
-from textual.geometry import Region
 from textual.message import Message
 from textual.screen import Screen
 from textual.timer import Timer
@@ -75,7 +74,7 @@ class Explorer(Screen[None]):
         *,
         back: bool = False,
     ) -> None:
-        self._focusing = self._drawn = False
+        self._drawn = False
         super().__init__()
         self.session = Session(target, options, post=self.call_later, changed=self.touch)
         self.looking = Looking()
@@ -246,25 +245,6 @@ class Explorer(Screen[None]):
     def on_accounts_pane_opened(self, _event: AccountsPane.Opened) -> None:
         """Break the change down, as `p` does."""
         self.action_press("p")
-
-    def set_focus(
-        self, widget: Widget | None, scroll_visible: bool = True, from_app_focus: bool = False
-    ) -> None:
-        """Give a widget the focus."""
-        self._focusing = True
-        super().set_focus(widget, scroll_visible, from_app_focus)
-        self._focusing = False
-
-    def refresh(
-        self,
-        *regions: Region,
-        repaint: bool = True,
-        layout: bool = False,
-        recompose: bool = False,
-    ) -> Self:
-        """Draw again; not for another focus, of which the two widgets tell themselves."""
-        repaint = repaint and not (self._focusing and not regions)
-        return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
 
     # What the actions work with.
 

@@ -211,7 +211,7 @@ class KeyLine(Bottom):
     def __init__(self, *, id: str = "keys", ascii: bool = False) -> None:
         super().__init__(id=id, ascii=ascii)
         self._notice = ""
-        self._running = False
+        self._pauses = False
         self._news = False
         self._keys: Sequence[Key] = ()
 
@@ -225,8 +225,8 @@ class KeyLine(Bottom):
             news: there is output that nobody has looked at.
         """
         new = (keys, notice, running, news)
-        if new != (self._keys, self._notice, self._running, self._news):
-            self._keys, self._notice, self._running, self._news = new
+        if new != (self._keys, self._notice, self._pauses, self._news):
+            self._keys, self._notice, self._pauses, self._news = new
             self.paint()
 
     def lines(self, width: int) -> Sequence[Line]:
@@ -235,7 +235,7 @@ class KeyLine(Bottom):
             return [[(left(f" {safe(self._notice)}", width, self.glyphs.more), WARN)]]
         pieces: list[Piece] = [(" ", "")]
         for key in fitting(self._keys, width - 2):
-            label = "pause" if self._running and key.show == "space" else key.label
+            label = "pause" if self._pauses and key.show == "space" else key.label
             style = WARN if self._news and key.show == "o" else DIM
             pieces += [(key.show, KEY), (f" {label:<{len(key.label)}}  ", style)]
         return [[*pieces, (" " * max(0, width - sum(len(text) for text, _ in pieces)), "")]]
