@@ -1,4 +1,4 @@
-"""Every private API of Textual that the screen uses. Checked with Textual 8.0.0 and 8.2.8.
+"""Every private API of Textual that the screen uses. Checked with Textual 8.2.5 and 8.2.8.
 
 `PRIVATE` names them all, each with its reason; a test looks each of them up.
 """
