@@ -1,4 +1,4 @@
-"""Where a run is to stop: conditions, and what no condition can say of a single step.
+"""Breakpoints: conditions, and tests that need more than the numbers of one step.
 
 Besides what `tui_elbo.model.conditions` reads, a breakpoint is one of:
 
@@ -8,7 +8,7 @@ Besides what `tui_elbo.model.conditions` reads, a breakpoint is one of:
     sign params["phi"]                  a number changes its sign
     still 100                           a parameter has not moved for 100 steps; also: still 100 loc
 
-Each is asked step by step while a run goes on, and about a whole history at once.
+Each is evaluated step by step during a run, and on a whole history at once.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from tui_elbo.model.errors import UsageError
 from tui_elbo.model.history import History
 from tui_elbo.model.records import Column, Layout, field_of
 
-FORGET = 0.05
-"""The weight of the newest step in a running mean: it looks back over about twenty."""
+NEWEST_WEIGHT = 0.05
+"""The weight of the newest step in a running mean over about twenty steps."""
 
-WARM = 20
-"""So many steps come before a running standard deviation says anything."""
+MIN_STEPS = 20
+"""Fewer steps give no running standard deviation."""
 
-REMEMBERED = 5000
-"""So many steps back, what was told of them is known again after going back."""
+MAX_OBSERVATIONS = 5000
+"""Observations of so many steps are kept for a rewind."""
 
 ELBO = Column("step", "", "elbo")
 
@@ -41,7 +41,7 @@ class NonFinite:
 
     Args:
         text: as it was written.
-        ignored: sites and parameters that may be what they like.
+        ignored: sites and parameters that are not checked.
     """
 
     reads_params = True
@@ -53,7 +53,7 @@ class NonFinite:
         self._bad: Column | None = None
 
     def check(self, *layouts: Layout) -> None:
-        """See that what is ignored is there."""
+        """Check that the ignored names exist."""
         for name in self._ignored if layouts else ():
             _check_name(name, [c.name for layout in layouts for c in layout.columns])
 
@@ -66,7 +66,7 @@ class NonFinite:
         return self._bad is not None
 
     def describe(self, layout: Layout, step: int, numbers: Numbers) -> str:  # noqa: ARG002
-        """Which, and what it is."""
+        """The number, and its value."""
         if self._bad is None:
             return self.text
         name = f' of "{self._bad.name}"' if self._bad.name else ""
@@ -85,8 +85,8 @@ class NonFinite:
         return field_of(column).always_finite and column.name not in self._ignored
 
 
-class Remembering:
-    """What depends on the steps before: it keeps what it was told of each of them.
+class StatefulBreakpoint:
+    """A breakpoint that depends on earlier steps; it keeps an observation of each.
 
     Args:
         text: as it was written.
@@ -94,55 +94,61 @@ class Remembering:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self._heard: list[Any] = []
-        self._first, self._state, self._said = 1, self.begin(), ""
+        self._observations: list[Any] = []
+        self._first, self._state, self._reason = 1, self.initial_state(), ""
 
-    def begin(self) -> Any:
-        """What is known before any step."""
+    def initial_state(self) -> Any:
+        """The state before any step."""
         raise NotImplementedError
 
-    def hear(self, layout: Layout, step: int, numbers: Numbers) -> Any:
-        """What matters of a step."""
+    def observe(self, layout: Layout, step: int, numbers: Numbers) -> Any:
+        """What it needs of a step."""
         raise NotImplementedError
 
-    def go_on(self, state: Any, heard: Any) -> tuple[Any, str]:
-        """What is known after a step, and why it holds there; empty if it does not."""
+    def advance(self, state: Any, observation: Any) -> tuple[Any, str]:
+        """The state after a step, and the reason why it holds there; empty if it does not."""
         raise NotImplementedError
 
     def met(self, layout: Layout, step: int, numbers: Numbers) -> bool:
-        """Whether it holds; a step that was told before replaces it and those after it."""
-        next_step = self._first + len(self._heard)
+        """Whether it holds; a step observed before replaces that one and those after it."""
+        next_step = self._first + len(self._observations)
         if step != next_step:
-            kept = self._heard[: step - self._first] if self._first <= step < next_step else []
-            self._first, self._heard, self._state = step - len(kept), kept, self.begin()
+            kept = (
+                self._observations[: step - self._first] if self._first <= step < next_step else []
+            )
+            self._first, self._observations, self._state = (
+                step - len(kept),
+                kept,
+                self.initial_state(),
+            )
             for one in kept:
-                self._state, _ = self.go_on(self._state, one)
-        heard = self.hear(layout, step, numbers)
-        self._heard.append(heard)
-        if len(self._heard) > 2 * REMEMBERED:
-            del self._heard[:REMEMBERED]
-            self._first += REMEMBERED
-        self._state, self._said = self.go_on(self._state, heard)
-        return bool(self._said)
+                self._state, _ = self.advance(self._state, one)
+        observation = self.observe(layout, step, numbers)
+        self._observations.append(observation)
+        if len(self._observations) > 2 * MAX_OBSERVATIONS:
+            del self._observations[:MAX_OBSERVATIONS]
+            self._first += MAX_OBSERVATIONS
+        self._state, self._reason = self.advance(self._state, observation)
+        return bool(self._reason)
 
     def describe(self, layout: Layout, step: int, numbers: Numbers) -> str:  # noqa: ARG002
-        """What was found out about the last step."""
-        return self._said or self.text
+        """Why it held at the last step."""
+        return self._reason or self.text
 
     def holds_in(self, history: History) -> Bools:
         """Whether it holds at each step."""
-        state, result = self.begin(), np.zeros(history.last, dtype=np.bool_)
-        for step, heard in enumerate(self.heard_in(history)):
-            state, said = self.go_on(state, heard)
-            result[step] = bool(said)
+        state, result = self.initial_state(), np.zeros(history.last, dtype=np.bool_)
+        for step, observation in enumerate(self.observe_history(history)):
+            state, reason = self.advance(state, observation)
+            result[step] = bool(reason)
         return result
 
-    def heard_in(self, history: History) -> Iterable[Any]:
-        """What matters of each step of a history."""
+    def observe_history(self, history: History) -> Iterable[Any]:
+        """The observation of each step of a history."""
         for first, last, layout in history.stretches():
             columns = {column: history.values(column) for column in layout.columns}
             for step in range(first, last + 1):
-                yield self.hear(layout, step, _at(columns, step))
+                yield self.observe(layout, step, _at(columns, step))
 
 
 def _at(columns: dict[Column, Any], step: int) -> Callable[[Column], float]:
@@ -156,7 +162,7 @@ def _check_name(name: str, names: Iterable[str]) -> None:
         raise UsageError(f"there is no site and no parameter {name!r}", hint=f"there is {near}")
 
 
-class Falls(Remembering):
+class ElboFalls(StatefulBreakpoint):
     """The ELBO is more than so many running standard deviations below its running mean."""
 
     reads_params = False
@@ -167,34 +173,34 @@ class Falls(Remembering):
         super().__init__(text)
 
     def check(self, *layouts: Layout) -> None:
-        """See that there is an ELBO."""
+        """Check that there is an ELBO."""
         if layouts and all(ELBO not in layout.index for layout in layouts):
-            raise UsageError("this estimator tells no ELBO", hint="use a condition on the loss")
+            raise UsageError("this estimator reports no ELBO", hint="use a condition on the loss")
 
-    def begin(self) -> tuple[int, float, float]:
-        """How many steps, their mean and their variance."""
+    def initial_state(self) -> tuple[int, float, float]:
+        """Number of steps, their mean and their variance."""
         return 0, 0.0, 0.0
 
-    def hear(self, layout: Layout, step: int, numbers: Numbers) -> float:  # noqa: ARG002
+    def observe(self, layout: Layout, step: int, numbers: Numbers) -> float:  # noqa: ARG002
         """The ELBO; NaN if there is none."""
         return numbers(ELBO) if ELBO in layout.index else math.nan
 
-    def go_on(self, state: Any, heard: float) -> tuple[Any, str]:
-        """Compare it, then take it in."""
+    def advance(self, state: Any, observation: float) -> tuple[Any, str]:
+        """Compare it with the running mean, then add it."""
         count, mean, variance = state
-        if not math.isfinite(heard):
+        if not math.isfinite(observation):
             return state, ""
-        sd, said = math.sqrt(variance), ""
-        if count >= WARM and heard < mean - self._many * sd:
-            below = f"{(mean - heard) / sd:.1f} sd below" if sd else "below"
-            said = f"{self.text}: elbo = {heard:.6g}, {below} its running mean {mean:.6g}"
-        weight = max(FORGET, 1 / (count + 1))
-        apart = heard - mean
+        sd, reason = math.sqrt(variance), ""
+        if count >= MIN_STEPS and observation < mean - self._many * sd:
+            below = f"{(mean - observation) / sd:.1f} sd below" if sd else "below"
+            reason = f"{self.text}: elbo = {observation:.6g}, {below} its running mean {mean:.6g}"
+        weight = max(NEWEST_WEIGHT, 1 / (count + 1))
+        apart = observation - mean
         mean += weight * apart
-        return (count + 1, mean, (1 - weight) * (variance + weight * apart**2)), said
+        return (count + 1, mean, (1 - weight) * (variance + weight * apart**2)), reason
 
 
-class Sign(Remembering):
+class SignChange(StatefulBreakpoint):
     """A number has another sign than it had when it last was not zero."""
 
     def __init__(self, text: str, number: str) -> None:
@@ -203,28 +209,28 @@ class Sign(Remembering):
         super().__init__(text)
 
     def check(self, *layouts: Layout) -> None:
-        """See that the number is there."""
+        """Check that the number exists."""
         self._above.check(*layouts)
 
-    def begin(self) -> int:
+    def initial_state(self) -> int:
         """The sign so far: none."""
         return 0
 
-    def hear(self, layout: Layout, step: int, numbers: Numbers) -> tuple[int, str]:
+    def observe(self, layout: Layout, step: int, numbers: Numbers) -> tuple[int, str]:
         """The sign, and the number in words."""
         for sign, side in ((1, self._above), (-1, self._below)):
             if side.met(layout, step, numbers):
                 return sign, side.describe(layout, step, numbers)
         return 0, ""
 
-    def go_on(self, state: int, heard: tuple[int, str]) -> tuple[int, str]:
+    def advance(self, state: int, observation: tuple[int, str]) -> tuple[int, str]:
         """Compare it with the sign before."""
-        sign, words = heard
+        sign, words = observation
         changed = sign and state and sign != state
         return sign or state, f"{words}, and was {'below' if sign > 0 else 'above'}" * bool(changed)
 
 
-class Still(Remembering):
+class Unchanged(StatefulBreakpoint):
     """A parameter has not moved for so many steps; it holds at the last of them alone."""
 
     reads_params = True
@@ -235,15 +241,15 @@ class Still(Remembering):
         super().__init__(text)
 
     def check(self, *layouts: Layout) -> None:
-        """See that the parameter is there."""
+        """Check that the parameter exists."""
         if self._name and layouts:
             _check_name(self._name, [info.name for layout in layouts for info in layout.params])
 
-    def begin(self) -> dict[str, int]:
-        """For how long each has stood still."""
+    def initial_state(self) -> dict[str, int]:
+        """For how many steps each has not moved."""
         return {}
 
-    def hear(self, layout: Layout, step: int, numbers: Numbers) -> dict[str, float]:  # noqa: ARG002
+    def observe(self, layout: Layout, step: int, numbers: Numbers) -> dict[str, float]:  # noqa: ARG002
         """How far each has moved; NaN where that is not known."""
         return {
             column.name: numbers(column)
@@ -251,21 +257,25 @@ class Still(Remembering):
             if column.field == "update_norm" and self._name in ("", column.name)
         }
 
-    def go_on(self, state: dict[str, int], heard: dict[str, float]) -> tuple[dict[str, int], str]:
+    def advance(
+        self, state: dict[str, int], observation: dict[str, float]
+    ) -> tuple[dict[str, int], str]:
         """Count on."""
-        counts = {name: 0 if moved else state.get(name, 0) + 1 for name, moved in heard.items()}
+        counts = {
+            name: 0 if moved else state.get(name, 0) + 1 for name, moved in observation.items()
+        }
         names = ", ".join(f'"{name}"' for name, count in counts.items() if count == self._steps)
         return counts, f"{self.text}: {names} has not moved for {self._steps} steps" * bool(names)
 
 
 WORDS = ("nonfinite", "falls ", "sign ", "still ")
-"""What a breakpoint that is no condition begins with."""
+"""How a breakpoint begins that is not a condition."""
 
 EXAMPLES = 'elbo > -1.2, nonfinite, falls 3, sign params["phi"], still 100'
 
 
 class StopCondition(Protocol):
-    """What a run may stop for."""
+    """Something that a run can stop on."""
 
     text: str
     """As it was written."""
@@ -279,7 +289,7 @@ class StopCondition(Protocol):
         """The parameters that it reads by name."""
 
     def check(self, *layouts: Layout) -> None:
-        """See that its names are there.
+        """Check that its names exist.
 
         Raises:
             UsageError: with the names that are nearest.
@@ -296,10 +306,10 @@ class StopCondition(Protocol):
 
 
 def parse_breakpoint(text: str) -> StopCondition:
-    """Read a breakpoint.
+    """Parse a breakpoint.
 
     Raises:
-        UsageError: if it is none.
+        UsageError: if it is not a breakpoint.
     """
     text = " ".join(text.split())
     if not text:
@@ -309,12 +319,12 @@ def parse_breakpoint(text: str) -> StopCondition:
         names = [part.strip(" \"'") for part in rest.removeprefix("except ").split(",")]
         return NonFinite(text, [name for name in names if name])
     if word == "falls":
-        return Falls(text, _number(rest, "falls", "3", least=0.1))
+        return ElboFalls(text, _number(rest, "falls", "3", least=0.1))
     if word == "sign":
-        return Sign(text, rest)
+        return SignChange(text, rest)
     if word == "still":
         count, _, name = rest.partition(" ")
-        return Still(text, int(_number(count, "still", "100", least=1)), name.strip(" \"'"))
+        return Unchanged(text, int(_number(count, "still", "100", least=1)), name.strip(" \"'"))
     return parse(text)
 
 
@@ -333,7 +343,7 @@ def last_step_held(
 def describe_at(stop: StopCondition, history: History, step: int) -> str:
     """What made it hold at that step of a history; empty if it did not."""
     text = ""
-    # A condition knows a step by itself; the others come to know it by those before.
+    # A condition needs one step only; the others need those before it.
     for at in range(step if isinstance(stop, Condition) else 1, step + 1):
         layout = history.layout_at(at)
         if layout is None:

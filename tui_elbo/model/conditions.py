@@ -56,8 +56,8 @@ Values: TypeAlias = Floats | np.float64
 """One number a step: shape (steps,), or a scalar for a single step."""
 
 
-class Found(NamedTuple):
-    """Where a quantity is: columns, and how their numbers become one."""
+class ColumnSource(NamedTuple):
+    """The columns of a quantity, and how their numbers become one."""
 
     columns: tuple[Column, ...]
     reduce: Callable[[list[Values], Values], Values]
@@ -84,10 +84,10 @@ class Quantity:
             return f"{named}.{self.field}"
         return f"{named}[{', '.join(map(str, self.index))}]" if self.index else named
 
-    def find(self, layout: Layout) -> Found | None:
+    def find(self, layout: Layout) -> ColumnSource | None:
         """Its columns in this layout; None if the layout lacks it."""
         if self.field == "step":
-            return Found((), lambda _, steps: steps)
+            return ColumnSource((), lambda _, steps: steps)
         if self.kind == "param":
             return self._find_param(layout)
         if self.kind == "step" and self.field in LARGEST:
@@ -95,7 +95,7 @@ class Quantity:
         return _single(Column(self.kind, self.name, self.field), layout)
 
     def problem(self, layout: Layout) -> tuple[str, str]:
-        """Why this layout lacks it, and what would do."""
+        """Why this layout lacks it, and a hint."""
         if self.kind == "step":
             return self._step_problem(layout)
         names = [info.name for info in (layout.sites if self.kind == "site" else layout.params)]
@@ -117,7 +117,7 @@ class Quantity:
         recorded = any(info.name == self.name for info in layout.recorded)
         return not recorded and any(info.name == self.name for info in layout.params)
 
-    def _find_param(self, layout: Layout) -> Found | None:
+    def _find_param(self, layout: Layout) -> ColumnSource | None:
         info = next((info for info in layout.params if info.name == self.name), None)
         if info is None:
             return None
@@ -128,7 +128,7 @@ class Quantity:
             columns = [Column("param", self.name, f"value[{i}]") for i in range(_size(info))]
             if not columns or any(column not in layout.index for column in columns):
                 return None
-            return Found(tuple(columns), _SUMS[self.field])
+            return ColumnSource(tuple(columns), _SUMS[self.field])
         element = _element(info.shape, self.index)
         if element is None:
             return None
@@ -160,8 +160,8 @@ def _first(values: list[Values], _: Values) -> Values:
     return values[0]
 
 
-def _single(column: Column, layout: Layout) -> Found | None:
-    return Found((column,), _first) if column in layout.index else None
+def _single(column: Column, layout: Layout) -> ColumnSource | None:
+    return ColumnSource((column,), _first) if column in layout.index else None
 
 
 def _size(info: ParamInfo) -> int:
@@ -205,7 +205,7 @@ def _unknown(kind: str, name: str, names: list[str]) -> tuple[str, str]:
     return what, f"there {'are' if len(names) > 1 else 'is'} {listed}" + ", …" * (len(names) > 5)
 
 
-def _find_largest(field: str, layout: Layout) -> Found | None:
+def _find_largest(field: str, layout: Layout) -> ColumnSource | None:
     parts = [c for c in layout.columns if c.kind in ("param", "module")]
     summed = {(c.kind, c.name) for c in parts if c.field == "mean"}
     columns = [c for c in parts if c.field == field]
@@ -223,7 +223,7 @@ def _find_largest(field: str, layout: Layout) -> Found | None:
             return _plain(parts[0])
         return _plain(np.where(np.isnan(parts[1]), parts[0], np.maximum(*parts)))
 
-    return Found(tuple(columns), largest)
+    return ColumnSource(tuple(columns), largest)
 
 
 def _plain(values: Floats) -> Values:
@@ -262,7 +262,7 @@ def nearest(name: str, names: Iterable[str]) -> str:
 Scope: TypeAlias = Callable[[Quantity], Values | None]
 """Gives a quantity's numbers; None where the steps lack it."""
 
-Judged: TypeAlias = tuple[Any, Any]
+TruthPair: TypeAlias = tuple[Any, Any]
 """Whether it holds, and whether its opposite does: bools, or arrays of them, one a step."""
 
 ARITHMETIC: dict[str, Callable[..., Any]] = {
@@ -297,17 +297,17 @@ class Number(Protocol):
     def get(self, scope: Scope) -> Values | None:
         """Its values; None where the steps lack it."""
 
-    def tell(self, scope: Scope) -> str:
+    def describe(self, scope: Scope) -> str:
         """Its text and its value at one step."""
 
 
 class Truth(Protocol):
     """Something that holds at a step, or does not."""
 
-    def judge(self, scope: Scope) -> Judged:
+    def evaluate(self, scope: Scope) -> TruthPair:
         """Whether it holds, and whether its opposite does."""
 
-    def tell(self, scope: Scope) -> str:
+    def describe(self, scope: Scope) -> str:
         """Its text with the values at one step; for `or`, of the parts that hold."""
 
 
@@ -322,13 +322,13 @@ class Constant:
         """The number."""
         return np.float64(self.value)
 
-    def tell(self, scope: Scope) -> str:  # noqa: ARG002
+    def describe(self, scope: Scope) -> str:  # noqa: ARG002
         """The number, as written."""
         return self.text
 
 
 @dataclass(frozen=True)
-class Read:
+class QuantityValue:
     """A quantity of the step."""
 
     text: str
@@ -338,13 +338,13 @@ class Read:
         """What the step has."""
         return scope(self.quantity)
 
-    def tell(self, scope: Scope) -> str:
+    def describe(self, scope: Scope) -> str:
         """Such as `elbo = -1.19`."""
-        return _told(self, scope)
+        return _with_value(self, scope)
 
 
 @dataclass(frozen=True)
-class Apply:
+class Operation:
     """An operation on numbers."""
 
     text: str
@@ -360,10 +360,10 @@ class Apply:
         result: Values = ARITHMETIC[self.operation](*values)
         return result
 
-    def tell(self, scope: Scope) -> str:
+    def describe(self, scope: Scope) -> str:
         """Such as `log_p - log_q = -1.19`; a number as written is itself."""
         constant = all(isinstance(operand, Constant) for operand in self.operands)
-        return self.text if constant else _told(self, scope)
+        return self.text if constant else _with_value(self, scope)
 
 
 @dataclass(frozen=True)
@@ -374,7 +374,7 @@ class Compare:
     names: tuple[str, ...]
     """Between the operands: keys of `COMPARISONS`."""
 
-    def judge(self, scope: Scope) -> Judged:
+    def evaluate(self, scope: Scope) -> TruthPair:
         """As a chain of `and`."""
         values = [operand.get(scope) for operand in self.operands]
         yes: Any = True
@@ -389,11 +389,11 @@ class Compare:
             yes, no = np.logical_and(yes, holds), np.logical_or(no, np.logical_not(holds))
         return yes, no
 
-    def tell(self, scope: Scope) -> str:
+    def describe(self, scope: Scope) -> str:
         """Such as `elbo = -1.19 > -1.2`."""
-        parts = [self.operands[0].tell(scope)]
+        parts = [self.operands[0].describe(scope)]
         for name, operand in zip(self.names, self.operands[1:], strict=True):
-            parts += [COMPARISONS[name][0], operand.tell(scope)]
+            parts += [COMPARISONS[name][0], operand.describe(scope)]
         return " ".join(parts)
 
 
@@ -405,7 +405,7 @@ class Check:
     """A key of `CHECKS`."""
     operand: Number
 
-    def judge(self, scope: Scope) -> Judged:
+    def evaluate(self, scope: Scope) -> TruthPair:
         """Neither where the step lacks the number."""
         value = self.operand.get(scope)
         if value is None:
@@ -413,9 +413,9 @@ class Check:
         holds = CHECKS[self.name](value)
         return holds, np.logical_not(holds)
 
-    def tell(self, scope: Scope) -> str:
+    def describe(self, scope: Scope) -> str:
         """Such as `nan(elbo = nan)`."""
-        return f"{self.name}({self.operand.tell(scope)})"
+        return f"{self.name}({self.operand.describe(scope)})"
 
 
 @dataclass(frozen=True)
@@ -424,53 +424,53 @@ class Not:
 
     operand: Truth
 
-    def judge(self, scope: Scope) -> Judged:
+    def evaluate(self, scope: Scope) -> TruthPair:
         """The pair the other way round."""
-        yes, no = self.operand.judge(scope)
+        yes, no = self.operand.evaluate(scope)
         return no, yes
 
-    def tell(self, scope: Scope) -> str:
+    def describe(self, scope: Scope) -> str:
         """With `not` before it."""
         if isinstance(self.operand, Check):
-            return f"not {self.operand.tell(scope)}"
-        return f"not ({self.operand.tell(scope)})"
+            return f"not {self.operand.describe(scope)}"
+        return f"not ({self.operand.describe(scope)})"
 
 
 @dataclass(frozen=True)
-class All:
+class And:
     """Joined by `and`."""
 
     operands: tuple[Truth, ...]
 
-    def judge(self, scope: Scope) -> Judged:
+    def evaluate(self, scope: Scope) -> TruthPair:
         """It fails as soon as one part does."""
-        yes, no = zip(*(operand.judge(scope) for operand in self.operands), strict=True)
+        yes, no = zip(*(operand.evaluate(scope) for operand in self.operands), strict=True)
         return _joined(np.logical_and, yes), _joined(np.logical_or, no)
 
-    def tell(self, scope: Scope) -> str:
+    def describe(self, scope: Scope) -> str:
         """Each part."""
-        told = (
-            f"({part.tell(scope)})" if isinstance(part, AnyOf) else part.tell(scope)
+        parts = (
+            f"({part.describe(scope)})" if isinstance(part, Or) else part.describe(scope)
             for part in self.operands
         )
-        return " and ".join(told)
+        return " and ".join(parts)
 
 
 @dataclass(frozen=True)
-class AnyOf:
+class Or:
     """Joined by `or`."""
 
     operands: tuple[Truth, ...]
 
-    def judge(self, scope: Scope) -> Judged:
+    def evaluate(self, scope: Scope) -> TruthPair:
         """It holds as soon as one part does."""
-        yes, no = zip(*(operand.judge(scope) for operand in self.operands), strict=True)
+        yes, no = zip(*(operand.evaluate(scope) for operand in self.operands), strict=True)
         return _joined(np.logical_or, yes), _joined(np.logical_and, no)
 
-    def tell(self, scope: Scope) -> str:
+    def describe(self, scope: Scope) -> str:
         """The parts that hold; all of them where none does."""
-        holding = [part for part in self.operands if np.all(part.judge(scope)[0])]
-        return " or ".join(part.tell(scope) for part in holding or self.operands)
+        holding = [part for part in self.operands if np.all(part.evaluate(scope)[0])]
+        return " or ".join(part.describe(scope) for part in holding or self.operands)
 
 
 def _joined(by: Callable[..., Any], parts: tuple[Any, ...]) -> Any:
@@ -480,7 +480,7 @@ def _joined(by: Callable[..., Any], parts: tuple[Any, ...]) -> Any:
     return result
 
 
-def _told(number: Number, scope: Scope) -> str:
+def _with_value(number: Number, scope: Scope) -> str:
     value = number.get(scope)
     return f"{number.text} = {'missing' if value is None else format(float(value), '.6g')}"
 
@@ -488,14 +488,14 @@ def _told(number: Number, scope: Scope) -> str:
 MAX_LENGTH, MAX_DEPTH = 1000, 60
 """A condition that is longer, or nested deeper, is refused."""
 
-SHOWN = 60
+SHOWN_LENGTH = 60
 """So many characters of a long condition are shown with an error."""
 
 EXAMPLES = 'a step number, or such as: elbo > -1.2, params["phi"] > 1, grad_norm > 100'
 
 
 class ConditionError(UsageError):
-    """A condition that does not parse, or that names what the run has not.
+    """A condition that does not parse, or that names what the run does not have.
 
     Args:
         what, hint: as those of `ElboError`.
@@ -504,15 +504,15 @@ class ConditionError(UsageError):
     """
 
     def __init__(self, what: str, hint: str, text: str, at: int) -> None:
-        begin = max(0, min(at - 20, len(text) - SHOWN))
-        shown = text[begin : begin + SHOWN]
-        shown = "…" * (begin > 0) + shown + "…" * (begin + SHOWN < len(text))
+        begin = max(0, min(at - 20, len(text) - SHOWN_LENGTH))
+        shown = text[begin : begin + SHOWN_LENGTH]
+        shown = "…" * (begin > 0) + shown + "…" * (begin + SHOWN_LENGTH < len(text))
         where = f"column {at + 1} of `{shown}`" if text else "the condition"
         super().__init__(what, where=where, hint=hint)
         self.at = at
 
 
-def tree_of(text: str) -> ast.expr:
+def syntax_tree(text: str) -> ast.expr:
     """The syntax tree of a condition.
 
     Raises:
@@ -546,8 +546,8 @@ def is_number(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and type(node.value) in {int, float}
 
 
-class Reader:
-    """Turns the syntax tree of a condition into an expression.
+class ExpressionParser:
+    """Turns the syntax tree of a condition into expressions.
 
     Args:
         text: the condition.
@@ -559,10 +559,10 @@ class Reader:
         """Each quantity that is named, and where first."""
 
     def truth(self, node: ast.expr) -> Truth:
-        """Something that holds or does not.
+        """Parse something that is true or false.
 
         Raises:
-            ConditionError: if it is no such thing.
+            ConditionError: if it is something else.
         """
         self._enter(node)
         found = self._truth(node)
@@ -570,10 +570,10 @@ class Reader:
         return found
 
     def number(self, node: ast.expr) -> Number:
-        """Something with a value.
+        """Parse a number.
 
         Raises:
-            ConditionError: if it is no such thing.
+            ConditionError: if it is something else.
         """
         self._enter(node)
         found = self._number(node)
@@ -582,7 +582,7 @@ class Reader:
 
     def error(self, node: ast.expr, what: str, hint: str = "") -> ConditionError:
         """An error at that place of the text."""
-        return ConditionError(what, hint or f"write {EXAMPLES}", self._text, self._place(node))
+        return ConditionError(what, hint or f"write {EXAMPLES}", self._text, self._offset(node))
 
     def _enter(self, node: ast.expr) -> None:
         self._depth += 1
@@ -592,7 +592,7 @@ class Reader:
     def _truth(self, node: ast.expr) -> Truth:
         if isinstance(node, ast.BoolOp):
             parts = tuple(self.truth(part) for part in node.values)
-            return All(parts) if isinstance(node.op, ast.And) else AnyOf(parts)
+            return And(parts) if isinstance(node.op, ast.And) else Or(parts)
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
             return Not(self.truth(node.operand))
         if isinstance(node, ast.Compare):
@@ -612,15 +612,15 @@ class Reader:
             return Constant(text, self._finite(node))
         if isinstance(node, ast.Name | ast.Attribute | ast.Subscript):
             quantity = self._quantity(node)
-            self.reads.setdefault(quantity, self._place(node))
-            return Read(text, quantity)
+            self.reads.setdefault(quantity, self._offset(node))
+            return QuantityValue(text, quantity)
         operation = type(getattr(node, "op", None)).__name__
         if isinstance(node, ast.UnaryOp) and operation in ARITHMETIC:
-            return Apply(text, operation, (self.number(node.operand),))
+            return Operation(text, operation, (self.number(node.operand),))
         if isinstance(node, ast.BinOp) and operation in ARITHMETIC:
-            return Apply(text, operation, (self.number(node.left), self.number(node.right)))
+            return Operation(text, operation, (self.number(node.left), self.number(node.right)))
         if isinstance(node, ast.Call) and _function(node) == "abs":
-            return Apply(text, "abs", (self.number(self._argument(node)),))
+            return Operation(text, "abs", (self.number(self._argument(node)),))
         raise self._no_number(node)
 
     def _no_number(self, node: ast.expr) -> ConditionError:
@@ -726,7 +726,7 @@ class Reader:
     def _source(self, node: ast.expr) -> str:
         return ast.get_source_segment(self._text, node) or ""
 
-    def _place(self, node: ast.expr) -> int:
+    def _offset(self, node: ast.expr) -> int:
         before = self._text.encode("utf-8", "replace")[: node.col_offset]
         return len(before.decode("utf-8", "replace"))
 
@@ -740,12 +740,12 @@ Numbers: TypeAlias = Callable[[Column], float]
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
 
-LAYOUTS = 64
-"""So many layouts are remembered, each with where the condition's quantities are in it."""
+MAX_LAYOUTS = 64
+"""The columns of the quantities are cached for so many layouts."""
 
 
 class Condition:
-    """A condition, made by `parse`.
+    """A parsed condition; `parse` makes it.
 
     Args:
         text: as it was written.
@@ -759,11 +759,11 @@ class Condition:
     ) -> None:
         self.text, self.step = text, step
         self._truth, self._reads = truth, reads
-        self._known: dict[int, tuple[Layout, dict[Quantity, Found | None]]] = {}
+        self._known: dict[int, tuple[Layout, dict[Quantity, ColumnSource | None]]] = {}
 
     @property
     def reads_params(self) -> bool:
-        """Whether it reads parameters; their sums are then wanted at every step."""
+        """Whether it reads parameters; their summaries are then computed at every step."""
         return any(q.kind == "param" or q.field in LARGEST for q in self._reads)
 
     @property
@@ -772,18 +772,18 @@ class Condition:
         return frozenset(q.name for q in self._reads if q.kind == "param")
 
     def check(self, *layouts: Layout) -> None:
-        """See that each of its names is found in one of the layouts.
+        """Check that one of the layouts has each of its names.
 
         Columns are known from the first step on; before it, any name may turn out to be right. So
         may that of a parameter beyond the budget of columns, once it is watched.
 
         Raises:
-            ConditionError: with the names that are nearest.
+            ConditionError: with the nearest names.
         """
         for quantity, at in self._reads.items():
             if any(quantity.unwatched(layout) for layout in layouts):
                 continue
-            if layouts and all(self._places(layout)[quantity] is None for layout in layouts):
+            if layouts and all(self._sources(layout)[quantity] is None for layout in layouts):
                 what, hint = quantity.problem(layouts[-1])
                 raise ConditionError(what, hint, self.text, at)
 
@@ -809,14 +809,14 @@ class Condition:
     def met(self, layout: Layout, step: int, numbers: Numbers) -> bool:
         """Whether it holds at one step."""
         with np.errstate(all="ignore"):
-            return bool(self._truth.judge(self._at(layout, step, numbers))[0])
+            return bool(self._truth.evaluate(self._at(layout, step, numbers))[0])
 
     def describe(self, layout: Layout, step: int, numbers: Numbers) -> str:
         """What made it hold at one step, such as `elbo = -1.19 > -1.2`."""
         if self.step is not None:
             return f"step {step}"
         with np.errstate(all="ignore"):
-            return self._truth.tell(self._at(layout, step, numbers))
+            return self._truth.describe(self._at(layout, step, numbers))
 
     def _at(self, layout: Layout, step: int, numbers: Numbers) -> Scope:
         # float64 and not float: it divides by zero as an array does.
@@ -824,24 +824,24 @@ class Condition:
 
     def _evaluate(self, layout: Layout, steps: Values, get: Callable[[Column], Values]) -> Bools:
         with np.errstate(all="ignore"):
-            yes, _ = self._truth.judge(self._scope(layout, steps, get))
+            yes, _ = self._truth.evaluate(self._scope(layout, steps, get))
         return np.array(np.broadcast_to(yes, np.shape(steps)), dtype=np.bool_)
 
     def _scope(self, layout: Layout, steps: Values, get: Callable[[Column], Values]) -> Scope:
-        places = self._places(layout)
+        sources = self._sources(layout)
 
         def read(quantity: Quantity) -> Values | None:
-            found = places[quantity]
+            found = sources[quantity]
             if found is None:
                 return None
             return found.reduce([get(column) for column in found.columns], steps)
 
         return read
 
-    def _places(self, layout: Layout) -> dict[Quantity, Found | None]:
+    def _sources(self, layout: Layout) -> dict[Quantity, ColumnSource | None]:
         known = self._known.get(id(layout))
         if known is None:
-            if len(self._known) >= LAYOUTS:
+            if len(self._known) >= MAX_LAYOUTS:
                 self._known.clear()
             # The layout is kept with it, so that no other comes to have the same id.
             known = (layout, {quantity: quantity.find(layout) for quantity in self._reads})
@@ -850,10 +850,10 @@ class Condition:
 
 
 def parse(text: str) -> Condition:
-    """Read a condition.
+    """Parse a condition.
 
     Raises:
-        ConditionError: if it is none; with where, and what would do.
+        ConditionError: if it is not a condition; with the position and a hint.
     """
     text = re.sub(r"\s", " ", text).strip()
     if not text:
@@ -861,14 +861,14 @@ def parse(text: str) -> Condition:
     if len(text) > MAX_LENGTH:
         what = f"a condition has at most {MAX_LENGTH} characters, and this has {len(text)}"
         raise ConditionError(what, "say it more simply", text[:20] + "…", 0)
-    tree, reader = tree_of(text), Reader(text)
+    tree, reader = syntax_tree(text), ExpressionParser(text)
     if is_number(tree):
         number = reader.number(tree)
         step = float(number.get(lambda _: None) or 0.0)
         if step < 1 or not step.is_integer():
             raise reader.error(tree, "a step is a whole number, at least 1")
         quantity = Quantity("step", "", "step")
-        same = Compare((Read("step", quantity), Constant(text, step)), ("Eq",))
+        same = Compare((QuantityValue("step", quantity), Constant(text, step)), ("Eq",))
         return Condition(text, same, {quantity: 0}, int(step))
     truth = reader.truth(tree)
     if not reader.reads:

@@ -21,14 +21,14 @@ MAX_SEED = 2**32 - 1
 """NumPy takes no larger seed."""
 
 CHECKPOINT_MEMORY = 64 * 2**20
-"""Bytes for the states that a run can be taken back to, unless told otherwise."""
+"""Default bytes for checkpoints."""
 
-_LIST = "`elbo-tui list` shows the gallery; a path or a module name will do as well"
+_LIST = "`elbo-tui list` shows the gallery; a path or a module name work as well"
 
 
 @dataclass(frozen=True)
 class GalleryEntry:
-    """A scenario of the gallery, as its file tells without being executed."""
+    """A scenario of the gallery, as read from its file without executing it."""
 
     name: str
     title: str
@@ -43,12 +43,12 @@ class ScenarioFile:
     """Where a scenario's code is."""
 
     name: str
-    """As a person would name it: the gallery name, the file's name or the module."""
+    """The gallery name, the file's name or the module."""
     path: Path
     module: str | None
     """The dotted name when it was named as a module."""
     root: Path
-    """The folder to import from; what lies in `own` below it is executed afresh with the file."""
+    """The folder to import from; modules in `own` below it are executed again with the file."""
     own: Path
     """The file's own folder, or the folder of its top package."""
 
