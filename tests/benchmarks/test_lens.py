@@ -10,7 +10,7 @@ import pytest
 
 from tui_elbo.engine.lens import Lens
 from tui_elbo.engine.lens.schedule import Onlooker
-from tui_elbo.engine.server.command_handler import Driver
+from tui_elbo.engine.server.command_handler import CommandHandler
 from tui_elbo.engine.session import Session
 from tui_elbo.protocol import Event, LensPointAdded, Load, RunUntil
 
@@ -65,18 +65,18 @@ def test_while_running_the_lens_takes_a_tenth_of_the_time(
 
     monkeypatch.setattr(Onlooker, "look", timed)
     events: list[Event] = []
-    driver = Driver(events.append)
+    handler = CommandHandler(events.append)
     for command in (Load(target=name), RunUntil()):
-        driver.carry_out(command)
+        handler.carry_out(command)
     # The first look settles how the lens draws; that is part of loading.
     while not any(isinstance(event, LensPointAdded) for event in events):
-        driver.work()
+        handler.work()
     begin, looking[0] = time.perf_counter(), 0.0
     while time.perf_counter() - begin < RUN:
-        driver.work()
+        handler.work()
     # Up to the end of a burst of steps whose look is about to be taken.
-    while not driver._onlooker.due:
-        driver.work()
+    while not handler._onlooker.due:
+        handler.work()
     share = looking[0] / (time.perf_counter() - begin)
     looks = sum(isinstance(event, LensPointAdded) for event in events)
     record_property("share", share)

@@ -107,10 +107,10 @@ def test_it_is_told_after_each_burst_and_each_command(tmp_path: Path) -> None:
     local = Local(write(tmp_path, CLIPPED))
     local.ask(InspectParam(name="scale"))
     before = len(local.events)
-    local.driver.carry_out(RunUntil())
+    local.handler.carry_out(RunUntil())
     for _ in range(3):
-        local.driver.work()
-    local.driver.carry_out(Pause())
+        local.handler.work()
+    local.handler.carry_out(Pause())
     steps = [event.step for event in told(local, before)]
     assert len(steps) == 5
     assert steps[0] == 0

@@ -14,7 +14,7 @@ from tests.engine.sources import SMALL, small, write
 from tests.engine.test_server import untimed
 from tui_elbo.engine.lens import GaveWay, schedule
 from tui_elbo.engine.lens.attribution import Attribution
-from tui_elbo.engine.server.command_handler import Driver
+from tui_elbo.engine.server.command_handler import CommandHandler
 from tui_elbo.engine.session import Session
 from tui_elbo.model.attribution import LensPoint
 from tui_elbo.model.lens_history import LensHistory
@@ -81,7 +81,7 @@ def test_the_lens_changes_nothing_of_the_run(draws: int | None, tmp_path: Path) 
     """Bit for bit the records of a session without any lens, by hand, running, there and back."""
     path = write(tmp_path, SMALL)
     events: list[AnyEvent] = []
-    driver = Driver(events.append)  # type: ignore[arg-type]
+    handler = CommandHandler(events.append)  # type: ignore[arg-type]
     for command in (
         Load(target=str(path), draws=draws),
         Step(count=7),
@@ -91,9 +91,9 @@ def test_the_lens_changes_nothing_of_the_run(draws: int | None, tmp_path: Path) 
         RewindTo(step=20),
         RunUntil(until=80),
     ):
-        driver.carry_out(command)
-        while driver.busy:
-            driver.work()
+        handler.carry_out(command)
+        while handler.busy:
+            handler.work()
     assert any(isinstance(event, LensPointAdded) for event in events) == (draws is None)
     records = recorded(events)
     session = Session(str(path))
@@ -173,54 +173,54 @@ def test_a_look_that_lasts_gives_way_to_commands(
     monkeypatch.setattr(schedule, "PATIENCE", 0.0)
     waits = [False]
     events: list[Event] = []
-    driver = Driver(events.append, lambda: waits[0])
-    driver.carry_out(Load(target=str(write(tmp_path, SMALL))))
-    driver.carry_out(Step())
+    handler = CommandHandler(events.append, lambda: waits[0])
+    handler.carry_out(Load(target=str(write(tmp_path, SMALL))))
+    handler.carry_out(Step())
     waits[0] = True
     for _ in range(3):
-        driver.work()
+        handler.work()
     assert not [event for event in events if isinstance(event, LensPointAdded)]
-    assert driver.busy, "the look is still due"
+    assert handler.busy, "the look is still due"
     waits[0] = False
-    driver.work()
+    handler.work()
     assert [event.point.state for event in events if isinstance(event, LensPointAdded)] == [0, 1]
-    assert not driver.busy
+    assert not handler.busy
 
 
 def test_weights_give_way_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(schedule, "PATIENCE", 0.0)
     waits = [False]
     events: list[Event] = []
-    driver = Driver(events.append, lambda: waits[0])
-    driver.carry_out(Load(target=str(write(tmp_path, SMALL))))
-    driver.carry_out(Step())
-    while driver.busy:
-        driver.work()
-    driver.carry_out(ComputeImportanceBound(draws=100))
+    handler = CommandHandler(events.append, lambda: waits[0])
+    handler.carry_out(Load(target=str(write(tmp_path, SMALL))))
+    handler.carry_out(Step())
+    while handler.busy:
+        handler.work()
+    handler.carry_out(ComputeImportanceBound(draws=100))
     waits[0] = True
-    driver.work()
+    handler.work()
     assert not [event for event in events if isinstance(event, ImportanceBoundComputed)]
-    assert driver.busy
+    assert handler.busy
     waits[0] = False
-    driver.work()
+    handler.work()
     assert [
         event.bound.draws for event in events if isinstance(event, ImportanceBoundComputed)
     ] == [100]
-    assert not driver.busy
+    assert not handler.busy
 
 
 def test_an_interrupt_of_the_lens_says_so_and_the_run_goes_on(tmp_path: Path) -> None:
     stops = "if not torch.is_grad_enabled(): raise KeyboardInterrupt"
     events: list[Event] = []
-    driver = Driver(events.append)
-    driver.carry_out(Load(target=str(write(tmp_path, small(guide=stops)))))
-    driver.carry_out(Step())
-    while driver.busy:
-        driver.work()
+    handler = CommandHandler(events.append)
+    handler.carry_out(Load(target=str(write(tmp_path, small(guide=stops)))))
+    handler.carry_out(Step())
+    while handler.busy:
+        handler.work()
     (fault,) = [event for event in events if isinstance(event, ErrorReported)]
     assert (fault.kind, fault.step, fault.what) == ("interrupted", 1, "the lens was interrupted")
-    driver.carry_out(Step())
-    driver.work()
+    handler.carry_out(Step())
+    handler.work()
     assert [event for event in events if isinstance(event, RunStatus)][-1].step == 2
 
 

@@ -47,8 +47,8 @@ class Hosted:
 
     def __init__(self) -> None:
         self.commands: SimpleQueue[AnyCommand | str] = SimpleQueue()
-        manners = ServerOptions(stays=True, refuses_end="not here")
-        self.server = Server(self.commands.put, manners, lambda: self.commands.put("left"))
+        options = ServerOptions(stays=True, refuses_end="not here")
+        self.server = Server(self.commands.put, options, lambda: self.commands.put("left"))
         self.step = 0
         self.server.open("fake")
         self.server.start()

@@ -72,7 +72,7 @@ class Session:
         self.points = Points()
         """The breakpoints; they outlive an engine."""
         self.link: Link | None = None
-        self._wishing = False
+        self._has_subscribed = False
         self._post, self._changed = post, changed
         self._on_drawn: Callable[[PosteriorDrawn], object] = id
 
@@ -110,19 +110,19 @@ class Session:
 
     def tell_points(self) -> None:
         """Tell the engine which breakpoints there are."""
-        self._wishing = True
+        self._has_subscribed = True
         self.control.break_at(self.points.sent(self.run))
 
     def watch(self, names: Sequence[str]) -> None:
         """Have these parameters recorded whole."""
-        self._wishing = True
+        self._has_subscribed = True
         self.control.watch(names)
 
-    def _wished(self, wished: SubscriptionsChanged) -> None:
-        """What terminals before this one have asked for; its own wishes it knows."""
-        if not self._wishing:
-            self.run.word = self.points.taken_over(wished.points)
-            self.control.watched = wished.watched
+    def _resubscribe(self, earlier: SubscriptionsChanged) -> None:
+        """What terminals before this one have asked for; its own it knows."""
+        if not self._has_subscribed:
+            self.run.word = self.points.taken_over(earlier.points)
+            self.control.watched = earlier.watched
 
     def reload(self) -> None:
         """Load the scenario in a fresh engine; the history stays on the screen until it stands."""
@@ -206,7 +206,7 @@ class Session:
                 elif isinstance(event, RunStatus):
                     self.control.level(event)
                 elif isinstance(event, SubscriptionsChanged):
-                    self._wished(event)
+                    self._resubscribe(event)
                 elif isinstance(event, PosteriorDrawn):
                     self._on_drawn(event)
         except ProtocolError as error:

@@ -5,11 +5,11 @@ FD is the socket that the terminal has passed on; OUTPUT the read end of our own
 
 import argparse
 
-from tui_elbo.engine.server.process import LINGER, serve
+from tui_elbo.engine.server.process import IDLE_TIMEOUT, serve
 
 if __name__ == "__main__":
     options = argparse.ArgumentParser()
-    options.add_argument("--linger", type=float, default=LINGER)
+    options.add_argument("--linger", type=float, default=IDLE_TIMEOUT)
     options.add_argument("fd", type=int)
     options.add_argument("output", type=int, nargs="?", default=-1)
     chosen = options.parse_args()

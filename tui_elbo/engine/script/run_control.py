@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from tui_elbo.engine.record.budget import Always, Budget, Due
 from tui_elbo.engine.record.options import Wanted
-from tui_elbo.engine.server.subscriptions import Wishes
+from tui_elbo.engine.server.subscriptions import Subscriptions
 from tui_elbo.engine.stop_conditions import Stops
 from tui_elbo.model.conditions import parse
 from tui_elbo.model.records import Layout
@@ -36,7 +36,7 @@ class Gate:
         """Whether the steps to take were asked for one by one."""
         self.awake = False
         """Whether it may shut by itself."""
-        self._wishes = Wishes(send)
+        self._subscriptions = Subscriptions(send)
         self.due: Due = Budget()
         """When the sums of large parameters are taken."""
         self._wanted = wanted
@@ -44,7 +44,7 @@ class Gate:
     @property
     def stops(self) -> Stops:
         """What it is to shut for."""
-        return self._wishes.stops
+        return self._subscriptions.stops
 
     def attend(self) -> None:
         """Somebody is there."""
@@ -93,9 +93,9 @@ class Gate:
         self._record_whole()
         self.running = command.until is None or command.until > taken
 
-    def wish(self, command: WatchParams | SetBreakpoints) -> None:
+    def subscribe(self, command: WatchParams | SetBreakpoints) -> None:
         """Stop at these breakpoints, or record these parameters whole."""
-        self._wishes.take(command)
+        self._subscriptions.take(command)
         self._record_whole()
 
     def let_go(self) -> None:
@@ -106,6 +106,6 @@ class Gate:
 
     def _record_whole(self) -> None:
         """Record whole what the person watches, and what is read to know where to stop."""
-        self._wanted.watched = self._wishes.params
+        self._wanted.watched = self._subscriptions.params
         if self.stops.reads_params:
             self.due = Always()

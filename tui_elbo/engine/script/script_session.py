@@ -22,7 +22,7 @@ from tui_elbo.engine.script.run_control import WAKE, Gate
 from tui_elbo.engine.script.script_lens import Gaze
 from tui_elbo.engine.script.step_arguments import Script
 from tui_elbo.engine.script.step_recorder import Reader
-from tui_elbo.engine.server.event_emitter import Teller
+from tui_elbo.engine.server.event_emitter import EventEmitter
 from tui_elbo.engine.server.server import Server, ServerOptions
 from tui_elbo.engine.tracebacks import said
 from tui_elbo.model.errors import ElboError, UsageError
@@ -99,8 +99,8 @@ class Watching:
         self._rate, self._told_failure = 0.0, False
         options = ServerOptions(stays=True, refuses_end=REFUSES_END)
         self.server = Server(self._obey, options, self._let_go)
-        self._teller = Teller(self.server.send)
-        self._reader = Reader(svi, lambda text: self._teller.remark(text, "elbo-tui"))
+        self._emitter = EventEmitter(self.server.send)
+        self._reader = Reader(svi, lambda text: self._emitter.remark(text, "elbo-tui"))
         self._gate = Gate(self.server.send, self._reader.wanted)
         gazed = Script(svi, self._reader, lens=lens)
         attached = lambda: self.server.attached and not self._closed  # noqa: E731
@@ -238,7 +238,7 @@ class Watching:
         """Tell what has been seen."""
         batches = self._reader.collector.flush()
         self._pending, self._flushed = 0, time.perf_counter()
-        self._teller.rows(batches)
+        self._emitter.rows(batches)
         self._gaze.learn(batches)
         sound = not self._suspects.first
         for batch in batches:
@@ -272,12 +272,12 @@ class Watching:
             case Pause():
                 self._gate.shut()
             case RunUntil():
-                self._gate.run(taken, command, self._teller.layout)
+                self._gate.run(taken, command, self._emitter.layout)
             case Step():
                 self._gate.step(taken, command.count)
                 self._gaze.by_hand()
             case SetBreakpoints() | WatchParams():
-                self._gate.wish(command)
+                self._gate.subscribe(command)
             case InspectParam():
                 self._reader.wanted.inspected = command.name
             case ComputeImportanceBound() | ComputeGradients() | DrawPosterior():
@@ -302,4 +302,4 @@ class Watching:
         running = self._gate.running
         state, target = ("running", self._gate.target) if running else ("paused", None)
         rate = self._rate if running else 0.0
-        self.server.send(RunStatus(state, self._teller.step, target, rate, self._seq))
+        self.server.send(RunStatus(state, self._emitter.step, target, rate, self._seq))

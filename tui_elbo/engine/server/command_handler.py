@@ -13,9 +13,9 @@ from tui_elbo.engine.lens.schedule import Onlooker
 from tui_elbo.engine.process_state import warm_up
 from tui_elbo.engine.record.budget import Always, Budget
 from tui_elbo.engine.rewind.resume import own_of
-from tui_elbo.engine.server.event_emitter import MAX_TEXT, Teller
+from tui_elbo.engine.server.event_emitter import MAX_TEXT, EventEmitter
 from tui_elbo.engine.server.opening import opened
-from tui_elbo.engine.server.subscriptions import Wishes
+from tui_elbo.engine.server.subscriptions import Subscriptions
 from tui_elbo.engine.server.time_travel import InterruptedTravelError, Travel, store, travel, tune
 from tui_elbo.engine.session import Session
 from tui_elbo.engine.tracebacks import interrupted, said, trimmed
@@ -56,7 +56,7 @@ QUICK_RATE = 20.0
 """From so many steps a second on, one more is not noticed."""
 
 
-class Driver:
+class CommandHandler:
     """Stands between the terminal's commands and a session.
 
     Args:
@@ -76,8 +76,8 @@ class Driver:
         self.running = False
         """Whether there are steps to take."""
         self._send = send
-        self._teller = Teller(send)
-        self.warned = self._teller.warned
+        self._emitter = EventEmitter(send)
+        self.warned = self._emitter.warned
         self._session: Session | None = None
         self._load: Load | None = None
         self._own: Path | None = None
@@ -86,8 +86,8 @@ class Driver:
         self._rate, self._seq = 0.0, 0
         self._by_hand = False
         """Whether the steps to take were asked for one by one."""
-        self._wishes = Wishes(send)
-        self._stops = self._wishes.stops
+        self._subscriptions = Subscriptions(send)
+        self._stops = self._subscriptions.stops
         self._onlooker = Onlooker(send, waiting)
 
     @property
@@ -138,7 +138,7 @@ class Driver:
     def _obey(self, command: AnyCommand) -> None:
         if isinstance(command, Load):
             self._load, self._session = command, None
-            self._wishes.forget_names()
+            self._subscriptions.forget_names()
             self._open(command)
         elif isinstance(command, Restart):
             if self._load is not None:
@@ -147,7 +147,7 @@ class Driver:
             self._pause()
         elif self._session is not None:
             self._act(self._session, command)
-        self._teller.inspected(self._session)
+        self._emitter.inspected(self._session)
         self.tell()
 
     def _act(self, session: Session, command: AnyCommand) -> None:
@@ -158,7 +158,7 @@ class Driver:
             case StepBack():
                 self._back(session, max(command.count, 1))
             case WatchParams() | SetBreakpoints():
-                self._wishes.take(command)
+                self._subscriptions.take(command)
                 self._watch(session)
             case Save():
                 store(session, command, self._send, self._history())
@@ -178,8 +178,8 @@ class Driver:
     def _run(self, session: Session, command: RunUntil) -> None:
         condition = None if command.condition is None else parse(command.condition)
         self._stops.condition = condition
-        if condition is not None and self._teller.layout is not None:
-            condition.check(self._teller.layout)
+        if condition is not None and self._emitter.layout is not None:
+            condition.check(self._emitter.layout)
         self._target, session.due, self._by_hand = command.until, Budget(), False
         session.target = command.until
         self._watch(session)
@@ -207,7 +207,7 @@ class Driver:
 
     def _watch(self, session: Session) -> None:
         """Record whole what the person watches, and stop where there is something to stop for."""
-        session.wanted.watched = self._wishes.params
+        session.wanted.watched = self._subscriptions.params
         session.until = self._stops.meets
         if self._stops.reads_params:
             session.due = Always()
@@ -226,7 +226,7 @@ class Driver:
 
     def _travel(self, session: Session, command: Travel) -> None:
         self.running, branch = False, session.branch
-        travel(session, command, self._send, self._teller)
+        travel(session, command, self._send, self._emitter)
         self._onlooker.travelled(
             branch if isinstance(command, SwitchBranch) else session.steps_taken
         )
@@ -235,7 +235,7 @@ class Driver:
         """Load a scenario, or execute it afresh; torch stays imported."""
         self.running, self._rate = False, 0.0
         self._onlooker.leave()
-        self._teller.opening()
+        self._emitter.opening()
         self.tell("loading")
         self._send(EngineBusy(f"loading {load.target}"))
         session, self._session = self._session, None
@@ -245,11 +245,11 @@ class Driver:
             if session is not None:
                 session.restart()
             else:
-                session = opened(load, self._teller)
+                session = opened(load, self._emitter)
         finally:
             self._loading = False
         self._session = session
-        self._teller.loaded(session, lens=load.draws != 0)
+        self._emitter.loaded(session, lens=load.draws != 0)
         self._onlooker.follow(session, load.draws)
 
     def _burst(self) -> None:
@@ -266,8 +266,8 @@ class Driver:
                 return
             most = min(most, max(1, left - 1))
         batches = session.advance(min(left, most), BURST_SECONDS)
-        self._teller.rows(batches)
-        self._teller.inspected(session)
+        self._emitter.rows(batches)
+        self._emitter.inspected(session)
         seconds = time.perf_counter() - begin
         self._onlooker.stepped(batches, seconds, by_hand=by_hand)
         rate = (session.steps_taken - before) / seconds
@@ -287,7 +287,7 @@ class Driver:
         self.running, step = False, 0
         self._onlooker.failed()
         if self._session is not None:
-            self._teller.rows(self._session.flush())
+            self._emitter.rows(self._session.flush())
             step = self._session.steps_taken
         what = error.what[:MAX_TEXT]
         self._send(ErrorReported(what, error.where, error.hint, error.traceback, step, kind))

@@ -29,7 +29,7 @@ MAX_TEXT = 10_000
 """Characters of a message that are sent."""
 
 
-class Teller:
+class EventEmitter:
     """Puts what happens into events.
 
     Args:

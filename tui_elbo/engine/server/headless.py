@@ -23,19 +23,19 @@ from tui_elbo.protocol import (
 Narrate = Callable[[str], object]
 
 
-def serve_alone(load: Load, steps: int | None, linger: float, narrate: Narrate) -> None:
+def serve_alone(load: Load, steps: int | None, idle_timeout: float, narrate: Narrate) -> None:
     """Take a scenario as far as it was told to, and wait for a terminal; does not return.
 
     Args:
         load: the scenario.
         steps: how far; None: as far as the scenario says.
-        linger: seconds for which the run then waits.
+        idle_timeout: seconds for which the run then waits.
         narrate: takes what nobody else may hear of.
 
     Raises:
         UsageError: if the run cannot be found by any terminal.
     """
-    alone = Alone(steps, linger, narrate)
+    alone = Alone(steps, idle_timeout, narrate)
     why = alone.server.open(name_of(load.target))
     if why:
         raise UsageError(why, hint="elbo-tui run takes a scenario to its end without a terminal")
@@ -48,8 +48,8 @@ def serve_alone(load: Load, steps: int | None, linger: float, narrate: Narrate) 
 class Alone(Connection):
     """A connection with nobody at the other end, at first; the arguments are as above."""
 
-    def __init__(self, steps: int | None, linger: float, narrate: Narrate) -> None:
-        super().__init__(ServerOptions(stays=True, idle_timeout=linger))
+    def __init__(self, steps: int | None, idle_timeout: float, narrate: Narrate) -> None:
+        super().__init__(ServerOptions(stays=True, idle_timeout=idle_timeout))
         self._steps, self._narrate = steps, narrate
         self._begun = self._ran = self._interrupting = False
 

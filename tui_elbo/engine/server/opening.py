@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tui_elbo.engine.server.event_emitter import Teller
+from tui_elbo.engine.server.event_emitter import EventEmitter
 from tui_elbo.engine.session import Session
 from tui_elbo.protocol import EngineBusy, Load
 
 
-def opened(load: Load, teller: Teller) -> Session:
+def opened(load: Load, emitter: EventEmitter) -> Session:
     """A session at step 0, or where a saved run stood; it tells what takes its time.
 
     Raises:
@@ -19,7 +19,7 @@ def opened(load: Load, teller: Teller) -> Session:
         threads=load.threads,
         device=load.device,
         checkpoint_memory=load.checkpoint_memory,
-        warn=lambda text: teller.remark(text, "elbo-tui"),
-        busy=lambda text: teller.send(EngineBusy(text)),
-        caution=teller.send,
+        warn=lambda text: emitter.remark(text, "elbo-tui"),
+        busy=lambda text: emitter.send(EngineBusy(text)),
+        caution=emitter.send,
     )

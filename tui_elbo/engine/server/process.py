@@ -20,21 +20,23 @@ from tui_elbo.engine.forked import users_code
 from tui_elbo.engine.server.server import Server, ServerOptions
 from tui_elbo.protocol import AnyCommand, EngineBusy, Event, Interrupt, Load
 
-LINGER = 24 * 3600.0
+IDLE_TIMEOUT = 24 * 3600.0
 """Seconds for which a run without a terminal waits when it has nothing to do."""
 
 
-def serve(fd: int, output: int = -1, linger: float = LINGER) -> None:
+def serve(fd: int, output: int = -1, idle_timeout: float = IDLE_TIMEOUT) -> None:
     """Serve the terminal at the other end of the socket `fd`.
 
     Args:
         fd: its descriptor.
         output: the read end of the pipe that is our stdout and stderr. With it, the run goes on
             when the terminal goes, and what is printed is told; without, we end with the terminal.
-        linger: seconds for which the run then waits when it has nothing to do.
+        idle_timeout: seconds for which the run then waits when it has nothing to do.
     """
     apart = output >= 0
-    connection = Connection(ServerOptions(stays=apart, idle_timeout=linger, sends_output=apart))
+    connection = Connection(
+        ServerOptions(stays=apart, idle_timeout=idle_timeout, sends_output=apart)
+    )
     connection.server.start(socket.socket(fileno=fd), output)
     work(connection)
 
@@ -49,24 +51,24 @@ def work(connection: Connection) -> None:
     for stream in streams:
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     connection.send(EngineBusy("importing torch and Pyro"))
-    from tui_elbo.engine.server.command_handler import Driver  # noqa: PLC0415 - the terminal need not wait for it
+    from tui_elbo.engine.server.command_handler import CommandHandler  # noqa: PLC0415 - the terminal need not wait for it
 
-    driver = Driver(
+    handler = CommandHandler(
         connection.send, lambda: not connection.commands.empty(), connection.server.history
     )
-    signal.signal(signal.SIGINT, connection.not_within_a_message(driver.interrupt))
-    plain, warnings.showwarning = warnings.showwarning, driver.warned
+    signal.signal(signal.SIGINT, connection.not_within_a_message(handler.interrupt))
+    plain, warnings.showwarning = warnings.showwarning, handler.warned
     os.register_at_fork(after_in_child=partial(_behave_as_plain_python, plain))
     connection.send(EngineBusy(""))
     while True:
         # The person's code may have closed the streams; an interrupt may come late.
         with suppress(OSError, ValueError, KeyboardInterrupt), users_code():
-            if driver.busy and connection.commands.empty():
-                driver.work()
+            if handler.busy and connection.commands.empty():
+                handler.work()
             elif (command := connection.commands.get()) is not None:
-                driver.carry_out(command)
+                handler.carry_out(command)
             else:
-                driver.tell()
+                handler.tell()
             for stream in streams:
                 stream.flush()
 
@@ -83,11 +85,11 @@ class Connection:
     """Sends events, and queues the commands that come.
 
     Args:
-        manners: what holds for the terminals.
+        options: what holds for the terminals.
     """
 
-    def __init__(self, manners: ServerOptions) -> None:
-        self.server = Server(self._deliver, manners)
+    def __init__(self, options: ServerOptions) -> None:
+        self.server = Server(self._deliver, options)
         self._sending = self._interrupted = False
         self.commands: SimpleQueue[AnyCommand | None] = SimpleQueue()
         """What is still to be carried out, in order; None: tell how things stand."""

@@ -8,7 +8,7 @@ from tui_elbo.engine.stop_conditions import Stops
 from tui_elbo.protocol import Event, SetBreakpoints, SubscriptionsChanged, WatchParams
 
 
-class Wishes:
+class Subscriptions:
     """Where to stop, and which parameters to record whole.
 
     Args:
@@ -26,7 +26,7 @@ class Wishes:
         return frozenset(self._watched) | self.stops.params
 
     def take(self, command: WatchParams | SetBreakpoints) -> None:
-        """Take in another wish.
+        """Take in what is asked for.
 
         Raises:
             UsageError: if a breakpoint is none.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tui_elbo.engine.server.event_emitter import Teller
+from tui_elbo.engine.server.event_emitter import EventEmitter
 from tui_elbo.engine.session import Session
 from tui_elbo.engine.tracebacks import trimmed
 from tui_elbo.model.errors import ElboError, UsageError
@@ -29,7 +29,7 @@ Travel = RewindTo | SwitchBranch | StepInto | UndoStep
 
 
 def travel(
-    session: Session, command: Travel, send: Callable[[Event], None], teller: Teller
+    session: Session, command: Travel, send: Callable[[Event], None], emitter: EventEmitter
 ) -> None:
     """Do what the command asks, and tell what came of it.
 
@@ -49,7 +49,7 @@ def travel(
                 send(Rewound(session.steps_taken, session.ghost, leaves=False))
             case StepInto():
                 batches, stages = session.step_into()
-                teller.rows(batches)
+                emitter.rows(batches)
                 send(SteppedInto(session.steps_taken, tuple(stages)))
     except KeyboardInterrupt as error:
         what = "going there was interrupted"

@@ -1,4 +1,4 @@
-"""Models of unusual shape or manners step like any other."""
+"""Models of unusual shape or conduct step like any other."""
 
 from __future__ import annotations
 
