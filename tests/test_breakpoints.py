@@ -70,7 +70,7 @@ def test_asked_step_by_step_it_says_what_it_says_of_a_history(text: str) -> None
 
 
 @pytest.mark.parametrize("text", EVERY)
-def test_after_going_back_it_says_the_same_again(text: str) -> None:
+def test_after_rewinding_it_says_the_same_again(text: str) -> None:
     run, stop = history(), parse_breakpoint(text)
     found = stop.holds_in(run).tolist()
     asked(stop, run, last=210)
@@ -95,7 +95,7 @@ def test_where_each_of_them_holds() -> None:
     assert steps('sign params["phi"]') == [at + 2 for at in np.flatnonzero(signs) if at > 0]
 
 
-def test_it_tells_why() -> None:
+def test_it_reports_why() -> None:
     run = history()
     assert (
         describe_at(parse_breakpoint("nonfinite"), run, 251)

@@ -222,7 +222,7 @@ def test_a_large_gradient_that_never_came_hides_no_other() -> None:
         ("3", 3, "step 3"),
     ],
 )
-def test_it_tells_what_made_it_hold(text: str, step: int, told: str) -> None:
+def test_it_reports_what_made_it_hold(text: str, step: int, told: str) -> None:
     condition, batch = parse(text), batch_of(columns())
     assert condition.describe(batch.layout, step, at(batch, step)) == told
 

@@ -137,7 +137,7 @@ def test_a_long_history_keeps_every_number():
     assert history.values(LOSS).tolist() == list(map(float, range(1, count + 1)))
 
 
-def test_a_run_that_is_taken_back_goes_on_in_other_layouts():
+def test_a_run_that_is_rewound_goes_on_in_other_layouts():
     one = Layout(7, (), (), (LOSS,))
     other = Layout(8, (), (), (LOSS, EXTRA))
     history = History()

@@ -112,7 +112,7 @@ def test_floats_read_back_to_the_same_float(number: float) -> None:
         assert value == number
 
 
-def test_the_parts_of_a_loss_are_told_when_there_are_any() -> None:
+def test_the_parts_of_a_loss_are_reported_when_there_are_any() -> None:
     parts = (Column("step", "", "loss[0]"), Column("step", "", "loss[1]"))
     record = record_of(Layout(0, (), (), (*COLUMNS[:5], *parts)), 1, np.arange(7.0))
     assert printed(record)["loss_parts"] == [5.0, 6.0]

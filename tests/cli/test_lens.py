@@ -84,7 +84,7 @@ def test_a_compiled_estimator_has_values_and_shares_but_nothing_observed(tmp_pat
 
 
 @pytest.mark.slow
-def test_without_json_the_accounts_follow_the_summary() -> None:
+def test_without_json_the_attribution_follows_the_summary() -> None:
     code, out, _ = ran("run", "no_theta", "--steps", "60", "--lens", "20")
     assert code == 0
     assert "what moved it, from record 1 to 60 (nats)" in out

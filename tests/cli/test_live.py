@@ -108,7 +108,7 @@ def test_one_that_says_something_else(ran: Ran) -> None:
         assert "odd: it did not say hello first" in ran("end", "odd")[2]
 
 
-def test_several_have_to_be_told_apart(ran: Ran) -> None:
+def test_several_have_to_be_distinguished(ran: Ran) -> None:
     with answering("one"), answering("two"):
         code, _, err = ran("attach")
         assert code == 2
@@ -117,7 +117,7 @@ def test_several_have_to_be_told_apart(ran: Ran) -> None:
         assert "did you mean two?" in ran("attach", "twoo")[2]
 
 
-def test_a_folder_that_is_not_safe_is_told(runtime: Path, ran: Ran) -> None:
+def test_a_folder_that_is_not_safe_is_reported(runtime: Path, ran: Ran) -> None:
     (runtime / "elbo-tui").mkdir()
     (runtime / "elbo-tui").chmod(0o755)
     for words in (("runs",), ("attach",), ("end", "x"), ("serve", "no_theta")):

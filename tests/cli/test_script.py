@@ -17,7 +17,7 @@ DRAWS = "pyro.param('w', torch.ones(2, 3))\npyro.param('big', torch.zeros(30))"
 @pytest.mark.parametrize(
     "memory", ["64M", *(pytest.param(m, marks=pytest.mark.slow) for m in ("0", "20K"))]
 )
-def test_going_back_and_on_prints_the_same_records_again(tmp_path: Path, memory: str) -> None:
+def test_rewinding_and_on_prints_the_same_records_again(tmp_path: Path, memory: str) -> None:
     path = str(write(tmp_path, small(guide=DRAWS)))
     _, out, _ = ran("run", path, "--steps", "46", "--json")
     plain = untimed(out)

@@ -61,5 +61,5 @@ def test_the_gallery_is_listed(tmp_path: Path) -> None:
     ]
 
 
-def test_the_version_is_told() -> None:
+def test_the_version_is_reported() -> None:
     assert ran("--version") == (0, f"elbo-tui {__version__}\n", "")

@@ -92,7 +92,7 @@ def attach(speaker: Speaker) -> RunStatus:
     return speaker.until(RunStatus)
 
 
-def test_whoever_attaches_is_told_everything(run: Path, tmp_path: Path) -> None:
+def test_whoever_attaches_gets_everything(run: Path, tmp_path: Path) -> None:
     prints = "def batch(step):\n    if step == 3: print('printed')\n    return ()\n"
     with terminal(run, write(tmp_path, small(tail=prints))) as first:
         first.ask(Step(count=10))
@@ -114,7 +114,7 @@ def test_whoever_attaches_is_told_everything(run: Path, tmp_path: Path) -> None:
         assert history(later.seen).last == 20
 
 
-def test_a_run_goes_on_to_what_it_was_told_and_waits(run: Path, tmp_path: Path) -> None:
+def test_a_run_goes_on_to_what_it_was_asked_and_waits(run: Path, tmp_path: Path) -> None:
     with terminal(run, write(tmp_path, SMALL)) as first:
         first.send(RunUntil(until=300))
         first.until(RunStatus, lambda level: level.step > 0)
@@ -169,7 +169,7 @@ def test_a_model_that_hangs_is_attached_to_and_interrupted(run: Path, tmp_path: 
         later.until(RunStatus, lambda level: level.state == "paused" and level.step == 3)
 
 
-def test_a_visitor_may_ask_and_nothing_else(run: Path, tmp_path: Path) -> None:
+def test_a_client_may_ask_and_nothing_else(run: Path, tmp_path: Path) -> None:
     source = write(tmp_path, SMALL)
     with terminal(run, source) as first, visitor(run) as other:
         first.ask(Step(count=3))
@@ -223,7 +223,7 @@ def test_without_a_scenario_there_is_nothing_to_go_on_for(runtime: Path) -> None
 
 
 @pytest.mark.slow
-def test_a_run_that_is_done_waits_no_longer_than_told(runtime: Path, tmp_path: Path) -> None:
+def test_a_run_that_is_done_waits_no_longer_than_asked(runtime: Path, tmp_path: Path) -> None:
     with engine(None, "--linger", "0", apart=True) as client:
         path = loaded(client, write(tmp_path, SMALL))
         client.send(RunUntil(until=30))

@@ -91,7 +91,7 @@ WRONG: dict[str, tuple[str | bytes, str, str, str]] = {
 
 @pytest.mark.parametrize("name", WRONG)
 @pytest.mark.filterwarnings("ignore:can.t resolve package:ImportWarning")
-def test_what_is_wrong_with_a_file_is_told(name: str, tmp_path: Path) -> None:
+def test_what_is_wrong_with_a_file_is_reported(name: str, tmp_path: Path) -> None:
     text, line, what, hint = WRONG[name]
     path = write(tmp_path, text)
     with pytest.raises(ScenarioError) as caught:
@@ -183,7 +183,7 @@ def test_a_file_finds_the_process_as_it_was_before_another(tmp_path: Path) -> No
     assert record.loss == plain_run(path, 1).losses[0]
 
 
-def test_what_a_reference_holds_is_told_in_plain_numbers() -> None:
+def test_what_a_reference_holds_is_reported_in_plain_numbers() -> None:
     given = {
         "log_evidence": torch.tensor(1.5),
         "params": {"a": np.array([1.0, 2.0]), 3: np.float32(0.5)},

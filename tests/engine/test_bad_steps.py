@@ -118,7 +118,7 @@ BATCHES = {
 
 
 @pytest.mark.parametrize("body", BATCHES)
-def test_a_batch_that_gives_no_tuple_is_told(body: str, tmp_path: Path) -> None:
+def test_a_batch_that_gives_no_tuple_is_reported(body: str, tmp_path: Path) -> None:
     session = Session(str(write(tmp_path, small(tail=f"def batch(step):\n    {body}\n"))))
     with pytest.raises(StepError) as caught:
         session.step()

@@ -103,7 +103,7 @@ def test_inspecting_survives_steps_back_and_restarts(tmp_path: Path) -> None:
     assert told(local)[-1] == at_six
 
 
-def test_it_is_told_after_each_burst_and_each_command(tmp_path: Path) -> None:
+def test_it_is_reported_after_each_burst_and_each_command(tmp_path: Path) -> None:
     local = Local(write(tmp_path, CLIPPED))
     local.ask(InspectParam(name="scale"))
     before = len(local.events)

@@ -59,7 +59,7 @@ def test_the_first_point_is_what_the_first_step_began_with(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("name", ["by_hand", "AutoNormal", "AutoStructured", "AutoNormalMessenger"])
-def test_at_once_and_one_by_one_tell_the_same(name: str, tmp_path: Path) -> None:
+def test_at_once_and_one_by_one_give_the_same(name: str, tmp_path: Path) -> None:
     path = write(tmp_path, scenario(*matrix.GUIDES[name]))
     session = Session(path)
     session.advance(3)

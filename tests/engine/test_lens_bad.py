@@ -132,7 +132,7 @@ def guide():
     ],
     ids=["no latent", "no parameter", "both", "not finite", "changing sites", "one by one"],
 )
-def test_each_is_told_and_has_its_sentence(
+def test_each_is_reported_and_has_its_sentence(
     text: str, players: tuple[str, ...], rule: str, tmp_path: Path
 ) -> None:
     run, handler = told(text, tmp_path, optimizer="pyro.optim.Adam(dict(lr=0.2))")

@@ -223,7 +223,7 @@ def value_of(name: str) -> Column:
     return Column("param", name, "value[0]")
 
 
-def test_the_driver_watches(tmp_path: Path) -> None:
+def test_the_engine_watches(tmp_path: Path) -> None:
     local = Local(write(tmp_path, many(200)))
     local.ask(Step())
     assert value_of(SCALE) not in local.batches[-1].layout.index

@@ -70,7 +70,7 @@ SHAPES["very-many"] = many(5_000, sites=300)
 
 
 @pytest.mark.parametrize("name", [*list(SHAPES)[:-1], VERY_MANY])
-def test_a_session_a_printer_and_the_driver_say_the_same(name: str, tmp_path: Path) -> None:
+def test_a_session_a_printer_and_the_engine_say_the_same(name: str, tmp_path: Path) -> None:
     path = write(tmp_path, HEAD + SHAPES[name])
     run = watched_run(str(path), 7)
     assert_same(plain_run(str(path), 7), run)
@@ -107,7 +107,7 @@ def encoded(record: StepRecord) -> bytes:
     return msgspec.json.encode(record)
 
 
-def test_without_a_parameter_nothing_moves_and_all_is_told(tmp_path: Path) -> None:
+def test_without_a_parameter_nothing_moves_and_all_is_reported(tmp_path: Path) -> None:
     records = watched_run(str(write(tmp_path, HEAD + NO_PARAMETER)), 3).records
     assert [(record.params, record.modules) for record in records] == [({}, {})] * 3
     assert all(record.sites["z"].log_q is not None for record in records)

@@ -147,7 +147,7 @@ def test_seeds(seed: int | None, tmp_path: Path):
     assert_same(plain_run(path, 3, seed=seed), watched_run(path, 3, seed=seed))
 
 
-def test_the_file_is_executed_afresh_with_the_modules_beside_it(tmp_path: Path):
+def test_the_file_is_executed_again_with_the_modules_beside_it(tmp_path: Path):
     write(tmp_path, "import torch\nfrom torch import nn\nnet = nn.Linear(2, 1)\n", "parts.py")
     text = scenario(
         """

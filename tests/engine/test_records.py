@@ -242,7 +242,7 @@ def test_an_mmd_loss_is_no_elbo(tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", ["JitTrace_ELBO", "JitTraceGraph_ELBO"])
-def test_a_compiled_estimator_tells_its_loss_alone_and_why(name: str, tmp_path: Path):
+def test_a_compiled_estimator_reports_its_loss_alone_and_why(name: str, tmp_path: Path):
     path = write(tmp_path, scenario(CONTINUOUS, BY_HAND, loss=f"{name}()"))
     session = Session(path)
     for batch in [*session.advance(1), *session.advance(2)]:

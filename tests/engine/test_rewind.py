@@ -150,7 +150,7 @@ def test_a_model_that_keeps_state_in_python_is_found_out_once(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("kind", ["raise ValueError('now')", "raise KeyboardInterrupt"])
-def test_going_back_that_fails_leaves_the_run_where_it_stood(tmp_path: Path, kind: str) -> None:
+def test_rewinding_that_fails_leaves_the_run_where_it_stood(tmp_path: Path, kind: str) -> None:
     text = f"""
 def batch(step):
     if step == 3 and __import__("pathlib").Path(__file__).with_name("bad").exists(): {kind}
@@ -189,7 +189,7 @@ def test_steps_run_again_can_be_broken_off_between_two_of_them(tmp_path: Path) -
     assert untimed(record) == untimed(plain.step())
 
 
-def test_a_file_edited_since_is_told_of_once_and_the_run_keeps_to_what_it_was(
+def test_a_file_edited_since_is_reported_once_and_the_run_keeps_to_what_it_was(
     tmp_path: Path,
 ) -> None:
     path = write(tmp_path, small())

@@ -51,7 +51,7 @@ def test_the_first_words_are_hello() -> None:
         assert (level.state, level.step, level.seq) == ("paused", 0, 1)
 
 
-def test_a_load_tells_what_was_loaded(client: Client, tmp_path: Path) -> None:
+def test_a_load_reports_what_was_loaded(client: Client, tmp_path: Path) -> None:
     path = write(tmp_path, NOTED)
     level = client.load(path)
     assert level == RunStatus("paused", 0, None, 0.0, level.seq)
@@ -139,7 +139,7 @@ def test_a_pause_drops_the_steps_still_to_be_taken(client: Client, tmp_path: Pat
     assert len(client.records()) == stopped + 1
 
 
-def test_a_run_stops_where_it_is_told(client: Client, tmp_path: Path) -> None:
+def test_a_run_stops_where_it_is_asked_to(client: Client, tmp_path: Path) -> None:
     client.load(write(tmp_path, SMALL))
     assert client.ask(RunUntil(until=30)).step == 30
     assert client.ask(RunUntil(until=30)).step == 30
@@ -260,7 +260,7 @@ def test_names_travel_as_they_are(client: Client, tmp_path: Path) -> None:
     assert list(client.records()[-1].params) == [*names, "loc"]
 
 
-def test_an_unexpected_reference_is_told_and_loads(client: Client, tmp_path: Path) -> None:
+def test_an_unexpected_reference_is_reported_and_loads(client: Client, tmp_path: Path) -> None:
     tail = "import numpy\nreference = {'params': {'loc': numpy.ones(2)}, 'elbo': 10**30, 3: ()}"
     assert client.load(write(tmp_path, small(tail=tail))).state == "paused"
     assert client.faults() == []

@@ -107,7 +107,7 @@ def test_history_comes_in_messages_of_a_bounded_size(hosted: Hosted) -> None:
         told(terminal, 100_010)
 
 
-def test_a_terminal_that_does_not_read_is_told_all_anew(
+def test_a_terminal_that_does_not_read_gets_everything_again(
     hosted: Hosted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client, "SEND_BUFFER", 2**19)
@@ -122,7 +122,7 @@ def test_a_terminal_that_does_not_read_is_told_all_anew(
         assert sum(isinstance(event, Loaded) for event in terminal.seen) > 1
 
 
-def test_a_run_taken_back_while_it_is_told(hosted: Hosted) -> None:
+def test_a_run_rewound_while_its_history_is_sent(hosted: Hosted) -> None:
     """What is told late is what holds now; what has changed meanwhile comes after it."""
     hosted.rows(400_000)
     with visitor(hosted.path) as terminal:
@@ -153,7 +153,7 @@ def test_levels_repeat_numbers_that_the_terminal_knows(hosted: Hosted) -> None:
         assert second.until(RunStatus, lambda level: level.seq > 0).seq == asked
 
 
-def test_too_many_visitors_are_turned_away(hosted: Hosted) -> None:
+def test_too_many_clients_are_turned_away(hosted: Hosted) -> None:
     with ExitStack() as stack:
         lines = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(VISITORS + 5)]
         said = []

@@ -60,7 +60,7 @@ def test_it_is_the_step_that_would_have_been_taken(text: str, tmp_path: Path) ->
     )
 
 
-def test_what_is_told_of_each_site_and_parameter() -> None:
+def test_what_is_reported_each_site_and_parameter() -> None:
     session = Session("no_theta")
     batches, stages = session.step_into()
     record = batches[-1].records()[-1]

@@ -22,7 +22,7 @@ from tui_elbo.protocol import (
 
 
 @pytest.mark.slow
-def test_a_run_saved_by_the_engine_is_told_again_and_goes_on(tmp_path: Path) -> None:
+def test_a_run_saved_by_the_engine_is_replayed_and_goes_on(tmp_path: Path) -> None:
     file = tmp_path / "kept"
     with engine() as one:
         one.load("no_theta")

@@ -1,4 +1,4 @@
-"""What one terminal has asked for is told to the next: breakpoints, and what is watched."""
+"""The next terminal gets the breakpoints and watched parameters of the one before."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def wished(terminal: Speaker) -> list[SubscriptionsChanged]:
     return [event for event in terminal.seen if isinstance(event, SubscriptionsChanged)]
 
 
-def test_whoever_attaches_is_told_the_breakpoints_and_what_is_watched(tmp_path: Path) -> None:
+def test_whoever_attaches_gets_the_breakpoints_and_what_is_watched(tmp_path: Path) -> None:
     with engine(None, apart=True) as first:
         first.load(write(tmp_path, SMALL))
         (named,) = [event for event in first.seen if isinstance(event, RunIdAssigned)]

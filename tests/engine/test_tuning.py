@@ -61,7 +61,7 @@ def test_a_tuned_run_is_found_again(at: int, tuning: Tuning) -> None:
     assert session.repeatable
 
 
-def test_going_back_before_a_change_undoes_it() -> None:
+def test_rewinding_before_a_change_undoes_it() -> None:
     session = Session("no_theta", checkpoint_memory=2**26)
     plain = [untimed(session.step()) for _ in range(8)]
     session.go_to(5)
@@ -169,7 +169,7 @@ def test_a_function_of_learning_rates_cannot_be_changed_here(tmp_path: Path) -> 
     ],
     ids=str,
 )
-def test_the_driver_refuses_and_goes_on(tuning: Tuning, said: str) -> None:
+def test_the_engine_refuses_and_goes_on(tuning: Tuning, said: str) -> None:
     plain = Session("no_theta")
     wanted = [untimed(plain.step()) for _ in range(4)]
     local = Local("no_theta")
@@ -184,7 +184,7 @@ def test_the_driver_refuses_and_goes_on(tuning: Tuning, said: str) -> None:
     assert list(map(untimed, records)) == wanted
 
 
-def test_the_driver_tells_what_is_tuned_and_what_is_left_behind() -> None:
+def test_the_engine_reports_what_is_tuned_and_what_is_left_behind() -> None:
     local = Local("no_theta")
     local.ask(Step(count=3))
     local.ask(Tune(tuning=Tuning(lr=0.25)))

@@ -289,7 +289,7 @@ def test_a_model_that_forks_leaves_as_without_us(tmp_path: Path, act: str) -> No
     assert registry.runs() == []
 
 
-def test_a_reading_that_fails_is_told_and_leaves_the_training_alone(
+def test_a_reading_that_fails_is_reported_and_leaves_the_training_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     plain = simple()

@@ -167,7 +167,7 @@ def own_loss(model: Any, guide: Any) -> Any:
     return Trace_ELBO().differentiable_loss(model, guide)
 
 
-def test_who_cannot_be_followed_is_told_why() -> None:
+def test_who_cannot_be_followed_gets_the_reason() -> None:
     plain = simple()
     parts = plain.model, plain.guide, plain.optim
     odd, custom = Odd(*parts, Trace_ELBO()), SVI(*parts, own_loss)

@@ -44,7 +44,7 @@ def test_a_scenario_is_stepped_run_and_left() -> None:
 
 
 @pytest.mark.slow
-def test_going_back_and_forth_shows_the_same_numbers() -> None:
+def test_rewinding_and_forth_shows_the_same_numbers() -> None:
     with Terminal([*COMMAND, "no_theta"]) as terminal:
         terminal.press("6", "n")
         (seen,) = re.findall(r"step 6 .*paused", terminal.wait(r"step 6 .*paused"))
@@ -81,7 +81,7 @@ def test_only_the_engine_has_torch() -> None:
 
 
 @LINUX
-def test_a_killed_engine_is_told_and_started_again() -> None:
+def test_a_killed_engine_is_reported_and_started_again() -> None:
     with Terminal([*COMMAND, "no_theta"]) as terminal:
         terminal.press("7", "n")
         terminal.wait("step 7 ")

@@ -15,7 +15,7 @@ async def test_the_picture_is_what_the_screen_draws() -> None:
 
 
 @pytest.mark.slow
-def test_the_recording_is_what_the_engine_tells() -> None:
+def test_the_recording_is_what_the_engine_reports() -> None:
     """Up to the rounding that another processor may do; the time that a step took apart."""
     then = Decoder[AnyEvent](AnyEvent).feed(RECORDING.read_bytes())
     found, wanted = _numbers(list(then)), _numbers(recorded())

@@ -54,7 +54,7 @@ def training(folder: Path, batch: str) -> Iterator[None]:
 
 
 @pytest.mark.slow
-def test_its_accounts_and_the_sentence_are_there(tmp_path: Path) -> None:
+def test_its_attribution_and_the_sentence_are_there(tmp_path: Path) -> None:
     with training(tmp_path, "x"), Terminal([*COMMAND, "attach", "mine"]) as terminal:
         terminal.wait("what moved it ── since step 0")
         terminal.wait("No θ here: log p rose .* nats because φ moved q")

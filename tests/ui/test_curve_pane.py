@@ -140,7 +140,7 @@ async def test_the_y_range_is_in_the_title():
         assert all(row.isascii() for row in app.pane.drawing.rows)
 
 
-async def test_a_theme_changes_the_colours_but_not_what_tells_band_from_mean():
+async def test_a_theme_changes_the_colours_but_not_what_separates_band_from_mean():
     app = OnePane()
     async with app.run_test(size=(60, 10)) as pilot:
         app.pane.show(VALUES, 1, 500)

@@ -29,7 +29,7 @@ def row(d: Driven, name: str) -> list[str]:
     return [cell for cell in cells if not cell.startswith("±")]
 
 
-async def test_the_accounts_since_step_0_are_there_unasked_and_add_up():
+async def test_the_attribution_since_step_0_are_there_unasked_and_add_up():
     async with driven("normal") as d:
         await stepped(d, 50)
         assert "what moved it ── since step 0" in d.text()
@@ -167,7 +167,7 @@ def test_a_blind_point_is_a_gap() -> None:
     assert np.isnan(totals(seen, 3)).tolist() == [False, True, False]
 
 
-def test_what_is_told_of_sites_is_given_up_before_anything_else() -> None:
+def test_what_is_reported_sites_is_given_up_before_anything_else() -> None:
     seen, path = LensHistory(memory=6000), AttributionPath()
     for state in range(30):
         seen.add(sighting(state, path))

@@ -127,7 +127,7 @@ async def test_settings_change_from_the_next_step_on_and_are_marked():
         assert d.explorer.desk._curves["elbo"]._curve.marks == (6,)
 
 
-async def test_what_the_engine_refuses_is_told_and_the_run_goes_on():
+async def test_what_the_engine_refuses_is_reported_and_the_run_goes_on():
     async with driven("normal", (100, 24)) as d:
         await d.ready()
         await d.press("5", "n")
@@ -174,7 +174,7 @@ async def test_letters_that_are_typed_do_nothing_else():
         await d.until(lambda: d.run.step == 1)
 
 
-async def test_watching_a_parameter_puts_it_first_and_tells_the_engine():
+async def test_watching_a_parameter_puts_it_first_and_reports_the_engine():
     async with driven("names", (120, 24)) as d:
         await d.ready()
         await d.press("n")

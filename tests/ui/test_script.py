@@ -32,7 +32,7 @@ async def test_of_minibatches_it_is_said_why_nothing_is_seen():
         await d.shows("change by parameter and site", "they are [red]minibatches.")
 
 
-async def test_joined_late_the_accounts_are_since_the_first_look():
+async def test_joined_late_the_attribution_is_since_the_first_look():
     async with scripted("late") as d:
         await d.press("9", "n")
         await d.shows("step 9 ", "what moved it ── since step 3", "log p rose")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.ui.driving import driven
 
 
-async def test_a_step_is_paged_through_and_taken_back_or_kept() -> None:
+async def test_a_step_is_paged_through_and_rewound_or_kept() -> None:
     async with driven("normal") as d:
         await d.ready()
         await d.press("s")

@@ -1,4 +1,4 @@
-"""The engine takes lens points: where, how often, and without a trace in the run."""
+"""The engine takes lens points: at which states, how often, and without changing the run."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def recorded(events: list[AnyEvent]) -> list[StepRecord]:
     return [record for one in rows for record in one.batch(layouts).records()]  # type: ignore[arg-type]
 
 
-def test_going_back_drops_later_points_and_a_restart_all(client: Client, tmp_path: Path) -> None:
+def test_rewinding_drops_later_points_and_a_restart_all(client: Client, tmp_path: Path) -> None:
     client.load(write(tmp_path, SMALL))
     client.ask(Step(count=6))
     first = looked(client, 6)
@@ -145,7 +145,7 @@ def test_over_in_another_future_nothing_is_compared_with_the_one_left(
     assert np.allclose(total, first[6].total, rtol=0, atol=1e-12)
 
 
-def test_accounts_reach_up_to_the_last_record(client: Client, tmp_path: Path) -> None:
+def test_attribution_reaches_up_to_the_last_record(client: Client, tmp_path: Path) -> None:
     """So what it was drawn from is looked at, before the step that a run was to end with."""
     client.load(write(tmp_path, SMALL))
     for until in (123, 124, 126):
@@ -155,7 +155,7 @@ def test_accounts_reach_up_to_the_last_record(client: Client, tmp_path: Path) ->
         assert len(states) < 123
 
 
-def test_a_pause_is_with_the_next_step_so_that_its_account_is_had(
+def test_a_pause_is_with_the_next_step_so_that_its_attribution_is_known(
     client: Client, tmp_path: Path
 ) -> None:
     client.load(write(tmp_path, SMALL))
@@ -242,7 +242,9 @@ def test_a_look_that_was_broken_off_has_changed_nothing(tmp_path: Path) -> None:
     assert points(broken=True) == points(broken=False)
 
 
-def test_who_in_particular_and_weights_are_told_when_asked(client: Client, tmp_path: Path) -> None:
+def test_gradients_and_importance_weights_are_reported_when_asked(
+    client: Client, tmp_path: Path
+) -> None:
     client.load("fixed_mean_guide")
     client.send(ComputeImportanceBound())
     client.ask(ComputeGradients())
@@ -268,7 +270,7 @@ def test_who_in_particular_and_weights_are_told_when_asked(client: Client, tmp_p
     assert elbo == pytest.approx(1.0 - p, abs=1e-6)
 
 
-def test_a_lens_that_sees_nothing_is_told_so_and_the_run_goes_on(
+def test_a_lens_that_sees_nothing_is_reported_and_the_run_goes_on(
     client: Client, tmp_path: Path
 ) -> None:
     client.load(write(tmp_path, small(guide="assert torch.is_grad_enabled(), 'training only'")))

@@ -1,4 +1,4 @@
-"""The random state that is kept gives the same draws, as often as it is put back."""
+"""A saved random state gives the same draws each time it is restored."""
 
 from __future__ import annotations
 

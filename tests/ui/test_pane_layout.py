@@ -1,4 +1,4 @@
-"""Where the panes are: no cell twice, none beyond the edge, something for everyone."""
+"""Panes never overlap, never pass the edge, and each size has some."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The terminal is left as it was found, whatever ends the program; and kinds of terminals."""
+"""The terminal is restored, whatever ends the program; and kinds of terminals."""
 
 from __future__ import annotations
 

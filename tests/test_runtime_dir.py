@@ -1,4 +1,4 @@
-"""The folder of live runs: whose it is, what is in it, what is swept away."""
+"""The folder of live runs: its owner, its sockets, and what is removed from it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_the_folder_and_its_sockets_are_one_persons_alone(runtime: Path) -> None
     listener.close()
 
 
-def test_names_are_told_apart_and_short() -> None:
+def test_names_are_distinguished_and_short() -> None:
     claimed = [runtime_dir.claim(name) for name in ("x", "x", "y" * 300, "", "..", "π")]
     assert [path.stem for _, path in claimed] == ["x", "x-2", "y" * 24, "run", "run-2", "run-3"]
     assert runtime_dir.socket_paths() == sorted((path for _, path in claimed), key=lambda p: p.stem)

@@ -1,4 +1,4 @@
-"""Shares add up, are exactly none for who did not move, and sum along the path."""
+"""Shares add up, are exactly zero for players that did not move, and sum along the path."""
 
 from __future__ import annotations
 
@@ -213,7 +213,7 @@ def test_roles_become_players() -> None:
     assert players_of([]) == ()
 
 
-def test_a_record_tells_the_parts_of_log_p() -> None:
+def test_a_record_reports_the_parts_of_log_p() -> None:
     sites = {
         "z": SiteRecord(-1.0, -0.5, observed=False),
         "x": SiteRecord(-2.0, None, observed=True),

@@ -1,4 +1,4 @@
-"""Who in particular: every row is there, the largest first, and a filter narrows them."""
+"""The breakdown has every row, the largest first, and a filter narrows them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def test_parameters_and_sites_are_listed_and_narrowed():
         await d.shows("log q(z)")
 
 
-async def test_enter_in_the_accounts_opens_it_for_their_span():
+async def test_enter_in_the_attribution_opens_it_for_their_span():
     async with driven("normal") as d:
         await stepped(d, 5)
         await d.press("a")

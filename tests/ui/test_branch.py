@@ -1,4 +1,4 @@
-"""The future left behind: drawn dimly with a label, hidden, and changed places with."""
+"""The branch left behind: drawn dimly with a label, hidden, and swapped with."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_its_label_is_what_is_other_there() -> None:
     assert of(*here).label(here) == "before"
 
 
-async def test_it_is_shown_hidden_and_changed_places_with() -> None:
+async def test_it_is_shown_hidden_and_swapped_with() -> None:
     async with driven("rated") as d:
         await d.ready()
         await d.press("g")

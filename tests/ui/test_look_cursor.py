@@ -1,4 +1,4 @@
-"""The look cursor: by itself, and through all panes of a run."""
+"""The look cursor: by itself, and in all panes of a run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_stays_within_the_run_and_follows_it_from_its_end(last, moves):
     assert looking.step(last + 1) == last + 1
 
 
-def test_a_run_that_is_taken_back_takes_the_look_along():
+def test_a_run_that_is_rewound_takes_the_look_along():
     looking = Looking()
     looking.to(7, 9)
     looking.taken_back(8)

@@ -1,4 +1,4 @@
-"""Leaving a run: ended or left going, and what is asked before."""
+"""A run is ended or detached from, after a question where one is needed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes wrong is told, and nothing is lost: failed steps, hanging and dying engines, noise."""
+"""Failures are reported and lose nothing: failed steps, hanging and dying engines, noise."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def test_a_scenario_that_does_not_load():
         assert "R loads the file again" in d.text()
 
 
-async def test_a_killed_engine_is_told_of_and_the_history_stays():
+async def test_a_killed_engine_is_reported_and_the_history_stays():
     async with driven("dies") as d:
         await d.ready()
         await d.press("5", "n")

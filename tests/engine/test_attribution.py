@@ -138,7 +138,7 @@ def test_a_parameter_that_is_born_late_was_there_all_along(tmp_path: Path) -> No
     assert np.isfinite(point.total).all()
 
 
-def test_going_back_drops_points_and_goes_on_from_the_last_that_holds(tmp_path: Path) -> None:
+def test_rewinding_drops_points_and_goes_on_from_the_last_that_holds(tmp_path: Path) -> None:
     session = Session("learned_prior", checkpoint_memory=2**20)
     attribution = Attribution(session, 32)
     attribution.learn(session.advance(1))

@@ -1,4 +1,4 @@
-"""Breakpoints: added, listed, turned off, stopped at, and gone back to."""
+"""Breakpoints: added, listed, turned off, stopped at, and rewound to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A restart executes the file afresh, with the modules from its own folder or package."""
+"""A restart executes the file again, with the modules from its own folder or package."""
 
 from __future__ import annotations
 

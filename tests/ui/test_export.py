@@ -1,4 +1,4 @@
-"""What is carried out of the program: the clipboard, pictures, numbers, draws."""
+"""Exports: the clipboard, pictures, numbers, draws."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ async def test_x_writes_every_number(folder):
         assert d.explorer.exported == 7
 
 
-async def test_a_full_disk_is_told_and_leaves_no_half_file(folder, monkeypatch):
+async def test_a_full_disk_is_reported_and_leaves_no_half_file(folder, monkeypatch):
     def full(history, path: Path) -> None:
         path.write_text("half")
         raise OSError(28, "No space left on device")

@@ -1,4 +1,4 @@
-"""What holds of a run from now on stays on the status line; what is to be said is said once."""
+"""Flags of a run stay on the status line; each message is shown once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ async def test_a_run_that_is_not_repeatable_stays_marked() -> None:
         assert "run again" not in it.text()
 
 
-async def test_a_changed_source_is_told_until_the_next_key_and_marked() -> None:
+async def test_a_changed_source_is_reported_until_the_next_key_and_marked() -> None:
     async with driven("edited") as it:
         await it.ready()
         await it.press("5", "n")

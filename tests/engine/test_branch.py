@@ -1,4 +1,4 @@
-"""What-if: a future is left behind, and the run can go over to it and back, exactly."""
+"""A rewind leaves a branch behind, and the run can swap with it and back, exactly."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_retracing_keeps_the_future_that_goes_further() -> None:
     assert stepped(session, 1) == records[19:]
 
 
-def test_there_is_nothing_to_change_places_with_before_going_back() -> None:
+def test_there_is_nothing_to_swap_with_before_rewinding() -> None:
     session = Session("no_theta")
     stepped(session, 3)
     with pytest.raises(UsageError, match="no future has been left behind"):
@@ -108,7 +108,7 @@ def test_the_optimisers_to_choose_from_are_pyros() -> None:
 
 
 @pytest.mark.slow
-def test_a_script_branches_and_changes_places(tmp_path: Path) -> None:
+def test_a_script_branches_and_swaps(tmp_path: Path) -> None:
     keys = "6n 3N t(lr 0.5, particles 2) 4n G 2n"
     code, out, err = ran("run", "no_theta", "--script", keys, "--json")
     assert (code, err) == (0, "")

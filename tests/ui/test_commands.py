@@ -48,7 +48,7 @@ def test_a_count_has_a_bound(told):
     assert told.control.count == "9" * 9
 
 
-def test_going_back_takes_the_count_and_stands_still(told):
+def test_rewinding_takes_the_count_and_stands_still(told):
     told.control.run_pause()
     for digit in "12":
         told.control.digit(digit)
@@ -58,13 +58,13 @@ def test_going_back_takes_the_count_and_stands_still(told):
     assert not told.control.running
 
 
-def test_toggling_goes_by_the_last_wish(told):
+def test_toggling_goes_by_the_last_request(told):
     for _ in range(3):
         told.control.run_pause()
     assert told.kinds() == [RunUntil, Pause, RunUntil]
 
 
-def test_what_the_engine_tells_of_the_past_is_not_heeded(told):
+def test_what_the_engine_reports_of_the_past_is_ignored(told):
     told.control.run_pause()
     told.level("paused", 0)
     assert told.control.running
@@ -104,7 +104,7 @@ def test_a_later_key_replaces_a_waiting_finish(told, other):
     assert told.kinds() == [{"step": Step, "run_pause": Pause, "restart": Restart}[other]]
 
 
-def test_an_interrupt_and_an_end_forget_every_wish(told):
+def test_an_interrupt_and_an_end_forget_every_request(told):
     told.control.run_pause()
     told.control.interrupted(2)
     assert not told.control.running

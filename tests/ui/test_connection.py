@@ -1,4 +1,4 @@
-"""The line to an engine: in order, bounded, and clear about how it ended."""
+"""The connection to an engine: in order, bounded, and clear about how it ended."""
 
 from __future__ import annotations
 

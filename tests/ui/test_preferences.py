@@ -86,7 +86,7 @@ async def test_the_screen_comes_back_as_it_was_left(tmp_path):
         await d.shows("(full)")
 
 
-async def test_a_corrupt_file_is_told_on_the_screen(tmp_path):
+async def test_a_corrupt_file_is_reported_on_the_screen(tmp_path):
     path = tmp_path / "settings.json"
     path.write_text("{")
     async with driven("normal", (120, 24), memory=Memory(path)) as d:

@@ -1,4 +1,4 @@
-"""The lens's numbers are as good as the errors that it gives them, whatever its seed is."""
+"""The lens's standard errors cover the exact values, whatever its seed."""
 
 from __future__ import annotations
 

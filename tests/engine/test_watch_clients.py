@@ -31,7 +31,7 @@ def runtime() -> Iterator[Path]:
         yield folder
 
 
-def test_where_the_beginning_is_not_known_it_is_told_from_the_first_look_on(
+def test_where_the_beginning_is_not_known_it_is_known_from_the_first_look_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(step_recorder, "KEPT_BIRTHS", 0)
@@ -82,7 +82,7 @@ def test_whoever_comes_next_sees_the_sums_go_on() -> None:
             assert [one.since for one in seen[1:]] == states[:-1]
 
 
-def test_a_look_that_fails_is_told_and_leaves_the_training_alone(
+def test_a_look_that_fails_is_reported_and_leaves_the_training_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def broken(*_: object) -> None:
