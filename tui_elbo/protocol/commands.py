@@ -1,4 +1,4 @@
-"""What the terminal asks of the engine."""
+"""The commands that a terminal sends to the engine."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ class Load(Command, frozen=True, kw_only=True):
     device: str | None = None
     """None: torch's own default device is left alone."""
     draws: int | None = None
-    """Of the lens; None: its own default; 0: the run is not looked at through a lens."""
+    """Fixed draws of the lens; None: the default; 0: no lens."""
     checkpoint_memory: int = CHECKPOINT_MEMORY
-    """Bytes for the states that the run can be taken back to; 0: every step back is a replay."""
+    """Bytes for checkpoints; 0: every rewind is a replay."""
 
 
 class Step(Command, frozen=True, kw_only=True):
-    """Take `count` more steps, then stand still; added to those still to be taken."""
+    """Take `count` more steps, added to those still to be taken, then pause."""
 
     count: int = 1
 
 
 class RunUntil(Command, frozen=True, kw_only=True):
-    """Run until told otherwise, or until the step `until` has been taken, or a condition holds."""
+    """Run until paused, until the step `until` has been taken, or until a condition holds."""
 
     until: int | None = None
     condition: str | None = None
@@ -48,21 +48,21 @@ class RunUntil(Command, frozen=True, kw_only=True):
 
 
 class Pause(Command, frozen=True, kw_only=True):
-    """Stand still after the present step; steps asked for and not yet taken are dropped."""
+    """Pause after the present step; steps still to be taken are dropped."""
 
 
 class Restart(Command, frozen=True, kw_only=True):
-    """Execute the scenario's file afresh and stand at step 0, in the same process."""
+    """Execute the scenario's file again and stand at step 0, in the same process."""
 
 
 class RewindTo(Command, frozen=True, kw_only=True):
-    """Take the run itself back to an earlier step; what came after is dropped."""
+    """Rewind the run to an earlier step; the steps after it become a branch."""
 
     step: int
 
 
 class StepBack(Command, frozen=True, kw_only=True):
-    """Take the run back by `count` steps, from where it will stand once it has no more to take."""
+    """Rewind by `count` steps, from where the run will stand once it has no more to take."""
 
     count: int = 1
 
@@ -74,39 +74,39 @@ class Tune(Command, frozen=True, kw_only=True):
 
 
 class WatchParams(Command, frozen=True, kw_only=True):
-    """Record these parameters by themselves, and no others beyond the budget of columns."""
+    """Give these parameters columns of their own, and no others beyond the budget of columns."""
 
     names: tuple[str, ...]
 
 
 class InspectParam(Command, frozen=True, kw_only=True):
-    """Tell everything about one parameter, now and after each burst of steps."""
+    """Send everything about one parameter, now and after each burst of steps."""
 
     name: str
-    """Empty: tell of none any more."""
+    """Empty: stop sending."""
 
 
 class ComputeImportanceBound(Command, frozen=True, kw_only=True):
-    """Take the importance-weighted bound and k̂ at the present state."""
+    """Compute the importance-weighted bound and k̂ at the present state."""
 
     draws: int = 2000
 
 
 class ComputeGradients(Command, frozen=True, kw_only=True):
-    """Tell how far each parameter has come, and what pulls at it at the present state."""
+    """Compute each parameter's change since a state, and its gradients at the present one."""
 
     since: int = 0
-    """The state from which on the changes are counted."""
+    """The state that the changes are counted from."""
 
 
 class Breakpoint(msgspec.Struct, frozen=True):
-    """Where runs are to stop, in the language of `tui_elbo.model.breakpoints`."""
+    """A breakpoint, in the language of `tui_elbo.model.breakpoints`."""
 
     text: str
     held: bool = False
-    """Whether it holds at the step at which the run stands: it then stops where it does anew."""
+    """Whether it holds at the present step: it then stops the next time that it comes to hold."""
     on: bool = True
-    """Whether runs stop there; else it is only kept for whoever comes later."""
+    """Whether it stops the run; else it is only kept, for terminals that attach later."""
 
 
 class SetBreakpoints(Command, frozen=True, kw_only=True):
@@ -116,12 +116,12 @@ class SetBreakpoints(Command, frozen=True, kw_only=True):
 
 
 class ReportStatus(Command, frozen=True, kw_only=True):
-    """Tell how the run stands, whoever is its terminal."""
+    """Send the state of the run, also to a client that is not its terminal."""
 
 
 class Attach(Command, frozen=True, kw_only=True):
-    """Be the run's terminal from now on: all of it is told, then what happens; another one that
-    was is told so and left."""
+    """Become the run's terminal: the engine sends its whole history, then new events. The terminal
+    before gets `TakenOver` and is disconnected."""
 
 
 class EndRun(Command, frozen=True, kw_only=True):
@@ -129,29 +129,29 @@ class EndRun(Command, frozen=True, kw_only=True):
 
 
 class Interrupt(Command, frozen=True, kw_only=True):
-    """Break off what the model is doing, as SIGINT does; never answered."""
+    """Interrupt the model, as SIGINT does; never answered."""
 
 
 class DrawPosterior(Command, frozen=True, kw_only=True):
-    """Draw so many times from the guide at the present state; training does not notice."""
+    """Draw so many times from the guide at the present state; the training is not changed."""
 
     count: int = 1000
 
 
 class SwitchBranch(Command, frozen=True, kw_only=True):
-    """Take the run over to the end of the future that was left behind last."""
+    """Swap with the branch that was left behind last: the run stands at its end."""
 
 
 class StepInto(Command, frozen=True, kw_only=True):
-    """Take one step, and tell all that happened in it."""
+    """Take one step, and send all that happened in it."""
 
 
 class UndoStep(Command, frozen=True, kw_only=True):
-    """Take back the step that was stepped into, as if it had not been taken."""
+    """Undo the step that was stepped into, as if it had not been taken."""
 
 
 class Save(Command, frozen=True, kw_only=True):
-    """Write the run into a file, from which it can be gone on with."""
+    """Save the run to a file, from which it can continue."""
 
     path: str
     """Absolute; a saved run that is there is replaced."""

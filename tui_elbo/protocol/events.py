@@ -82,10 +82,10 @@ class Rewound(Event, frozen=True):
 
     step: int
     kept: int = 0
-    """The last step of the future that is kept: the one just left, or that of before if it goes
-    further on the same way; 0 if none is."""
+    """The last step of the branch that is kept: the one just left, or the one before if that
+    begins with the same steps and goes further; 0 if there is none."""
     leaves: bool = True
-    """Whether the future just left may be the one that is kept; not after an `UndoStep`."""
+    """Whether the steps just left may become the branch; not after an `UndoStep`."""
 
 
 class Tuned(Event, frozen=True):
@@ -109,19 +109,19 @@ class ConditionMet(Event, frozen=True):
 
 
 class RunStatus(Event, frozen=True):
-    """How things stand. A newer one replaces an older one."""
+    """The state of the run. A newer one replaces an older one."""
 
     state: str
-    """`loading`, `paused`, `running` or `failed` (no scenario stands: only Load helps)."""
+    """`loading`, `paused`, `running` or `failed` (no scenario is loaded: only `Load` helps)."""
     step: int
     target: int | None
-    """The step at which it will stop by itself; None if it will not."""
+    """The step that it runs to; None if there is none."""
     rate: float
-    """Steps a second over the last stretch of running; 0 when paused."""
+    """Steps a second since it was last resumed; 0 when paused."""
     seq: int
     """The last command that has been carried out."""
     memory: int = 0
-    """Bytes, about, of the states that the run can be taken back to."""
+    """Bytes, about, of the checkpoints."""
 
 
 class ErrorReported(Event, frozen=True):
@@ -232,16 +232,16 @@ class StepsRecorded(Event, frozen=True, eq=False):
 
 
 class RunFlagged(Event, frozen=True):
-    """Something that holds of the run from now on, until it is loaded or begun anew."""
+    """A flag of the run that holds until it is loaded or restarted."""
 
     kind: str
-    """`unrepeatable`: a step that was run again did not meet the record; `source`: a file has
-    changed since the run began, which keeps to what was executed."""
+    """`unrepeatable`: replay did not reproduce a recorded loss; `source`: a file has changed since
+    the run began; the run keeps the code that was executed."""
     text: str
 
 
 class LensPointAdded(Event, frozen=True, eq=False):
-    """What the lens sees at one parameter state: a point and a posterior. Never dropped."""
+    """A lens point: the terms and the posterior at one parameter state. Never dropped."""
 
     point: LensPoint
 
@@ -262,7 +262,7 @@ class LensPointAdded(Event, frozen=True, eq=False):
 
 
 class GradientsComputed(Event, frozen=True, eq=False):
-    """How far each parameter has come since a state, and what pulls at it at the present one."""
+    """Each parameter's change since a state, and its gradients at the present one."""
 
     step: int
     since: int
@@ -282,29 +282,29 @@ class GradientsComputed(Event, frozen=True, eq=False):
 
 
 class ImportanceBoundComputed(Event, frozen=True):
-    """What importance weights say at the parameters after a step."""
+    """The importance-weighted bound at the parameters after a step."""
 
     step: int
     bound: ImportanceBound
 
 
 class BranchSwitched(Event, frozen=True):
-    """The run stands at the end of the future that was kept, and has its steps as its own."""
+    """The run has swapped with the branch that was kept, and stands at its end."""
 
     step: int
     kept: int
-    """The last step of the future that is kept now, which was the run's own; 0 if none is."""
+    """The last step of the branch that is kept now, which was the run's own; 0 if there is none."""
 
 
 class RunSaved(Event, frozen=True):
-    """The run has been written into a file."""
+    """The run has been saved to a file."""
 
     path: str
     step: int
 
 
 class RunIdAssigned(Event, frozen=True):
-    """Under which name the run can be attached to once its terminal has gone."""
+    """The id by which the run can be attached to after its terminal has gone."""
 
     id: str
     """Empty if it cannot."""
@@ -313,17 +313,17 @@ class RunIdAssigned(Event, frozen=True):
 
 
 class Printed(Event, frozen=True):
-    """What the engine's process and the model have printed, a piece of it as it came."""
+    """A piece of what the engine's process and the model have printed."""
 
     data: bytes
 
 
 class TakenOver(Event, frozen=True):
-    """The last word of a connection: the run has another terminal now."""
+    """The last message of a connection: the run has another terminal now."""
 
 
 class SubscriptionsChanged(Event, frozen=True):
-    """What the run's terminals have asked for and a later one has to know."""
+    """What terminals have subscribed to, for those that attach later."""
 
     points: tuple[Breakpoint, ...]
     """The breakpoints, off and on."""
@@ -332,7 +332,7 @@ class SubscriptionsChanged(Event, frozen=True):
 
 
 class StatusReported(Event, frozen=True):
-    """How a run stands, in answer to `ReportStatus`."""
+    """The state of a run, in answer to `ReportStatus`."""
 
     id: str
     scenario: str
@@ -378,7 +378,7 @@ class Stage(msgspec.Struct, frozen=True):
     name: str
     """The site's or the parameter's."""
     lines: tuple[str, ...]
-    """What is to be known of it, in words and numbers."""
+    """Its details, in words and numbers."""
     line: int
     """The line of the scenario's file that it is on; 0 if it is on none."""
     first: int
