@@ -14,6 +14,7 @@ from textual.app import ComposeResult
 from textual.drivers.headless_driver import HeadlessDriver
 from textual.pilot import Pilot
 
+from tests.benchmarks.pairs import bootstrap, judge, ratio
 from tui_elbo.ui.compat.textual import CellDiffApp
 from tui_elbo.ui.panes.curve import CurvePane
 
@@ -83,22 +84,20 @@ async def bytes_of(
 
 
 @pytest.mark.parametrize("start", [2_000, 10_000, 100_000])
-async def test_a_run_sends_little(start, record_property):
+async def test_a_run_sends_little(start):
     """120 columns, of which the curves have half at 80; here they have all: the worst case."""
     step = STEPS_A_SECOND // FRAMES_A_SECOND
     frames = list(range(start, start + 10 * STEPS_A_SECOND + 1, step))
     sent = await bytes_of(frames, size=(54, 38))
-    rate = sum(sent) / (len(sent) / FRAMES_A_SECOND)
-    record_property("bytes per second", rate)
-    print(f"{rate:.0f} bytes/s of three plots from step {start} on, at most {max(sent)} a frame")
-    assert rate <= 3_200
+    found = bootstrap((FRAMES_A_SECOND * size for size in sent), np.mean)
+    print(f"at most {max(sent)} bytes a frame of three plots from step {start} on")
+    judge(f"bytes a second of three plots from step {start} on", found, 3_200)
 
 
-async def test_a_step_by_hand_sends_little(record_property):
+async def test_a_step_by_hand_sends_little():
     sent = await bytes_of(list(range(400, 460)), size=(34, 22))
-    print(f"{sum(sent) / len(sent):.0f} bytes a step by hand, at most {max(sent)}")
-    record_property("bytes per step", sum(sent) / len(sent))
-    assert sum(sent) / len(sent) <= 150
+    print(f"at most {max(sent)} bytes a step")
+    judge("bytes of a step of three plots", bootstrap(sent, np.mean), 150)
 
 
 async def test_nothing_new_sends_nothing():
@@ -124,9 +123,8 @@ async def frame_costs(steps: int) -> list[float]:
 async def test_a_long_history_costs_a_frame_little_more():
     """A frame of three plots after 100,000 steps: at most 1.5 times that after 1,000."""
     rounds = [(await frame_costs(1_100), await frame_costs(110_000)) for _ in range(3)]
-    short, long = (
-        sorted(cost for costs in side for cost in costs) for side in zip(*rounds, strict=True)
-    )
-    low, high = short[len(short) // 2], long[len(long) // 2]
-    print(f"{1e3 * low:.2f} ms at 1,000 steps, {1e3 * high:.2f} ms at 100,000: {high / low:.2f}")
-    assert high <= 1.5 * low
+    short, long = ([cost for costs in side for cost in costs] for side in zip(*rounds, strict=True))
+    low, high = np.median(short), np.median(long)
+    print(f"{1e3 * low:.2f} ms at 1,000 steps, {1e3 * high:.2f} ms at 100,000")
+    pairs = zip(long, short, strict=True)
+    judge("three plots after 100,000 steps / after 1,000", ratio(pairs), 1.5)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 
 import pytest
 
+from tests.benchmarks.pairs import interleaved, judge, ratio
 from tests.terminal.terminal import COMMAND, Terminal
 
 pytestmark = pytest.mark.benchmark
 
-ROUNDS = 7
+PAIRS = 9
 COMPILED = {"PYTHONDONTWRITEBYTECODE": ""}
 """As it is when installed: what is imported has been compiled before."""
 
@@ -38,13 +37,6 @@ def import_pyro() -> float:
     return time.perf_counter() - begin
 
 
-def test_the_panes_are_there_before_pyro_is(
-    record_property: Callable[[str, object], None],
-) -> None:
-    """One after the other and in turn, so that both meet the same machine."""
+def test_the_panes_are_there_before_pyro_is() -> None:
     first_frame(), import_pyro()
-    pairs = [(first_frame(), import_pyro()) for _ in range(ROUNDS)]
-    frame, pyro = (statistics.median(side) for side in zip(*pairs, strict=True))
-    record_property("ratio", frame / pyro)
-    print(f"\nfirst frame {frame:.2f} s, import pyro {pyro:.2f} s: {frame / pyro:.2f}")
-    assert frame < 0.4 * pyro
+    judge("first frame / import pyro", ratio(interleaved(first_frame, import_pyro, PAIRS)), 0.33)

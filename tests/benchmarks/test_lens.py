@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import statistics
 import time
-from collections.abc import Callable
 
+import numpy as np
 import pytest
 
+from tests.benchmarks.pairs import bootstrap, interleaved, judge, ratio
 from tui_elbo.engine.lens import Lens
 from tui_elbo.engine.lens.schedule import Onlooker
 from tui_elbo.engine.server.command_handler import CommandHandler
@@ -16,52 +16,48 @@ from tui_elbo.protocol import Event, LensPointAdded, Load, RunUntil
 
 pytestmark = pytest.mark.benchmark
 
-ROUNDS, STEPS, POINTS = 15, 20, 5
+PAIRS, STEPS, POINTS = 25, 20, 5
 
 
 @pytest.mark.parametrize("name", ["fixed_mean_guide", "no_theta", "regression", "coin"])
-def test_a_point_of_256_draws_costs_less_than_eight_steps(
-    name: str, record_property: Callable[[str, object], None]
-) -> None:
+def test_a_point_of_256_draws_costs_less_than_eight_steps(name: str) -> None:
     session = Session(name)
     session.advance(50)
     lens = Lens(session.scenario, 256)
     lens.see()
     assert not lens.looped
-    ratios = []
-    for _ in range(ROUNDS):
+
+    def point() -> float:
         begin = time.perf_counter()
-        session.advance(STEPS)
-        middle = time.perf_counter()
         for _ in range(POINTS):
             lens.see()
-        end = time.perf_counter()
-        ratios.append((end - middle) / POINTS / ((middle - begin) / STEPS))
-    found = statistics.median(ratios)
-    record_property("ratio", found)
-    print(f"\n{name}: a point of 256 draws costs {found:.2f} steps (at most 8)")
-    assert found < 8
+        return (time.perf_counter() - begin) / POINTS
+
+    def step() -> float:
+        begin = time.perf_counter()
+        session.advance(STEPS)
+        return (time.perf_counter() - begin) / STEPS
+
+    judge(f"a lens point / plain step, {name}", ratio(interleaved(point, step, PAIRS)), 8)
 
 
-RUN = 4.0
-"""Seconds of a run of which the lens may take a tenth."""
+RUN, LOOKS = 3.0, 3
+"""Seconds of a run, and looks, at least, of which the lens may take a tenth."""
 
 SCENARIOS = ["fixed_mean_guide", "eight_schools", "minibatch_forgotten_scale", "network"]
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_while_running_the_lens_takes_a_tenth_of_the_time(
-    name: str,
-    monkeypatch: pytest.MonkeyPatch,
-    record_property: Callable[[str, object], None],
+    name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looking = [0.0]
+    looks: list[tuple[float, float]] = []
     look = Onlooker.look
 
     def timed(self: Onlooker) -> None:
         begin = time.perf_counter()
         look(self)
-        looking[0] += time.perf_counter() - begin
+        looks.append((begin, time.perf_counter() - begin))
 
     monkeypatch.setattr(Onlooker, "look", timed)
     events: list[Event] = []
@@ -71,15 +67,19 @@ def test_while_running_the_lens_takes_a_tenth_of_the_time(
     # The first look settles how the lens draws; that is part of loading.
     while not any(isinstance(event, LensPointAdded) for event in events):
         handler.work()
-    begin, looking[0] = time.perf_counter(), 0.0
-    while time.perf_counter() - begin < RUN:
+    begin = time.perf_counter()
+    looks.clear()
+    while time.perf_counter() - begin < RUN or len(looks) < LOOKS:
         handler.work()
     # Up to the end of a burst of steps whose look is about to be taken.
     while not handler._onlooker.due:
         handler.work()
-    share = looking[0] / (time.perf_counter() - begin)
-    looks = sum(isinstance(event, LensPointAdded) for event in events)
-    record_property("share", share)
-    print(f"\n{name}: {looks} looks took {share:.1%} of the time (at most 10 %)")
-    assert looks > 1
-    assert share <= 0.1
+    begins, took = np.array([*looks, (time.perf_counter(), 0.0)]).T
+    # Each look, and the time from it to the next one.
+    spans = np.stack([took[:-1], np.diff(begins)], axis=-1)
+
+    def share(spans: np.ndarray, axis: int) -> np.ndarray:
+        sums = spans.sum(axis=axis)
+        return sums[..., 0] / sums[..., 1]
+
+    judge(f"the lens' share of the time, {name}", bootstrap(spans, share), 0.1)
