@@ -107,6 +107,7 @@ class Watching:
         self._gaze = Gaze(gazed, self._reader, self.server.send, attached)
         why = self.server.open(script.stem)
         if why:
+            self.server.close()
             raise UsageError(why)
         about = (self._reader.estimator, self._reader.optimizer)
         title = "a script's own loop"

@@ -38,6 +38,7 @@ def serve_alone(load: Load, steps: int | None, idle_timeout: float, narrate: Nar
     alone = Alone(steps, idle_timeout, narrate)
     why = alone.server.open(name_of(load.target))
     if why:
+        alone.server.close()
         raise UsageError(why, hint="elbo-tui run takes a scenario to its end without a terminal")
     narrate(f"`elbo-tui attach {alone.server.id}` shows the run")
     alone.server.start()
