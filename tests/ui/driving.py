@@ -119,9 +119,9 @@ def plain_svg(picture: str) -> str:
 
 def refit(explorer: Explorer) -> None:
     """Fit the axes anew: as they hold still, they depend on which frames came before."""
-    mode = explorer.desk.mode
-    explorer.desk.mode = "log" if mode == "full" else "full"
-    explorer.desk.mode = mode
+    mode = explorer.panes.mode
+    explorer.panes.mode = "log" if mode == "full" else "full"
+    explorer.panes.mode = mode
 
 
 @asynccontextmanager

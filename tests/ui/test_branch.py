@@ -54,12 +54,12 @@ async def test_it_is_shown_hidden_and_swapped_with() -> None:
     async with driven("rated") as d:
         await d.ready()
         await d.press("g")
-        await d.shows("no future has been left behind")
+        await d.shows("there is no branch")
         await d.press("4", "0", "n")
         await d.shows("step 40")
         await d.press("2", "0", "N")
         await d.shows("step 20")
-        pane = d.explorer.desk._curves["elbo"]
+        pane = d.explorer.panes._curves["elbo"]
         await d.until(lambda: inked(pane.drawing.inks))
         await d.press("g")
         await d.shows("hidden: g shows it")

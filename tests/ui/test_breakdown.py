@@ -7,9 +7,9 @@ import pytest
 from tests.ui.driving import driven
 from tests.ui.test_lens import stepped
 from tui_elbo.client.run_state import Run
-from tui_elbo.ui.panes.attribution import AccountsPane
+from tui_elbo.ui.panes.attribution import AttributionPane
 from tui_elbo.ui.style.glyphs import ASCII, UNICODE
-from tui_elbo.ui.views.breakdown import who_lines
+from tui_elbo.ui.views.breakdown import breakdown_lines
 
 
 async def test_parameters_and_sites_are_listed_and_narrowed():
@@ -41,7 +41,7 @@ async def test_enter_in_the_attribution_opens_it_for_their_span():
         await stepped(d, 5)
         await d.press("a")
         await d.shows("── the last record")
-        d.explorer.query_one(AccountsPane).focus()
+        d.explorer.query_one(AttributionPane).focus()
         await d.press("enter")
         await d.shows("by parameter and site", "the last record, to 5", "change since step 3")
 
@@ -59,4 +59,4 @@ async def test_without_a_lens_or_a_step_there_is_nobody():
 
 @pytest.mark.parametrize("glyphs", [UNICODE, ASCII])
 def test_nothing_known_is_one_line(glyphs):
-    assert len(list(who_lines(Run(), None, "", 74, glyphs))) == 1
+    assert len(list(breakdown_lines(Run(), None, "", 74, glyphs))) == 1

@@ -73,7 +73,7 @@ async def test_those_of_a_terminal_before_are_listed_and_changed() -> None:
         assert "a breakpoint is on, set before: B lists them" in d.text()
         await d.press("n")
         await d.shows("step 1 ")
-        assert d.explorer.desk.params.watched == ("phi",)
+        assert d.explorer.panes.params.watched == ("phi",)
         await d.press("B")
         await d.shows("[x] elbo > 1e6", "[ ] step == 9")
         await d.press("space", "down", "space")
@@ -81,4 +81,4 @@ async def test_those_of_a_terminal_before_are_listed_and_changed() -> None:
         # What is repeated was asked for before.
         link = d.explorer.session.link
         await d.until(lambda: link.answered == link.seq)
-        assert [point.on for point in d.explorer.session.points.all] == [False, True]
+        assert [point.on for point in d.explorer.session.breakpoints.all] == [False, True]

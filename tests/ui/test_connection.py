@@ -10,7 +10,7 @@ import pytest
 
 from tests.ui.driving import argv
 from tui_elbo.client import connection as link_module
-from tui_elbo.client.connection import Link
+from tui_elbo.client.connection import EngineConnection
 from tui_elbo.client.process import spawn
 from tui_elbo.protocol import (
     VERSION,
@@ -33,7 +33,7 @@ class Line:
     def __init__(self, behaviour: str) -> None:
         self.events, self.output, self.ended = [], b"", []
         self.changed = asyncio.Event()
-        self.link = Link(
+        self.link = EngineConnection(
             spawn(argv(behaviour)),
             on_events=self._events,
             on_output=self._output,

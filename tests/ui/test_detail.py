@@ -22,7 +22,7 @@ async def opened(d, *moves: str) -> None:
     await d.press("5", "0", "n")
     await d.until(lambda: d.run.step == 50 and d.run.level.state == "paused")
     await d.shows("step 50 ")
-    d.explorer.desk.params.focus()
+    d.explorer.panes.params.focus()
     await d.press(*moves, "enter")
     await d.shows("gradient as the optimiser")
 

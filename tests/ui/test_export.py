@@ -37,12 +37,12 @@ async def test_c_copies_the_focused_table_whole(monkeypatch):
         await d.press("3", "n")
         await d.shows("step 3 ")
         texts = copied(d, monkeypatch)
-        d.explorer.set_focus(d.explorer.desk.params)
+        d.explorer.set_focus(d.explorer.panes.params)
         await d.press("c")
         [text] = texts
         lines = text.splitlines()
         assert lines[0].split()[:2] == ["name", "value"]
-        assert len(lines) > d.explorer.desk.params.count()
+        assert len(lines) > d.explorer.panes.params.count()
         assert "copied, if this terminal lets programs copy" in d.text()
 
 

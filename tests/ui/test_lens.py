@@ -79,7 +79,7 @@ async def test_a_mark_and_the_look_cursor_begin_spans_that_add_up():
         await d.press("5", "0", "N")
         await d.until(lambda: d.run.step == 0)
         await d.shows("After the first step it is said here")
-        assert d.explorer.desk.spanning.mark is None, "the run has been taken back behind it"
+        assert d.explorer.panes.span_choice.mark is None, "the run has been taken back behind it"
 
 
 async def test_the_sentence_is_always_there_and_follows_the_span():

@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.ui.driving import Driven, driven
-from tui_elbo.ui.look_cursor import Looking
+from tui_elbo.ui.look_cursor import LookCursor
 
 
 @given(st.integers(0, 30), st.lists(st.integers(-40, 40)))
 def test_stays_within_the_run_and_follows_it_from_its_end(last, moves):
-    looking, step = Looking(), last
+    looking, step = LookCursor(), last
     for by in moves:
         looking.move(by, last)
         step = min(max(step + by, 1), last) if last else 0
@@ -23,7 +23,7 @@ def test_stays_within_the_run_and_follows_it_from_its_end(last, moves):
 
 
 def test_a_run_that_is_rewound_takes_the_look_along():
-    looking = Looking()
+    looking = LookCursor()
     looking.to(7, 9)
     looking.taken_back(8)
     assert looking.at == 7

@@ -1,4 +1,4 @@
-"""Settings that outlive the program."""
+"""Preferences that outlive the program."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import os
 import pytest
 
 from tests.ui.driving import driven
-from tui_elbo.client.preferences import Memory, Settings
+from tui_elbo.client.preferences import Preferences, PreferenceStore
 from tui_elbo.ui.environment import prepare
 from tui_elbo.ui.style.theme import THEME
 
 
 def test_what_is_kept_is_there_again(tmp_path):
     path = tmp_path / "not" / "yet" / "settings.json"
-    Memory(path).keep(theme="nord", range="log")
-    memory = Memory(path)
-    assert memory.settings == Settings(theme="nord", range="log")
+    PreferenceStore(path).keep(theme="nord", range="log")
+    memory = PreferenceStore(path)
+    assert memory.settings == Preferences(theme="nord", range="log")
     assert memory.complaint == ""
     assert [one.name for one in path.parent.iterdir()] == ["settings.json"]
 
@@ -27,24 +27,24 @@ def test_what_is_kept_is_there_again(tmp_path):
 def test_a_corrupt_file_is_put_aside_and_nothing_of_it_lost(tmp_path, data):
     path = tmp_path / "settings.json"
     path.write_bytes(data)
-    memory = Memory(path)
-    assert memory.settings == Settings()
+    memory = PreferenceStore(path)
+    assert memory.settings == Preferences()
     assert "put aside" in memory.complaint
     assert path.with_name("settings.json.broken").read_bytes() == data
     memory.keep(range="full")
-    assert Memory(path).settings.range == "full"
+    assert PreferenceStore(path).settings.range == "full"
 
 
 def test_a_setting_of_a_later_version_does_no_harm(tmp_path):
     path = tmp_path / "settings.json"
     path.write_text('{"range": "log", "sound": "loud"}')
-    assert Memory(path).settings == Settings(range="log")
+    assert PreferenceStore(path).settings == Preferences(range="log")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_cannot_be_written_is_no_trouble(tmp_path):
     tmp_path.chmod(0o500)
-    memory = Memory(tmp_path / "settings.json")
+    memory = PreferenceStore(tmp_path / "settings.json")
     memory.keep(range="full")
     assert memory.settings.range == "full"
 
@@ -52,7 +52,7 @@ def test_a_folder_that_cannot_be_written_is_no_trouble(tmp_path):
 def test_a_folder_in_place_of_the_file_is_put_aside(tmp_path):
     path = tmp_path / "settings.json"
     path.mkdir()
-    assert "put aside" in Memory(path).complaint
+    assert "put aside" in PreferenceStore(path).complaint
 
 
 @pytest.mark.parametrize(
@@ -72,24 +72,26 @@ def test_which_theme(environ, chosen, theme):
 
 async def test_the_screen_comes_back_as_it_was_left(tmp_path):
     path = tmp_path / "settings.json"
-    async with driven("normal", memory=Memory(path)) as d:
+    async with driven("normal", memory=PreferenceStore(path)) as d:
         await d.ready()
         await d.press("y", "v", "l")
         d.app.theme = "nord"
         await d.pilot.pause()
-        first = d.explorer.desk.turned
-    assert Memory(path).settings == Settings("nord", "full", first, "largest movement first")
-    async with driven("normal", memory=Memory(path)) as d:
+        first = d.explorer.panes.turned
+    assert PreferenceStore(path).settings == Preferences(
+        "nord", "full", first, "largest movement first"
+    )
+    async with driven("normal", memory=PreferenceStore(path)) as d:
         await d.ready()
-        assert d.explorer.desk.mode == "full"
-        assert d.explorer.desk.turned == first
+        assert d.explorer.panes.mode == "full"
+        assert d.explorer.panes.turned == first
         await d.shows("(full)")
 
 
 async def test_a_corrupt_file_is_reported_on_the_screen(tmp_path):
     path = tmp_path / "settings.json"
     path.write_text("{")
-    async with driven("normal", (120, 24), memory=Memory(path)) as d:
+    async with driven("normal", (120, 24), memory=PreferenceStore(path)) as d:
         await d.shows("the settings cannot be read")
 
 

@@ -124,7 +124,7 @@ async def test_settings_change_from_the_next_step_on_and_are_marked():
         await d.shows("step 10 ", "lr 0.5")
         await d.press("4", "comma")
         await d.shows("look 6 ", "lr 0.5 from here on")
-        assert d.explorer.desk._curves["elbo"]._curve.marks == (6,)
+        assert d.explorer.panes._curves["elbo"]._curve.marks == (6,)
 
 
 async def test_what_the_engine_refuses_is_reported_and_the_run_goes_on():
@@ -153,7 +153,7 @@ async def test_a_filter_narrows_the_table_while_it_is_typed():
         await d.ready()
         await d.press("n")
         await d.shows("step 1 ")
-        params = d.explorer.desk.params
+        params = d.explorer.panes.params
         assert params.count() == 6
         await d.press("slash", *"SCALES")
         await d.until(lambda: params.count() == 1)
@@ -181,7 +181,7 @@ async def test_watching_a_parameter_puts_it_first_and_reports_the_engine():
         await d.shows("step 1 ")
         await d.press("w")
         await d.shows("tab to the parameters first")
-        params = d.explorer.desk.params
+        params = d.explorer.panes.params
         params.focus()
         await d.press("down", "down", "w")
         await d.until(lambda: params.watched)
@@ -195,12 +195,12 @@ async def test_one_pane_alone_and_all_of_them_again():
     async with driven("normal") as d:
         await d.ready()
         await d.press("z")
-        await d.until(lambda: list(d.explorer.desk.places) == ["elbo"])
+        await d.until(lambda: list(d.explorer.panes.places) == ["elbo"])
         assert "parameters" not in d.text()
         await d.press("z")
         await d.shows("parameters", "log q(z)")
         await d.press("tab", "z")
-        await d.until(lambda: len(d.explorer.desk.places) == 1)
+        await d.until(lambda: len(d.explorer.panes.places) == 1)
         await d.press("escape", "escape")
         await d.shows("parameters", "log q(z)")
 

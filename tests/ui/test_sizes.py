@@ -17,12 +17,12 @@ async def test_nothing_is_clipped_and_no_pane_lies_over_another(size):
         await d.press("9", "n")
         await d.until(lambda: d.run.step == 9)
         await d.shows("step 9 ")
-        desk = d.explorer.desk
-        shown = [pane for pane in desk.children if pane.display]
+        panes = d.explorer.panes
+        shown = [pane for pane in panes.children if pane.display]
         covered = [pane.region for pane in shown]
-        assert sum(region.area for region in covered) == desk.size.area
+        assert sum(region.area for region in covered) == panes.size.area
         assert not any(a.overlaps(b) for a, b in combinations(covered, 2))
-        assert {pane.id for pane in shown} == set(desk.places)
+        assert {pane.id for pane in shown} == set(panes.places)
         for pane in shown:
             assert pane.size.width > 0
             assert pane.size.height > 0
@@ -54,7 +54,7 @@ async def test_down_to_ten_by_three_and_up_again_under_a_view_and_a_question():
         await d.press("9", "n")
         await d.until(lambda: d.run.step == 9)
         await d.shows("step 9 ")
-        d.explorer.desk.params.focus()
+        d.explorer.panes.params.focus()
         for key, words in (("enter", "gradient"), ("u", "run until"), ("question_mark", "help")):
             await d.press(key)
             for size in ((10, 3), (100, 30), (10, 3), (80, 24)):

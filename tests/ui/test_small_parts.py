@@ -10,9 +10,9 @@ from rich.cells import cell_len
 
 from tui_elbo.model.records import SiteInfo
 from tui_elbo.ui.environment import prepare
-from tui_elbo.ui.frame_timer import FRAME, GATHER, Pace
+from tui_elbo.ui.frame_timer import FRAME, GATHER, FrameTimer
 from tui_elbo.ui.panes.sites import shape_text
-from tui_elbo.ui.plot.sparkline import course, stride
+from tui_elbo.ui.plot.sparkline import sparkline, stride
 from tui_elbo.ui.style.glyphs import ASCII, UNICODE
 from tui_elbo.ui.widgets.status import Standing, status_line
 
@@ -36,7 +36,7 @@ def test_at_home_only_the_theme_is_chosen():
 
 @given(st.lists(st.floats(0, 0.3), max_size=50))
 def test_never_more_than_two_frames_in_twice_the_time(waits):
-    pace, now, drawn = Pace(), 100.0, []
+    pace, now, drawn = FrameTimer(), 100.0, []
     for wait in waits:
         now = max(now + wait, pace.due(now + wait))
         pace.drawn(now)
@@ -45,7 +45,7 @@ def test_never_more_than_two_frames_in_twice_the_time(waits):
 
 
 def test_the_first_change_after_a_rest_is_drawn_soon():
-    assert Pace().due(100.0) == 100.0 + GATHER
+    assert FrameTimer().due(100.0) == 100.0 + GATHER
 
 
 NUMBERS = st.one_of(st.none(), st.floats(allow_nan=True))
@@ -102,14 +102,14 @@ def test_what_cannot_wait_takes_the_room_of_terms():
 def test_a_sparkline_takes_any_numbers(values, width):
     sample = np.array(values)[:: stride(len(values), width)]
     assert len(sample) <= 17 * width
-    assert len(course(sample, width, UNICODE.bars)) == width
+    assert len(sparkline(sample, width, UNICODE.bars)) == width
 
 
 def test_a_sparkline_goes_from_low_to_high():
-    assert course(np.arange(8.0), 8, UNICODE.bars) == UNICODE.bars
-    assert course(np.array([1.0, np.nan, 2.0]), 4, ASCII.bars) == "_ @ "
-    assert course(np.array([5.0, 5.0]), 3, ASCII.bars) == "__ "
-    assert course(np.array([np.nan, np.inf]), 3, ASCII.bars) == "   "
+    assert sparkline(np.arange(8.0), 8, UNICODE.bars) == UNICODE.bars
+    assert sparkline(np.array([1.0, np.nan, 2.0]), 4, ASCII.bars) == "_ @ "
+    assert sparkline(np.array([5.0, 5.0]), 3, ASCII.bars) == "__ "
+    assert sparkline(np.array([np.nan, np.inf]), 3, ASCII.bars) == "   "
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ async def test_a_parameter():
         await d.ready()
         await d.press("5", "0", "n")
         await d.until(lambda: d.run.step == 50 and d.run.level.state == "paused")
-        d.explorer.desk.params.focus()
+        d.explorer.panes.params.focus()
         await d.press("enter")
         await d.shows("gradient as the optimiser")
         await d.snapshot("parameter")

@@ -109,10 +109,10 @@ def show(
     """Show the run of this engine until the person leaves; returns the exit code."""
     from platformdirs import user_config_path  # noqa: PLC0415
 
-    from tui_elbo.client.preferences import Memory  # noqa: PLC0415
+    from tui_elbo.client.preferences import PreferenceStore  # noqa: PLC0415
     from tui_elbo.ui import environment  # noqa: PLC0415
 
-    memory = Memory(user_config_path("elbo-tui", appauthor=False) / "settings.json")
+    memory = PreferenceStore(user_config_path("elbo-tui", appauthor=False) / "settings.json")
     environment.prepare(os.environ, memory.settings.theme)
     plain = chosen.ascii
     if plain is None:

@@ -424,7 +424,7 @@ class LensFollower:
         json: bool,
         report: Callable[[str], object] = id,
     ) -> None:
-        self.points: list[LensPoint] = []
+        self.breakpoints: list[LensPoint] = []
         self.seen: dict[int, ObservedTerms] = {}
         """The terms of the record drawn from a point's state, by state."""
         self._session, self._attribution = session, attribution
@@ -442,11 +442,11 @@ class LensFollower:
         """Take the next steps, and evaluate the lens where it is due."""
         self._attribution.learn(batches)
         now = self._session.steps_taken
-        if not self.points and now:
+        if not self.breakpoints and now:
             self._add(self._attribution.begin())
         for batch in batches:
             state = batch.first - 1
-            if state == self.points[-1].state:
+            if state == self.breakpoints[-1].state:
                 record = record_of(batch.layout, batch.first, batch.values[:, 0])
                 self.seen[state] = observed_terms(record)
                 self._print()
@@ -465,18 +465,18 @@ class LensFollower:
     @property
     def known(self) -> list[LensPoint]:
         """The points whose records are there."""
-        return [point for point in self.points if point.state in self.seen]
+        return [point for point in self.breakpoints if point.state in self.seen]
 
     def _add(self, point: LensPoint) -> None:
-        self.points.append(point)
+        self.breakpoints.append(point)
         if point.note != self._reported_note:
             self._reported_note = point.note
             self._report(f"the lens, at step {point.state}: {point.note}")
 
     def _print(self) -> None:
         if self._json:
-            record = {"lens": lens_record(self.points, self.seen)}
-            record |= {"mcse": lens_errors(self.points, self.seen)}
+            record = {"lens": lens_record(self.breakpoints, self.seen)}
+            record |= {"mcse": lens_errors(self.breakpoints, self.seen)}
             self._out.write(f"{msgspec.json.encode(record).decode()}\n")
             self._out.flush()
 

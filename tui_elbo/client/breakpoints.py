@@ -12,7 +12,7 @@ from tui_elbo.protocol import Breakpoint
 
 
 @dataclass(eq=False)
-class Point:
+class BreakpointState:
     """One of them."""
 
     stop: StopCondition
@@ -24,11 +24,11 @@ class Point:
         return self.stop.text
 
 
-class Points:
+class Breakpoints:
     """All of them, in the order in which they were added."""
 
     def __init__(self) -> None:
-        self.all: list[Point] = []
+        self.all: list[BreakpointState] = []
 
     def add(self, text: str, run: Run) -> str:
         """Add one.
@@ -43,7 +43,7 @@ class Points:
         stop.check(*(layout for _, _, layout in run.history.stretches()))
         if any(point.text == stop.text for point in self.all):
             raise UsageError(f"{stop.text} is a breakpoint already", hint="B lists them")
-        self.all.append(Point(stop))
+        self.all.append(BreakpointState(stop))
         now = describe_at(parse_breakpoint(text), run.history, run.step) if run.step else ""
         if now:
             return f"it holds at once: {now}; runs stop where it comes to hold again"
@@ -52,14 +52,14 @@ class Points:
     def sent(self, run: Run) -> tuple[Breakpoint, ...]:
         """All of them, as the engine is told."""
 
-        def holds(one: Point) -> bool:
+        def holds(one: BreakpointState) -> bool:
             return bool(run.step and describe_at(parse_breakpoint(one.text), run.history, run.step))
 
         return tuple(Breakpoint(one.text, one.on and holds(one), one.on) for one in self.all)
 
     def taken_over(self, points: Sequence[Breakpoint]) -> str:
         """These are what a terminal before this one has set; returns a word about them."""
-        self.all = [Point(parse_breakpoint(one.text), one.on) for one in points]
+        self.all = [BreakpointState(parse_breakpoint(one.text), one.on) for one in points]
         count = sum(point.on for point in self.all)
         if not count:
             return ""

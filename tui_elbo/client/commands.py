@@ -1,4 +1,4 @@
-"""From keys to commands: counts, and a toggle that goes by what was last wished for."""
+"""From keys to commands: counts, and a toggle that goes by what was asked for last."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ MAX_COUNT = 999_999_999
 class Control:
     """What was asked of the engine and may not have been carried out yet.
 
-    Keys are quicker than the engine, so `space` cannot go by what is on the screen: it turns round
-    the last wish, and the engine corrects the wish only once it has carried out everything sent.
+    Keys are quicker than the engine, so `space` cannot go by what is on the screen: it reverses
+    the last request, and the engine's state counts only once everything sent is carried out.
 
     Args:
         send: sends a command and returns its number.
@@ -176,12 +176,12 @@ class Control:
             self.finish()
 
     def level(self, level: RunStatus) -> None:
-        """How the engine stands, heeded if it has carried out everything."""
+        """How the engine stands, used if it has carried out everything."""
         if level.seq >= self._seq and not self._finish_later:
             self.running = level.state == "running"
 
     def sent(self, seq: int) -> None:
-        """Something that changes no wish was sent from elsewhere, as command `seq`."""
+        """Something that neither runs nor pauses was sent from elsewhere, as command `seq`."""
         self._seq = seq
 
     def interrupted(self, seq: int) -> None:
@@ -190,7 +190,7 @@ class Control:
         self._finish_later = False
 
     def stopped(self) -> None:
-        """The engine is gone, and every wish with it."""
+        """The engine is gone, and every request with it."""
         self.count, self.running, self._finish_later = "", False, False
 
     def _tell(self, command: Command, *, running: bool, to: str = "") -> None:

@@ -44,7 +44,7 @@ WATCH = 1.0
 """Seconds between looks at a process whose end no line has told of."""
 
 
-class Link:
+class EngineConnection:
     """One connection to one engine.
 
     Args:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 
-class Settings(msgspec.Struct, frozen=True):
+class Preferences(msgspec.Struct, frozen=True):
     """How a person likes the screen."""
 
     theme: str = ""
@@ -23,7 +23,7 @@ class Settings(msgspec.Struct, frozen=True):
     """The order of the parameters."""
 
 
-class Memory:
+class PreferenceStore:
     """Keeps settings in a file, which is written anew as a whole at each change.
 
     Args:
@@ -34,10 +34,10 @@ class Memory:
         self.complaint = ""
         """What was wrong with the file, in words; empty when nothing was."""
         self._path = path
-        self._settings = Settings() if path is None else self._read(path)
+        self._settings = Preferences() if path is None else self._read(path)
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> Preferences:
         """The settings as they are now."""
         return self._settings
 
@@ -51,18 +51,18 @@ class Memory:
             with suppress(OSError):
                 self._write(self._path)
 
-    def _read(self, path: Path) -> Settings:
+    def _read(self, path: Path) -> Preferences:
         try:
-            return msgspec.json.decode(path.read_bytes(), type=Settings)
+            return msgspec.json.decode(path.read_bytes(), type=Preferences)
         except FileNotFoundError:
-            return Settings()
+            return Preferences()
         except (msgspec.MsgspecError, UnicodeDecodeError, OSError) as error:
             aside = path.with_name(f"{path.name}.broken")
             self.complaint = f"the settings cannot be read ({error})"
             with suppress(OSError):
                 path.replace(aside)
                 self.complaint += f": they are put aside as {aside}"
-            return Settings()
+            return Preferences()
 
     def _write(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from tui_elbo.client.breakpoints import Points
+from tui_elbo.client.breakpoints import Breakpoints
 from tui_elbo.client.commands import Control
-from tui_elbo.client.connection import Link
-from tui_elbo.client.preferences import Memory
+from tui_elbo.client.connection import EngineConnection
+from tui_elbo.client.preferences import PreferenceStore
 from tui_elbo.client.process import Engine, spawn
 from tui_elbo.client.run_state import Run
 from tui_elbo.model.errors import ProtocolError
@@ -44,7 +44,7 @@ class Options:
     """Of the lens; None: its own default; 0: there is none."""
     ascii: bool = False
     """Draw with ASCII characters alone."""
-    memory: Memory = field(default_factory=Memory)
+    memory: PreferenceStore = field(default_factory=PreferenceStore)
     """What is remembered from one start to the next."""
 
 
@@ -69,9 +69,9 @@ class Session:
         self.target, self.options = target, options
         self.run = Run()
         self.control = Control(self._send)
-        self.points = Points()
+        self.breakpoints = Breakpoints()
         """The breakpoints; they outlive an engine."""
-        self.link: Link | None = None
+        self.link: EngineConnection | None = None
         self._has_subscribed = False
         self._post, self._changed = post, changed
         self._on_drawn: Callable[[PosteriorDrawn], object] = id
@@ -83,7 +83,9 @@ class Session:
         except OSError as error:
             self.run.lost(f"the engine could not be started: {error}")
             return
-        self.link = Link(engine, on_events=self._told, on_output=self._printed, on_end=self._ended)
+        self.link = EngineConnection(
+            engine, on_events=self._told, on_output=self._printed, on_end=self._ended
+        )
         self.control, watched = Control(self._send), self.control.watched
         self.control.watched = watched
         if engine.attached:
@@ -108,10 +110,10 @@ class Session:
             )
         )
 
-    def tell_points(self) -> None:
+    def send_breakpoints(self) -> None:
         """Tell the engine which breakpoints there are."""
         self._has_subscribed = True
-        self.control.break_at(self.points.sent(self.run))
+        self.control.break_at(self.breakpoints.sent(self.run))
 
     def watch(self, names: Sequence[str]) -> None:
         """Have these parameters recorded whole."""
@@ -121,7 +123,7 @@ class Session:
     def _resubscribe(self, earlier: SubscriptionsChanged) -> None:
         """What terminals before this one have asked for; its own it knows."""
         if not self._has_subscribed:
-            self.run.word = self.points.taken_over(earlier.points)
+            self.run.word = self.breakpoints.taken_over(earlier.points)
             self.control.watched = earlier.watched
 
     def reload(self) -> None:
@@ -192,7 +194,7 @@ class Session:
     def _ended(self, text: str) -> None:
         self._post(partial(self._lost, self.link, text))
 
-    def _apply(self, link: Link | None, events: list[AnyEvent]) -> None:
+    def _apply(self, link: EngineConnection | None, events: list[AnyEvent]) -> None:
         """The one handler of what the engine tells."""
         if link is None or link is not self.link:
             return
@@ -201,8 +203,8 @@ class Session:
                 self.run.apply(event)
                 if isinstance(event, Loaded):
                     self.control.loaded(event)
-                    if self.points.all:
-                        self.tell_points()
+                    if self.breakpoints.all:
+                        self.send_breakpoints()
                 elif isinstance(event, RunStatus):
                     self.control.level(event)
                 elif isinstance(event, SubscriptionsChanged):
@@ -214,7 +216,7 @@ class Session:
             self._lost(link, f"the engine sent {error.what}")
         self._changed()
 
-    def _lost(self, link: Link | None, text: str) -> None:
+    def _lost(self, link: EngineConnection | None, text: str) -> None:
         if link is self.link:
             self.run.lost(text)
             self.control.stopped()

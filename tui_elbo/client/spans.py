@@ -64,7 +64,7 @@ class Span:
         )
 
 
-class Spanning:
+class SpanChoice:
     """Which span is shown, and where the mark is."""
 
     def __init__(self) -> None:

@@ -18,14 +18,14 @@ from tui_elbo.ui.actions.leave import farewells
 from tui_elbo.ui.compat.textual import quick_driver
 from tui_elbo.ui.explorer import Explorer
 from tui_elbo.ui.gallery import Gallery
-from tui_elbo.ui.palette import Offering
+from tui_elbo.ui.palette import AppWithPalette
 from tui_elbo.ui.pane_frames import CSS
 from tui_elbo.ui.style.theme import THEME
 
 __all__ = ["ElboApp", "Options", "run"]
 
 
-class ElboApp(Offering):
+class ElboApp(AppWithPalette):
     """The gallery or the explorer, and what holds for both; the arguments are those of `run`."""
 
     TITLE = "elbo-tui"

@@ -27,11 +27,11 @@ from tui_elbo.client.spans import Span
 from tui_elbo.ui import pane_frames
 from tui_elbo.ui.actions.prompt import Prompt, Question
 from tui_elbo.ui.compat.textual import output_is_waiting
-from tui_elbo.ui.frame_timer import FRAME, Pace
+from tui_elbo.ui.frame_timer import FRAME, FrameTimer
 from tui_elbo.ui.keys import BY_KEY, offered
-from tui_elbo.ui.look_cursor import Looking
-from tui_elbo.ui.pane_grid import Desk
-from tui_elbo.ui.panes.attribution import AccountsPane
+from tui_elbo.ui.look_cursor import LookCursor
+from tui_elbo.ui.pane_grid import PaneGrid
+from tui_elbo.ui.panes.attribution import AttributionPane
 from tui_elbo.ui.panes.params import ParamsPane
 from tui_elbo.ui.panes.sentence import SentenceLine, sentence_text
 from tui_elbo.ui.plot.run_curves import standing
@@ -77,7 +77,7 @@ class Explorer(Screen[None]):
         self._drawn = False
         super().__init__()
         self.session = Session(target, options, post=self.call_later, changed=self.touch)
-        self.looking = Looking()
+        self.cursor = LookCursor()
         self.back = back
         """Whether there is something that escape leads back to."""
         self.notice = ""
@@ -90,7 +90,7 @@ class Explorer(Screen[None]):
         self._opening = ExitStack()
         self._tabled = 0
         self._timer: Timer | None = None
-        self._pace = Pace()
+        self._pace = FrameTimer()
         self._standing: Timer | None = None
         self._weighed = 0
         self._asked_from: Widget | None = None
@@ -99,7 +99,7 @@ class Explorer(Screen[None]):
     def compose(self) -> ComposeResult:
         """The panes, and the lines at the bottom."""
         plain = self.session.options.ascii
-        yield Desk(ascii=plain, rearranged=self.redraw)
+        yield PaneGrid(ascii=plain, rearranged=self.redraw)
         yield SentenceLine(ascii=plain)
         yield FaultLine(ascii=plain)
         # In a container: what is shown and hidden in it has nothing else drawn again.
@@ -110,14 +110,14 @@ class Explorer(Screen[None]):
         yield TooSmall(pane_frames.SMALLEST)
 
     @property
-    def desk(self) -> Desk:
+    def panes(self) -> PaneGrid:
         """The panes."""
-        return self.query_one(Desk)
+        return self.query_one(PaneGrid)
 
     def on_mount(self) -> None:
         """Connect at once: the panes fill in when the engine tells."""
         memory = self.session.options.memory
-        self.desk.remember(memory.settings)
+        self.panes.remember(memory.settings)
         self.notice = memory.complaint
         self.session.open(self._engine)
         self._opening.enter_context(self.app.batch_update())
@@ -169,13 +169,13 @@ class Explorer(Screen[None]):
     def _draw(self) -> None:
         now, run = monotonic(), self.session.run
         running = run.level is not None and run.level.state == "running"
-        self.looking.taken_back(run.step)
-        self.desk.spanning.taken_back(run.step)
-        self.desk.params.show_watched(self.session.control.watched)
+        self.cursor.taken_back(run.step)
+        self.panes.span_choice.taken_back(run.step)
+        self.panes.params.show_watched(self.session.control.watched)
         tables = not (running and now < self._pace.tables and self._tabled)
-        self.desk.draw(run, self.looking.step(run.step), tables=tables, live=running)
+        self.panes.draw(run, self.cursor.step(run.step), tables=tables, live=running)
         if tables:
-            text = sentence_text(self.session, self.span(), self.looking.step(run.step))
+            text = sentence_text(self.session, self.span(), self.cursor.step(run.step))
             self.query_one(SentenceLine).show(text, now, live=running)
             self._weigh_soon(live=running)
             self._pace.tabled(now)
@@ -201,7 +201,7 @@ class Explorer(Screen[None]):
     def draw_bottom(self) -> None:
         """Draw the lines at the bottom."""
         run, control, running = self.session.run, self.session.control, self._runs()
-        step = self.looking.step(run.step)
+        step = self.cursor.step(run.step)
         self.query_one(StatusLine).show(
             standing(run, step, running=running, count=control.count, until=control.running_to)
         )
@@ -235,14 +235,14 @@ class Explorer(Screen[None]):
         session.control.inspect(event.name)
         view = ParamView(
             session.run,
-            self.looking,
+            self.cursor,
             event.name,
             self.action_press,
             ascii=session.options.ascii,
         )
         self.app.push_screen(view, closed)
 
-    def on_accounts_pane_opened(self, _event: AccountsPane.Opened) -> None:
+    def on_attribution_pane_opened(self, _event: AttributionPane.Opened) -> None:
         """Break the change down, as `p` does."""
         self.action_press("p")
 
@@ -265,8 +265,8 @@ class Explorer(Screen[None]):
     def span(self) -> Span | None:
         """The span that is attributed."""
         run = self.session.run
-        step = self.looking.step(run.step)
-        return self.desk.spanning.span(run, step if step < run.step else None)
+        step = self.cursor.step(run.step)
+        return self.panes.span_choice.span(run, step if step < run.step else None)
 
     def weigh(self) -> None:
         """Take importance weights at the newest step."""

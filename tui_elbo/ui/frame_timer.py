@@ -15,7 +15,7 @@ TABLES = 0.5
 """Seconds from one look at the numbers in tables to the next while running: nobody reads faster."""
 
 
-class Pace:
+class FrameTimer:
     """Keeps the times at which was drawn; all times are those of one monotonic clock."""
 
     def __init__(self) -> None:

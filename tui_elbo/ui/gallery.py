@@ -16,7 +16,7 @@ from tui_elbo.client.session import Options
 from tui_elbo.model.errors import UsageError
 from tui_elbo.model.scenarios import find_scenario, gallery
 from tui_elbo.model.text import safe
-from tui_elbo.ui.gallery_list import Choice, Word
+from tui_elbo.ui.gallery_list import GalleryList, TextLine
 from tui_elbo.ui.style.glyphs import ASCII, UNICODE
 from tui_elbo.ui.style.theme import BAD, DIM, KEY
 from tui_elbo.ui.widgets.text_lines import Piece
@@ -45,7 +45,7 @@ class Gallery(Screen[None]):
     DEFAULT_CSS = """
     Gallery {
         overflow: hidden hidden;
-        Word { height: 1; }
+        TextLine { height: 1; }
         #title { margin-bottom: 1; }
         #list { height: 1fr; }
         #path { height: 1; border: none; padding: 0 1; background: $background; }
@@ -60,15 +60,15 @@ class Gallery(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """The list, a word in answer, the line for a path, the keys."""
-        yield Word(id="title")
-        yield Choice(gallery(), self._glyphs, id="list")
-        yield Word(id="answer")
+        yield TextLine(id="title")
+        yield GalleryList(gallery(), self._glyphs, id="list")
+        yield TextLine(id="answer")
         yield Input(placeholder="open a file: tab, then its path or a module's name", id="path")
-        yield Word(id="keys")
+        yield TextLine(id="keys")
 
     def on_mount(self) -> None:
         """Begin in the list."""
-        self.query_one(Choice).focus()
+        self.query_one(GalleryList).focus()
         self._word("title", (" elbo-tui", "bold"), ("  watch SVI, term by term", DIM))
         arrows = self._glyphs.up + self._glyphs.down
         keys = ((arrows, "choose"), ("enter", "open"), ("tab", "open a file"), ("q", "quit"))
@@ -77,11 +77,11 @@ class Gallery(Screen[None]):
         )
 
     def _word(self, id: str, *pieces: Piece) -> None:
-        self.query_one(f"#{id}", Word).show(pieces)
+        self.query_one(f"#{id}", TextLine).show(pieces)
 
     def action_swap(self) -> None:
         """Between the list and the line for a path."""
-        choice = self.query_one(Choice)
+        choice = self.query_one(GalleryList)
         (self.query_one(Input) if choice.has_focus else choice).focus()
 
     def on_screen_resume(self) -> None:
@@ -102,13 +102,13 @@ class Gallery(Screen[None]):
 
     def action_leave(self) -> None:
         """From the line for a path back to the list; from the list out of the program."""
-        choice = self.query_one(Choice)
+        choice = self.query_one(GalleryList)
         if choice.has_focus:
             self.app.exit(0)
         else:
             choice.focus()
 
-    def on_choice_opened(self, event: Choice.Opened) -> None:
+    def on_gallery_list_opened(self, event: GalleryList.Opened) -> None:
         """Open the scenario under the cursor."""
         self._choose(event.entry.name)
 

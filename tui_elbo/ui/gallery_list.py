@@ -25,7 +25,7 @@ ABOUT = 7
 """Rows for what the chosen one is about."""
 
 
-class Choice(TextLines, can_focus=True):
+class GalleryList(TextLines, can_focus=True):
     """The list.
 
     Args:
@@ -112,7 +112,7 @@ class Choice(TextLines, can_focus=True):
         self.paint()
 
 
-class Word(TextLines):
+class TextLine(TextLines):
     """One line of text."""
 
     def __init__(self, *, id: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Looking:
+class LookCursor:
     """The newest step, or one of the past."""
 
     def __init__(self) -> None:

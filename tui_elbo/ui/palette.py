@@ -14,7 +14,7 @@ from tui_elbo.ui.explorer import Explorer
 from tui_elbo.ui.keys import by_name
 
 
-class Offering(CellDiffApp):
+class AppWithPalette(CellDiffApp):
     """An app with the palette."""
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:

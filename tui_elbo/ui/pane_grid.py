@@ -10,10 +10,10 @@ from textual.app import ComposeResult
 from textual.events import Resize
 from textual.widget import Widget
 
-from tui_elbo.client.preferences import Settings
+from tui_elbo.client.preferences import Preferences
 from tui_elbo.client.run_state import Run
-from tui_elbo.client.spans import Spanning
-from tui_elbo.ui.panes.attribution import AccountsPane
+from tui_elbo.client.spans import SpanChoice
+from tui_elbo.ui.panes.attribution import AttributionPane
 from tui_elbo.ui.panes.curve import CurvePane
 from tui_elbo.ui.panes.params import ParamsPane
 from tui_elbo.ui.panes.posterior import PosteriorPane
@@ -28,7 +28,7 @@ from tui_elbo.ui.widgets.table import Table
 
 PANES: tuple[type[SidePane], ...] = (
     ParamsPane,
-    AccountsPane,
+    AttributionPane,
     SitesPane,
     PosteriorPane,
     TotalsPane,
@@ -62,7 +62,7 @@ LENS_EVERY = 4
 """While running, what the lens sees is drawn at each so many-th drawing of the tables."""
 
 
-class Desk(Widget):
+class PaneGrid(Widget):
     """The panes: curves at the left, tables at the right.
 
     Args:
@@ -70,7 +70,7 @@ class Desk(Widget):
         rearranged: called when other panes are shown, or in other places.
     """
 
-    DEFAULT_CSS = "Desk { height: 1fr; overflow: hidden hidden; }"
+    DEFAULT_CSS = "PaneGrid { height: 1fr; overflow: hidden hidden; }"
 
     def __init__(self, *, ascii: bool, rearranged: Callable[[], object]) -> None:
         super().__init__(id="panes")
@@ -78,7 +78,7 @@ class Desk(Widget):
         """Which of the tables that take turns comes first."""
         self.alone = ""
         """The id of the pane that is shown alone; empty for none."""
-        self.ghosts = True
+        self.shows_branch = True
         """Whether the future left behind is shown."""
         self.places: dict[str, Place] = {}
         """Where each pane is that is shown."""
@@ -91,7 +91,7 @@ class Desk(Widget):
             "elbo": CurvePane("ELBO", id="elbo", ascii=ascii, axis=True),
         }
         self._side = {pane.NAME: pane(ascii=ascii) for pane in PANES}
-        self.spanning, self._why = Spanning(), Why()
+        self.span_choice, self._why = SpanChoice(), Why()
 
     def compose(self) -> ComposeResult:
         """Every pane; `rearrange` says which of them is shown."""
@@ -160,7 +160,7 @@ class Desk(Widget):
             if tables and pane.title != curve.title:  # A title costs a drawing of the whole pane.
                 pane.title = curve.title
             shown = (curve.values, 1, run.step, curve.references, cursor)
-            ghost = curve.ghost(run) if self.ghosts else None
+            ghost = curve.ghost(run) if self.shows_branch else None
             pane.show(
                 *shown,
                 marks=marks,
@@ -174,7 +174,7 @@ class Desk(Widget):
     def _draw_tables(self, run: Run, step: int, *, live: bool) -> None:
         cursor = step if step < run.step else None
         self._lens_drawn = (self._lens_drawn + 1) % LENS_EVERY if live else 0
-        span = None if self._lens_drawn else self.spanning.span(run, cursor)
+        span = None if self._lens_drawn else self.span_choice.span(run, cursor)
         shown = Shown(run, step, cursor, span, live)
         for pane in self._side.values():
             if not (pane.FROM_LENS and self._lens_drawn):
@@ -186,7 +186,7 @@ class Desk(Widget):
         """The id of the first of the tables that take turns."""
         return TABLES[1:][self.page]
 
-    def remember(self, settings: Settings) -> None:
+    def remember(self, settings: Preferences) -> None:
         """Show things as they were left."""
         self.mode = settings.range
         self.params.order = settings.order

@@ -38,7 +38,7 @@ def copy(explorer: Explorer) -> None:
     if isinstance(focused, Table):
         what, text = "the table", table_text(focused)
     else:
-        what, text = "the step's numbers", step_text(run, explorer.looking.step(run.step))
+        what, text = "the step's numbers", step_text(run, explorer.cursor.step(run.step))
     if len(text.encode()) > MOST_COPIED:
         explorer.answer(f"{what} is too long to copy: / narrows it, x writes it all to a file")
         return

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tui_elbo.ui.actions import questions
 from tui_elbo.ui.actions.run import confirm, stuck
-from tui_elbo.ui.views.breakdown import WhoView
+from tui_elbo.ui.views.breakdown import BreakdownView
 from tui_elbo.ui.views.views import ErrorView, NotesView, OutputView
 
 if TYPE_CHECKING:
@@ -62,11 +62,11 @@ def look(explorer: Explorer, key: str) -> None:
     """Look at another step; the run stays where it is."""
     last, count = explorer.session.run.step, explorer.session.control.taken_count()
     if key in STEPS:
-        explorer.looking.move(STEPS[key] * count, last)
+        explorer.cursor.move(STEPS[key] * count, last)
     elif key == "home":
-        explorer.looking.to(1, last)
+        explorer.cursor.to(1, last)
     else:
-        explorer.looking.follow()
+        explorer.cursor.follow()
     explorer.answer()
     explorer.redraw()
 
@@ -78,13 +78,13 @@ def cancel(explorer: Explorer) -> None:
         return
     if control.count or explorer.notice:
         control.count = ""
-    elif explorer.looking.at is not None:
-        explorer.looking.follow()
+    elif explorer.cursor.at is not None:
+        explorer.cursor.follow()
         explorer.redraw()
-    elif explorer.desk.alone:
-        explorer.desk.zoom()
-    elif explorer.desk.table.filter:
-        explorer.desk.table.filter = ""
+    elif explorer.panes.alone:
+        explorer.panes.zoom()
+    elif explorer.panes.table.filter:
+        explorer.panes.table.filter = ""
     elif explorer.back:
         confirm(explorer, "back to the gallery", explorer.go_back)
         return
@@ -96,7 +96,7 @@ def cancel(explorer: Explorer) -> None:
 
 def next_span(explorer: Explorer) -> None:
     """Attribute the next kind of span."""
-    kind = explorer.desk.spanning.next(explorer.looking.at)
+    kind = explorer.panes.span_choice.next(explorer.cursor.at)
     span = explorer.span()
     late = kind == "start" and span is not None and span.start.state
     explorer.answer(f"what moved it {span.words}" if span and late else SPANS[kind])
@@ -105,8 +105,8 @@ def next_span(explorer: Explorer) -> None:
 
 def mark(explorer: Explorer) -> None:
     """Mark the step shown, or clear the mark."""
-    step = explorer.looking.step(explorer.session.run.step)
-    marked = explorer.desk.spanning.toggle(step)
+    step = explorer.cursor.step(explorer.session.run.step)
+    marked = explorer.panes.span_choice.toggle(step)
     explorer.answer(f"step {step} is marked: what has moved since" if marked else "no mark")
     explorer.redraw()
 
@@ -116,13 +116,13 @@ def break_down(explorer: Explorer) -> None:
     session, span = explorer.session, explorer.span()
     if span is not None and not session.run.dead:
         session.control.pull(span.start.state)
-    explorer.app.push_screen(WhoView(session.run, explorer.span, ascii=session.options.ascii))
+    explorer.app.push_screen(BreakdownView(session.run, explorer.span, ascii=session.options.ascii))
 
 
 def weigh(explorer: Explorer) -> None:
     """Take importance weights now."""
     explorer.weigh()
-    explorer.answer("weighing draws of the guide")
+    explorer.answer("computing importance weights")
 
 
 # The panes.
@@ -130,32 +130,32 @@ def weigh(explorer: Explorer) -> None:
 
 def next_page(explorer: Explorer) -> None:
     """Show the next of the tables that take turns."""
-    explorer.desk.next_page()
-    explorer.keep(table=explorer.desk.turned)
+    explorer.panes.next_page()
+    explorer.keep(table=explorer.panes.turned)
     explorer.answer()
 
 
 def zoom(explorer: Explorer) -> None:
     """Show one pane alone, or all of them."""
-    explorer.desk.zoom()
-    explorer.answer("z shows all panes again" if explorer.desk.alone else "")
+    explorer.panes.zoom()
+    explorer.answer("z shows all panes again" if explorer.panes.alone else "")
 
 
 def next_range(explorer: Explorer) -> None:
     """Show the next y range."""
-    mode = explorer.desk.next_mode()
+    mode = explorer.panes.next_mode()
     explorer.keep(range=mode)
     explorer.answer(f"y range: {mode}")
 
 
 def filter_table(explorer: Explorer) -> None:
     """Ask for a part of a name, and show only rows that have it."""
-    explorer.ask(questions.filtered(explorer.desk.table, explorer.redraw))
+    explorer.ask(questions.filtered(explorer.panes.table, explorer.redraw))
 
 
 def watch(explorer: Explorer) -> None:
     """Watch the parameter under the cursor, or watch it no more."""
-    params = explorer.desk.params
+    params = explorer.panes.params
     if not params.has_focus:
         explorer.answer("tab to the parameters first, and move to one of them")
         return
@@ -165,7 +165,7 @@ def watch(explorer: Explorer) -> None:
 
 def next_order(explorer: Explorer) -> None:
     """Sort the parameters by how far they move, or as the store has them."""
-    order = explorer.desk.params.next_order()
+    order = explorer.panes.params.next_order()
     explorer.keep(order=order)
     explorer.answer(f"parameters: {order}")
 

@@ -14,7 +14,7 @@ from textual.widgets import Input
 
 from tui_elbo.model.errors import ElboError
 from tui_elbo.model.text import safe
-from tui_elbo.ui.gallery_list import Word
+from tui_elbo.ui.gallery_list import TextLine
 from tui_elbo.ui.style.glyphs import ASCII, UNICODE
 from tui_elbo.ui.style.text import left
 from tui_elbo.ui.style.theme import BAD, DIM, KEY
@@ -73,7 +73,7 @@ class Prompt(Vertical):
     DEFAULT_CSS = """
     Prompt {
         height: 2;
-        Word { height: 1; width: 1fr; }
+        TextLine { height: 1; width: 1fr; }
         Horizontal { height: 1; }
         #asked { width: 12; }
         Input, Input:focus { border: none; height: 1; padding: 0; background: transparent; }
@@ -89,9 +89,9 @@ class Prompt(Vertical):
 
     def compose(self) -> ComposeResult:
         """What may be typed, and below it the line."""
-        yield Word(id="hint")
+        yield TextLine(id="hint")
         with Horizontal():
-            yield Word(id="asked")
+            yield TextLine(id="asked")
             line = _Line(id="line", select_on_focus=True)
             line.cursor_blink = False  # Idle costs no byte.
             yield line
@@ -108,7 +108,7 @@ class Prompt(Vertical):
         line.suggester = _Words(question.words)
         line.value = question.text or self._answers.get(question.name, "")
         self._hint(question.hint, DIM)
-        self.query_one("#asked", Word).show([(f" {question.name:>9} ", KEY)])
+        self.query_one("#asked", TextLine).show([(f" {question.name:>9} ", KEY)])
         self.screen.set_focus(line)  # At once: `focus` would let the next keys go elsewhere.
         line.action_select_all()
 
@@ -145,5 +145,5 @@ class Prompt(Vertical):
         self.leave()
 
     def _hint(self, text: str, style: str) -> None:
-        hint = self.query_one("#hint", Word)
+        hint = self.query_one("#hint", TextLine)
         hint.show([(left(f" {safe(text)}", max(1, self.size.width), self._glyphs.more), style)])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tui_elbo.model.errors import UsageError
 from tui_elbo.ui.actions import questions
-from tui_elbo.ui.views.breakpoints import PointsView
+from tui_elbo.ui.views.breakpoints import BreakpointsView
 from tui_elbo.ui.views.views import Confirm
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def follows_newest(explorer: Explorer) -> str:
     loaded = explorer.session.run.loaded
     if loaded and loaded.capabilities.rewind:
         return loaded.capabilities.rewind
-    if explorer.looking.at is None:
+    if explorer.cursor.at is None:
         return "look at an earlier step first: , and . move the look"
     return stuck(explorer)
 
@@ -46,7 +46,7 @@ def follows_newest(explorer: Explorer) -> str:
 def no_branch(explorer: Explorer) -> str:
     """No branch has been left behind."""
     if explorer.session.run.branch is None:
-        return "no future has been left behind: N or enter leaves one"
+        return "there is no branch: N or enter leaves one behind"
     return ""
 
 
@@ -58,7 +58,7 @@ def drive(explorer: Explorer, act: Callable[[], object]) -> None:
     why = stuck(explorer)
     if not why:
         act()
-        explorer.looking.follow()
+        explorer.cursor.follow()
         explorer.touch()
     explorer.answer(why)
 
@@ -81,7 +81,7 @@ def back(explorer: Explorer) -> None:
 
 def rewind(explorer: Explorer) -> None:
     """Rewind to the step that is looked at."""
-    at = explorer.looking.at
+    at = explorer.cursor.at
     if at is not None:
         drive(explorer, lambda: explorer.session.control.go_to(at))
 
@@ -122,15 +122,15 @@ def add_breakpoint(explorer: Explorer) -> None:
     session = explorer.session
 
     def add(text: str) -> None:
-        explorer.answer(session.points.add(text, session.run))
-        session.tell_points()
+        explorer.answer(session.breakpoints.add(text, session.run))
+        session.send_breakpoints()
 
     explorer.ask(questions.breakpoint_at(session.run, add))
 
 
 def list_breakpoints(explorer: Explorer) -> None:
     """List the breakpoints."""
-    view = PointsView(explorer.session.points, explorer.session.tell_points)
+    view = BreakpointsView(explorer.session.breakpoints, explorer.session.send_breakpoints)
     explorer.app.push_screen(view, lambda _: explorer.answer())
 
 
@@ -138,7 +138,7 @@ def back_to_breakpoint(explorer: Explorer) -> None:
     """Rewind to the last step at which a breakpoint held."""
     session = explorer.session
     try:
-        step, why = session.points.before(session.run)
+        step, why = session.breakpoints.before(session.run)
     except UsageError as error:
         explorer.answer(f"{error.what}: {error.hint}")
         return
@@ -148,15 +148,15 @@ def back_to_breakpoint(explorer: Explorer) -> None:
 
 def toggle_branch(explorer: Explorer) -> None:
     """Show the branch left behind, or hide it."""
-    desk = explorer.desk
-    desk.ghosts = not desk.ghosts
-    explorer.answer("" if desk.ghosts else "the future left behind is hidden: g shows it")
+    panes = explorer.panes
+    panes.shows_branch = not panes.shows_branch
+    explorer.answer("" if panes.shows_branch else "the branch is hidden: g shows it")
     explorer.redraw()
 
 
 def swap_branch(explorer: Explorer) -> None:
     """Change places with the branch left behind."""
-    explorer.desk.ghosts = True
+    explorer.panes.shows_branch = True
     drive(explorer, explorer.session.control.swap)
 
 
@@ -186,7 +186,7 @@ def confirm(explorer: Explorer, what: str, do: Callable[[], object]) -> None:
     def answered(yes: bool | None) -> None:
         if yes:
             do()
-            explorer.looking.follow()
+            explorer.cursor.follow()
         explorer.answer()
 
     lost = f"{what}? {step} step{'s' if step > 1 else ''} will be lost"

@@ -40,10 +40,10 @@ NOT_YET, SEES_NOTHING = "the lens has not looked yet", "the lens sees nothing: w
 STYLES = {"phi": ROLE["guide"], "theta": ROLE["model"], "both": ROLE["both"]}
 
 
-class AccountsPane(Table):
+class AttributionPane(Table):
     """Signed changes in nats, by who caused them; below them the gap to the evidence."""
 
-    NAME: ClassVar[str] = "accounts"
+    NAME: ClassVar[str] = "attribution"
     FROM_LENS: ClassVar[bool] = True
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "open", show=False)]
@@ -51,7 +51,7 @@ class AccountsPane(Table):
     class Opened(Message):
         """The person wants the change broken down."""
 
-    def __init__(self, *, id: str = "accounts", ascii: bool = False) -> None:
+    def __init__(self, *, id: str = "attribution", ascii: bool = False) -> None:
         super().__init__("what moved it", NOT_YET, id=id, ascii=ascii)
         self._span: Span | None = None
         self._players: tuple[Player, ...] = ()

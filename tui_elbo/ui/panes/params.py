@@ -23,7 +23,7 @@ from tui_elbo.model.records import (
     Role,
 )
 from tui_elbo.model.text import safe
-from tui_elbo.ui.plot.sparkline import course, stride
+from tui_elbo.ui.plot.sparkline import sparkline, stride
 from tui_elbo.ui.style.text import left, number, signed, tail
 from tui_elbo.ui.style.theme import BAD, DIM, KEY, ROLE
 from tui_elbo.ui.widgets.pane import Shown
@@ -277,29 +277,29 @@ class ParamsPane(Table):
         return len(self._rows)
 
     def plan(self, width: int) -> None:
-        """Role, name, value, change, gradient norm, course; 0 where there is no room for it."""
+        """Role, name, value, change, gradient norm, sparkline; 0 where there is no room for it."""
         names = [safe(row.label) for row in self._rows]
         longest = max((cell_len(name) for name in names), default=0)
         rest = width - self._role_width - VALUE - CHANGE
         grad = rest - GRAD >= NAME
         rest -= GRAD * grad
-        course = rest - COURSE >= NAME
-        if course and longest > rest - COURSE:
-            # Names that can be told apart are worth more than the course.
+        sparkline = rest - COURSE >= NAME
+        if sparkline and longest > rest - COURSE:
+            # Names that can be told apart are worth more than the sparkline.
             cut = {tail(name, rest - COURSE - 1) for name in names[:200]}
-            course = len(cut) == len(set(names[:200]))
-        room = max(0, rest - COURSE * course)
+            sparkline = len(cut) == len(set(names[:200]))
+        room = max(0, rest - COURSE * sparkline)
         name = min(room, max(NAME, longest + 1))
-        spare = min(room - name, 10) if course else 0
-        self._plan = (name, grad, (COURSE + spare) * course)
+        spare = min(room - name, 10) if sparkline else 0
+        self._plan = (name, grad, (COURSE + spare) * sparkline)
 
     def header(self) -> Line:
         """The names of the columns."""
-        name, grad, course = self._plan
+        name, grad, sparkline = self._plan
         text = f"{'':{self._role_width}}{'name':{name}.{name}}{'value':>{VALUE}}"
         text += f"{self.glyphs.delta:>{CHANGE}}"
         text += f"{self.glyphs.grad:>{GRAD}}" if grad else ""
-        return [(text + (" past" if course else ""), DIM)]
+        return [(text + (" past" if sparkline else ""), DIM)]
 
     def height_of(self, row: int) -> int:
         """One line, and more for the elements of what is no single number."""
@@ -312,7 +312,7 @@ class ParamsPane(Table):
     def lines_of(self, row: int, whole: bool) -> Sequence[Line]:
         """The parameter in one line, and its elements below it."""
         one = self._rows[row]
-        name, grad, course = self._plan
+        name, grad, sparkline = self._plan
         letter = left(self.glyphs.role(one.role), self._role_width - 1)
         watched = one.kind == "param" and one.name in self.watched
         first: list[Piece] = [
@@ -324,8 +324,8 @@ class ParamsPane(Table):
         ]
         if grad:
             first.append(self._piece(self._get(one, "grad_norm"), GRAD, DIM, digits=4))
-        if course:
-            first.append((" " + self._course(one, course - 1), DIM))
+        if sparkline:
+            first.append((" " + self._course(one, sparkline - 1), DIM))
         return [first, *self._elements(one)] if whole else [first]
 
     def _get(self, row: Row, field: str, step: int | None = None) -> float | None:
@@ -389,13 +389,13 @@ class ParamsPane(Table):
         if row.summed and row.recorded:
             means = self._history.values(columns[0])[: self._step]
             means = means[np.isfinite(means)]
-            return course(means[:: stride(len(means), width)], width, self.glyphs.bars)
+            return sparkline(means[:: stride(len(means), width)], width, self.glyphs.bars)
         known = self._layout is not None and all(c in self._layout.index for c in columns)
         if not columns or not known:
             return " " * width
         part = slice(0, self._step, stride(self._step, width))
         sample = np.array([self._history.values(column)[part] for column in columns])
-        return course(sample.mean(axis=0), width, self.glyphs.bars)
+        return sparkline(sample.mean(axis=0), width, self.glyphs.bars)
 
     def _piece(
         self, value: float | None, width: int, style: str, *, digits: int = 6, signs: bool = False

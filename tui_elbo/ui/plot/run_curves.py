@@ -98,7 +98,7 @@ def _seen(run: Run, term: Term) -> Floats | None:
 def bridged(values: Floats, known: Ints, raw: Floats, room: int) -> Floats:
     """What the lens has seen, and means of the raw estimates where it has long not looked.
 
-    Straight lines lead from number to number, which over many steps would tell of a course that
+    Straight lines lead from number to number, which over many steps would tell of a sparkline that
     nobody has seen.
 
     Args:

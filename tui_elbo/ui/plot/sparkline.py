@@ -15,7 +15,7 @@ def stride(count: int, width: int) -> int:
     return 1 << max(0, (count // (8 * width)).bit_length())
 
 
-def course(sample: Floats, width: int, bars: str) -> str:
+def sparkline(sample: Floats, width: int, bars: str) -> str:
     """The numbers as `width` characters from low to high; what is not finite is a space."""
     if len(sample) == 0:
         return " " * width

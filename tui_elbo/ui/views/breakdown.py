@@ -34,7 +34,7 @@ CHANGE, PULL, SNR, SHARE = 11, 9, 6, 10
 TITLE = "change by parameter and site"
 
 
-class WhoView(Live):
+class BreakdownView(Live):
     """The parameters and the sites of a span, over the whole screen; `/` narrows them by name.
 
     Args:
@@ -48,7 +48,7 @@ class WhoView(Live):
         Binding("slash", "filter", show=False),
     ]
     DEFAULT_CSS = """
-    WhoView Input, WhoView Input:focus {
+    BreakdownView Input, BreakdownView Input:focus {
         dock: bottom; border: none; height: 1; padding: 0 2;
     }
     """
@@ -114,10 +114,12 @@ class WhoView(Live):
         self._shown = key
         lines = self.query_one(Lines)
         width = max(20, lines.scrollable_content_region.width)
-        lines.put(who_lines(run, span, text, width, self._glyphs))
+        lines.put(breakdown_lines(run, span, text, width, self._glyphs))
 
 
-def who_lines(run: Run, span: Span | None, part: str, width: int, glyphs: Glyphs) -> Iterator[Line]:
+def breakdown_lines(
+    run: Run, span: Span | None, part: str, width: int, glyphs: Glyphs
+) -> Iterator[Line]:
     """Parameters and sites whose names have `part` in them, the largest changes first."""
     if span is None:
         why = unseen(run, run.step) or "The lens has not looked yet: n takes a step"

@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
 
-from tui_elbo.client.breakpoints import Points
+from tui_elbo.client.breakpoints import Breakpoints
 from tui_elbo.model.text import safe
 from tui_elbo.ui.style.theme import DIM, KEY
 from tui_elbo.ui.views.views import View
@@ -17,7 +17,7 @@ from tui_elbo.ui.widgets.lines import Lines
 from tui_elbo.ui.widgets.text_lines import Line
 
 
-class PointsView(View):
+class BreakpointsView(View):
     """The breakpoints, one a line.
 
     Args:
@@ -33,7 +33,7 @@ class PointsView(View):
         Binding("d,delete", "drop", show=False),
     ]
 
-    def __init__(self, points: Points, changed: Callable[[], object]) -> None:
+    def __init__(self, points: Breakpoints, changed: Callable[[], object]) -> None:
         super().__init__()
         self._points, self._changed = points, changed
         self._at = 0

@@ -16,7 +16,7 @@ from tui_elbo.client.run_state import Run
 from tui_elbo.model.records import MAX_ELEMENTS, SUMMARY, Column, Floats, ParamInfo
 from tui_elbo.model.text import safe
 from tui_elbo.protocol import Histogram, ParamInspected, Summary
-from tui_elbo.ui.look_cursor import Looking
+from tui_elbo.ui.look_cursor import LookCursor
 from tui_elbo.ui.plot.cell_grid import AXIS, BAND, BLANK, CURSOR, MARK, MEAN, REFERENCE
 from tui_elbo.ui.plot.plotting import Curve, Drawing, Look, sketch
 from tui_elbo.ui.style.glyphs import ASCII, UNICODE, Glyphs
@@ -74,7 +74,7 @@ class ParamView(Live):
     def __init__(
         self,
         run: Run,
-        looking: Looking,
+        looking: LookCursor,
         name: str,
         do: Callable[[str], object],
         *,
