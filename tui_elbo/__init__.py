@@ -11,7 +11,7 @@ __version__ = "0.1.0"
 __all__ = ["watch"]
 
 
-def watch(svi: Any, name: str | None = None, *, lens: bool = True) -> Watched:
+def watch(svi: Any, name: str | None = None, *, lens: bool | str = True) -> Watched:
     """Make a script's own training loop a live run, to be shown by `elbo-tui attach`.
 
         svi = SVI(model, guide, optim, loss=Trace_ELBO())

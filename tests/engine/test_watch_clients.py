@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gc
+import os
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,8 @@ import tui_elbo
 from tests.engine.lensed import Called, held, looked, normal
 from tests.engine.scripts import Script, attached, fresh, simple
 from tests.runtime import runtime_folder
-from tui_elbo.engine.lens import Lens
-from tui_elbo.engine.lens.schedule import Onlooker
+from tui_elbo.engine.lens.attribution import Attribution
+from tui_elbo.engine.lens.schedule import LensScheduler
 from tui_elbo.engine.script import step_recorder
 from tui_elbo.protocol import (
     ComputeGradients,
@@ -50,8 +51,8 @@ def test_where_the_beginning_is_not_known_it_is_known_from_the_first_look_on(
 
 def test_without_a_terminal_nothing_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[object] = []
-    see = Lens.see
-    monkeypatch.setattr(Lens, "see", lambda *args: (looks.append(args), see(*args))[1])
+    call = Attribution.call
+    monkeypatch.setattr(Attribution, "call", lambda *args: (looks.append(args), call(*args))[1])
     svi = simple()
     with tui_elbo.watch(svi, "mine"):
         for _ in range(50):
@@ -92,7 +93,7 @@ def test_a_look_that_fails_is_reported_and_leaves_the_training_alone(
     losses = [plain.step() for _ in range(10)]
     fresh()
     svi = simple()
-    monkeypatch.setattr(Onlooker, "look", broken)
+    monkeypatch.setattr(LensScheduler, "start", broken)
     with tui_elbo.watch(svi, "mine"):
         watched = [svi.step()]
         with attached("mine") as terminal:
@@ -105,28 +106,35 @@ def test_a_look_that_fails_is_reported_and_leaves_the_training_alone(
     assert watched == losses
 
 
-def test_a_look_ends_with_who_wanted_it() -> None:
-    """Each draw of the lens waits; the script goes on all the same when the terminal goes."""
-    looking, over = threading.Event(), threading.Event()
+def test_a_look_ends_with_who_wanted_it(tmp_path: Path) -> None:
+    """Each draw of the lens waits; the script goes on meanwhile, and the copy ends in the end."""
+    pid, over = tmp_path / "pid", threading.Event()
     svi = simple()
     model = svi.model
 
     def slow() -> None:
         if not torch.is_grad_enabled():
-            looking.set()
+            pid.write_text(str(os.getpid()))
             over.wait(0.05)
         model()
 
     svi.model = slow
     with tui_elbo.watch(svi, "mine"), Script(svi) as script:
         with attached("mine"):
-            assert looking.wait(30)
-        before, tries = len(script.losses), 0
-        while len(script.losses) < before + 3 and tries < 600:
-            over.wait(0.05)
-            tries += 1
-        assert len(script.losses) >= before + 3
-        over.set()
+            assert eventually(lambda: pid.exists() and pid.read_text() != "")
+            before = len(script.losses)
+            assert eventually(lambda: len(script.losses) >= before + 3)
+        assert int(pid.read_text()) != os.getpid()
+        assert eventually(lambda: not Path(f"/proc/{pid.read_text()}").exists())
+
+
+def eventually(holds: Callable[[], bool]) -> bool:
+    pause = threading.Event()
+    for _ in range(600):
+        if holds():
+            return True
+        pause.wait(0.05)
+    return False
 
 
 def test_nothing_of_the_scripts_is_kept_once_it_is_watched_no_more() -> None:

@@ -73,7 +73,7 @@ def _run(chosen: argparse.Namespace) -> tuple[Session, Attribution, LensFollower
         busy=narrate,
     )
     steps = chosen.steps or session.scenario.steps
-    attribution = Attribution(session, chosen.draws)
+    attribution = Attribution(session, chosen.draws, in_process=chosen.lens_in_process)
     every = max(steps // POINTS, 1)
     follower = LensFollower(
         session, attribution, every=every, steps=steps, out=sys.stderr, json=False, report=narrate

@@ -65,7 +65,7 @@ def main(words: list[str]) -> int:
 
     argv = (*ENGINE, "--linger", str(chosen.linger))
     engine = spawn(argv)
-    names = ("seed", "threads", "device", "checkpoint_memory", "draws")
+    names = ("seed", "threads", "device", "checkpoint_memory", "draws", "lens_in_process")
     engine_options = {name: getattr(chosen, name) for name in names}
     return show(chosen.scenario, engine, chosen, argv, **engine_options)
 

@@ -75,6 +75,13 @@ def add_engine_options(to: argparse.ArgumentParser) -> None:
         help="for going back, such as 64M (the default); 0: every step back is run again",
     )
     to.add_argument("--device", help="torch's default device, such as cuda; default: torch's own")
+    to.add_argument(
+        "--lens-in-process",
+        action="store_true",
+        help="where CUDA is in use, look inside the process of the run, since a forked copy cannot "
+        "use CUDA: what a model keeps in Python variables, generators or iterators of its own may "
+        "then change",
+    )
     to.add_argument("--traceback", action="store_true", help="print the traceback of an error")
 
 

@@ -387,7 +387,7 @@ def follow(
         raise UsageError("--lens has lines of its own, for which a table has no place")
     from tui_elbo.engine.lens.attribution import Attribution  # noqa: PLC0415 - imports torch
 
-    attribution = Attribution(session, chosen.draws)
+    attribution = Attribution(session, chosen.draws, in_process=chosen.lens_in_process)
     return LensFollower(
         session,
         attribution,

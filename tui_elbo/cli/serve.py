@@ -38,6 +38,7 @@ def main(words: list[str]) -> int:
         threads=chosen.threads,
         device=chosen.device,
         checkpoint_memory=chosen.checkpoint_memory,
+        lens_in_process=chosen.lens_in_process,
     )
     serve_alone(load, chosen.steps, chosen.linger, narrate)
     return 0

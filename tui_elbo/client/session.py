@@ -42,6 +42,8 @@ class Options:
     """Bytes for the states that a run can be taken back to."""
     draws: int | None = None
     """Of the lens; None: its own default; 0: there is none."""
+    lens_in_process: bool = False
+    """As in `Load`."""
     ascii: bool = False
     """Draw with ASCII characters alone."""
     memory: PreferenceStore = field(default_factory=PreferenceStore)
@@ -106,6 +108,7 @@ class Session:
                     device=options.device,
                     checkpoint_memory=options.checkpoint_memory,
                     draws=options.draws,
+                    lens_in_process=options.lens_in_process,
                 )
             )
         )

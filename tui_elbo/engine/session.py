@@ -10,6 +10,9 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
+import pyro
+from torch import Tensor
+
 from tui_elbo.engine.describe import estimator, optimizer
 from tui_elbo.engine.process_state import here, warm_up
 from tui_elbo.engine.record.budget import Always, Due
@@ -188,6 +191,20 @@ class Session(Journeys):
             if stop or time.perf_counter() > end:
                 break
         return self.flush()
+
+    @property
+    def sound(self) -> bool:
+        """Whether the parameters are those after `steps_taken`; not so after a failed step."""
+        return self._track.stands
+
+    def state_at(self, step: int) -> dict[str, Tensor]:
+        """The unconstrained parameters after a step, found again by replay.
+
+        Leaves the session there: to be called in a forked copy of the process.
+        """
+        self._track.stand_at(step)
+        leaves = pyro.get_param_store().named_parameters()
+        return {name: leaf.detach().clone() for name, leaf in leaves}
 
     def flush(self) -> list[Batch]:
         """The steps that were taken and have not been returned yet."""

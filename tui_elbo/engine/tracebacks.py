@@ -18,20 +18,17 @@ MAX_MESSAGE, MAX_TRACE = 500, 100_000
 """Characters of an error's message and of its traceback that are kept."""
 
 
-def interrupted(
-    error: KeyboardInterrupt, own: Path | None, step: int | None, *, looking: bool
-) -> ElboError:
+def interrupted(error: KeyboardInterrupt, own: Path | None, step: int | None) -> ElboError:
     """What was interrupted.
 
     Args:
         error: as it was caught.
         own: the scenario's own folder.
         step: at which the run stands; None if none does.
-        looking: whether it was the lens that ran the person's code.
     """
     what, hint = "loading was interrupted", "R loads it again"
     if step is not None:
-        what = "the lens was interrupted" if looking else f"step {step + 1} was interrupted"
+        what = f"step {step + 1} was interrupted"
         hint = f"the run stays at step {step}; e shows where it was"
     where = "" if own is None else place(error, own)
     return ElboError(what, where=where, hint=hint, traceback=trimmed(error))

@@ -43,6 +43,16 @@ def _unpack(kind: Any, packed: Any) -> Any:
 _ENCODER = msgspec.msgpack.Encoder(enc_hook=_pack)
 
 
+def encode(value: Any) -> bytes:
+    """Plain data, arrays of float64 among it, as MessagePack."""
+    return _ENCODER.encode(value)
+
+
+def decode(data: bytes, kind: Any) -> Any:
+    """Data of this type, as `encode` made it."""
+    return msgspec.msgpack.decode(data, type=kind, dec_hook=_unpack)
+
+
 def frame(message: Command | Event) -> bytes:
     """The message with its length before it."""
     try:

@@ -29,6 +29,8 @@ class Load(Command, frozen=True, kw_only=True):
     """None: torch's own default device is left alone."""
     draws: int | None = None
     """Fixed draws of the lens; None: the default; 0: no lens."""
+    lens_in_process: bool = False
+    """Where the process cannot be forked, look inside it: state of the model's own may change."""
     checkpoint_memory: int = CHECKPOINT_MEMORY
     """Bytes for checkpoints; 0: every rewind is a replay."""
 

@@ -1,7 +1,7 @@
-"""Follows a session through the lens: what each update did, and who did it.
+"""Follows a run through the lens: what each update did, and who did it.
 
-A session is followed from before its first step. Points may be taken whenever it stands still,
-after at least one step; the first is that of step 0, at whatever step the session stands.
+Whatever runs the model happens in a forked copy of the process: the parent asks for a look at one
+or more states (`request`, `work`), and adds up what the copy answers (`take`).
 """
 
 from __future__ import annotations
@@ -9,20 +9,29 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
+import numpy as np
 import torch
 
-from tui_elbo.engine.lens import DRAWS, Births, GaveWay, Lens, Sight, State, captured
-from tui_elbo.engine.lens.batches import SEED
+from tui_elbo.engine.lens import DRAWS, Births, Lens, Settled, State, captured
+from tui_elbo.engine.lens.fork import (
+    Call,
+    CallInProcess,
+    ForkedCall,
+    LookError,
+    LookLostError,
+    Progress,
+    why_no_fork,
+)
 from tui_elbo.engine.lens.gradients import Pulls, pulls
 from tui_elbo.engine.lens.importance_weights import DRAWS as WEIGHED
 from tui_elbo.engine.lens.importance_weights import weigh
+from tui_elbo.engine.lens.lens import Sight
 from tui_elbo.engine.lens.subject import Followed
+from tui_elbo.engine.tracebacks import said
 from tui_elbo.model.attribution import (
     PLAYER_OF_ROLE,
     AttributionPath,
-    CoalitionSamples,
     LensPoint,
     Player,
     TermSamples,
@@ -32,14 +41,30 @@ from tui_elbo.model.attribution import (
 )
 from tui_elbo.model.bound import ImportanceBound, no_bound
 from tui_elbo.model.records import Batch, Floats, Role
-
-T = TypeVar("T")
+from tui_elbo.protocol.codec import decode
 
 KEPT_STATES = 64
 """Points from which a run that is taken back can go on."""
 
 KEPT_BYTES = 2**26
 """What their parameters and numbers may take, about."""
+
+PATIENCE = 60.0
+"""Seconds without progress after which a look that is waited for is given up."""
+
+TOLERANCE = 1e-5
+"""By so much of its size a term may differ when the same state is seen again: rounding."""
+
+USED_UP = (
+    "Two looks at the same parameters with the same draws differ: the model keeps state of its own "
+    "that each call changes (an iterator over data, a random generator, a counter), so what moved "
+    "log p cannot be told"
+)
+CHANGED = (
+    "The same parameters with the same draws give other terms than at an earlier step: something "
+    "besides the parameters changes from step to step (an annealing weight, a running mean, a "
+    "counter), so what moved log p cannot be told"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,30 +78,80 @@ class _Kept:
         return self.path.size + sum(value.nbytes for value in self.state.values())
 
 
+@dataclass(frozen=True, eq=False)
+class StateSeen:
+    """What a copy saw of one state."""
+
+    reading: TermSamples
+    again: TermSamples | None = None
+    """The state that it is compared with, seen again by the same copy; None at the first."""
+    moved: tuple[Player, ...] = ()
+    """Who has changed since that state."""
+    corners: tuple[tuple[tuple[Player, ...], TermSamples], ...] = ()
+    """The readings of the mixed states, by who has moved already."""
+    posterior: dict[str, tuple[Floats, Floats]] | None = None
+    """Mean and standard deviation of each small latent, (elements,) each."""
+    note: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What a copy answers."""
+
+    states: tuple[StateSeen, ...]
+    settled: Settled | None
+    """How its lens draws; None if it could not look at all."""
+    pure: bool = True
+    """Whether a look changes nothing that another look in the same process would see."""
+
+
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """A state to look at."""
+
+    step: int
+    state: State | None
+    """Its unconstrained values; None: the copy finds it again by replay."""
+    births: int = 0
+    """How many parameters had been made by then."""
+
+
 class Attribution:
-    """Takes lens points of a session, and adds up along them who moved what.
+    """Takes lens points of a run, and adds up along them who moved what.
 
     Args:
-        session: standing at step 0.
+        run: followed from before its first step.
         draws: of the lens, where they can be taken all at once; None: `DRAWS`.
-        births: of its parameters, where somebody else has kept them; the session may then stand
+        births: of its parameters, where somebody else has kept them; the run may then stand
             anywhere.
+        in_process: where the process cannot be forked, look inside it; what `untouched` does not
+            put back may change.
     """
 
     def __init__(
-        self, session: Followed, draws: int | None = None, births: Births | None = None
+        self,
+        run: Followed,
+        draws: int | None = None,
+        births: Births | None = None,
+        *,
+        in_process: bool = False,
     ) -> None:
         self.posterior: dict[str, tuple[Floats, Floats]] = {}
         """Mean and standard deviation of each small latent at the newest point, (elements,)."""
-        self._session, self._draws = session, draws or DRAWS
+        self._in_process = in_process
+        self._run, self._draws = run, draws or DRAWS
         self.roles: dict[str, Role] = {}
         """Who reads each parameter."""
         self._births = births or Births()
         self._path, self._base = AttributionPath(), State()
         self._kept: list[_Kept] = []
-        self._lens = Lens(session.scenario, self._draws)
-        self._version = 0
-        self._give_way: Callable[[], bool] | None = None
+        self._remembered: list[Wanted] = []
+        self._scenario: object = None
+        self._settled: Settled | None = None
+        self._version = self._base_version = self._base_births = 0
+        self._separate = False
+        self.incomparable = ""
+        """Why looks at two steps cannot be compared, in words; empty while they can."""
 
     def close(self) -> None:
         """Follow no longer."""
@@ -84,18 +159,17 @@ class Attribution:
 
     @property
     def knows_beginning(self) -> bool:
-        """Whether the parameters of step 0 are known, so that `begin` can be called."""
+        """Whether the parameters of step 0 are known."""
         return self._births.known
 
-    @property
     def lens(self) -> Lens:
-        """What the points are seen through; another one after the file was executed anew."""
-        if self._lens.scenario is not self._session.scenario:
-            self._lens = Lens(self._session.scenario, self._draws)
-        return self._lens
+        """A lens that draws as it was settled; another one after the file was executed anew."""
+        if self._scenario is not self._run.scenario:
+            self._scenario, self._settled = self._run.scenario, None
+        return Lens(self._run.scenario, self._draws, settled=self._settled)
 
     def learn(self, batches: Sequence[Batch]) -> None:
-        """Take note of who reads which parameter; to be told the batches of all steps."""
+        """Take note of who reads which parameter; to be given the batches of all steps."""
         if batches:
             self.roles = {info.name: info.role for info in batches[-1].layout.params}
 
@@ -107,10 +181,9 @@ class Attribution:
     @property
     def latents(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The sites that the guide draws, and those of them that are points; after a point."""
-        try:
-            return self.lens.kind.latents, self.lens.kind.points
-        except RuntimeError:
+        if self._settled is None:
             return (), ()
+        return self._settled.kind.latents, self._settled.kind.points
 
     def changes(self, since: int = 0) -> tuple[int, dict[str, float]]:
         """How far each parameter has come since a state: Euclidean, unconstrained.
@@ -129,49 +202,149 @@ class Attribution:
         }
         return (earlier[-1].path.state if earlier else 0), changes
 
-    def pulls(self) -> dict[str, Pulls]:
-        """The gradients of the terms at the present parameters; empty if they cannot be had."""
-        return self._guarded(lambda: pulls(self.lens, self.roles)) or {}
+    # Asking for a look, in the process of the run.
 
-    def weigh(
-        self,
-        draws: int = WEIGHED,
-        seed: int = SEED,
-        give_way: Callable[[], bool] | None = None,
-    ) -> ImportanceBound:
-        """The importance-weighted bound at the present parameters; raises as `begin` does."""
-        scenario = self._session.scenario
-        found = self._guarded(lambda: weigh(scenario, draws=draws, seed=seed, give_way=give_way))
-        return found or no_bound(0, "drawing raised an error")
-
-    def _guarded(self, act: Callable[[], T]) -> T | None:
-        self._session.stepping = True
-        try:
-            return act()
-        except GaveWay:
-            raise
-        except (Exception, SystemExit):
-            return None
-        finally:
-            self._session.stepping = False
-
-    def begin(self, give_way: Callable[[], bool] | None = None) -> LensPoint:
-        """The point of step 0; to be taken after the first step, before any other point.
+    def request(self, *, previous: bool = False) -> list[Wanted]:
+        """What to look at: the present state, and what has not been seen before it.
 
         Args:
-            give_way: asked between draws; if it says so, the look is broken off.
+            previous: also the state before the newest step, which its record was drawn from.
+        """
+        step, births = self._run.steps_taken, len(self._births.values)
+        wanted = []
+        if self._path.base is None and self.knows_beginning:
+            wanted.append(Wanted(0, dict(self._births.values), births))
+        newest = wanted[-1].step if wanted else self._last_state
+        wanted += [one for one in self._remembered if newest < one.step < step]
+        self._remembered.clear()
+        newest = wanted[-1].step if wanted else newest
+        if previous and newest < step - 1:
+            wanted.append(Wanted(step - 1, None, births))
+        if step > 0 and self._run.sound:
+            wanted.append(Wanted(step, self._births.completed(captured()), births))
+        return wanted
+
+    def remember(self) -> None:
+        """Keep the present state, to be looked at together with a later one."""
+        state = self._births.completed(captured())
+        self._remembered.append(Wanted(self._run.steps_taken, state, len(self._births.values)))
+        size = sum(value.nbytes for value in state.values())
+        if len(self._remembered) > max(min(KEPT_STATES, KEPT_BYTES // (size + 1)), 1):
+            del self._remembered[::2]
+
+    @property
+    def _last_state(self) -> int:
+        return -1 if self._path.base is None else self._path.state
+
+    def call(self, work: Callable[[Progress], object]) -> Call:
+        """Start something that runs the person's code.
 
         Raises:
-            GaveWay: when it has been broken off; nothing has changed then.
+            LookLostError: if the process cannot be forked now.
         """
-        self._give_way = give_way
-        return self._point(0, dict(self._births.values), present=False)
+        why = why_no_fork()
+        if why and not self._in_process:
+            raise LookLostError(f"{why} (--lens-in-process looks without a copy)")
+        return CallInProcess(work) if why else ForkedCall(work)
 
-    def point(self, give_way: Callable[[], bool] | None = None) -> LensPoint:
-        """The point of the state at which the session stands; arguments as for `begin`."""
-        self._give_way = give_way
-        state = self._births.completed(captured())
-        return self._point(self._session.steps_taken, state, present=True)
+    def start(self, wanted: Sequence[Wanted]) -> Call:
+        """Start a look.
+
+        Raises:
+            LookLostError: if the process cannot be forked now.
+        """
+        return self.call(lambda progress: self.work(wanted, progress))
+
+    def take(self, wanted: Sequence[Wanted], data: bytes) -> list[LensPoint] | None:
+        """Add up what a copy has answered.
+
+        Returns:
+            A point for each state that could be had; None if the look has to be started anew.
+        """
+        seen: Seen = decode(data, Seen)
+        if not seen.pure and not self._separate and not why_no_fork():
+            self._separate = True
+            return None
+        points = []
+        self._settled = seen.settled or self._settled
+        path, base = copy.copy(self._path), self._base
+        for one, found in zip(wanted, seen.states, strict=True):
+            if found.note and one.state is None:
+                continue
+            points.append(self._extend(one, found))
+        if wanted[-1].state is None:
+            # What comes next cannot be compared with a state of which the values are not here.
+            self._path, self._base = path, base
+        return points
+
+    def _extend(self, wanted: Wanted, seen: StateSeen) -> LensPoint:
+        base, version = self._path.base, 0 if self._settled is None else self._settled.version
+        if base is not None and seen.again is not None:
+            same = base.terms == seen.again.terms and base.units.shape == seen.again.units.shape
+            if version != self._version or wanted.births != self._base_births or not same:
+                self._path.rebase(seen.again)
+            elif not self.incomparable and not _alike(base, seen.again):
+                self.incomparable = USED_UP if self._separate else CHANGED
+        if self.incomparable:
+            return blind(wanted.step, self.players, self.incomparable)
+        corners = {frozenset(some): reading for some, reading in seen.corners}
+        lens_note = "" if self._settled is None else self._settled.loop_reason
+        point = self._path.extend(
+            wanted.step,
+            seen.reading,
+            self.players,
+            moved=seen.moved,
+            coalitions=corners,
+            note=seen.note or lens_note,
+        )
+        self.posterior = seen.posterior or {}
+        if self._path.base is seen.reading:
+            self._version, self._base_births = version, wanted.births
+            if wanted.state is not None:
+                self._base = wanted.state
+                self._keep()
+        return point
+
+    def weigh(self, draws: int = WEIGHED) -> ImportanceBound:
+        """The importance-weighted bound at the present parameters, at once."""
+        scenario = self._run.scenario
+        work = lambda progress: weigh(scenario, draws=draws, report=progress)  # noqa: E731
+        try:
+            bound: ImportanceBound = decode(self.call(work).wait(PATIENCE), ImportanceBound)
+        except LookError as error:
+            return no_bound(0, f"the lens cannot look: {error}")
+        return bound
+
+    def pulls(self) -> dict[str, Pulls]:
+        """The gradients of the terms at the present parameters, at once; none if not to be had."""
+        lens = self.lens()
+        try:
+            data = self.call(lambda _: pulls(lens, self.roles)).wait(PATIENCE)
+        except LookError:
+            return {}
+        found: dict[str, Pulls] = decode(data, dict[str, Pulls])
+        return found
+
+    def begin(self) -> LensPoint:
+        """The point of step 0, at once; to be taken after the first step, before any other."""
+        return self._at_once(self.request()[:1])[-1]
+
+    def point(self) -> LensPoint:
+        """The point of the present state, at once; with those that have to come before it."""
+        return self._at_once(self.request())[-1]
+
+    def _at_once(self, wanted: Sequence[Wanted]) -> list[LensPoint]:
+        for _ in range(3):
+            try:
+                points = self.take(wanted, self.start(wanted).wait(PATIENCE))
+            except LookLostError as error:
+                why = f"the lens sees nothing: {error}"
+            except LookError as error:
+                return [blind(wanted[-1].step, self.players, f"the lens sees nothing: {error}")]
+            else:
+                if points is not None:
+                    return points
+        return [blind(wanted[-1].step, self.players, why)]
 
     def go_back(self, step: int) -> int:
         """Forget the points after that step, when the run itself has been taken back to it.
@@ -184,52 +357,9 @@ class Attribution:
             self._kept.pop()
         kept = self._kept[-1] if self._kept else _Kept(AttributionPath(), State())
         self._path, self._base = copy.copy(kept.path), kept.state
-        return -1 if self._path.base is None else self._path.state
-
-    def _point(self, step: int, state: State, *, present: bool) -> LensPoint:
-        players = self.players
-        moved = [p for p in players if self._path.base is not None and self._differ(p, state)]
-        try:
-            reading, corners = self._readings(state, moved, present=present)
-            note = self.lens.note
-        except GaveWay:
-            raise
-        except (Exception, SystemExit) as error:
-            reading, corners, self.posterior = no_samples(), {}, {}
-            note = f"the lens sees nothing: {type(error).__name__}: {error}".splitlines()[0]
-        point = self._path.extend(
-            step, reading, players, moved=moved, coalitions=corners, note=note
-        )
-        if self._path.base is reading:
-            self._base = state
-            self._keep()
-        return point
-
-    def _readings(
-        self, state: State, moved: Sequence[Player], *, present: bool
-    ) -> tuple[TermSamples, CoalitionSamples]:
-        """The state's reading and those of the mixed states, all at the same draws."""
-        while True:
-            sight = self._see(None if present else state)
-            corners = {
-                some: self._see(self._mixed(some, state)).reading
-                for some in subsets(moved)
-                if 0 < len(some) < len(moved)
-            }
-            version = self.lens.version
-            if version == self._version or self._path.base is None:
-                break
-            self._path.rebase(self._see(self._base).reading)
-            self._version = version
-        self._version, self.posterior = version, sight.posterior
-        return sight.reading, corners
-
-    def _see(self, state: State | None) -> Sight:
-        self._session.stepping = True
-        try:
-            return self.lens.see(state, self._give_way)
-        finally:
-            self._session.stepping = False
+        self.incomparable = ""
+        self._remembered.clear()
+        return self._last_state
 
     def _keep(self) -> None:
         """Keep where the path stands; every second of the older ones goes when it gets much."""
@@ -237,20 +367,101 @@ class Attribution:
         if len(self._kept) > max(min(KEPT_STATES, KEPT_BYTES // (self._kept[-1].size + 1)), 2):
             del self._kept[1:-1:2]
 
-    def _differ(self, player: Player, state: State) -> bool:
-        return any(
-            not torch.equal(value, self._base.get(name, value))
-            for name, value in state.items()
-            if self._player(name) == player
-        )
+    # Looking, in the copy.
 
-    def _mixed(self, moved: frozenset[Player], state: State) -> State:
-        """The present values, but for the parameters of those who have not moved."""
+    def work(self, wanted: Sequence[Wanted], progress: Progress) -> Seen:
+        """Look at these states, one after the other; each is compared with the one before."""
+        base = self._births.completed(self._base) if self._path.base is not None else None
+        recalled = {one.step: self._recall(one.step) for one in wanted if one.state is None}
+        # To recall a state may take executing the file again.
+        lens = Lens(self._run.scenario, self._draws, settled=self._settled)
+        lens.report = progress
+        states: list[StateSeen] = []
+        for one in wanted:
+            state = recalled[one.step] if one.state is None else one.state
+            if state is None:
+                states.append(StateSeen(no_samples(), note="this state cannot be had again"))
+                continue
+            state = self._births.completed(state)
+            try:
+                seen = self._look(lens, base, state, first=not states)
+            except (Exception, SystemExit, GeneratorExit) as error:
+                seen = StateSeen(no_samples(), note=f"the lens sees nothing: {said(error)}")
+            else:
+                base = state
+            states.append(seen)
+        return Seen(tuple(states), lens.settled_or_none, self._is_pure(lens, base, states[-1]))
+
+    def _is_pure(self, lens: Lens, state: State | None, seen: StateSeen) -> bool:
+        """Whether the newest reading comes out again."""
+        if self._separate or state is None or seen.note:
+            return True
+        version = lens.version
+        again = lens.see(state).reading
+        return lens.version != version or _alike(seen.reading, again)
+
+    def _recall(self, step: int) -> State | None:
+        try:
+            return self._run.state_at(step)
+        except (Exception, SystemExit, GeneratorExit):
+            return None
+
+    def _look(self, lens: Lens, base: State | None, state: State, *, first: bool) -> StateSeen:
+        moved = tuple(p for p in self.players if base is not None and _differ(self, p, base, state))
+        while True:
+            version, again = lens.version, None
+            if base is not None and (first or lens.version != self._base_version):
+                again = self._see(lens, base).reading
+            corners = []
+            for some in subsets(moved):
+                if 0 < len(some) < len(moved) and base is not None:
+                    mixed = self._see(lens, self._mixed(some, base, state)).reading
+                    corners.append((tuple(some), mixed))
+            sight = self._see(lens, state)
+            if lens.version == version or base is None:
+                self._base_version = lens.version
+                return StateSeen(sight.reading, again, moved, tuple(corners), sight.posterior)
+
+    def _see(self, lens: Lens, state: State) -> Sight:
+        """One reading; in a copy of its own where a look changes what the next one would see."""
+        if not self._separate:
+            return lens.see(state)
+        data = ForkedCall(lambda _: (lens.see(state), lens.settled)).wait(PATIENCE)
+        sight: Sight
+        sight, lens.settled = decode(data, tuple[Sight, Settled])
+        return sight
+
+    def _mixed(self, moved: frozenset[Player], base: State, state: State) -> State:
+        """The values of a state, but for the parameters of those who have not moved."""
         return {
-            name: value if self._player(name) in moved else self._base.get(name, value)
+            name: value if self.player(name) in moved else base.get(name, value)
             for name, value in state.items()
-            if self._player(name) is not None
+            if self.player(name) is not None
         }
 
-    def _player(self, name: str) -> Player | None:
+    def player(self, name: str) -> Player | None:
+        """Who answers for a parameter."""
         return PLAYER_OF_ROLE.get(self.roles.get(name, "none"))
+
+
+def blind(step: int, players: Sequence[Player], note: str) -> LensPoint:
+    """The point of a state that could not be looked at."""
+    return AttributionPath().extend(step, no_samples(), players, note=note)
+
+
+def _differ(attribution: Attribution, player: Player, base: State, state: State) -> bool:
+    return any(
+        not torch.equal(value, base.get(name, value))
+        for name, value in state.items()
+        if attribution.player(name) == player
+    )
+
+
+def _alike(one: TermSamples, other: TermSamples) -> bool:
+    """Whether two readings say the same, but for rounding."""
+    if one.terms != other.terms or one.units.shape != other.units.shape:
+        return False
+    bounds = TOLERANCE * (1.0 + np.abs(one.units).max(axis=1, initial=0.0, keepdims=True))
+    with np.errstate(invalid="ignore"):
+        same = (np.abs(one.units - other.units) <= bounds) | (one.units == other.units)
+    return bool((same | (np.isnan(one.units) & np.isnan(other.units))).all())

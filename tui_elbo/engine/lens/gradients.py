@@ -58,9 +58,10 @@ def pulls(lens: Lens, roles: dict[str, Role]) -> dict[str, Pulls]:
     """The gradients at the present parameters.
 
     Args:
-        lens: which has looked already.
+        lens: settled by an earlier look.
         roles: who reads each parameter.
     """
+    lens.prepare()
     leaves = {n: p for n, p in pyro.get_param_store().named_parameters() if p.requires_grad}
     absent = {name: _absent(lens, roles.get(name, "none"), leaf) for name, leaf in leaves.items()}
     wanted = {name: leaf for name, leaf in leaves.items() if not absent[name]}

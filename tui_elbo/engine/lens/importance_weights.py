@@ -32,22 +32,21 @@ def weigh(
     *,
     draws: int = DRAWS,
     seed: int = SEED,
-    give_way: Callable[[], bool] | None = None,
+    report: Callable[[int, int], None] | None = None,
 ) -> ImportanceBound:
-    """Draw from the guide and weigh the draws.
+    """DrawPosterior from the guide and weigh the draws.
 
     Args:
         scenario: set up by a first step.
         state: unconstrained parameter values; None: the present ones.
         draws: how many, where they can be taken all at once.
         seed: of the draws.
-        give_way: asked between draws; if it says so, drawing is broken off.
-
-    Raises:
-        GaveWay: when it has been broken off.
+        report: called with how many draws are done of how many.
     """
     lens = Lens(scenario, draws, seed)
-    reading = lens.see(state, give_way).reading
+    if report is not None:
+        lens.report = report
+    reading = lens.see(state).reading
     if not lens.alike:
         return no_bound(reading.draws, "a draw sees a part of the data (full_batch() gives all)")
     if lens.kind.points:

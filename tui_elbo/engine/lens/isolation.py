@@ -21,8 +21,7 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-State = dict[str, Tensor]
-"""The unconstrained value of each parameter, by name; copies."""
+from tui_elbo.engine.lens.subject import State
 
 
 @contextmanager

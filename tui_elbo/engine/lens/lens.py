@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyro
@@ -14,8 +14,8 @@ from tui_elbo.engine.lens.draw_strategy import Way
 from tui_elbo.engine.lens.draws import Table
 from tui_elbo.engine.lens.enumerated import WHOLE
 from tui_elbo.engine.lens.inspect_model import Kind, look, mismatch
-from tui_elbo.engine.lens.isolation import State, held, untouched
-from tui_elbo.engine.lens.subject import Subject
+from tui_elbo.engine.lens.isolation import held, untouched
+from tui_elbo.engine.lens.subject import State, Subject
 from tui_elbo.model.attribution import SUM_TERMS, Term, TermSamples, mean
 from tui_elbo.model.records import Floats
 
@@ -41,16 +41,23 @@ class Sight:
     reading: TermSamples
     posterior: dict[str, tuple[Floats, Floats]] = field(default_factory=dict)
     """Mean and standard deviation of each small latent under the guide, (elements,) each."""
-    lens: int = 0
-    """Sights of equal numbers saw the same draws."""
 
 
-class GaveWay(Exception):  # noqa: N818 - it is no error
-    """A look was broken off because there was something more urgent to do."""
+@dataclass(frozen=True)
+class Settled:
+    """How a lens draws, found out at its first look."""
+
+    kind: Kind
+    loop_reason: str
+    """Why draws are taken one by one, in words; empty while they are taken all at once."""
+    version: int = 0
+    """Grows when the draws have had to change."""
+    looks: int = 0
+    """How many have been taken."""
 
 
-def _never() -> bool:
-    return False
+def _silent(_done: int, _of: int) -> None:
+    return None
 
 
 class Lens:
@@ -62,48 +69,78 @@ class Lens:
         seed: of the draws; the same for all that is to be compared.
     """
 
-    def __init__(self, scenario: Subject, draws: int = DRAWS, seed: int = SEED) -> None:
+    def __init__(
+        self,
+        scenario: Subject,
+        draws: int = DRAWS,
+        seed: int = SEED,
+        settled: Settled | None = None,
+    ) -> None:
         self.scenario, self._asked, self._seed = scenario, draws, seed
-        self.version = 0
-        """Grows when the draws have had to change."""
-        self.note = ""
-        """What is to be known of how it draws; empty when nothing is."""
-        self._kind: Kind | None = None
-        self._readings = 0
-        self._give_way: Callable[[], bool] = _never
+        self._settled = settled
+        self._data: Data | None = None
+        self._groups: list[Group] = []
+        self.report: Callable[[int, int], None] = _silent
+        """Called with how many draws are done of how many."""
 
-    def see(self, state: State | None = None, give_way: Callable[[], bool] | None = None) -> Sight:
+    def see(self, state: State | None = None) -> Sight:
         """What model and guide say at a parameter state.
 
         Args:
             state: unconstrained values; None: the present ones.
-            give_way: asked between draws; if it says so, the look is broken off.
 
         Raises:
-            GaveWay: when it has been broken off.
             Exception: whatever the person's own code raises.
         """
-        self._give_way = give_way or _never
         with untouched(), torch.no_grad(), held(state or {}):
-            if self._kind is None:
-                self._settle()
-            if not self._looped and self._readings % CHECK_EVERY == CHECK_EVERY - 1:
+            self._prepare()
+            if not self.looped and self.settled.looks % CHECK_EVERY == CHECK_EVERY - 1:
                 self._check()
-            self._readings += 1
+            self._settled = replace(self.settled, looks=self.settled.looks + 1)
             table = self._table()
         return self._sight(table)
 
     @property
+    def settled(self) -> Settled:
+        """How it draws.
+
+        Raises:
+            RuntimeError: before the first look.
+        """
+        if self._settled is None:
+            raise RuntimeError("the lens has not looked yet")
+        return self._settled
+
+    @settled.setter
+    def settled(self, settled: Settled) -> None:
+        self._settled, self._data = settled, None
+
+    @property
+    def settled_or_none(self) -> Settled | None:
+        """The same; None before the first look."""
+        return self._settled
+
+    @property
+    def version(self) -> int:
+        """Grows when the draws have had to change."""
+        return 0 if self._settled is None else self._settled.version
+
+    @property
+    def note(self) -> str:
+        """What is to be known of how it draws; empty when nothing is."""
+        if self._settled is None or not self._settled.loop_reason:
+            return ""
+        return self._settled.loop_reason
+
+    @property
     def looped(self) -> bool:
         """Whether draws are taken one by one."""
-        return self._looped
+        return bool(self.settled.loop_reason)
 
     @property
     def kind(self) -> Kind:
         """What sort of scenario it has found; to be asked after the first look."""
-        if self._kind is None:
-            raise RuntimeError("the lens has not looked yet")
-        return self._kind
+        return self.settled.kind
 
     @property
     def way(self) -> Way:
@@ -120,44 +157,58 @@ class Lens:
     @property
     def alike(self) -> bool:
         """Whether all draws see the same data, so that each is a unit of its own."""
-        return self._data.whole and not self.kind.subsampled
+        return self.data.whole and not self.kind.subsampled
 
-    def _settle(self) -> None:
-        self._data: Data = data(self.scenario)
-        kind = look(self.scenario, self._data.batches[0])
-        self._looped, self._kind = False, kind
-        self._groups: list[Group] = []
+    @property
+    def data(self) -> Data:
+        """What model and guide are called with."""
+        if self._data is None:
+            self._data = data(self.scenario)
+        return self._data
+
+    def prepare(self) -> None:
+        """Make ready to draw as it was settled, in a process that has not looked yet."""
+        with untouched(), torch.no_grad():
+            self._prepare()
+
+    def _prepare(self) -> None:
+        if self._data is not None and self._groups:
+            return
+        if self._settled is not None:
+            self._groups = self._spread()
+            return
+        kind = look(self.scenario, self.data.batches[0])
+        self._settled = Settled(kind, "")
         if kind.single:
             self._loop(kind.single)
         else:
-            most = max(MEMORY // kind.size, 1)
-            self._groups = self._spread(self._asked, most)
+            self._groups = self._spread()
             self._check()
 
     def _check(self) -> None:
-        group = self._groups[self._readings % len(self._groups)]
+        group = self._groups[self.settled.looks % len(self._groups)]
         reason = mismatch(self.way, group.args, group.seed)
         if reason:
             self._loop(reason)
 
     def _loop(self, reason: str) -> None:
-        self._looped = True
-        draws = max(self._asked // LOOPED_SHARE, min(self._asked, LEAST_LOOPED))
-        self._groups = self._spread(draws, draws)
-        self.version += 1
+        self._settled = replace(self.settled, loop_reason=reason, version=self.settled.version + 1)
+        self._groups = self._spread()
         count = sum(group.draws for group in self._groups)
-        self.note = f"{count} draws, one by one: {reason}"
+        note = f"{count} draws, one by one: {reason}"
+        self._settled = replace(self.settled, loop_reason=note)
 
-    def _spread(self, draws: int, most: int) -> list[Group]:
+    def _spread(self) -> list[Group]:
+        draws, most = self._asked, max(MEMORY // self.kind.size, 1)
+        if self.looped:
+            draws = most = max(self._asked // LOOPED_SHARE, min(self._asked, LEAST_LOOPED))
         subsampled = self.kind.subsampled
-        return groups(self._data, draws, subsampled=subsampled, most=most, seed=self._seed)
+        return groups(self.data, draws, subsampled=subsampled, most=most, seed=self._seed)
 
     def _table(self) -> Table:
-        if not self._looped:
+        if not self.looped:
             try:
                 return self._at_once()
-            except GaveWay:
-                raise
             except Exception as error:
                 self._loop(f"all at once, they raise {type(error).__name__}")
         return self._one_by_one()
@@ -165,7 +216,7 @@ class Lens:
     def _at_once(self) -> Table:
         table = self._empty()
         for group in self._groups:
-            self._interruptible()
+            self.report(group.first, table.draws)
             table.take(group.first, self.way.many(group.args, group.draws, group.seed))
         return table
 
@@ -173,7 +224,7 @@ class Lens:
         table, failed = self._empty(), None
         for group in self._groups:
             for draw in range(group.first, group.first + group.draws):
-                self._interruptible()
+                self.report(draw, table.draws)
                 pyro.set_rng_seed(self._groups[0].seed + draw)
                 try:
                     table.take(draw, self.way.one(group.args))
@@ -183,10 +234,6 @@ class Lens:
         if failed is not None and len(table.failed) == table.draws:
             raise failed
         return table
-
-    def _interruptible(self) -> None:
-        if self._give_way():
-            raise GaveWay
 
     def _empty(self) -> Table:
         return Table(sum(group.draws for group in self._groups), local=self.alike)
@@ -201,9 +248,7 @@ class Lens:
         posterior = {
             name: _moments(np.concatenate(values)) for name, values in table.latents.items()
         }
-        return Sight(
-            TermSamples((*SUM_TERMS, *rows), units, table.draws, bad), posterior, self.version
-        )
+        return Sight(TermSamples((*SUM_TERMS, *rows), units, table.draws, bad), posterior)
 
 
 def _own(table: Table, kind: Kind) -> tuple[list[Floats], int]:

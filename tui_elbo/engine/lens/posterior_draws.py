@@ -19,14 +19,14 @@ MOST_BYTES = 48 * 2**20
 
 
 def drawn(
-    session: Followed, count: int, give_way: Callable[[], bool] = lambda: False
+    session: Followed, count: int, report: Callable[[int, int], None] = lambda _done, _of: None
 ) -> PosteriorDrawn:
-    """Draw so many times. Training does not notice.
+    """DrawPosterior so many times. Training does not notice.
 
     Args:
         session: what is drawn from.
         count: how many times; fewer where so many would be too large.
-        give_way: asked between draws; if it says so, those that there are have to do.
+        report: called with how many draws are done of how many.
     """
     if not session.steps_taken:
         return PosteriorDrawn(0, 0, (), "the guide has no parameters before the first step")
@@ -36,9 +36,7 @@ def drawn(
             size = _draw(session, values)
             count = max(1, min(count, MOST_BYTES // max(1, size)))
             for done in range(1, count):
-                if give_way():
-                    count = done
-                    break
+                report(done, count)
                 _draw(session, values)
         sites = tuple(_site(name, found) for name, found in values.items() if len(found) == count)
     except (Exception, SystemExit) as error:

@@ -1,114 +1,169 @@
-"""Looks at a run through the lens when a look is due, and tells what it sees.
+"""When to look at a run through the lens, and what comes of it.
 
-By hand each step is looked at, while the looks asked for together take no more than a second;
-running freely, they take a fiftieth of the time at most. A look that lasts gives way to commands.
+By hand each step is looked at, as long as that takes no more than a second for one command;
+running freely, what looks cost the run stays under a fiftieth of its time. A look happens in a
+forked copy of the process, so its cost is the fork, the copies of the parameters, and the page
+faults after it. A thread waits for the answer; the run does not.
 """
 
 from __future__ import annotations
 
 import math
+import resource
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from tui_elbo.engine.lens import Births, GaveWay
-from tui_elbo.engine.lens.attribution import Attribution
-from tui_elbo.engine.lens.gradients import Pulls
+from tui_elbo.engine.lens import Births
+from tui_elbo.engine.lens.attribution import Attribution, Wanted, blind
+from tui_elbo.engine.lens.fork import (
+    Call,
+    LookError,
+    LookLostError,
+    Progress,
+    in_thread,
+)
+from tui_elbo.engine.lens.gradients import Pulls, pulls
+from tui_elbo.engine.lens.importance_weights import weigh
+from tui_elbo.engine.lens.posterior_draws import drawn
 from tui_elbo.engine.lens.subject import Followed
 from tui_elbo.engine.record.budget import Budget
 from tui_elbo.model.attribution import LensPoint
+from tui_elbo.model.bound import ImportanceBound, no_bound
 from tui_elbo.model.records import Batch
 from tui_elbo.protocol import (
     ComputeGradients,
     ComputeImportanceBound,
+    DrawPosterior,
+    EngineBusy,
     Event,
     GradientsComputed,
     ImportanceBoundComputed,
     LensPointAdded,
+    PosteriorDrawn,
 )
+from tui_elbo.protocol.codec import decode
 
 SHARE = 1 / 50
-"""Of the time that steps take. With sums and checkpoints, that leaves nine tenths of the rate."""
+"""Of the time that steps take, what looks may cost the run."""
 
 BY_HAND = 1.0
 """Seconds that the looks at steps taken by hand may last, for one command."""
 
-QUICK = 0.05
-"""Seconds of a look that nobody notices."""
+FAULT_SECONDS = 3.5e-6
+"""What a page costs that is written after a fork: 91 ms for 100 MB, 9.5 ms without a fork."""
 
-PATIENCE = 0.1
-"""Seconds after which a look gives way to a command that waits."""
+LEAST_SILENCE, USUAL_LOOKS, FIRST_STEPS = 2.0, 10.0, 50.0
+"""A copy is ended after so many seconds without progress, or so many times the usual look, or, as
+long as none is known, so many steps; whichever is longest."""
+
+TRIES = 3
+"""After so many copies in a row that were lost, the lens says why."""
+
+SHOWN_AFTER = 0.5
+"""Seconds after which the progress of a look is shown, when the run stands still."""
+
+Question = ComputeImportanceBound | ComputeGradients | DrawPosterior
 
 
-class Onlooker:
-    """Follows one session at a time; none at first, and none that has no lens.
+class LensScheduler:
+    """Follows one run at a time; none at first, and none that has no lens.
+
+    The run's thread calls everything but `_wait`, which is the thread of a look under way.
 
     Args:
-        send: takes the events.
-        waiting: whether a command waits to be carried out.
-        settling_counts: whether the first look, at which it is settled how the lens draws, is
-            paid for like any other; else it is a part of loading.
+        send: takes the events, from any thread.
+        wake: called when an answer has come.
     """
 
     def __init__(
         self,
         send: Callable[[Event], None],
-        waiting: Callable[[], bool],
-        *,
-        settling_counts: bool = False,
+        wake: Callable[[], object] = lambda: None,
     ) -> None:
-        self.due = False
-        """Whether a look is due at the step at which the session stands."""
-        self.looking = False
-        """Whether it was looking when an interrupt came."""
-        self._send, self._waiting = send, waiting
+        self._send, self._wake = send, wake
+        self._lock = threading.RLock()
+        self._ended = threading.Event()
+        self._ended.set()
         self._attribution: Attribution | None = None
-        self._weighed, self._by_hand, self._cost = 0, 0.0, math.inf
-        self._settling_counts = settling_counts
+        self._questions: deque[Question] = deque()
+        self._call: Call | None = None
+        self._generation = 0
+        self._reset()
+
+    def _reset(self) -> None:
+        self._due = self._previous = self._standing = False
+        self._last, self._lost, self._by_hand = -1, 0, 0.0
+        self._budget = Budget(SHARE)
+        self._usual = self._step_seconds = 0.0
+        self._usual_faults = math.nan
+        self._mark: tuple[int, int] | None = None
+
+    # What the run's thread asks.
+
+    @property
+    def busy(self) -> bool:
+        """Whether a look is under way."""
+        return self._call is not None
 
     @property
     def owed(self) -> bool:
-        """Whether `look` has something to do."""
-        return self.due or self._weighed > 0
-
-    def follow(self, session: Followed, draws: int | None, births: Births | None = None) -> None:
-        """Follow a session that stands at step 0.
-
-        Args:
-            session: the session.
-            draws: of the lens; None: its own default; 0: there is none.
-            births: as for `Attribution`.
-        """
-        self.leave()
-        self._session, self._last, self._cost = session, -1, math.inf
-        self._budget, self._by_hand, self._free = Budget(SHARE), 0.0, False
-        if draws != 0:
-            self._attribution = Attribution(session, draws, births)
-
-    def leave(self) -> None:
-        """Follow it no longer."""
-        if self._attribution is not None:
-            self._attribution.close()
-        self._attribution, self.due, self._weighed = None, False, 0
-
-    def asked(self) -> None:
-        """Steps have been asked for by hand."""
-        self._by_hand = 0.0
+        """Whether `start` has something to do."""
+        ready = self._due or bool(self._questions)
+        return self._attribution is not None and self._call is None and ready
 
     @property
     def each(self) -> bool:
         """Whether to look at each step, when they are taken by hand."""
         return self._attribution is not None and self._by_hand < BY_HAND
 
-    @property
-    def quick(self) -> bool:
-        """Whether one more look is not noticed."""
-        return self._attribution is not None and self._cost < QUICK
+    def wait(self, seconds: float) -> None:
+        """Wait until the look under way has ended, for so many seconds at most."""
+        self._ended.wait(seconds)
+
+    def follow(
+        self,
+        run: Followed,
+        draws: int | None,
+        births: Births | None = None,
+        *,
+        in_process: bool = False,
+    ) -> None:
+        """Follow a run that stands at step 0.
+
+        Args:
+            run: the run.
+            draws: of the lens; None: its own default; 0: there is none.
+            births: as for `Attribution`.
+            in_process: where the process cannot be forked, look inside it.
+        """
+        self.leave()
+        with self._lock:
+            self._run = run
+            if draws != 0:
+                self._attribution = Attribution(run, draws, births, in_process=in_process)
+
+    def leave(self) -> None:
+        """Follow it no longer; what is under way is dropped."""
+        with self._lock:
+            self._drop()
+            if self._attribution is not None:
+                self._attribution.close()
+            self._attribution = None
+            self._questions.clear()
+            self._reset()
+
+    def asked(self) -> None:
+        """Steps have been asked for by hand."""
+        self._by_hand = 0.0
 
     def learn(self, batches: Sequence[Batch]) -> None:
-        """Take note of what was told of steps."""
+        """Take note of what was recorded of steps."""
         if self._attribution is not None:
             self._attribution.learn(batches)
 
@@ -116,93 +171,185 @@ class Onlooker:
         """Steps have been taken.
 
         Args:
-            batches: what was told of them.
+            batches: what was recorded of them.
             seconds: how long they took.
             by_hand: whether they were asked for one by one.
         """
         if self._attribution is None:
             return
-        self.looking = False
-        self.learn(batches)
-        self._free = not by_hand
-        self._budget.took(0.0, seconds)
-        self.due = self.each if by_hand else self._budget.at(0)
+        with self._lock:
+            self.learn(batches)
+            steps = sum(batch.steps for batch in batches) or 1
+            self._step_seconds = seconds / steps
+            self._standing = self._previous = False
+            self._budget.took(0.0, seconds)
+            self._due = self.each if by_hand else self._budget.at(0)
+            if self._due and by_hand and self._call is not None:
+                self._attribution.remember()
 
     def stands(self) -> None:
-        """The run stands still now: whoever looks wants to see this step."""
-        if self._attribution is not None:
-            self.due = self._last != self._session.steps_taken > 0
-
-    def before_last(self) -> bool:
-        """Whether to look before the last step of a run: accounts reach up to what was looked at
-        when a record was drawn from it.
+        """The run stands still now: whoever looks wants to see this step, and what its record was
+        drawn from.
         """
-        self.stands()
-        return self.due
+        if self._attribution is not None:
+            with self._lock:
+                self._standing = True
+                self._due = self._last != self._run.steps_taken > 0
+                self._previous = self._due
 
     def travelled(self, common: int) -> None:
         """The run stands elsewhere; what was seen holds up to the step `common`."""
         if self._attribution is not None:
-            self._last = self._attribution.go_back(common)
-            self.stands()
+            with self._lock:
+                self._drop()
+                self._last = self._attribution.go_back(common)
+                self.stands()
 
     def failed(self) -> None:
-        """Something went wrong: there is nothing new to see."""
-        self.due, self._weighed = False, 0
+        """A step failed: the run stands at the step before it."""
+        with self._lock:
+            self._questions.clear()
+            self.stands()
 
-    def look(self) -> None:
-        """Take the look that is due, else the weights; what is broken off is still to be done."""
-        attribution, began = self._attribution, time.perf_counter()
-        if attribution is None:
+    def rest(self) -> None:
+        """Nobody looks any more: what is due, asked or under way is dropped."""
+        with self._lock:
+            self._drop()
+            self._due = False
+            self._questions.clear()
+
+    def ask(self, question: Question) -> None:
+        """Something is asked of the present step; nothing before the first."""
+        if self._attribution is not None and self._run.steps_taken:
+            self._questions.append(question)
+
+    def start(self) -> None:
+        """Start the look that is due, else what was asked."""
+        attribution = self._attribution
+        if attribution is None or self._call is not None:
             return
+        with self._lock:
+            if self._due:
+                self._due = False
+                wanted = attribution.request(previous=self._previous)
+                if wanted:
+                    self._begin(
+                        lambda progress: attribution.work(wanted, progress),
+                        lambda data: self._seen(attribution, wanted, data),
+                        self._try_again,
+                    )
+            elif self._questions:
+                self._answer(attribution, self._questions.popleft())
 
-        def give_way() -> bool:
-            return time.perf_counter() - began > PATIENCE and self._waiting()
+    # A look under way.
 
-        self.looking, settling = True, self._last < 0
-        try:
-            if self.due:
-                self._look(attribution, give_way)
-            else:
-                bound = attribution.weigh(self._weighed, give_way=give_way)
-                self._weighed = 0
-                self._send(ImportanceBoundComputed(self._session.steps_taken, bound))
-            self.looking = False
-        except GaveWay:
-            self.looking = False
-        finally:
-            cost = time.perf_counter() - began
-            if settling and not self._settling_counts:
-                pass  # How the lens draws is settled once; that is part of loading.
-            elif self._free:
-                self._budget.took(cost, 0.0)
-            else:
-                self._by_hand += cost
-
-    def _look(self, attribution: Attribution, give_way: Callable[[], bool]) -> None:
-        if self._last < 0 and attribution.knows_beginning:
-            self._tell(attribution, attribution.begin(give_way))
+    def _begin(
+        self,
+        work: Callable[[Progress], Any],
+        take: Callable[[bytes], None],
+        lost: Callable[[str], None],
+    ) -> None:
+        assert self._attribution is not None
         began = time.perf_counter()
-        self._tell(attribution, attribution.point(give_way))
-        self.due, self._cost = False, time.perf_counter() - began
-
-    def answer(self, command: ComputeImportanceBound | ComputeGradients) -> None:
-        """Tell what is asked of the present step; nothing before the first."""
-        attribution, step = self._attribution, self._session.steps_taken
-        if attribution is None or not step:
+        self._count_faults(steps_on=True)
+        try:
+            call = self._attribution.call(work)
+        except LookLostError as error:
+            lost(str(error))
             return
-        if isinstance(command, ComputeImportanceBound):
-            self._weighed = command.draws
-            return
-        start, changes = attribution.changes(command.since)
-        pulls = attribution.pulls()
-        order = sorted(changes, key=lambda name: -changes[name])
-        rows = [_row(changes[name], pulls.get(name)) for name in order]
-        reasons, values = tuple(reason for reason, _ in rows), [numbers for _, numbers in rows]
-        table = np.array(values).reshape(len(order), 7)
-        self._send(GradientsComputed(step, start, tuple(order), reasons, table))
+        self._call = call
+        self._ended.clear()
+        self._budget.took(time.perf_counter() - began, 0.0)
+        silence = max(LEAST_SILENCE, USUAL_LOOKS * self._usual, FIRST_STEPS * self._step_seconds)
+        generation = self._generation
+        in_thread(lambda: self._wait(call, generation, silence, take, lost))
 
-    def _tell(self, attribution: Attribution, point: LensPoint) -> None:
+    def _wait(
+        self,
+        call: Call,
+        generation: int,
+        silence: float,
+        take: Callable[[bytes], None],
+        lost: Callable[[str], None],
+    ) -> None:
+        began = time.monotonic()
+        shown = False
+
+        def stop() -> bool:
+            nonlocal shown
+            done, of = call.progress
+            if of and self._standing and time.monotonic() - began > SHOWN_AFTER:
+                shown = True
+                self._send(EngineBusy(f"the lens looks: draw {done} of {of}"))
+            return generation != self._generation
+
+        data, why, error = b"", "", ""
+        try:
+            data = call.wait(silence, stop)
+        except LookLostError as gone:
+            why = str(gone)
+        except LookError as raised:
+            error = str(raised)
+        with self._lock:
+            if generation != self._generation:
+                return
+            seconds = time.monotonic() - began
+            self._usual = max(seconds, 0.7 * self._usual)
+            self._by_hand += seconds
+            self._count_faults(steps_on=False)
+            if shown:
+                self._send(EngineBusy(""))
+            try:
+                if why:
+                    lost(why)
+                elif error:
+                    self._give_up(f"The lens cannot look: {error}")
+                else:
+                    self._lost = 0
+                    take(data)
+            except Exception as broken:
+                self._give_up(f"The lens cannot look: {type(broken).__name__}: {broken}")
+            self._call = None
+            self._ended.set()
+        self._wake()
+
+    def _drop(self) -> None:
+        """Whatever is under way does not count any more; its thread ends the copy."""
+        self._generation += 1
+        self._call = None
+        self._ended.set()
+
+    def _seen(self, attribution: Attribution, wanted: Sequence[Wanted], data: bytes) -> None:
+        points = attribution.take(wanted, data)
+        if points is None:
+            self._due = True
+            return
+        for point in points:
+            self._emit(attribution, point)
+        if attribution.incomparable:
+            self._stop_looking()
+
+    def _try_again(self, why: str) -> None:
+        self._lost += 1
+        if self._lost < TRIES:
+            self._due = True
+        else:
+            self._give_up(f"The lens cannot look: {why}")
+
+    def _give_up(self, note: str) -> None:
+        """Say why there is nothing to be seen, in the place of what is seen."""
+        if self._attribution is not None:
+            point = blind(self._run.steps_taken, self._attribution.players, note)
+            self._emit(self._attribution, point)
+        self._lost = 0
+        self._stop_looking(answer=note)
+
+    def _stop_looking(self, answer: str = "") -> None:
+        self._due = False
+        while answer and self._questions:
+            self._cannot_answer(self._questions.popleft(), answer)
+
+    def _emit(self, attribution: Attribution, point: LensPoint) -> None:
         latents, points = attribution.latents
         posterior = attribution.posterior if point.draws else {}
         self._send(
@@ -211,6 +358,93 @@ class Onlooker:
             )
         )
         self._last = point.state
+
+    def _count_faults(self, *, steps_on: bool) -> None:
+        """Charge the page faults that a copy has caused, beyond those that the steps have anyway.
+
+        Args:
+            steps_on: a copy is about to be made; else one has just ended.
+        """
+        steps = self._run.steps_taken
+        faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        if self._mark is not None and steps > self._mark[0]:
+            taken = steps - self._mark[0]
+            rate = (faults - self._mark[1]) / taken
+            if steps_on:
+                known = not math.isnan(self._usual_faults)
+                self._usual_faults = min(rate, self._usual_faults) if known else rate
+            elif not math.isnan(self._usual_faults):
+                extra = max(0.0, rate - self._usual_faults) * taken
+                self._budget.took(extra * FAULT_SECONDS, 0.0)
+        self._mark = steps, faults
+
+    # What was asked.
+
+    def _answer(self, attribution: Attribution, question: Question) -> None:
+        step, scenario = self._run.steps_taken, self._run.scenario
+        lens, roles = attribution.lens(), attribution.roles
+        if attribution.incomparable:
+            self._cannot_answer(question, attribution.incomparable)
+        elif isinstance(question, ComputeImportanceBound):
+            draws = question.draws
+            self._ask(
+                question,
+                lambda progress: weigh(scenario, draws=draws, report=progress),
+                lambda data: self._send(
+                    ImportanceBoundComputed(step, decode(data, ImportanceBound))
+                ),
+            )
+        elif isinstance(question, DrawPosterior):
+            count = question.count
+            self._ask(
+                question,
+                lambda progress: drawn(self._run, count, progress),
+                lambda data: self._send(decode(data, PosteriorDrawn)),
+            )
+        else:
+            since = question.since
+            self._ask(
+                question,
+                lambda _: (*attribution.changes(since), pulls(lens, roles)),
+                lambda data: self._pulled(
+                    step, *decode(data, tuple[int, dict[str, float], dict[str, Pulls]])
+                ),
+            )
+
+    def _ask(
+        self,
+        question: Question,
+        work: Callable[[Progress], Any],
+        take: Callable[[bytes], None],
+    ) -> None:
+        def lost(why: str) -> None:
+            self._lost += 1
+            if self._lost < TRIES:
+                self._questions.appendleft(question)
+            else:
+                self._lost = 0
+                self._cannot_answer(question, f"the lens cannot look: {why}")
+
+        self._begin(work, take, lost)
+
+    def _pulled(
+        self, step: int, start: int, changes: dict[str, float], found: dict[str, Pulls]
+    ) -> None:
+        order = sorted(changes, key=lambda name: -changes[name])
+        rows = [_row(changes[name], found.get(name)) for name in order]
+        reasons, values = tuple(reason for reason, _ in rows), [numbers for _, numbers in rows]
+        table = np.array(values).reshape(len(order), 7)
+        self._send(GradientsComputed(step, start, tuple(order), reasons, table))
+
+    def _cannot_answer(self, question: Question, why: str) -> None:
+        step = self._run.steps_taken
+        match question:
+            case DrawPosterior():
+                self._send(PosteriorDrawn(step, 0, (), why))
+            case ComputeGradients():
+                self._send(GradientsComputed(step, question.since, (), (), np.empty((0, 7))))
+            case ComputeImportanceBound():
+                self._send(ImportanceBoundComputed(step, no_bound(0, why)))
 
 
 def _row(change: float, pulls: Pulls | None) -> tuple[str, list[float]]:

@@ -6,6 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from torch import Tensor
+
+State = dict[str, Tensor]
+"""The unconstrained value of each parameter, by name; copies."""
+
 
 class Subject(Protocol):
     """A model, a guide and their data; a `Scenario` is one."""
@@ -38,9 +43,6 @@ class Subject(Protocol):
 class Followed(Protocol):
     """A run that can be looked at between two steps; a `Session` is one."""
 
-    stepping: bool
-    """True while the person's own code may be running."""
-
     @property
     def scenario(self) -> Subject:
         """What is stepped; another object once the draws of the one before say nothing of it."""
@@ -48,6 +50,16 @@ class Followed(Protocol):
     @property
     def steps_taken(self) -> int:
         """How many steps have been taken."""
+
+    @property
+    def sound(self) -> bool:
+        """Whether the parameters are those after that many steps; not so after a failed step."""
+
+    def state_at(self, step: int) -> State | None:
+        """The parameters after that step; None if they cannot be had.
+
+        To be called in a forked copy: it may take steps again, and leave the run there.
+        """
 
 
 @dataclass(frozen=True, eq=False)

@@ -88,9 +88,14 @@ class Track:
         """The file's last execution; it may stand elsewhere than the run until the next step."""
         return self._stepper
 
+    @property
+    def stands(self) -> bool:
+        """Whether the live state is that of the step at which the run stands."""
+        return not self._failed and self._stepper.taken == self.step
+
     def stand_at_present(self) -> None:
         """Find the state at which the run stands, if something has left another behind."""
-        if self._failed or self._stepper.taken != self.step:
+        if not self.stands:
             self.stand_at(self.step)
 
     def advance(self, *, due: bool) -> Observation:
@@ -217,8 +222,7 @@ class Track:
         return words
 
     def _place(self) -> Place:
-        away = self._failed or self._stepper.taken != self.step
-        state = None if away or not self.step else self._stepper.capture()
+        state = None if not self.stands or not self.step else self._stepper.capture()
         return Place(self._stepper, self.past.timeline, state)
 
     def _come_back(self, place: Place) -> None:

@@ -63,6 +63,11 @@ class Gate:
             if not self.running and not called():
                 self.state.wait(WAKE)
 
+    def wake(self) -> None:
+        """Something may have changed."""
+        with self.state:
+            self.state.notify_all()
+
     def shut(self) -> None:
         """No further."""
         self.running = False

@@ -1,8 +1,8 @@
 """The lens on a script's own loop.
 
-Looks are taken in the script's thread, before a step, and only while somebody is there to see them:
-within the budget of `Onlooker` while it runs, each step by hand. A look that lasts gives way to a
-command, and to the leaving of whoever wanted it. What goes wrong in a look stays there.
+Looks are asked for by the script's thread, before a step, and only while somebody is there to see
+them: within the budget of `LensScheduler` while it runs, each step by hand. They happen in a forked
+copy of the script's process.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from tui_elbo.engine.lens.posterior_draws import drawn
-from tui_elbo.engine.lens.schedule import Onlooker
+from tui_elbo.engine.lens.attribution import blind
+from tui_elbo.engine.lens.schedule import LensScheduler, Question
 from tui_elbo.engine.script.step_arguments import Script
 from tui_elbo.engine.script.step_recorder import Reader
 from tui_elbo.engine.tracebacks import said
-from tui_elbo.model.attribution import AttributionPath, no_samples
 from tui_elbo.model.bound import no_bound
 from tui_elbo.model.records import Batch
 from tui_elbo.protocol import (
@@ -31,10 +30,8 @@ from tui_elbo.protocol import (
     PosteriorDrawn,
 )
 
-Question = ComputeImportanceBound | ComputeGradients | DrawPosterior
 
-
-class Gaze:
+class ScriptLens:
     """Looks at a script while it has a terminal.
 
     Args:
@@ -42,6 +39,8 @@ class Gaze:
         reader: reads its steps.
         send: takes the events.
         attached: whether there is a terminal.
+        wake: called from another thread when an answer has come.
+        in_process: look without a fork where none can be used.
     """
 
     def __init__(
@@ -50,29 +49,27 @@ class Gaze:
         reader: Reader,
         send: Callable[[Event], None],
         attached: Callable[[], bool],
+        wake: Callable[[], object],
+        *,
+        in_process: bool,
     ) -> None:
         self._script, self._reader, self._send, self._attached = script, reader, send, attached
-        self._onlooker = Onlooker(send, self._gives_way, settling_counts=True)
+        self._scheduler, self._in_process = LensScheduler(send, wake), in_process
         self._questions: deque[Question] = deque()
-        self._commands = self._heeded = 0
         self.seen = False
         """Whether somebody is there, or was, and what that left behind has not been put away."""
         self._following = False
-        self._told = ""
+        self._emitted = ""
         self._newest: Sequence[Batch] = ()
 
-    # The lobby's thread.
-
-    def heed(self) -> None:
-        """A command has come: a look that lasts gives way."""
-        self._commands += 1
+    # The server's thread.
 
     def by_hand(self) -> None:
         """Steps have been asked for by hand."""
-        self._onlooker.asked()
+        self._scheduler.asked()
 
     def ask(self, question: Question) -> None:
-        """Something is to be told as soon as the script's thread comes by."""
+        """Something is to be answered as soon as the script's thread comes by."""
         self._questions.append(question)
 
     # The script's thread.
@@ -97,31 +94,35 @@ class Gaze:
         """Whether `look` has something to do."""
         if not self._attached() or self._reader.failed:
             return False
-        return self._onlooker.owed or bool(self._questions and (self._following or self._told))
+        asked = bool(self._questions) and (self._following or bool(self._emitted))
+        return self._scheduler.owed or asked
 
     def look(self) -> None:
-        """Take the look that is due, or answer what was asked."""
-        self._heeded = self._commands
+        """Start the look that is due, or what was asked."""
         try:
-            if self._questions and not self._onlooker.due:
+            while self._questions:
                 self._answer(self._questions.popleft())
-            else:
-                self._onlooker.look()
+            self._scheduler.start()
         except Exception as error:
             self._fail(error)
 
+    def keep_state(self, step_seconds: float) -> None:
+        """A step is about to be taken: its record is drawn from the parameters of now."""
+        if self._following:
+            self._script.keep_state(step_seconds)
+
     def learn(self, batches: Sequence[Batch]) -> None:
-        """These steps have been told."""
+        """These steps have been recorded."""
         self._newest = batches[-1:] or self._newest
-        self._onlooker.learn(batches)
+        self._scheduler.learn(batches)
 
     def stepped(self, seconds: float, *, by_hand: bool) -> None:
         """Steps have been taken in so many seconds."""
-        self._onlooker.stepped((), seconds, by_hand=by_hand)
+        self._scheduler.stepped((), seconds, by_hand=by_hand)
 
     def stands(self) -> None:
         """The script is held: whoever looks wants to see this step."""
-        self._onlooker.stands()
+        self._scheduler.stands()
 
     def close(self) -> None:
         """Look no more, and keep nothing of the script's."""
@@ -129,32 +130,31 @@ class Gaze:
         self._script.forget()
 
     def _follow(self) -> None:
-        self._onlooker.follow(self._script, None, self._reader.births)
-        self._onlooker.learn(self._newest)
+        self._scheduler.follow(self._script, None, self._reader.births, in_process=self._in_process)
+        self._scheduler.learn(self._newest)
         self._following = True
-        self._onlooker.stands()
+        self._scheduler.stands()
 
     def _leave(self) -> None:
-        self._onlooker.leave()
+        self._scheduler.leave()
         self._following = False
         self._questions.clear()
 
     def _rest(self) -> None:
         """Nobody is there."""
         if self.seen:
-            self.seen, self._told = False, ""
+            self.seen, self._emitted = False, ""
             self._questions.clear()
-            self._onlooker.failed()
+            self._scheduler.rest()
             self._script.rest()
 
     def _refuse(self) -> None:
-        """Tell once why there is nothing to be seen, in the place of what is seen."""
+        """Say once why there is nothing to be seen, in the place of what is seen."""
         why = self._script.unseen
-        if self._told != why:
-            self._onlooker.leave()
-            self._following, self._told = False, why
-            point = AttributionPath().extend(self._script.steps_taken, no_samples(), (), note=why)
-            self._send(LensPointAdded(point))
+        if self._emitted != why:
+            self._scheduler.leave()
+            self._following, self._emitted = False, why
+            self._send(LensPointAdded(blind(self._script.steps_taken, (), why)))
 
     def _fail(self, error: Exception) -> None:
         self._script.refuse(f"The lens cannot look: {said(error)}")
@@ -165,14 +165,9 @@ class Gaze:
         match question:
             case DrawPosterior() if why:
                 self._send(PosteriorDrawn(step, 0, (), why))
-            case DrawPosterior():
-                self._send(drawn(self._script, question.count, self._gives_way))
             case ComputeGradients() if why:
                 self._send(GradientsComputed(step, question.since, (), (), np.empty((0, 7))))
             case ComputeImportanceBound() if why:
                 self._send(ImportanceBoundComputed(step, no_bound(0, why)))
-            case ComputeGradients() | ComputeImportanceBound():
-                self._onlooker.answer(question)
-
-    def _gives_way(self) -> bool:
-        return self._commands != self._heeded or not self._attached()
+            case _:
+                self._scheduler.ask(question)

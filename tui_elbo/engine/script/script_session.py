@@ -18,8 +18,8 @@ from pyro.infer import SVI
 
 from tui_elbo.engine.record.inspection import inspected
 from tui_elbo.engine.record.nonfinite import Suspects
-from tui_elbo.engine.script.run_control import WAKE, Gate
-from tui_elbo.engine.script.script_lens import Gaze
+from tui_elbo.engine.script.run_control import Gate
+from tui_elbo.engine.script.script_lens import ScriptLens
 from tui_elbo.engine.script.step_arguments import Script
 from tui_elbo.engine.script.step_recorder import Reader
 from tui_elbo.engine.server.event_emitter import EventEmitter
@@ -83,28 +83,35 @@ class Watching:
     Args:
         svi: what the script's loop drives.
         script: the script's file.
-        lens: whether it may be looked at through the lens.
+        lens: whether it may be looked at through the lens; "in-process": without a fork where
+            none can be used, which may disturb the training.
 
     Raises:
         UsageError: if no terminal can find the run.
     """
 
-    def __init__(self, svi: SVI, script: Path, *, lens: bool = True) -> None:
+    def __init__(self, svi: SVI, script: Path, *, lens: bool | str = True) -> None:
         self._take: Callable[..., Any] = svi.step
         self._seq, self._closed = 0, False
-        self._inside, self._apart = threading.Lock(), threading.Lock()
+        self._inside = threading.Lock()
         self._flushed = time.perf_counter()
         self._pending = 0
         self._suspects = Suspects()
         self._rate, self._told_failure = 0.0, False
+        self._step_seconds = 0.0
         options = ServerOptions(stays=True, refuses_end=REFUSES_END)
         self.server = Server(self._obey, options, self._let_go)
         self._emitter = EventEmitter(self.server.send)
         self._reader = Reader(svi, lambda text: self._emitter.remark(text, "elbo-tui"))
         self._gate = Gate(self.server.send, self._reader.wanted)
-        gazed = Script(svi, self._reader, lens=lens)
-        attached = lambda: self.server.attached and not self._closed  # noqa: E731
-        self._gaze = Gaze(gazed, self._reader, self.server.send, attached)
+        self._lens = ScriptLens(
+            Script(svi, self._reader, lens=bool(lens)),
+            self._reader,
+            self.server.send,
+            attached=lambda: self.server.attached and not self._closed,
+            wake=self._gate.wake,
+            in_process=lens == "in-process",
+        )
         why = self.server.open(script.stem)
         if why:
             self.server.close()
@@ -129,10 +136,9 @@ class Watching:
         if not self.server.is_ours:
             return self._take(*args, **kwargs)  # in a worker that was forked: not this run's
         if not self._inside.acquire(blocking=False):
-            with self._apart:  # by a second thread: not this run's, and never within a look
-                return self._take(*args, **kwargs)
+            return self._take(*args, **kwargs)  # by a second thread: not this run's
         try:
-            alone = self._gate.running and not (self.server.attached or self._gaze.seen)
+            alone = self._gate.running and not (self.server.attached or self._lens.seen)
             if not alone:
                 self._attend(args, kwargs)
             step = self._reader.taken + 1
@@ -141,6 +147,7 @@ class Watching:
             if not self.server.is_ours:
                 return result  # in a child that the model has forked: not this run's
             if seen is not None:
+                self._step_seconds = seen.seconds
                 self._gate.due.took(seen.watching if due else 0.0, seen.seconds)
                 self._reader.collector.add(seen)
                 self._pending += 1
@@ -148,7 +155,7 @@ class Watching:
             return result
         finally:
             if self._closed and self.server.is_ours:
-                self._gaze.close()
+                self._lens.close()
             self._inside.release()
 
     def close(self) -> None:
@@ -159,7 +166,7 @@ class Watching:
             # A thread that steps for long is not waited for.
             if self._inside.acquire(timeout=LAST_WORD):
                 self._guarded(self._flush)
-                self._gaze.close()
+                self._lens.close()
                 self._inside.release()
             self.server.close(patience=LAST_WORD)
 
@@ -167,8 +174,9 @@ class Watching:
         """Somebody is there, or was: see what is wanted before the next step."""
         if self.server.attached:
             self._gate.attend()
-        self._gaze.called(args, kwargs)
+        self._lens.called(args, kwargs)
         self._hold()
+        self._lens.keep_state(self._step_seconds)
 
     def _went_on(self, _step: int) -> None:
         """A step was taken with nobody there: most of a script's steps are, so this is short."""
@@ -183,21 +191,17 @@ class Watching:
         if self._gate.running:
             return
         self._guarded(self._flush)
-        self._gaze.stands()
+        self._lens.stands()
         while not self._gate.running:
             self._look()
-            self._gate.wait(lambda: self._gaze.owed)
+            self._gate.wait(lambda: self._lens.owed)
         self._flushed = time.perf_counter()
 
     def _look(self) -> None:
-        """Look through the lens, if that is due: what has been seen before is told before."""
-        if self._gaze.owed and self._apart.acquire(timeout=0.0 if self._gate.running else WAKE):
-            try:
-                self._guarded(self._flush)
-                self._gaze.look()
-            finally:
-                self._apart.release()
-            self._flushed = time.perf_counter()
+        """Look through the lens, if that is due: what has been seen before is sent before."""
+        if self._lens.owed:
+            self._guarded(self._flush)
+            self._lens.look()
 
     def _guarded(self, act: Callable[..., None], *args: Any) -> None:
         """Whatever goes wrong, the training goes on."""
@@ -218,7 +222,7 @@ class Watching:
             self._rate = self._pending / since
             self._flush()
         if due or self._gate.by_hand:
-            self._gaze.stepped(since, by_hand=self._gate.by_hand)
+            self._lens.stepped(since, by_hand=self._gate.by_hand)
 
     def _is_met(self) -> bool:
         """Whether the newest step is one that the person wants to stop on; tells why."""
@@ -240,7 +244,7 @@ class Watching:
         batches = self._reader.collector.flush()
         self._pending, self._flushed = 0, time.perf_counter()
         self._emitter.rows(batches)
-        self._gaze.learn(batches)
+        self._lens.learn(batches)
         sound = not self._suspects.first
         for batch in batches:
             self._suspects.look(batch)
@@ -258,7 +262,6 @@ class Watching:
 
     def _obey(self, command: AnyCommand) -> None:
         self._seq = command.seq
-        self._gaze.heed()
         with self._gate.state:
             try:
                 self._act(command)
@@ -276,13 +279,13 @@ class Watching:
                 self._gate.run(taken, command, self._emitter.layout)
             case Step():
                 self._gate.step(taken, command.count)
-                self._gaze.by_hand()
+                self._lens.by_hand()
             case SetBreakpoints() | WatchParams():
                 self._gate.subscribe(command)
             case InspectParam():
                 self._reader.wanted.inspected = command.name
             case ComputeImportanceBound() | ComputeGradients() | DrawPosterior():
-                self._gaze.ask(command)
+                self._lens.ask(command)
             case _:
                 raise UsageError(ITS_OWN)
 

@@ -6,6 +6,7 @@ one that goes through minibatches never does, and of it nothing is said.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,11 +16,16 @@ from pyro.infer import ELBO, SVI
 from pyro.poutine.guide import GuideMessenger
 
 from tui_elbo.engine.compat.torch import tensor_version
-from tui_elbo.engine.lens.subject import Given
+from tui_elbo.engine.lens.isolation import captured
+from tui_elbo.engine.lens.subject import Given, State
 from tui_elbo.engine.script.step_recorder import Reader
 
 MANY = 100
 """Elements of a list that are compared one by one; a longer one counts as a whole."""
+
+COPY_SHARE, COPY_FORGETS = 0.02, 0.95
+"""Of a step, what copying the parameters before it may take; one that took too long is tried again
+once its time has been multiplied by the second often enough."""
 
 DEEP = 4
 """Lists in lists that are gone through."""
@@ -67,17 +73,38 @@ class Script:
 
     def __init__(self, svi: SVI, reader: Reader, *, lens: bool) -> None:
         self._svi, self._reader = svi, reader
-        self.stepping = False
         self._never = _never(svi, reader.elbo) if lens else "It is watched without a lens"
         self.unseen = self._never
         """Why the lens cannot look, in words; empty while it can, or that is not known yet."""
         self._call: _Call | None = None
         self._given: Given | None = None
+        self._before: tuple[int, State] | None = None
+        self._copying = 0.0
 
     @property
     def steps_taken(self) -> int:
         """How many steps have been taken since the script is watched."""
         return self._reader.taken
+
+    @property
+    def sound(self) -> bool:
+        """Always: a step that fails is the script's own affair."""
+        return True
+
+    def keep_state(self, step_seconds: float) -> None:
+        """Keep the parameters before a step, where copying them costs next to nothing of it."""
+        self._before = None
+        if self._copying <= COPY_SHARE * step_seconds:
+            began = time.perf_counter()
+            self._before = self.steps_taken, captured()
+            self._copying = time.perf_counter() - began
+        else:
+            self._copying *= COPY_FORGETS
+
+    def state_at(self, step: int) -> State | None:
+        """The parameters before the newest step; None for any other."""
+        kept = self._before
+        return kept[1] if kept is not None and kept[0] == step else None
 
     @property
     def known(self) -> bool:
@@ -128,7 +155,7 @@ class Script:
 
     def forget(self) -> None:
         """Keep nothing of the script's own."""
-        self._call = self._given = None
+        self._call = self._given = self._before = None
 
     def _know(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         model, guide = self._svi.model, self._svi.guide

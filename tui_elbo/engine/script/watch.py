@@ -55,7 +55,7 @@ class Watched:
         self.close()
 
 
-def watch(svi: Any, name: str | None = None, *, lens: bool = True) -> Watched:
+def watch(svi: Any, name: str | None = None, *, lens: bool | str = True) -> Watched:
     """As `tui_elbo.watch` says."""
     if not isinstance(svi, SVI):
         what = f"`watch` takes a pyro.infer.SVI, and was given a {_named(type(svi))}"

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tui_elbo.engine.forked import users_code
-from tui_elbo.engine.lens.posterior_draws import drawn
-from tui_elbo.engine.lens.schedule import Onlooker
+from tui_elbo.engine.lens.schedule import LensScheduler
 from tui_elbo.engine.process_state import warm_up
 from tui_elbo.engine.record.budget import Always, Budget
 from tui_elbo.engine.rewind.resume import own_of
@@ -52,23 +51,20 @@ from tui_elbo.protocol import (
 BURST_STEPS, BURST_SECONDS = 2000, 0.05
 """What has been seen is sent after so many steps or so many seconds, whichever comes first."""
 
-QUICK_RATE = 20.0
-"""From so many steps a second on, one more is not noticed."""
-
 
 class CommandHandler:
     """Stands between the terminal's commands and a session.
 
     Args:
         send: takes the events, in order.
-        waiting: whether a command waits to be carried out.
+        wake: called from another thread when there may be something to do.
         history: gives every step of the run, to be saved.
     """
 
     def __init__(
         self,
         send: Callable[[Event], None],
-        waiting: Callable[[], bool] = lambda: False,
+        wake: Callable[[], object] = lambda: None,
         history: Callable[[], History] = History,
     ) -> None:
         warm_up()
@@ -88,12 +84,17 @@ class CommandHandler:
         """Whether the steps to take were asked for one by one."""
         self._subscriptions = Subscriptions(send)
         self._stops = self._subscriptions.stops
-        self._onlooker = Onlooker(send, waiting)
+        self._lens = LensScheduler(send, wake)
 
     @property
     def busy(self) -> bool:
-        """Whether `work` has something to do."""
-        return self.running or self._onlooker.owed
+        """Whether something is still to be done, or under way."""
+        return self.running or self._lens.owed or self._lens.busy
+
+    @property
+    def ready(self) -> bool:
+        """Whether `work` has something to do now."""
+        return self._lens.owed or self.running
 
     def carry_out(self, command: AnyCommand) -> None:
         """Do what the terminal asks, as far as it can be done at once."""
@@ -101,15 +102,18 @@ class CommandHandler:
         self._guarded(self._obey, command)
 
     def work(self) -> None:
-        """Look through the lens if that is due, else take steps; as long as a terminal can wait."""
-        if self._onlooker.owed:
-            self._guarded(self._onlooker.look)
-        else:
+        """Start the look that is due, else take steps; as long as a terminal can wait."""
+        if self._lens.owed:
+            self._guarded(self._lens.start)
+        elif self.ready:
             self._guarded(self._burst)
+        else:
+            self._lens.wait(BURST_SECONDS)
 
     def interrupt(self, *_: object) -> None:
         """SIGINT: break off the person's own code; our own goes on to the next command."""
         self.running = False
+        self._lens.rest()
         if self._session is not None:
             self._session.interrupt()
         if self._loading or (self._session is not None and self._session.stepping):
@@ -122,8 +126,7 @@ class CommandHandler:
                 act(*args)
         except KeyboardInterrupt as error:
             step = None if self._session is None else self._session.steps_taken
-            looking = self._onlooker.looking
-            self._failed("interrupted", interrupted(error, self._own, step, looking=looking))
+            self._failed("interrupted", interrupted(error, self._own, step))
         except InterruptedTravelError as error:
             self._failed("interrupted", error)
         except UsageError as error:
@@ -144,7 +147,7 @@ class CommandHandler:
             if self._load is not None:
                 self._open(self._load)
         elif isinstance(command, Pause):
-            self._pause()
+            self._stop()
         elif self._session is not None:
             self._act(self._session, command)
         self._emitter.inspected(self._session)
@@ -170,10 +173,8 @@ class CommandHandler:
                 self._run(session, command)
             case Step():
                 self._add_steps(session, max(command.count, 1))
-            case ComputeImportanceBound() | ComputeGradients():
-                self._onlooker.answer(command)
-            case DrawPosterior():
-                self._send(drawn(session, command.count))
+            case ComputeImportanceBound() | ComputeGradients() | DrawPosterior():
+                self._lens.ask(command)
 
     def _run(self, session: Session, command: RunUntil) -> None:
         condition = None if command.condition is None else parse(command.condition)
@@ -185,21 +186,13 @@ class CommandHandler:
         self._watch(session)
         self.running = self._target is None or self._target > session.steps_taken
 
-    def _pause(self) -> None:
-        """Stand still: where that takes no time, with the next step, so that its account is had."""
-        quick = self._onlooker.quick and self._rate > QUICK_RATE
-        if self.running and not self._by_hand and quick and self._session is not None:
-            self._target = self._session.steps_taken + 1
-        else:
-            self._stop()
-
     def _stop(self) -> None:
         """The run stands still."""
         self.running = False
-        self._onlooker.stands()
+        self._lens.stands()
 
     def _add_steps(self, session: Session, count: int) -> None:
-        self._onlooker.asked()
+        self._lens.asked()
         self._target = self._will_stand_at(session) + count
         self._stops.condition = None
         self.running, session.due, self._by_hand = True, Always(), True
@@ -227,14 +220,12 @@ class CommandHandler:
     def _travel(self, session: Session, command: Travel) -> None:
         self.running, branch = False, session.branch
         travel(session, command, self._send, self._emitter)
-        self._onlooker.travelled(
-            branch if isinstance(command, SwitchBranch) else session.steps_taken
-        )
+        self._lens.travelled(branch if isinstance(command, SwitchBranch) else session.steps_taken)
 
     def _open(self, load: Load) -> None:
         """Load a scenario, or execute it afresh; torch stays imported."""
         self.running, self._rate = False, 0.0
-        self._onlooker.leave()
+        self._lens.leave()
         self._emitter.opening()
         self.tell("loading")
         self._send(EngineBusy(f"loading {load.target}"))
@@ -250,7 +241,7 @@ class CommandHandler:
             self._loading = False
         self._session = session
         self._emitter.loaded(session, lens=load.draws != 0)
-        self._onlooker.follow(session, load.draws)
+        self._lens.follow(session, load.draws, in_process=load.lens_in_process)
 
     def _burst(self) -> None:
         session = self._session
@@ -260,16 +251,12 @@ class CommandHandler:
         begin, before = time.perf_counter(), session.steps_taken
         left = BURST_STEPS if self._target is None else self._target - before
         by_hand = self._by_hand
-        most = 1 if by_hand and self._onlooker.each else BURST_STEPS
-        if self._target is not None and not by_hand:
-            if left == 1 and self._onlooker.before_last():
-                return
-            most = min(most, max(1, left - 1))
+        most = 1 if by_hand and self._lens.each else BURST_STEPS
         batches = session.advance(min(left, most), BURST_SECONDS)
         self._emitter.rows(batches)
         self._emitter.inspected(session)
         seconds = time.perf_counter() - begin
-        self._onlooker.stepped(batches, seconds, by_hand=by_hand)
+        self._lens.stepped(batches, seconds, by_hand=by_hand)
         rate = (session.steps_taken - before) / seconds
         self._rate = rate if self._rate == 0 else 0.8 * self._rate + 0.2 * rate
         if self._target is not None and session.steps_taken >= self._target:
@@ -285,7 +272,7 @@ class CommandHandler:
 
     def _failed(self, kind: str, error: ElboError) -> None:
         self.running, step = False, 0
-        self._onlooker.failed()
+        self._lens.failed()
         if self._session is not None:
             self._emitter.rows(self._session.flush())
             step = self._session.steps_taken

@@ -53,9 +53,8 @@ def work(connection: Connection) -> None:
     connection.send(EngineBusy("importing torch and Pyro"))
     from tui_elbo.engine.server.command_handler import CommandHandler  # noqa: PLC0415 - the terminal need not wait for it
 
-    handler = CommandHandler(
-        connection.send, lambda: not connection.commands.empty(), connection.server.history
-    )
+    wake = lambda: connection.commands.put(None)  # noqa: E731
+    handler = CommandHandler(connection.send, wake, connection.server.history)
     signal.signal(signal.SIGINT, connection.not_within_a_message(handler.interrupt))
     plain, warnings.showwarning = warnings.showwarning, handler.warned
     os.register_at_fork(after_in_child=partial(_behave_as_plain_python, plain))
@@ -63,7 +62,7 @@ def work(connection: Connection) -> None:
     while True:
         # The person's code may have closed the streams; an interrupt may come late.
         with suppress(OSError, ValueError, KeyboardInterrupt), users_code():
-            if handler.busy and connection.commands.empty():
+            if handler.ready and connection.commands.empty():
                 handler.work()
             elif (command := connection.commands.get()) is not None:
                 handler.carry_out(command)
