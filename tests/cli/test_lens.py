@@ -96,7 +96,7 @@ def test_without_json_the_attribution_follows_the_summary() -> None:
     [
         ("--draws", "100"),
         pytest.param(("--lens", "0"), marks=pytest.mark.slow),
-        ("--lens", "5", "--csv"),
+        pytest.param(("--lens", "5", "--csv"), marks=pytest.mark.slow),
         pytest.param(("--lens", "2", "--draws", "1"), marks=pytest.mark.slow),
     ],
 )

@@ -74,7 +74,7 @@ print(session._track.past.timeline.earliest.step)
 """
 
 
-SOME = ("network", "shape-shifting")
+SOME = ("network",)
 
 
 @pytest.mark.parametrize(

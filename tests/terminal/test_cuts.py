@@ -53,7 +53,7 @@ def cut(argv: list[str], rng: random.Random, first: bool) -> None:
         terminal.ended()
 
 
-@pytest.mark.parametrize("count", [2, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [2, pytest.param(60, marks=pytest.mark.slow)])
 def test_cut_at_random(runtime: Path, count: int) -> None:
     """One run serves all the cuts; after each, everything is there, and in the end nothing."""
     rng = random.Random(count)
