@@ -99,6 +99,7 @@ async def pressed(scenario: str, output: Path) -> tuple[list[str], list[str]]:
         os.kill(engine, signal.SIGUSR2)
         while not output.exists():
             await pilot.pause(0.05)
+        explorer.session.end()
     return calls.lines(), output.read_text("utf-8").splitlines()
 
 
