@@ -30,7 +30,7 @@ Formula: TypeAlias = "Callable[[Steps], Floats]"
 Formulas: TypeAlias = dict[Column, Formula]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Observation:
     """One step as it was seen: numbers that are not columns yet."""
 

@@ -26,7 +26,7 @@ from tui_elbo.engine.record.sums import Before, Group
 from tui_elbo.model.records import Column, Floats, ModuleInfo, ParamInfo
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class StepParams:
     """What one step did to the param store."""
 

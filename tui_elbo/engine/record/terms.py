@@ -44,7 +44,7 @@ SUMMED_OUT = "enumerated in the model: summed out, so it has no term of its own"
 DEPENDS_ON_SUMMED_OUT = "depends on a site that is summed out, so it has no term of its own"
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class StepTerms:
     """What was read off one step's traces."""
 
