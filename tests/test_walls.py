@@ -106,10 +106,9 @@ def test_private_names_of_libraries_are_imported_by_compat_files_only(path: Path
 
 
 PANE_PARTS = {
-    "tui_elbo.ui.panes.params": "tui_elbo.ui.panes.param_rows",
     "tui_elbo.ui.panes.totals": "tui_elbo.ui.panes.curve",
 }
-"""Rows without a screen, and the curve pane that the running totals extend."""
+"""The running totals extend the curve pane."""
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "ui" / "panes").glob("*.py")), ids=module_of)

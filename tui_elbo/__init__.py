@@ -19,19 +19,18 @@ def watch(svi: Any, name: str | None = None, *, lens: bool | str = True) -> Watc
         for batch in batches:
             svi.step(batch)
 
-    Not a bit of the training changes. The script is held only while a person at a terminal wants
-    it; it goes on when that person leaves. It cannot be taken back. Steps that are taken in a
-    forked worker, or in a second thread at the same time, are not seen.
+    Not a bit of the training changes. The script is paused only while a terminal asks for it, and
+    goes on when that terminal detaches. It cannot be rewound. Steps that are taken in a forked
+    worker, or in a second thread at the same time, are not recorded.
 
-    While a terminal shows it, model and guide are run on the side now and then, with draws of their
-    own, to tell what moved log p. The random state, the parameters, and the buffers and modes of
-    modules are put back after it; what a model keeps in Python variables is not, and one that keeps
-    something there which matters should be watched without the lens.
+    While a terminal is attached, a forked copy of the process now and then runs model and guide
+    with draws of its own, to attribute the change of log p. It cannot change the script.
 
     Args:
         svi: a `pyro.infer.SVI`, whose `step` the script calls.
         name: what to call the run; the script's own name if None.
-        lens: whether model and guide may be run on the side.
+        lens: whether a forked copy may run model and guide; `"in-process"` runs them in the script
+            itself where no fork can be used, which can change what the model keeps in Python.
 
     Returns:
         What has `close()`, and may be used as a context manager; else the run is watched until
