@@ -23,6 +23,9 @@ from tui_elbo.model.tuning import Tuning
 LEARNING_RATE = 0.01
 """Of a chosen optimiser, where that of before is decided by a function."""
 
+REHEARSAL_SECONDS = 60.0
+"""A step that takes longer than this cannot be tried."""
+
 _INFINITE = float("inf")
 
 
@@ -85,6 +88,32 @@ def apply(stepper: Stepper, tuning: Tuning) -> None:
         set_particles(stepper.estimator, tuning.particles)
     if tuning.estimator is not None:
         stepper.use(_estimator(tuning.estimator, stepper.estimator))
+
+
+def rehearsed(stepper: Stepper, tuning: Tuning) -> tuple[str, str]:
+    """See that a step can be taken with the changes, in a forked copy of the process.
+
+    Returns:
+        The estimator and the optimiser with them, in words.
+
+    Raises:
+        UsageError: with the reason, if they do not fit.
+    """
+
+    def work(_: object) -> dict[str, str]:
+        try:
+            words = retune(stepper, tuning)
+        except UsageError as error:
+            return {"what": error.what, "hint": error.hint, "traceback": error.traceback}
+        return dict(zip(("estimator", "optimizer"), words, strict=True))
+
+    try:
+        found: dict[str, str] = decode(ForkedCall(work).wait(REHEARSAL_SECONDS), dict[str, str])
+    except LookError as error:
+        raise UsageError(f"{tuning} could not be tried: {error}") from error
+    if "what" in found:
+        raise UsageError(found["what"], hint=found["hint"], traceback=found["traceback"])
+    return found["estimator"], found["optimizer"]
 
 
 def retune(stepper: Stepper, tuning: Tuning) -> tuple[str, str]:

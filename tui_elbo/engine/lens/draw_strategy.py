@@ -7,6 +7,7 @@ from typing import Any
 
 from pyro.poutine.messenger import Messenger
 
+from tui_elbo.engine.forked import users_code
 from tui_elbo.engine.lens.draws import Traces, run, run_many
 from tui_elbo.engine.lens.enumerated import summed_many, summed_one
 
@@ -29,11 +30,13 @@ class Way:
             args: of model and guide.
             outer: what is around each of the two.
         """
-        if self.enumerated:
-            return summed_one(self.model, self.guide, args, self.nesting, *outer)
-        return run(self.model, self.guide, args, *outer)
+        with users_code():
+            if self.enumerated:
+                return summed_one(self.model, self.guide, args, self.nesting, *outer)
+            return run(self.model, self.guide, args, *outer)
 
     def many(self, args: tuple[Any, ...], draws: int, seed: int) -> Traces:
         """So many draws in a plate, seeded."""
         way = summed_many if self.enumerated else run_many
-        return way(self.model, self.guide, args, draws=draws, nesting=self.nesting, seed=seed)
+        with users_code():
+            return way(self.model, self.guide, args, draws=draws, nesting=self.nesting, seed=seed)

@@ -13,6 +13,7 @@ from pyro.poutine.util import site_is_subsample
 from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
+from tui_elbo.engine.forked import users_code
 from tui_elbo.engine.lens.batches import SEED
 from tui_elbo.engine.lens.draw_strategy import Way
 from tui_elbo.engine.lens.draws import Given, Traces, run
@@ -76,7 +77,8 @@ def look(scenario: Subject, args: tuple[Any, ...]) -> Kind:
         trials = []
         for trial in range(TRIALS):
             pyro.set_rng_seed(SEED + trial)
-            trials.append(run(scenario.model, scenario.guide, args))
+            with users_code():
+                trials.append(run(scenario.model, scenario.guide, args))
     finally:
         handle.remove()
     model = [n for t in trials for n in t.model.nodes.values() if n["type"] == "sample"]

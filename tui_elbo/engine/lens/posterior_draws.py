@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from pyro import poutine
 
+from tui_elbo.engine.forked import users_code
 from tui_elbo.engine.lens.isolation import untouched
 from tui_elbo.engine.lens.subject import Followed
 from tui_elbo.engine.tracebacks import said
@@ -49,8 +50,9 @@ def _draw(session: Followed, values: dict[str, list[Any]]) -> int:
     """Add one draw of each latent site; returns the bytes that they take."""
     scenario = session.scenario
     full = scenario.full_batch
-    args = scenario.batch(session.steps_taken) if full is None else full()
-    trace = poutine.trace(scenario.guide).get_trace(*args)
+    with users_code():
+        args = scenario.batch(session.steps_taken) if full is None else full()
+        trace = poutine.trace(scenario.guide).get_trace(*args)
     size = 0
     for name, node in trace.nodes.items():
         latent = node["type"] == "sample" and not node["is_observed"]

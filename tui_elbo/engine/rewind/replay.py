@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeAlias
 
+from tui_elbo.engine.lens.fork import why_no_fork
 from tui_elbo.engine.process_state import Surroundings
 from tui_elbo.engine.record.budget import Always, Budget, Due
 from tui_elbo.engine.record.columns import Observation
@@ -17,7 +18,7 @@ from tui_elbo.engine.rewind.timeline import Timeline, dense
 from tui_elbo.engine.scenario import own_files
 from tui_elbo.engine.source_snapshot import Origin
 from tui_elbo.engine.stepper import Stepper
-from tui_elbo.engine.tuning import apply, retune
+from tui_elbo.engine.tuning import apply, rehearsed, retune
 from tui_elbo.model.errors import StepError, UsageError
 from tui_elbo.model.scenarios import ScenarioFile
 from tui_elbo.model.tuning import Tuning
@@ -210,16 +211,22 @@ class Track:
             UsageError: with the reason, if they do not fit; the run is then as it was.
         """
         self.stand_at_present()
-        before = self._stepper.capture() if self.step else None
         self.stepping = True
         try:
-            words = retune(self._stepper, tuning)
+            words = self._tried(tuning) if why_no_fork() else rehearsed(self._stepper, tuning)
         finally:
             self.stepping = False
-            if before is None or not self._stepper.restore(before):
-                self._failed = True
         self.past.tuned(self.step, tuning)
         return words
+
+    def _tried(self, tuning: Tuning) -> tuple[str, str]:
+        """In this process, whose state is found again after it."""
+        before = self._stepper.capture() if self.step else None
+        try:
+            return retune(self._stepper, tuning)
+        finally:
+            if before is None or not self._stepper.restore(before):
+                self._failed = True
 
     def _place(self) -> Place:
         state = None if not self.stands or not self.step else self._stepper.capture()
