@@ -29,6 +29,7 @@ from tui_elbo.engine.lens.attribution import Attribution
 from tui_elbo.engine.lens.fork import ForkedCall, LookError, LookLostError
 from tui_elbo.engine.server.command_handler import CommandHandler
 from tui_elbo.engine.session import Session
+from tui_elbo.model.tuning import Tuning
 from tui_elbo.protocol import (
     ComputeGradients,
     DrawPosterior,
@@ -394,3 +395,38 @@ def test_where_cuda_is_in_use_the_lens_does_not_look_and_says_why(
             handler.work()
         assert seen[-1].point.draws == draws
         assert ("CUDA" in seen[-1].point.note) == (not in_process)
+
+
+def test_a_model_that_forks_within_a_look_starts_no_avalanche(tmp_path: Path) -> None:
+    """Each child that comes back would fork again at the next draw."""
+    births = tmp_path / "births"
+    forks = f"""
+import os
+def guide():
+    m = pyro.param("m", lambda: torch.tensor(-2.0))
+    pyro.sample("z", dist.Normal(m, 0.7))
+    if not torch.is_grad_enabled():
+        if os.fork() == 0:
+            with open({str(births)!r}, "a") as out:
+                out.write("x")
+        else:
+            os.wait()
+"""
+    session = Session(write(tmp_path, scenario(PLAIN_MODEL, forks)))
+    attribution = Attribution(session, 40)
+    attribution.learn(session.advance(1))
+    point = attribution.point()
+    attribution.close()
+    assert point.draws > 0
+    assert len(births.read_text()) < 100
+
+
+def test_settings_are_tried_in_a_copy_too(tmp_path: Path) -> None:
+    path = write(tmp_path, STATEFUL["counter"])
+    plain = plain_run(path, 6)
+    session = Session(path)
+    batches = session.advance(3)
+    session.tune(Tuning(lr=0.02))
+    batches += session.advance(3)
+    records = [record for batch in batches for record in batch.records()]
+    assert_same(plain, WatchedRun(session, records))

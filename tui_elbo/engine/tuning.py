@@ -14,11 +14,13 @@ from pyro.infer import ELBO
 from pyro.optim import PyroLRScheduler, PyroOptim
 
 from tui_elbo.engine.describe import estimator, optimizer
+from tui_elbo.engine.lens.fork import ForkedCall, LookError
 from tui_elbo.engine.record.estimators import estimators
 from tui_elbo.engine.stepper import Stepper
 from tui_elbo.engine.tracebacks import said, trimmed
 from tui_elbo.model.errors import UsageError
 from tui_elbo.model.tuning import Tuning
+from tui_elbo.protocol.codec import decode
 
 LEARNING_RATE = 0.01
 """Of a chosen optimiser, where that of before is decided by a function."""
