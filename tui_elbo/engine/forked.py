@@ -6,8 +6,8 @@ import os
 import signal
 import sys
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ContextDecorator, suppress
 from typing import Any, NoReturn
 
 
@@ -23,22 +23,21 @@ def in_children(method: Callable[[], object]) -> None:
     os.register_at_fork(after_in_child=call)
 
 
-@contextmanager
-def users_code() -> Iterator[None]:
+class users_code(ContextDecorator):  # noqa: N801 - reads as `with users_code():`
     """Run code of the user.
 
     In a child that this code has forked, whatever it returns or raises ends the child at once, with
     the output and the exit code that plain Python would give.
     """
-    process = os.getpid()
-    try:
-        yield
-    except BaseException as error:
-        if os.getpid() != process:
+
+    __slots__ = ("_process",)
+
+    def __enter__(self) -> None:
+        self._process = os.getpid()
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if os.getpid() != self._process:
             leave(error)
-        raise
-    if os.getpid() != process:
-        leave()
 
 
 def leave(error: BaseException | None = None) -> NoReturn:
