@@ -100,6 +100,13 @@ async def test_weights_are_taken_when_asked():
         await stepped(d, 5)
         await d.press("k")
         await d.shows("importance-weighted bound: -4.6000 ± 0.03 nats", "k̂ 0.45 [0.29, 0.61]")
+    # Where its pane has no room, the answer is in the last line.
+    async with driven("normal", (60, 18)) as d:
+        await stepped(d, 5)
+        await d.press("k")
+        await d.shows("bound: -4.6000 ± 0.03 nats; p: more")
+        await d.press("n")
+        await d.until(lambda: "p: more" not in d.text())
 
 
 async def test_without_a_lens_it_says_so():

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from tui_elbo.client.output import Output
+from tui_elbo.model.bound import bound_lines
 from tui_elbo.model.records import Batch, Column
 from tui_elbo.protocol import (
     Event,
+    ImportanceBoundComputed,
     Loaded,
     Printed,
     RunFlagged,
@@ -19,6 +21,9 @@ from tui_elbo.protocol import (
 from tui_elbo.protocol.run_state import RunState
 
 _STEP = {field: Column("step", "", field) for field in ("loss", "elbo", "log_p", "log_q")}
+
+
+WEIGHING = "computing importance weights"
 
 
 class Run(RunState):
@@ -52,6 +57,9 @@ class Run(RunState):
                 self.word = f"saved at step {event.step}: {event.path}"
             case SteppedInto():
                 self.stepped = event
+            case ImportanceBoundComputed() if self.word == WEIGHING:
+                first, *more = bound_lines(event.bound)
+                self.word = first + ("; p: more" if more else "")
             case RunFlagged() if event.kind == "source":
                 self.word = event.text
             case Printed():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tui_elbo.client.run_state import WEIGHING
 from tui_elbo.ui.actions import questions
 from tui_elbo.ui.actions.run import confirm, stuck
 from tui_elbo.ui.views.breakdown import BreakdownView
@@ -121,8 +122,10 @@ def break_down(explorer: Explorer) -> None:
 
 def weigh(explorer: Explorer) -> None:
     """Take importance weights now."""
+    explorer.answer()
+    explorer.session.run.word = WEIGHING
     explorer.weigh()
-    explorer.answer("computing importance weights")
+    explorer.draw_bottom()
 
 
 # The panes.
