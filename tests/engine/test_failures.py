@@ -65,9 +65,9 @@ def test_ctrl_c_shows_where_a_step_hangs(client: Client, tmp_path: Path) -> None
     assert (fault.kind, fault.step, level.step) == ("interrupted", 6, 6)
     assert "step 7 was interrupted" in fault.what
     assert fault.where.startswith(f"{path}:")
-    assert "in forever\n" in fault.trace
-    assert fault.trace.splitlines()[-1] == "KeyboardInterrupt"
-    assert "tui_elbo" not in fault.trace.replace(str(path), "")
+    assert "in forever\n" in fault.traceback
+    assert fault.traceback.splitlines()[-1] == "KeyboardInterrupt"
+    assert "tui_elbo" not in fault.traceback.replace(str(path), "")
     asked = client.send(Step())
     hung(client)
     client.interrupt()
@@ -87,7 +87,7 @@ def test_ctrl_c_shows_where_a_file_hangs_while_it_is_loaded(client: Client, tmp_
     (fault,) = client.faults()
     assert (fault.kind, fault.what) == ("interrupted", "loading was interrupted")
     assert fault.where.startswith(f"{path}:")
-    assert "in forever" in fault.trace
+    assert "in forever" in fault.traceback
     path.write_text(SMALL)
     assert client.ask(Restart()).state == "paused"
     assert client.ask(Step()).step == 1

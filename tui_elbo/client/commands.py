@@ -54,7 +54,7 @@ class Control:
         self._inspected = ""
         self._seq = 0
         self._steps = 0
-        self._finish_later = False
+        self._finish_later = self._single_step = False
 
     def digit(self, digit: str) -> None:
         """Take in a digit of a count; a leading zero is none."""
@@ -65,7 +65,10 @@ class Control:
     def step(self) -> None:
         """As many steps as were typed, else one, and then stand still."""
         self._finish_later = False
-        self._tell(Step(count=self.taken_count()), running=False)
+        count = self.taken_count()
+        self._tell(Step(count=count), running=False)
+        # It stands still after it anyway: `space` while it is taken asks to run on.
+        self._single_step = count == 1
 
     def back(self) -> None:
         """Take the run back by as many steps as were typed, else by one."""
@@ -144,7 +147,7 @@ class Control:
     def run_pause(self) -> None:
         """Run, or stand still."""
         self.count = ""
-        if self.running:
+        if self.running and not self._single_step:
             self._finish_later = False
             self._tell(Pause(), running=False)
         else:
@@ -195,4 +198,4 @@ class Control:
 
     def _tell(self, command: Command, *, running: bool, to: str = "") -> None:
         self._seq = self._send(command)
-        self.running, self.running_to = running, to
+        self.running, self.running_to, self._single_step = running, to, False
