@@ -76,7 +76,7 @@ async def pressed(scenario: str, output: Path) -> tuple[list[str], list[str]]:
         explorer = app.screen
 
         async def shown(step: int) -> None:
-            while f"step {step} " not in line() or explorer.session.control.running:
+            while f"step {step} " not in line() or explorer.session.commands.running:
                 await pilot.pause(0.02)
 
         def line() -> str:
@@ -89,7 +89,7 @@ async def pressed(scenario: str, output: Path) -> tuple[list[str], list[str]]:
             await pilot.press("n")
             await shown(step)
             await pilot.pause(1.0)
-        engine = explorer.session.link.engine.process.pid
+        engine = explorer.session.connection.engine.process.pid
         os.kill(engine, signal.SIGUSR1)
         await pilot.pause(0.5)
         calls.install()

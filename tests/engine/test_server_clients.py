@@ -169,7 +169,7 @@ def test_too_many_clients_are_turned_away(hosted: Hosted) -> None:
 
 def known(path: Path) -> bool:
     found = registry.look(path)
-    return found.standing is not None
+    return found.status is not None
 
 
 def test_the_end_may_be_refused(hosted: Hosted) -> None:

@@ -60,7 +60,7 @@ def test_cut_at_random(runtime: Path, count: int) -> None:
     before = set(os.listdir(tempfile.gettempdir()))
     cut([*COMMAND, "no_theta"], rng, first=True)
     path = registry.choose("no_theta")
-    pid = registry.look(path).standing.pid  # type: ignore[union-attr]
+    pid = registry.look(path).status.pid  # type: ignore[union-attr]
     for number in range(1, count):
         cut([*COMMAND, "attach", "no_theta"], rng, first=False)
         if number % 10 == 0:

@@ -24,7 +24,7 @@ def runtime() -> Iterator[Path]:
 
 
 def engine_of(id: str) -> int:
-    stands = registry.look(registry.choose(id)).standing
+    stands = registry.look(registry.choose(id)).status
     assert stands is not None
     return stands.pid
 

@@ -11,19 +11,19 @@ from tui_elbo.client.run_state import Run
 from tui_elbo.model.errors import ProtocolError
 from tui_elbo.protocol import BranchSwitched, LayoutAdded, Rewound
 from tui_elbo.protocol.run_state import Branch
-from tui_elbo.ui.plot.cell_grid import GHOST
+from tui_elbo.ui.plot.cell_grid import BRANCH
 from tui_elbo.ui.plot.plotting import Axes, Curve, Look, plot
 
 
-def inked(inks: tuple[str, ...]) -> set[int]:
-    return {x for row in inks for x, ink in enumerate(row) if ink == GHOST}
+def branch_columns(styles: tuple[str, ...]) -> set[int]:
+    return {x for row in styles for x, style in enumerate(row) if style == BRANCH}
 
 
 @pytest.mark.parametrize("plain", [False, True])
 def test_it_is_drawn_where_the_curve_is_not(plain: bool) -> None:
     values = np.linspace(0.0, 1.0, 40)
-    ghost = np.r_[np.full(19, np.nan), np.linspace(0.5, 3.0, 61)]
-    curve = Curve(values, 1, 40, ghost=ghost, label="lr .02")
+    branch = np.r_[np.full(19, np.nan), np.linspace(0.5, 3.0, 61)]
+    curve = Curve(values, 1, 40, branch=branch, label="lr .02")
     axes = Axes().covering(curve, 10)
     assert axes.span >= 80
     assert axes.high >= 2.5
@@ -31,13 +31,13 @@ def test_it_is_drawn_where_the_curve_is_not(plain: bool) -> None:
     drawing = plot(curve, axes, 60, 10, look=look)
     without = plot(Curve(values, 1, 40), axes, 60, 10, look=look)
     assert any("lr .02" in row for row in drawing.rows)
-    at = [axes.first + (x - 8) * axes.span // 52 for x in inked(drawing.inks)]
+    at = [axes.first + (x - 8) * axes.span // 52 for x in branch_columns(drawing.styles)]
     assert min(at) >= 18
     assert max(at) >= 75
-    for was, now, ink in zip(without.rows, drawing.rows, drawing.inks, strict=True):
-        for old, new, mark in zip(was, now, ink, strict=True):
-            assert old == new or mark == GHOST
-    assert not inked(without.inks)
+    for was, now, style in zip(without.rows, drawing.rows, drawing.styles, strict=True):
+        for old, new, mark in zip(was, now, style, strict=True):
+            assert old == new or mark == BRANCH
+    assert not branch_columns(without.styles)
 
 
 def test_its_label_is_what_is_other_there() -> None:
@@ -60,10 +60,10 @@ async def test_it_is_shown_hidden_and_swapped_with() -> None:
         await d.press("2", "0", "N")
         await d.shows("step 20")
         pane = d.explorer.panes._curves["elbo"]
-        await d.until(lambda: inked(pane.drawing.inks))
+        await d.until(lambda: branch_columns(pane.drawing.styles))
         await d.press("g")
         await d.shows("hidden: g shows it")
-        await d.until(lambda: not inked(pane.drawing.inks))
+        await d.until(lambda: not branch_columns(pane.drawing.styles))
         await d.press("g", "t")
         await d.shows("tune")
         d.explorer.query_one("#line").value = "lr 0.5"

@@ -79,6 +79,6 @@ async def test_those_of_a_terminal_before_are_listed_and_changed() -> None:
         await d.press("space", "down", "space")
         await d.shows("[ ] elbo > 1e6", "[x] step == 9")
         # What is repeated was asked for before.
-        link = d.explorer.session.link
+        link = d.explorer.session.connection
         await d.until(lambda: link.answered == link.seq)
         assert [point.on for point in d.explorer.session.breakpoints.all] == [False, True]

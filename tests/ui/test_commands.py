@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from tui_elbo.client.commands import Control
+from tui_elbo.client.commands import RunCommands
 from tui_elbo.protocol import Loaded, Pause, Restart, RunStatus, RunUntil, Step, StepBack
 
 LOADED = Loaded("n", "p", "t", "", 0, 200, "", "", {})
@@ -16,14 +16,14 @@ class Told:
 
     def __init__(self) -> None:
         self.sent = []
-        self.control = Control(self.send)
+        self.commands = RunCommands(self.send)
 
     def send(self, command):
         self.sent.append(msgspec.structs.replace(command, seq=len(self.sent) + 1))
         return len(self.sent)
 
     def level(self, state: str, seq: int) -> None:
-        self.control.level(RunStatus(state, 0, None, 0.0, seq))
+        self.commands.level(RunStatus(state, 0, None, 0.0, seq))
 
     def kinds(self):
         return [type(command) for command in self.sent]
@@ -36,78 +36,78 @@ def told() -> Told:
 
 def test_a_count_goes_to_the_next_step_alone(told):
     for digit in "050":
-        told.control.digit(digit)
-    told.control.step()
-    told.control.step()
+        told.commands.digit(digit)
+    told.commands.step()
+    told.commands.step()
     assert [command.count for command in told.sent] == [50, 1]
 
 
 def test_a_count_has_a_bound(told):
     for _ in range(30):
-        told.control.digit("9")
-    assert told.control.count == "9" * 9
+        told.commands.digit("9")
+    assert told.commands.count == "9" * 9
 
 
 def test_rewinding_takes_the_count_and_stands_still(told):
-    told.control.run_pause()
+    told.commands.run_pause()
     for digit in "12":
-        told.control.digit(digit)
-    told.control.back()
-    told.control.back()
+        told.commands.digit(digit)
+    told.commands.back()
+    told.commands.back()
     assert told.sent[1:] == [StepBack(seq=2, count=12), StepBack(seq=3, count=1)]
-    assert not told.control.running
+    assert not told.commands.running
 
 
 def test_toggling_goes_by_the_last_request(told):
     for _ in range(3):
-        told.control.run_pause()
+        told.commands.run_pause()
     assert told.kinds() == [RunUntil, Pause, RunUntil]
 
 
 def test_what_the_engine_reports_of_the_past_is_ignored(told):
-    told.control.run_pause()
+    told.commands.run_pause()
     told.level("paused", 0)
-    assert told.control.running
+    assert told.commands.running
     told.level("paused", 1)
-    assert not told.control.running
+    assert not told.commands.running
 
 
 def test_steps_leave_the_engine_standing(told):
-    told.control.step()
-    told.control.run_pause()
+    told.commands.step()
+    told.commands.run_pause()
     assert told.kinds() == [Step, RunUntil]
 
 
 def test_space_pauses_many_steps_under_way(told):
-    told.control.digit("9")
-    told.control.step()
+    told.commands.digit("9")
+    told.commands.step()
     told.level("running", 1)
-    told.control.run_pause()
+    told.commands.run_pause()
     assert told.kinds() == [Step, Pause]
 
 
 def test_finish_waits_until_the_last_step_is_known(told):
-    told.control.finish()
+    told.commands.finish()
     assert not told.sent
-    assert told.control.running
-    told.control.loaded(LOADED)
+    assert told.commands.running
+    told.commands.loaded(LOADED)
     assert told.sent[0].until == 200
-    told.control.loaded(LOADED)
+    told.commands.loaded(LOADED)
     assert len(told.sent) == 1
 
 
 @pytest.mark.parametrize("other", ["step", "run_pause", "restart"])
 def test_a_later_key_replaces_a_waiting_finish(told, other):
-    told.control.finish()
-    getattr(told.control, other)()
-    told.control.loaded(LOADED)
+    told.commands.finish()
+    getattr(told.commands, other)()
+    told.commands.loaded(LOADED)
     assert told.kinds() == [{"step": Step, "run_pause": Pause, "restart": Restart}[other]]
 
 
 def test_an_interrupt_and_an_end_forget_every_request(told):
-    told.control.run_pause()
-    told.control.interrupted(2)
-    assert not told.control.running
-    told.control.run_pause()
-    told.control.stopped()
-    assert not told.control.running
+    told.commands.run_pause()
+    told.commands.interrupted(2)
+    assert not told.commands.running
+    told.commands.run_pause()
+    told.commands.stopped()
+    assert not told.commands.running

@@ -67,7 +67,7 @@ async def test_a_step_refreshes_only_the_rows_that_changed(refreshed):
             before = app.pane.drawing
             app.pane.show(VALUES, 1, last)
             after = app.pane.drawing
-            rows = zip(before.rows, before.inks, after.rows, after.inks, strict=True)
+            rows = zip(before.rows, before.styles, after.rows, after.styles, strict=True)
             changed = [y for y, row in enumerate(rows) if row[:2] != row[2:]]
             assert len(changed) < len(after.rows)
             assert refreshed == [tuple(Region(0, y, 58, 1) for y in changed)] * bool(changed)

@@ -63,7 +63,7 @@ async def test_with_ascii_nothing_else_is_drawn():
 async def test_the_engine_is_asked_while_it_is_open_and_after_a_fresh_start():
     async with driven("vectors", (80, 50)) as d:
         await opened(d)
-        control = d.explorer.session.control
+        control = d.explorer.session.commands
         assert control._inspected == "locs"
         await d.press("escape")
         await d.until(lambda: control._inspected == "")

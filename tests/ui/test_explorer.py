@@ -132,9 +132,9 @@ async def test_restart_asks_when_there_are_steps_to_lose():
 async def test_reload_starts_a_fresh_engine():
     async with driven("normal") as d:
         await d.ready()
-        old = d.explorer.session.link.engine.process
+        old = d.explorer.session.connection.engine.process
         await d.press("R")
-        await d.until(lambda: d.explorer.session.link.engine.process is not old)
+        await d.until(lambda: d.explorer.session.connection.engine.process is not old)
         assert old.returncode is not None
         await d.ready()
 

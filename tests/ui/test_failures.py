@@ -68,11 +68,11 @@ async def test_reload_and_quit_while_the_engine_hangs():
         await d.ready()
         await d.press("5", "n")
         await d.until(lambda: d.run.step == 2)
-        old = d.explorer.session.link.engine.process
+        old = d.explorer.session.connection.engine.process
         await d.press("R", "y")
         await d.ready()
         assert old.returncode is not None
-        new = d.explorer.session.link.engine.process
+        new = d.explorer.session.connection.engine.process
         await d.press("q")
     assert new.returncode is not None
     assert d.app.return_code == 0

@@ -72,7 +72,7 @@ async def test_escape_leads_back_and_another_engine_warms_up():
         await d.shows("name_0")
         await d.press("enter")
         await d.ready()
-        first = d.explorer.session.link.engine.process
+        first = d.explorer.session.connection.engine.process
         await d.press("3", "escape", "n")
         await d.until(lambda: d.run.step == 1)
         await d.press("escape")

@@ -108,10 +108,10 @@ async def test_weights_are_taken_when_asked():
 def test_the_answer_to_k_is_a_line_too_for_screens_without_room_for_its_pane() -> None:
     run = Run()
     run.apply(ImportanceBoundComputed(5, no_bound(9, "too few draws")))
-    assert run.word == "", "nobody has asked"
-    run.word = WEIGHING
+    assert run.notice == "", "nobody has asked"
+    run.notice = WEIGHING
     run.apply(ImportanceBoundComputed(5, no_bound(9, "too few draws")))
-    assert run.word == "no importance weights: too few draws"
+    assert run.notice == "no importance weights: too few draws"
 
 
 async def test_without_a_lens_it_says_so():

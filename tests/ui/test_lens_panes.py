@@ -75,7 +75,7 @@ def test_each_curve_has_its_ink_and_its_letter() -> None:
     drawing = several(series, axes, (50, 9), LETTERS, look=Look(ascii=True))
     rows = [row for row in drawing.rows if "φ" in row or "θ" in row or "d" in row[8:]]
     assert [next(c for c in row if c in "φθd") for row in rows] == ["φ", "θ", "d"]
-    used = set("".join(drawing.inks))
+    used = set("".join(drawing.styles))
     assert {PHI, THETA, BAND} <= used
     again = several(series, axes, (50, 9), LETTERS, look=Look())
     assert all(len(row) == 50 for row in again.rows)

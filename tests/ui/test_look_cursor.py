@@ -70,11 +70,11 @@ async def test_looking_touches_nothing():
         await d.ready()
         await d.press("3", "0", "n")
         await d.until(lambda: d.run.step == 30)
-        sent = d.explorer.session.control._seq
+        sent = d.explorer.session.commands._seq
         for key in ("comma", "less_than_sign", "home", "full_stop", "right", "left", "end"):
             await d.press(key)
         await d.shows("step 30 ")
-        assert d.explorer.session.control._seq == sent
+        assert d.explorer.session.commands._seq == sent
 
 
 async def test_keys_move_by_one_by_ten_by_a_count_and_to_the_ends():

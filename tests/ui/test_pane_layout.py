@@ -13,8 +13,8 @@ WISHES = ROWS.map(lambda rows: dict(zip(TABLES, rows, strict=True)))
 
 
 @given(SIZES, WISHES, st.integers(0, 9), st.booleans(), st.sampled_from(["", "elbo", "params"]))
-def test_panes_fill_the_room_without_overlapping(size, wishes, page, silent, alone):
-    places = arrange(size, wishes, page=page, silent=silent, alone=alone)
+def test_panes_fill_the_room_without_overlapping(size, wanted, page, silent, alone):
+    places = arrange(size, wanted, page=page, silent=silent, alone=alone)
     seen = set()
     for place in places.values():
         assert place.width > 0
@@ -30,25 +30,25 @@ def test_panes_fill_the_room_without_overlapping(size, wishes, page, silent, alo
 
 
 @given(SIZES, WISHES)
-def test_each_table_has_its_turn_beside_the_parameters(size, wishes):
-    shown = [set(arrange(size, wishes, page=page)) for page in range(len(TABLES) - 1)]
+def test_each_table_has_its_turn_beside_the_parameters(size, wanted):
+    shown = [set(arrange(size, wanted, page=page)) for page in range(len(TABLES) - 1)]
     assert set.union(*shown) == {*CURVES, *TABLES}
     assert all({*CURVES, "params"} <= one for one in shown)
 
 
 def test_larger_terminals_show_more():
-    wishes = dict.fromkeys(TABLES, 8)
-    counts = [len(arrange(size, wishes)) for size in ((80, 22), (120, 38), (200, 48))]
+    wanted = dict.fromkeys(TABLES, 8)
+    counts = [len(arrange(size, wanted)) for size in ((80, 22), (120, 38), (200, 48))]
     assert counts[0] == 5
     assert counts[0] < counts[1] <= counts[2] == 3 + len(TABLES)
 
 
 @given(st.integers(0, 100), st.lists(st.integers(0, 200), min_size=1, max_size=5))
-def test_rows_are_shared_and_nobody_pays_for_another(room, wishes):
-    heights = stack(room, wishes)
+def test_rows_are_shared_and_nobody_pays_for_another(room, wanted):
+    heights = stack(room, wanted)
     assert sum(heights) == room
-    share = room // len(wishes)
-    for height, wish in zip(heights, wishes, strict=True):
-        assert height >= min(wish, share)
-    if sum(max(wish, LEAST) for wish in wishes) <= room:
-        assert all(h >= w for h, w in zip(heights, wishes, strict=True))
+    share = room // len(wanted)
+    for height, want in zip(heights, wanted, strict=True):
+        assert height >= min(want, share)
+    if sum(max(want, LEAST) for want in wanted) <= room:
+        assert all(h >= w for h, w in zip(heights, wanted, strict=True))

@@ -15,7 +15,7 @@ from tui_elbo.ui.plot.curve import columns, scaled, unscaled
 from tui_elbo.ui.plot.plotting import Axes, Canvas, Curve, Drawing, Look, plot, sketch
 from tui_elbo.ui.plot.ticks import labels, x_ticks, y_ticks
 
-INKS = set(" bmracxoi")
+STYLES = set(" bmracxoi")
 ODD = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1e300, -1e300, 1e-300, 5e-324, 1.7e308, -50_000.0]
 NUMBER = st.one_of(st.floats(), st.sampled_from(ODD), st.floats(-40, 0), st.floats(0, 1))
 SERIES = st.one_of(
@@ -26,12 +26,12 @@ MODES = st.sampled_from(["robust", "full", "log"])
 
 
 def check(drawing: Drawing, width: int, height: int, plain: bool) -> None:
-    assert len(drawing.rows) == len(drawing.inks) == max(0, height)
-    for row, inks in zip(drawing.rows, drawing.inks, strict=True):
-        assert len(row) == len(inks) == (max(0, width) if height > 0 else 0)
+    assert len(drawing.rows) == len(drawing.styles) == max(0, height)
+    for row, styles in zip(drawing.rows, drawing.styles, strict=True):
+        assert len(row) == len(styles) == (max(0, width) if height > 0 else 0)
         assert row.isprintable()
         assert not plain or row.isascii()
-        assert set(inks) <= INKS
+        assert set(styles) <= STYLES
 
 
 ANY_DRAWING = (
@@ -77,7 +77,7 @@ def test_a_drawing_made_from_an_earlier_one_is_the_same(data, shown, size, mode,
     axes = axes.covering(now, rows, mode)
     after = plot(now, axes, width, height, look=look, before=before)
     alone = plot(now, axes, width, height, look=look)
-    assert (after.rows, after.inks) == (alone.rows, alone.inks)
+    assert (after.rows, after.styles) == (alone.rows, alone.styles)
 
 
 @settings(max_examples=300)
@@ -126,7 +126,7 @@ def test_a_spike_of_one_step_in_a_hundred_thousand_is_drawn():
     values[54_321] = -9.0
     drawing = sketch(Curve(values, 1, len(values)), 68, 8, mode="full")
     cell = Canvas.of(68, 8, Look()).left + 54_321 * 60 // 100_000
-    assert [inks[cell] for inks in drawing.inks].count("b") > 3
+    assert [styles[cell] for styles in drawing.styles].count("b") > 3
 
 
 def svi(count: int) -> np.ndarray:
@@ -205,7 +205,7 @@ def test_the_first_loss_does_not_flatten_the_rest():
     assert axes.low > -60
     drawing = sketch(Curve(values, 1, 400), 60, 8)
     assert drawing.rows[-1][8] == "▼"
-    assert drawing.inks[-1][8] == "o"
+    assert drawing.styles[-1][8] == "o"
     full = Axes().covering(Curve(values, 1, 400), 8, "full")
     assert full.low <= -50_000.0
 
@@ -216,7 +216,7 @@ def test_what_is_not_finite_is_marked_at_its_step_and_a_gap():
     drawing = sketch(Curve(values, 1, 20), 28, 6)
     cells = [8 + (2 * i + 1) * 20 // 40 for i in (4, 9, 14)]
     assert [drawing.rows[r][c] for r, c in zip((-1, 0, -1), cells, strict=True)] == ["×"] * 3
-    assert [drawing.inks[r][c] for r, c in zip((-1, 0, -1), cells, strict=True)] == ["x"] * 3
+    assert [drawing.styles[r][c] for r, c in zip((-1, 0, -1), cells, strict=True)] == ["x"] * 3
 
 
 def test_axes_hold_still_and_a_step_changes_a_few_cells():

@@ -169,7 +169,7 @@ async def test_letters_that_are_typed_do_nothing_else():
         await d.press("u", *"nfqR n")
         await d.pilot.pause()
         assert d.run.step == 0
-        assert d.explorer.session.link is not None
+        assert d.explorer.session.connection is not None
         await d.press("escape", "n")
         await d.until(lambda: d.run.step == 1)
 

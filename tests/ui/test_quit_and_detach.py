@@ -53,7 +53,9 @@ async def test_d_says_why_a_run_cannot_be_left():
         await d.ready()
         await d.press("d")
         assert "it cannot be left going: no scenario is loaded yet" in d.text()
-        d.explorer.session.link.named = RunIdAssigned("", "the folder for live runs is no folder")
+        d.explorer.session.connection.named = RunIdAssigned(
+            "", "the folder for live runs is no folder"
+        )
         await d.press("d")
         assert "it cannot be left going: the folder for live runs is no folder" in d.text()
         assert not d.app._exit
@@ -62,7 +64,7 @@ async def test_d_says_why_a_run_cannot_be_left():
 async def test_d_leaves_the_engine_alive():
     async with driven("normal") as d:
         await d.ready()
-        link = d.explorer.session.link
+        link = d.explorer.session.connection
         link.named = RunIdAssigned("fake")
         process = link.engine.process
         assert leave.farewell(d.explorer.session) == (
@@ -88,8 +90,8 @@ async def test_a_scripts_own_loop_is_held_and_left_and_nothing_else():
         assert "a script's own loop cannot rewind" in d.text()
         await d.press("escape", "escape")
         assert d.run.step == 4
-        process = d.explorer.session.link.engine.process
+        process = d.explorer.session.connection.engine.process
         await d.press("escape", "q")
         await d.until(lambda: d.app._exit)
-        assert d.explorer.session.link.engine.over
+        assert d.explorer.session.connection.engine.over
     assert process.wait(30) == 0

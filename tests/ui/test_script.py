@@ -14,7 +14,7 @@ async def scripted(behaviour: str) -> AsyncIterator[Driven]:
     """A terminal of a script, which nobody ends but itself."""
     async with driven(behaviour) as d:
         await d.ready()
-        process = d.explorer.session.link.engine.process
+        process = d.explorer.session.connection.engine.process
         yield d
     assert process.wait(30) == 0
 

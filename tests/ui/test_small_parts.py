@@ -14,7 +14,7 @@ from tui_elbo.ui.frame_timer import FRAME, GATHER, FrameTimer
 from tui_elbo.ui.panes.sites import shape_text
 from tui_elbo.ui.plot.sparkline import sparkline, stride
 from tui_elbo.ui.style.glyphs import ASCII, UNICODE
-from tui_elbo.ui.widgets.status import Standing, status_line
+from tui_elbo.ui.widgets.status import StatusSummary, status_line
 
 
 def test_over_ssh_nothing_is_sent_only_to_look_smooth():
@@ -53,7 +53,7 @@ NUMBERS = st.one_of(st.none(), st.floats(allow_nan=True))
 
 @given(
     st.builds(
-        Standing,
+        StatusSummary,
         step=st.integers(0, 10**9),
         terms=st.sampled_from([("elbo", "log q", "log p"), ("loss",), ()]).flatmap(
             lambda names: st.tuples(*(st.tuples(st.just(n), NUMBERS) for n in names))
@@ -83,7 +83,7 @@ def test_the_status_line_has_exactly_its_width(standing, width, glyphs):
 def test_the_status_line_keeps_its_places_while_numbers_change():
     def ends(step, *values):
         terms = tuple(zip(("elbo", "log q", "log p"), values, strict=True))
-        line = status_line(Standing(step=step, terms=terms), 80, UNICODE)
+        line = status_line(StatusSummary(step=step, terms=terms), 80, UNICODE)
         return [cell_len(text) for text, _ in line]
 
     assert ends(9, -0.5, -1.4, -1.9) == ends(99999, -123456.7, 1e-9, float("nan"))
@@ -92,7 +92,8 @@ def test_the_status_line_keeps_its_places_while_numbers_change():
 def test_what_cannot_wait_takes_the_room_of_terms():
     terms = (("elbo", -0.5), ("log q", -1.4), ("log p", -1.9))
     text = "".join(
-        part for part, _ in status_line(Standing(9, terms, phase="importing torch"), 80, UNICODE)
+        part
+        for part, _ in status_line(StatusSummary(9, terms, phase="importing torch"), 80, UNICODE)
     )
     assert "importing torch…" in text
     assert "log p" not in text

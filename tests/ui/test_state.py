@@ -17,7 +17,7 @@ from tui_elbo.protocol import (
     RunStatus,
     WarningIssued,
 )
-from tui_elbo.ui.plot.run_curves import curves, standing
+from tui_elbo.ui.plot.run_curves import curves, status_summary
 
 COLUMNS = tuple(Column("step", "", field) for field in ("loss", "elbo", "log_p", "log_q"))
 LAYOUT = Layout(7, (), (), COLUMNS)
@@ -90,7 +90,7 @@ def test_a_lost_engine_leaves_the_history(run):
     run.apply(rows(1, [3], [-3], [-4], [-1]))
     run.lost("the engine was killed (signal 9)")
     assert run.step == 1
-    assert standing(run, run.step, running=False, count="").dead
+    assert status_summary(run, run.step, running=False, count="").dead
     run.reconnected()
     assert (run.step, run.dead) == (1, "")
 

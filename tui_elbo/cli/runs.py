@@ -49,7 +49,7 @@ def main(words: list[str]) -> int:
 
 def plain(found: Found) -> dict[str, object]:
     """A run as it is printed in JSON; what is not known is null."""
-    stands = found.standing
+    stands = found.status
     if stands is None:
         nothing = dict.fromkeys((*HEADER[1:], "path", "target", "attached", "watched"))
         return {"id": found.id} | nothing | {"why": found.why}
@@ -60,7 +60,7 @@ def plain(found: Found) -> dict[str, object]:
 
 def row(found: Found) -> tuple[str, ...]:
     """A run as a line of the table."""
-    stands = found.standing
+    stands = found.status
     if stands is None:
         return (found.id, "", "", found.why, "", "")
     state = stands.state

@@ -31,7 +31,7 @@ from tui_elbo.protocol import (
 MAX_COUNT = 999_999_999
 
 
-class Control:
+class RunCommands:
     """What was asked of the engine and may not have been carried out yet.
 
     Keys are quicker than the engine, so `space` cannot go by what is on the screen: it reverses
@@ -88,7 +88,7 @@ class Control:
         self._tell(SwitchBranch(), running=False)
 
     def step_into(self) -> None:
-        """Take one step, and be told all that happened in it."""
+        """Take one step, and have all that happened in it reported."""
         self.count = ""
         self._finish_later = False
         self._tell(StepInto(), running=False)
@@ -119,7 +119,7 @@ class Control:
         self.sent(self._send(WatchParams(names=self.watched)))
 
     def inspect(self, name: str) -> None:
-        """Have everything told about this parameter; empty for none any more."""
+        """Have everything about this parameter reported; empty for none any more."""
         self._inspected = name
         self.sent(self._send(InspectParam(name=name)))
 
@@ -131,12 +131,12 @@ class Control:
         """Change settings from the next step on; a run goes on with them."""
         self.sent(self._send(Tune(tuning=tuning)))
 
-    def weigh(self) -> None:
-        """Take importance weights at the present step."""
+    def compute_bound(self) -> None:
+        """Compute the bound of importance weights at the present step."""
         self.sent(self._send(ComputeImportanceBound()))
 
-    def pull(self, since: int) -> None:
-        """Tell what pulls at the parameters, and how far they have come since a state."""
+    def compute_gradients(self, since: int) -> None:
+        """Compute the terms' gradients, and how far parameters have moved since a state."""
         self.sent(self._send(ComputeGradients(since=since)))
 
     def taken_count(self) -> int:

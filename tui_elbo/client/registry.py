@@ -34,7 +34,7 @@ class Found:
     """A live run, as far as it can be asked."""
 
     id: str
-    standing: StatusReported | None
+    status: StatusReported | None
     """None if it cannot be asked."""
     why: str = ""
     """Why it cannot, in words."""

@@ -35,7 +35,7 @@ class Run(RunState):
         """How the engine ended, in words; empty while it lives."""
         self.loss_apart = False
         """Whether some step's loss was not −ELBO, beyond what float32 rounds away."""
-        self.word = ""
+        self.notice = ""
         """What the engine has to say to the person, until the next key."""
         self.stepped: SteppedInto | None = None
         """The step that was stepped into, until it has been shown."""
@@ -54,14 +54,14 @@ class Run(RunState):
             case Loaded():
                 self.loss_apart = False
             case RunSaved():
-                self.word = f"saved at step {event.step}: {event.path}"
+                self.notice = f"saved at step {event.step}: {event.path}"
             case SteppedInto():
                 self.stepped = event
-            case ImportanceBoundComputed() if self.word == WEIGHING:
+            case ImportanceBoundComputed() if self.notice == WEIGHING:
                 first, *more = bound_lines(event.bound)
-                self.word = first + ("; p: more" if more else "")
+                self.notice = first + ("; p: more" if more else "")
             case RunFlagged() if event.kind == "source":
-                self.word = event.text
+                self.notice = event.text
             case Printed():
                 self.output.feed(event.data)
             case WarningIssued():

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from tui_elbo.client.breakpoints import Breakpoints
-from tui_elbo.client.commands import Control
+from tui_elbo.client.commands import RunCommands
 from tui_elbo.client.connection import EngineConnection
 from tui_elbo.client.preferences import PreferenceStore
 from tui_elbo.client.process import Engine, spawn
@@ -70,10 +70,10 @@ class Session:
     ) -> None:
         self.target, self.options = target, options
         self.run = Run()
-        self.control = Control(self._send)
+        self.commands = RunCommands(self._send)
         self.breakpoints = Breakpoints()
         """The breakpoints; they outlive an engine."""
-        self.link: EngineConnection | None = None
+        self.connection: EngineConnection | None = None
         self._has_subscribed = False
         self._post, self._changed = post, changed
         self._on_drawn: Callable[[PosteriorDrawn], object] = id
@@ -85,21 +85,21 @@ class Session:
         except OSError as error:
             self.run.lost(f"the engine could not be started: {error}")
             return
-        self.link = EngineConnection(
-            engine, on_events=self._told, on_output=self._printed, on_end=self._ended
+        self.connection = EngineConnection(
+            engine, on_events=self._received, on_output=self._printed, on_end=self._ended
         )
-        self.control, watched = Control(self._send), self.control.watched
-        self.control.watched = watched
+        self.commands, watched = RunCommands(self._send), self.commands.watched
+        self.commands.watched = watched
         if engine.attached:
             self.run.phase = "attaching"
-            self.link.attach()
+            self.connection.attach()
         else:
             self.run.phase = "starting the engine"
             self._load()
 
     def _load(self) -> None:
         options = self.options
-        self.control.sent(
+        self.commands.sent(
             self._send(
                 Load(
                     target=self.target,
@@ -116,18 +116,18 @@ class Session:
     def send_breakpoints(self) -> None:
         """Tell the engine which breakpoints there are."""
         self._has_subscribed = True
-        self.control.break_at(self.breakpoints.sent(self.run))
+        self.commands.break_at(self.breakpoints.sent(self.run))
 
     def watch(self, names: Sequence[str]) -> None:
         """Have these parameters recorded whole."""
         self._has_subscribed = True
-        self.control.watch(names)
+        self.commands.watch(names)
 
     def _resubscribe(self, earlier: SubscriptionsChanged) -> None:
         """What terminals before this one have asked for; its own it knows."""
         if not self._has_subscribed:
-            self.run.word = self.breakpoints.taken_over(earlier.points)
-            self.control.watched = earlier.watched
+            self.run.notice = self.breakpoints.taken_over(earlier.points)
+            self.commands.watched = earlier.watched
 
     def reload(self) -> None:
         """Load the scenario in a fresh engine; the history stays on the screen until it stands."""
@@ -140,8 +140,8 @@ class Session:
 
     def interrupt(self) -> None:
         """Pause, and interrupt a model that does not let go."""
-        if self.link is not None:
-            self.control.interrupted(self.link.interrupt())
+        if self.connection is not None:
+            self.commands.interrupted(self.connection.interrupt())
 
     @property
     def watched(self) -> bool:
@@ -151,19 +151,19 @@ class Session:
     @property
     def way_back(self) -> RunIdAssigned:
         """Under which name the run goes on without a terminal, or why it cannot."""
-        if self.link is None or not self.link.open:
+        if self.connection is None or not self.connection.open:
             return RunIdAssigned("", "the engine has ended")
-        return self.link.named
+        return self.connection.named
 
     def detach(self) -> None:
         """Leave the run going."""
-        if self.link is not None and self.link.open:
-            self.link.detach()
+        if self.connection is not None and self.connection.open:
+            self.connection.detach()
 
     def draw(self, then: Callable[[PosteriorDrawn], object]) -> None:
         """Have the engine draw from the guide, and hand on what comes."""
         self._on_drawn = then
-        self.control.sent(self._send(DrawPosterior()))
+        self.commands.sent(self._send(DrawPosterior()))
 
     def close(self) -> None:
         """Leave the run going if it can be found again; else end the engine."""
@@ -174,53 +174,53 @@ class Session:
 
     def leave(self) -> None:
         """Tell the engine to end, listen to it no more, and wait for nothing."""
-        if self.link is not None:
-            self.link.leave()
+        if self.connection is not None:
+            self.connection.leave()
 
     def end(self) -> None:
         """End the engine; blocks for a small part of a second."""
-        if self.link is not None:
-            self.link.end()
+        if self.connection is not None:
+            self.connection.end()
 
     def _send(self, command: Command) -> int:
-        return self.link.send(command) if self.link else 0
+        return self.connection.send(command) if self.connection else 0
 
-    # The link calls from the event loop itself; the rest happens where errors are looked after.
+    # The connection calls from the event loop itself; the rest happens where errors are handled.
 
-    def _told(self, events: list[AnyEvent]) -> None:
-        self._post(partial(self._apply, self.link, events))
+    def _received(self, events: list[AnyEvent]) -> None:
+        self._post(partial(self._apply, self.connection, events))
 
     def _printed(self, data: bytes) -> None:
         self.run.output.feed(data)
         self._changed()
 
     def _ended(self, text: str) -> None:
-        self._post(partial(self._lost, self.link, text))
+        self._post(partial(self._lost, self.connection, text))
 
-    def _apply(self, link: EngineConnection | None, events: list[AnyEvent]) -> None:
+    def _apply(self, connection: EngineConnection | None, events: list[AnyEvent]) -> None:
         """The one handler of what the engine tells."""
-        if link is None or link is not self.link:
+        if connection is None or connection is not self.connection:
             return
         try:
             for event in events:
                 self.run.apply(event)
                 if isinstance(event, Loaded):
-                    self.control.loaded(event)
+                    self.commands.loaded(event)
                     if self.breakpoints.all:
                         self.send_breakpoints()
                 elif isinstance(event, RunStatus):
-                    self.control.level(event)
+                    self.commands.level(event)
                 elif isinstance(event, SubscriptionsChanged):
                     self._resubscribe(event)
                 elif isinstance(event, PosteriorDrawn):
                     self._on_drawn(event)
         except ProtocolError as error:
-            link.end()
-            self._lost(link, f"the engine sent {error.what}")
+            connection.end()
+            self._lost(connection, f"the engine sent {error.what}")
         self._changed()
 
-    def _lost(self, link: EngineConnection | None, text: str) -> None:
-        if link is self.link:
+    def _lost(self, connection: EngineConnection | None, text: str) -> None:
+        if connection is self.connection:
             self.run.lost(text)
-            self.control.stopped()
+            self.commands.stopped()
             self._changed()

@@ -34,7 +34,7 @@ from tui_elbo.ui.pane_grid import PaneGrid
 from tui_elbo.ui.panes.attribution import AttributionPane
 from tui_elbo.ui.panes.params import ParamsPane
 from tui_elbo.ui.panes.sentence import SentenceLine, sentence_text
-from tui_elbo.ui.plot.run_curves import standing
+from tui_elbo.ui.plot.run_curves import status_summary
 from tui_elbo.ui.views.detail import ParamView
 from tui_elbo.ui.views.step import StepView
 from tui_elbo.ui.views.views import Live, View
@@ -44,7 +44,7 @@ from tui_elbo.ui.widgets.status import FaultLine, KeyLine, StatusLine
 MOMENT = 0.3
 """Seconds that a single step has to last before it is called running."""
 
-STANDING = 2.0
+IDLE = 2.0
 """Seconds that a run stands still before importance weights are taken unasked."""
 
 
@@ -91,8 +91,8 @@ class Explorer(Screen[None]):
         self._tabled = 0
         self._timer: Timer | None = None
         self._pace = FrameTimer()
-        self._standing: Timer | None = None
-        self._weighed = 0
+        self._idle_timer: Timer | None = None
+        self._bound_step = 0
         self._asked_from: Widget | None = None
         self._due = self._begun = 0.0
 
@@ -171,13 +171,13 @@ class Explorer(Screen[None]):
         running = run.level is not None and run.level.state == "running"
         self.cursor.taken_back(run.step)
         self.panes.span_choice.taken_back(run.step)
-        self.panes.params.show_watched(self.session.control.watched)
+        self.panes.params.show_watched(self.session.commands.watched)
         tables = not (running and now < self._pace.tables and self._tabled)
         self.panes.draw(run, self.cursor.step(run.step), tables=tables, live=running)
         if tables:
             text = sentence_text(self.session, self.span(), self.cursor.step(run.step))
             self.query_one(SentenceLine).show(text, now, live=running)
-            self._weigh_soon(live=running)
+            self._compute_bound_when_idle(live=running)
             self._pace.tabled(now)
             self._tabled = run.step
             self.draw_bottom()
@@ -188,7 +188,7 @@ class Explorer(Screen[None]):
         """Whether it runs, for the lines at the bottom: one step is over before a word of it is
         read, so it has to last a moment.
         """
-        if not self.session.control.running:
+        if not self.session.commands.running:
             self._begun = 0.0
             return False
         level, now = self.session.run.level, monotonic()
@@ -200,16 +200,18 @@ class Explorer(Screen[None]):
 
     def draw_bottom(self) -> None:
         """Draw the lines at the bottom."""
-        run, control, running = self.session.run, self.session.control, self._runs()
+        run, commands, running = self.session.run, self.session.commands, self._runs()
         step = self.cursor.step(run.step)
         self.query_one(StatusLine).show(
-            standing(run, step, running=running, count=control.count, until=control.running_to)
+            status_summary(
+                run, step, running=running, count=commands.count, until=commands.running_to
+            )
         )
         self.query_one(FaultLine).show(run.fault, run.dead)
         met = f"stopped at {run.met.step}: {run.met.text}" if run.met is not None else ""
         self.query_one(KeyLine).show(
             [key for key in offered(self) if not (key.hides and key.refuses(self))],
-            notice=self.notice or run.word or met,
+            notice=self.notice or run.notice or met,
             running=running,
             news=run.output.version > self.seen_output,
         )
@@ -230,9 +232,9 @@ class Explorer(Screen[None]):
         session = self.session
 
         def closed(_result: None) -> None:
-            session.control.inspect("")
+            session.commands.inspect("")
 
-        session.control.inspect(event.name)
+        session.commands.inspect(event.name)
         view = ParamView(
             session.run,
             self.cursor,
@@ -255,7 +257,7 @@ class Explorer(Screen[None]):
     def answer(self, notice: str = "") -> None:
         """Show a line in answer to a key, in place of the keys."""
         self.notice = notice
-        self.session.run.met, self.session.run.word = None, ""
+        self.session.run.met, self.session.run.notice = None, ""
         self.draw_bottom()
 
     def keep(self, **changes: object) -> None:
@@ -268,21 +270,21 @@ class Explorer(Screen[None]):
         step = self.cursor.step(run.step)
         return self.panes.span_choice.span(run, step if step < run.step else None)
 
-    def weigh(self) -> None:
+    def compute_bound(self) -> None:
         """Take importance weights at the newest step."""
-        self._weighed = self.session.run.step
-        self.session.control.weigh()
+        self._bound_step = self.session.run.step
+        self.session.commands.compute_bound()
 
-    def _weigh_soon(self, *, live: bool) -> None:
+    def _compute_bound_when_idle(self, *, live: bool) -> None:
         """Where no evidence is known, take importance weights once the run has stood still."""
         run = self.session.run
-        if self._standing is not None:
-            self._standing.stop()
-            self._standing = None
-        if live or run.dead or run.loaded is None or self._weighed == run.step or not run.step:
+        if self._idle_timer is not None:
+            self._idle_timer.stop()
+            self._idle_timer = None
+        if live or run.dead or run.loaded is None or self._bound_step == run.step or not run.step:
             return
         if not run.loaded.capabilities.lens and "log_evidence" not in run.loaded.reference:
-            self._standing = self.set_timer(STANDING, self.weigh)
+            self._idle_timer = self.set_timer(IDLE, self.compute_bound)
 
     def _show_step(self) -> None:
         """Open the step that was stepped into, once it has come."""
@@ -290,7 +292,7 @@ class Explorer(Screen[None]):
         stepped, run.stepped = run.stepped, None
         if stepped is not None:
             plain = self.session.options.ascii
-            view = StepView(stepped, self.session.control.undo, ascii=plain)
+            view = StepView(stepped, self.session.commands.undo, ascii=plain)
             self.app.push_screen(view, lambda _: self.answer())
 
     # Questions.

@@ -59,7 +59,7 @@ class Key:
         """Do it, or say why not."""
         why = self.missing(explorer) or self.refuses(explorer)
         if why:
-            explorer.session.control.count = ""
+            explorer.session.commands.count = ""
             explorer.answer(why)
         elif self.do is not None:
             self.do(explorer, key or self.keys[0]) if self.takes_key else self.do(explorer)
@@ -257,7 +257,7 @@ KEYS = (
     Key(
         "k",
         "k",
-        look.weigh,
+        look.compute_bound,
         "",
         "importance weights now: a bound on log p(x), and its trust",
         needs="lens",

@@ -23,7 +23,7 @@ from tui_elbo.ui.panes.totals import TotalsPane
 from tui_elbo.ui.plot.curve import Mode
 from tui_elbo.ui.plot.run_curves import changes, curves, why
 from tui_elbo.ui.widgets.pane import Shown, SidePane
-from tui_elbo.ui.widgets.placeholder import Why
+from tui_elbo.ui.widgets.placeholder import MissingTermsNote
 from tui_elbo.ui.widgets.table import Table
 
 PANES: tuple[type[SidePane], ...] = (
@@ -91,7 +91,7 @@ class PaneGrid(Widget):
             "elbo": CurvePane("ELBO", id="elbo", ascii=ascii, axis=True),
         }
         self._side = {pane.NAME: pane(ascii=ascii) for pane in PANES}
-        self.span_choice, self._why = SpanChoice(), Why()
+        self.span_choice, self._why = SpanChoice(), MissingTermsNote()
 
     def compose(self) -> ComposeResult:
         """Every pane; `rearrange` says which of them is shown."""
@@ -118,7 +118,7 @@ class PaneGrid(Widget):
         """Place the panes, if anything asks for other places than they have."""
         places = arrange(
             (self.size.width, self.size.height),
-            {name: pane.wish() for name, pane in self._side.items()},
+            {name: pane.wanted_height() for name, pane in self._side.items()},
             page=self.page,
             alone=self.alone,
             silent=self._silent,
@@ -160,12 +160,12 @@ class PaneGrid(Widget):
             if tables and pane.title != curve.title:  # A title costs a drawing of the whole pane.
                 pane.title = curve.title
             shown = (curve.values, 1, run.step, curve.references, cursor)
-            ghost = curve.ghost(run) if self.shows_branch else None
+            branch = curve.branch(run) if self.shows_branch else None
             pane.show(
                 *shown,
                 marks=marks,
                 line=curve.line,
-                ghost=ghost,
+                branch=branch,
                 label=run.branch.label(run.settings) if run.branch is not None else "",
             )
         if tables:
@@ -241,7 +241,7 @@ class Place:
 
 def arrange(
     size: tuple[int, int],
-    wishes: Mapping[str, int],
+    wanted: Mapping[str, int],
     *,
     page: int = 0,
     alone: str = "",
@@ -251,7 +251,7 @@ def arrange(
 
     Args:
         size: columns and rows for all panes together.
-        wishes: how many rows each pane at the right would like to have, its frame not included; the
+        wanted: how many rows each pane at the right would like to have, its frame not included; the
             first is always shown, the others take turns.
         page: which of the tables that take turns comes first.
         alone: the pane that is shown alone; empty for none.
@@ -261,7 +261,7 @@ def arrange(
     if alone:
         return {alone: Place(0, 0, width, height, last=True)}
     right = min(68, width * 3 // 5)
-    first, *others = _turned(wishes, page)
+    first, *others = _turned(wanted, page)
     columns = [[first, *others[: _fitting(height, len(others))]]]
     if width >= SECOND:
         right = min(68, width * 3 // 10)
@@ -270,7 +270,7 @@ def arrange(
     places = _curves(width - right * len(columns), height, silent=silent)
     for index, column in enumerate(columns):
         x = width - right * (len(columns) - index)
-        heights = stack(height - 1, [wishes[name] + 1 for name in column])
+        heights = stack(height - 1, [wanted[name] + 1 for name in column])
         places |= _column(column, x, right, heights)
     return places
 
@@ -303,16 +303,16 @@ def _column(names: Sequence[str], x: int, width: int, heights: Sequence[int]) ->
     return places
 
 
-def stack(room: int, wishes: Sequence[int]) -> list[int]:
+def stack(room: int, wanted: Sequence[int]) -> list[int]:
     """How many of `room` rows each of several panes gets; they add up to it.
 
     Nobody gets more than an equal share at another's cost. What is left over is the first one's.
     """
-    heights = [0] * len(wishes)
-    order = sorted(range(len(wishes)), key=lambda i: wishes[i])
+    heights = [0] * len(wanted)
+    order = sorted(range(len(wanted)), key=lambda i: wanted[i])
     for place, index in enumerate(order):
         share = room // (len(order) - place)
-        heights[index] = min(share, max(wishes[index], min(LEAST, share)))
+        heights[index] = min(share, max(wanted[index], min(LEAST, share)))
         room -= heights[index]
     if heights:
         heights[0] += room

@@ -18,7 +18,7 @@ from tui_elbo.model.csv_table import CsvTable
 from tui_elbo.model.history import History
 from tui_elbo.model.records import Batch
 from tui_elbo.protocol import PosteriorDrawn
-from tui_elbo.ui.plot.run_curves import standing
+from tui_elbo.ui.plot.run_curves import status_summary
 from tui_elbo.ui.widgets.table import Table
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def saved(run: Run, suffix: str, write: Callable[[Path], object]) -> str:
 
 def step_text(run: Run, step: int) -> str:
     """The numbers of a step in one line."""
-    shown = standing(run, step, running=False, count="")
+    shown = status_summary(run, step, running=False, count="")
     numbers = [f"{name} {value!r}" for name, value in shown.terms]
     return "\t".join([f"step {shown.step}", *numbers])
 

@@ -65,7 +65,7 @@ def _lost(explorer: Explorer) -> str:
     run = explorer.session.run
     if run.dead or explorer.session.watched or not run.step:
         return ""
-    if explorer.session.control.running:
+    if explorer.session.commands.running:
         return "it is running"
     seconds = float(run.history.values(Column("step", "", "seconds")).sum())
     if seconds > LONG and explorer.exported < run.step:

@@ -61,7 +61,7 @@ def no_weights(explorer: Explorer) -> str:
 
 def look(explorer: Explorer, key: str) -> None:
     """Look at another step; the run stays where it is."""
-    last, count = explorer.session.run.step, explorer.session.control.taken_count()
+    last, count = explorer.session.run.step, explorer.session.commands.taken_count()
     if key in STEPS:
         explorer.cursor.move(STEPS[key] * count, last)
     elif key == "home":
@@ -74,11 +74,11 @@ def look(explorer: Explorer, key: str) -> None:
 
 def cancel(explorer: Explorer) -> None:
     """Leave a question, a count, the past, a pane alone, a filter; else go back."""
-    control = explorer.session.control
+    commands = explorer.session.commands
     if explorer.leave_question():
         return
-    if control.count or explorer.notice:
-        control.count = ""
+    if commands.count or explorer.notice:
+        commands.count = ""
     elif explorer.cursor.at is not None:
         explorer.cursor.follow()
         explorer.redraw()
@@ -116,15 +116,15 @@ def break_down(explorer: Explorer) -> None:
     """Break the change down by parameter and site."""
     session, span = explorer.session, explorer.span()
     if span is not None and not session.run.dead:
-        session.control.pull(span.start.state)
+        session.commands.compute_gradients(span.start.state)
     explorer.app.push_screen(BreakdownView(session.run, explorer.span, ascii=session.options.ascii))
 
 
-def weigh(explorer: Explorer) -> None:
+def compute_bound(explorer: Explorer) -> None:
     """Take importance weights now."""
     explorer.answer()
-    explorer.session.run.word = WEIGHING
-    explorer.weigh()
+    explorer.session.run.notice = WEIGHING
+    explorer.compute_bound()
     explorer.draw_bottom()
 
 

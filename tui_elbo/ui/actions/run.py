@@ -65,43 +65,43 @@ def drive(explorer: Explorer, act: Callable[[], object]) -> None:
 
 def digit(explorer: Explorer, key: str) -> None:
     """A digit of a count."""
-    explorer.session.control.digit(key)
+    explorer.session.commands.digit(key)
     explorer.answer()
 
 
 def step(explorer: Explorer) -> None:
     """Take as many steps as were typed."""
-    drive(explorer, explorer.session.control.step)
+    drive(explorer, explorer.session.commands.step)
 
 
 def back(explorer: Explorer) -> None:
     """Rewind by as many steps as were typed."""
-    drive(explorer, explorer.session.control.back)
+    drive(explorer, explorer.session.commands.back)
 
 
 def rewind(explorer: Explorer) -> None:
     """Rewind to the step that is looked at."""
     at = explorer.cursor.at
     if at is not None:
-        drive(explorer, lambda: explorer.session.control.go_to(at))
+        drive(explorer, lambda: explorer.session.commands.go_to(at))
 
 
 def run_or_pause(explorer: Explorer) -> None:
     """Run, or pause."""
-    drive(explorer, explorer.session.control.run_pause)
+    drive(explorer, explorer.session.commands.run_pause)
 
 
 def finish(explorer: Explorer) -> None:
     """Run to the scenario's last step."""
-    drive(explorer, explorer.session.control.finish)
+    drive(explorer, explorer.session.commands.finish)
 
 
 def until(explorer: Explorer) -> None:
     """Ask for a step or a condition, and run to it."""
-    control = explorer.session.control
+    commands = explorer.session.commands
 
     def go(step: int | None, condition: str) -> None:
-        act = (lambda: control.until(condition)) if step is None else lambda: control.run_to(step)
+        act = (lambda: commands.until(condition)) if step is None else lambda: commands.run_to(step)
         drive(explorer, act)
 
     explorer.ask(questions.until(explorer.session.run, go))
@@ -109,12 +109,12 @@ def until(explorer: Explorer) -> None:
 
 def step_into(explorer: Explorer) -> None:
     """Take one step, and page through what happened in it."""
-    drive(explorer, explorer.session.control.step_into)
+    drive(explorer, explorer.session.commands.step_into)
 
 
 def tune(explorer: Explorer) -> None:
     """Ask for other settings, and go on with them."""
-    explorer.ask(questions.tune(explorer.session.run, explorer.session.control.tune))
+    explorer.ask(questions.tune(explorer.session.run, explorer.session.commands.tune))
 
 
 def add_breakpoint(explorer: Explorer) -> None:
@@ -142,7 +142,7 @@ def back_to_breakpoint(explorer: Explorer) -> None:
     except UsageError as error:
         explorer.answer(f"{error.what}: {error.hint}")
         return
-    drive(explorer, lambda: session.control.go_to(step))
+    drive(explorer, lambda: session.commands.go_to(step))
     explorer.answer(f"back at {step}: {why}")
 
 
@@ -157,17 +157,17 @@ def toggle_branch(explorer: Explorer) -> None:
 def swap_branch(explorer: Explorer) -> None:
     """Change places with the branch left behind."""
     explorer.panes.shows_branch = True
-    drive(explorer, explorer.session.control.swap)
+    drive(explorer, explorer.session.commands.swap)
 
 
 def save(explorer: Explorer) -> None:
     """Ask for the name of a file, and save the run in it."""
-    explorer.ask(questions.file_name(explorer.session.run, explorer.session.control.save))
+    explorer.ask(questions.file_name(explorer.session.run, explorer.session.commands.save))
 
 
 def restart(explorer: Explorer) -> None:
     """Begin anew; asks when there are steps to lose."""
-    confirm(explorer, "restart from step 0", explorer.session.control.restart)
+    confirm(explorer, "restart from step 0", explorer.session.commands.restart)
 
 
 def reload(explorer: Explorer) -> None:

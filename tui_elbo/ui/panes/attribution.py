@@ -90,7 +90,7 @@ class AttributionPane(Table):
         room = max(0, self.size.height - 1 - len(ROWS))
         return 0 if self._span is None else len(ROWS) + min(len(self._notes), room)
 
-    def wish(self) -> int:
+    def wanted_height(self) -> int:
         """The header, the terms and two lines more: always the same, so that nothing moves."""
         return 1 + len(ROWS) + 2
 
@@ -155,8 +155,8 @@ class AttributionPane(Table):
         value = math.nan if share is None else share.shares.get(player, 0.0)
         pieces = [self._number(value, number, "", bad=True)]
         if error:
-            told = math.nan if share is None else share.errors.get(player, math.nan)
-            text = f"{self.glyphs.error}{told:.1g}" if told >= PRECISE else ""
+            standard_error = math.nan if share is None else share.errors.get(player, math.nan)
+            text = f"{self.glyphs.error}{standard_error:.1g}" if standard_error >= PRECISE else ""
             pieces.append((left(text if cell_len(text) <= error else "", error), DIM))
         return pieces
 

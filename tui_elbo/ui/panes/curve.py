@@ -47,7 +47,7 @@ class CurvePane(Widget, can_focus=True):
         & > .curve--axis { color: $foreground 80%; text-style: dim; }
         & > .curve--cursor { color: $success; text-style: bold; }
         & > .curve--mark { color: $success; text-style: dim; }
-        & > .curve--ghost { color: $foreground 55%; text-style: dim; }
+        & > .curve--branch { color: $foreground 55%; text-style: dim; }
         & > .curve--broken { color: $error; text-style: bold; }
         & > .curve--outside { color: $error; }
         & > .curve--phi { color: $primary; text-style: bold; }
@@ -64,7 +64,7 @@ class CurvePane(Widget, can_focus=True):
             & > .curve--phi { color: ansi_cyan; text-style: bold; }
             & > .curve--theta { color: ansi_magenta; text-style: bold; }
             & > .curve--both { color: ansi_yellow; text-style: bold; }
-            & > .curve--ghost { color: ansi_default; text-style: dim; }
+            & > .curve--branch { color: ansi_default; text-style: dim; }
         }
     }
     """
@@ -113,7 +113,7 @@ class CurvePane(Widget, can_focus=True):
         *,
         marks: Sequence[int] = (),
         line: Floats | None = None,
-        ghost: Floats | None = None,
+        branch: Floats | None = None,
         label: str = "",
         note: str = "",
     ) -> None:
@@ -127,12 +127,12 @@ class CurvePane(Widget, can_focus=True):
             cursor: the step looked at.
             marks: steps before which something was changed.
             line: the bright line, index `step - 1`; without it, the running mean of the column.
-            ghost: a curve left behind, index `step - 1`.
+            branch: a curve left behind, index `step - 1`.
             label: a few words at its end.
             note: a few words behind the title; plain text.
         """
         self._curve = Curve(
-            values, first, last, tuple(references), cursor, tuple(marks), line, None, ghost, label
+            values, first, last, tuple(references), cursor, tuple(marks), line, None, branch, label
         )
         self._note = note
         self._entitle()
@@ -170,30 +170,30 @@ class CurvePane(Widget, can_focus=True):
         self._styles.clear()
         super().notify_style_update()
 
-    def style_of(self, ink: str) -> Style:
-        """The style that the theme gives an ink."""
-        if ink not in self._styles:
+    def style_of(self, key: str) -> Style:
+        """The style that the theme gives a key of a drawing."""
+        if key not in self._styles:
             # The terminal's own background need not be sent.
             native = self.app.native_ansi_color
-            if ink != BLANK:
-                style = self.get_component_rich_style(CLASSES[ink], partial=native)
+            if key != BLANK:
+                style = self.get_component_rich_style(CLASSES[key], partial=native)
             else:
                 style = Style.null() if native else self.rich_style
-            self._styles[ink] = style
-        return self._styles[ink]
+            self._styles[key] = style
+        return self._styles[key]
 
     def render_line(self, y: int) -> Strip:
-        """A row, one segment for each stretch of one ink."""
+        """A row, one segment for each stretch of one key."""
         width, blank = self.size.width, self.style_of(BLANK)
         if y >= len(self.drawing.rows):
             return Strip.blank(width, blank)
         row, segments, at = self.drawing.rows[y], list[Segment](), 0
-        for ink, run in groupby(self.drawing.inks[y]):
+        for key, run in groupby(self.drawing.styles[y]):
             end = at + len(list(run))
-            segments.append(Segment(row[at:end], self.style_of(ink)))
+            segments.append(Segment(row[at:end], self.style_of(key)))
             at = end
         return Strip(segments, len(row)).adjust_cell_length(width, blank)
 
 
 def _rows(drawing: Drawing) -> list[tuple[str, str]]:
-    return list(zip(drawing.rows, drawing.inks, strict=True))
+    return list(zip(drawing.rows, drawing.styles, strict=True))

@@ -182,7 +182,7 @@ class ParamsPane(Table):
         self._history = History()
         self._step = 0
         self._rows: list[Row] = []
-        self._sifted = -1
+        self._filtered_at = -1
         self._plan = (NAME, False, 0)
 
     def show_run(self, shown: Shown) -> None:
@@ -198,18 +198,18 @@ class ParamsPane(Table):
             live: more is to come very soon: the order of the rows stays.
         """
         layout = history.layout_at(step)
-        moved = self.order != ORDERS[0] and not live and self._sifted != step
+        moved = self.order != ORDERS[0] and not live and self._filtered_at != step
         self._history, self._step = history, step
         if layout is not self._layout:
             self._layout = layout
-            self.sift()
+            self.apply_filter()
             self.replan()
             self.detail = self._roles(layout.params) if layout else ""
         elif moved:
-            self.sift()
+            self.apply_filter()
         self.paint()
 
-    def sift(self) -> None:
+    def apply_filter(self) -> None:
         """Choose the rows anew; the cursor stays with its parameter."""
         under = self._rows[self.cursor].name if self.cursor < len(self._rows) else ""
         found: list[Row] = []
@@ -217,7 +217,7 @@ class ParamsPane(Table):
             found = rows(self._layout, self.filter, self.watched)
             if self.order != ORDERS[0]:
                 found = by_movement(found, self._history, self._layout, self._step, self.watched)
-        self._rows, self._sifted = found, self._step
+        self._rows, self._filtered_at = found, self._step
         names = [row.name for row in found]
         self.cursor = names.index(under) if under in names else 0
 
@@ -225,7 +225,7 @@ class ParamsPane(Table):
         """These are watched, whoever has asked for it."""
         if names != self.watched:
             self.watched = names
-            self.sift()
+            self.apply_filter()
             self.paint()
 
     def toggle_watched(self) -> tuple[str, ...]:
@@ -234,14 +234,14 @@ class ParamsPane(Table):
         if row is not None and row.kind == "param":
             others = tuple(name for name in self.watched if name != row.name)
             self.watched = others if row.name in self.watched else (*self.watched, row.name)
-            self.sift()
+            self.apply_filter()
             self.paint()
         return self.watched
 
     def next_order(self) -> str:
         """Show the rows in the other order; in words."""
         self.order = ORDERS[(ORDERS.index(self.order) + 1) % len(ORDERS)]
-        self.sift()
+        self.apply_filter()
         self.cursor = 0
         self.paint()
         return self.order

@@ -68,10 +68,10 @@ class PosteriorPane(Table):
         """
         self._seen, self.detail = seen, detail
         self._wanted = wanted if isinstance(wanted, Mapping) else {}
-        self.sift()
+        self.apply_filter()
         self.paint()
 
-    def sift(self) -> None:
+    def apply_filter(self) -> None:
         """Choose the rows anew."""
         rows = [row for name, pair in self._seen.items() for row in self._of(name, *pair)]
         self._rows = [row for row in rows if self.keeps(row.name)]

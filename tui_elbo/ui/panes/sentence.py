@@ -12,7 +12,7 @@ from tui_elbo.client.spans import Span, unseen
 from tui_elbo.model.sentences import choose_sentence
 from tui_elbo.model.text import safe
 from tui_elbo.ui.style.text import left
-from tui_elbo.ui.widgets.status import Bottom
+from tui_elbo.ui.widgets.status import BottomLine
 from tui_elbo.ui.widgets.text_lines import Line
 
 WIDE = 160
@@ -22,7 +22,7 @@ EVERY = 1.0
 """Seconds from one sentence to the next while running: nobody reads faster."""
 
 
-class SentenceLine(Bottom):
+class SentenceLine(BottomLine):
     """A sentence in one row or two."""
 
     DEFAULT_CSS = "SentenceLine { height: 2; }"

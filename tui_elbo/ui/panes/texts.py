@@ -35,7 +35,7 @@ class TextPane(TextLines):
         self.border_title = Content(title)
         self._end, self._lines = end, list[Line]()
 
-    def wish(self) -> int:
+    def wanted_height(self) -> int:
         """How many lines it would like to have."""
         return len(self._lines)
 

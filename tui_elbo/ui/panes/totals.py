@@ -22,7 +22,7 @@ from tui_elbo.ui.widgets.pane import Shown
 TERMS = ((SUM_TERMS[0], "log p"), (SUM_TERMS[1], "log q"), (SUM_TERMS[2], "ELBO"))
 """Shown in turn."""
 
-INKS = {"phi": PHI, "theta": THETA, "both": BOTH, "draw": BAND}
+STYLES = {"phi": PHI, "theta": THETA, "both": BOTH, "draw": BAND}
 
 ROWS = 9
 """Rows that it would like to have."""
@@ -61,7 +61,7 @@ class TotalsPane(CurvePane):
         if self.display:
             self.show_totals(shown.run, shown.cursor)
 
-    def wish(self) -> int:
+    def wanted_height(self) -> int:
         """Enough for a curve."""
         return ROWS
 
@@ -118,9 +118,9 @@ def totals(run: Run, term: Term) -> list[Series]:
     }
     column = Column("step", "", term.field)
     if column in run.history.columns:
-        told = run.history.values(column)
+        values = run.history.values(column)
         moved = sum(columns.values(), np.zeros(len(known)))
-        draw = told[known] - told[known[0]] - moved
+        draw = values[known] - values[known[0]] - moved
         if np.isfinite(draw).all():
             columns["draw"] = draw
     at = np.arange(known[-1] + 1)
@@ -149,23 +149,23 @@ def several(
     width, height = size
     empty = Curve(np.empty(0), axes.first, 0, cursor=at)
     base = plot(empty, axes, width, height, look=look)
-    rows, inks = [list(row) for row in base.rows], [list(ink) for ink in base.inks]
+    rows, styles = [list(row) for row in base.rows], [list(style) for style in base.styles]
     canvas = Canvas.of(width, height, look)
     for one in reversed(series):
         curve = Curve(one.values, axes.first, len(one.values), line=one.values)
         own = plot(curve, axes, width, height, look=look)
-        for y, (row, ink) in enumerate(zip(own.rows, own.inks, strict=True)):
-            for x, (character, kind) in enumerate(zip(row, ink, strict=True)):
+        for y, (row, style) in enumerate(zip(own.rows, own.styles, strict=True)):
+            for x, (character, kind) in enumerate(zip(row, style, strict=True)):
                 if kind in (BAND, MEAN):
                     rows[y][x] = _over(character, rows[y][x])
-                    inks[y][x] = INKS[one.who]
+                    styles[y][x] = STYLES[one.who]
     for one in series:
         if len(one.values) and canvas.width > 0 and canvas.height > 0:
             letter, (y, x) = letters[one.who], _end(one, axes, canvas)
             if x + len(letter) <= len(rows[y]) and rows[y][x] in " ⠀":
                 rows[y][x : x + len(letter)] = letter
-                inks[y][x : x + len(letter)] = INKS[one.who] * len(letter)
-    return Drawing(tuple("".join(row) for row in rows), tuple("".join(ink) for ink in inks))
+                styles[y][x : x + len(letter)] = STYLES[one.who] * len(letter)
+    return Drawing(tuple("".join(row) for row in rows), tuple("".join(style) for style in styles))
 
 
 def _over(new: str, old: str) -> str:

@@ -100,8 +100,8 @@ def _sign(shown: Floats) -> int:
 def _wanted(curve: Curve, mode: Mode, sign: int) -> tuple[float, float] | None:
     """The range that should be visible, in y units; None if there is no finite number."""
     shown = curve.reach
-    if curve.ghost is not None:
-        shown = np.concatenate([shown, curve.ghost[max(0, curve.first - 1) :]])
+    if curve.branch is not None:
+        shown = np.concatenate([shown, curve.branch[max(0, curve.first - 1) :]])
     if mode == "robust" and len(shown) > 2 * SAMPLE:
         shown = shown[:: len(shown) // SAMPLE]
     part = scaled(shown, sign)

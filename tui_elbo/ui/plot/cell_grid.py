@@ -1,4 +1,4 @@
-"""The sheet of cells that a drawing is made on, and what is set beside and laid over a curve."""
+"""The grid of cells that a drawing is made on, and what is set beside and laid over a curve."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tui_elbo.ui.plot.axes import Axes
 from tui_elbo.ui.plot.curve import Columns
 from tui_elbo.ui.plot.ticks import x_ticks, y_ticks
 
-BLANK, BAND, MEAN, REFERENCE, AXIS, CURSOR, BROKEN, OUTSIDE, MARK, GHOST = " bmracxoig"
-"""The inks: the raw estimates, the running mean, reference lines, ticks and labels, the step
+BLANK, BAND, MEAN, REFERENCE, AXIS, CURSOR, BROKEN, OUTSIDE, MARK, BRANCH = " bmracxoig"
+"""The styles: the raw estimates, the running mean, reference lines, ticks and labels, the step
 looked at, what is not finite, what lies outside the range, where something was changed, and a
 curve left behind."""
 
 PHI, THETA, BOTH = "pt2"
-"""The inks of lines that belong to someone."""
+"""The styles of lines that belong to someone."""
 
 GUTTER = 8
 """Columns for the y axis: seven of label, one of line."""
@@ -92,15 +92,15 @@ class Canvas:
         return (2 * (step - axes.first) + 1) * self.width // (2 * axes.span)
 
 
-class Sheet:
-    """Cells to write on, and an ink for each."""
+class CellGrid:
+    """Cells to write on, and a style for each."""
 
-    def __init__(self, rows: Sequence[str], inks: Sequence[str], canvas: Canvas) -> None:
-        """A sheet with the curve's cells in their place."""
+    def __init__(self, rows: Sequence[str], styles: Sequence[str], canvas: Canvas) -> None:
+        """A grid with the curve's cells in their place."""
         margin = " " * canvas.left
         self.canvas = canvas
         self._rows = [list(margin + row) for row in rows]
-        self._inks = [list(margin + row) for row in inks]
+        self._styles = [list(margin + row) for row in styles]
 
     @property
     def rows(self) -> tuple[str, ...]:
@@ -108,31 +108,31 @@ class Sheet:
         return tuple("".join(row) for row in self._rows)
 
     @property
-    def inks(self) -> tuple[str, ...]:
-        """The ink of each character."""
-        return tuple("".join(row) for row in self._inks)
+    def styles(self) -> tuple[str, ...]:
+        """The style of each character."""
+        return tuple("".join(row) for row in self._styles)
 
-    def put(self, row: int, column: int, text: str, ink: str) -> None:
-        """Write text from that cell of the sheet on; what does not fit is left out."""
+    def put(self, row: int, column: int, text: str, style: str) -> None:
+        """Write text from that cell of the grid on; what does not fit is left out."""
         end = min(column + len(text), len(self._rows[row]))
         self._rows[row][column:end] = text[: end - column]
-        self._inks[row][column:end] = ink * (end - column)
+        self._styles[row][column:end] = style * (end - column)
 
     def mark(self, data: Columns, axes: Axes) -> None:
         """Mark at the edges what is outside the axes or not finite."""
         bottom, left = self.canvas.height - 1, self.canvas.left
         above, below = ("^", "v") if self.canvas.ascii else ("▲", "▼")
         cells = data.x // self.canvas.per_column + left
-        for row, text, ink, where in (
+        for row, text, style, where in (
             (bottom, below, OUTSIDE, data.low < axes.low),
             (0, above, OUTSIDE, data.high > axes.high),
             (bottom, "x" if self.canvas.ascii else "×", BROKEN, data.down),
             (0, "x" if self.canvas.ascii else "×", BROKEN, data.up),
         ):
             for cell in cells[where].tolist():
-                self.put(row, cell, text, ink)
+                self.put(row, cell, text, style)
 
-    def ghost(self, data: Columns, axes: Axes, label: str) -> None:
+    def branch(self, data: Columns, axes: Axes, label: str) -> None:
         """A curve left behind: a dot a column where nothing else is, and a few words at its end."""
         seen = np.flatnonzero(~np.isnan(data.mean))
         if not seen.size:
@@ -141,33 +141,33 @@ class Sheet:
         for x, y in zip(data.x[seen].tolist(), data.mean[seen].tolist(), strict=True):
             column = self.canvas.left + x // self.canvas.per_column
             row = self.canvas.row(min(max(y, axes.low), axes.high), axes)
-            if self._inks[row][column] == BLANK:
-                self.put(row, column, dot, GHOST)
+            if self._styles[row][column] == BLANK:
+                self.put(row, column, dot, BRANCH)
         right = self.canvas.left + self.canvas.width
         start = self.canvas.left + int(data.x[seen[-1]]) // self.canvas.per_column + 2
         if start + len(label) > right:
             start, row = max(self.canvas.left, right - len(label)), row + (1 if row == 0 else -1)
-        under = (BLANK, GHOST, REFERENCE)
+        under = (BLANK, BRANCH, REFERENCE)
         for column, letter in enumerate(label[: self.canvas.width], start):
-            if 0 <= row < self.canvas.height and self._inks[row][column] in under:
-                self.put(row, column, letter, GHOST)
+            if 0 <= row < self.canvas.height and self._styles[row][column] in under:
+                self.put(row, column, letter, BRANCH)
 
-    def upright(self, step: int, axes: Axes, line: str, ink: str) -> None:
+    def upright(self, step: int, axes: Axes, line: str, style: str) -> None:
         """A vertical line at a step, behind the curve."""
         if not axes.first <= step < axes.first + axes.span:
             return
         column = self.canvas.left + self.canvas.cell(step, axes)
         for row in range(self.canvas.height):
-            if self._inks[row][column] in (BLANK, REFERENCE):
-                self.put(row, column, line, ink)
+            if self._styles[row][column] in (BLANK, REFERENCE):
+                self.put(row, column, line, style)
 
     def cursor(self, step: int, axes: Axes) -> None:
-        """A vertical line at a step; the curve's own marks stay and take its ink."""
+        """A vertical line at a step; the curve's own marks stay and take its style."""
         self.upright(step, axes, "|" if self.canvas.ascii else "│", CURSOR)
         if axes.first <= step < axes.first + axes.span:
             column = self.canvas.left + self.canvas.cell(step, axes)
             for row in range(self.canvas.height):
-                self._inks[row][column] = CURSOR
+                self._styles[row][column] = CURSOR
 
     def y_axis(self, axes: Axes) -> None:
         """The gutter: a line, and labels at round heights."""
@@ -184,7 +184,7 @@ class Sheet:
         """A row of labels below the canvas."""
         row, left, width = self.canvas.height, self.canvas.left, self.canvas.width
         self._rows.append(list(" " * (left + width)))
-        self._inks.append(list(" " * (left + width)))
+        self._styles.append(list(" " * (left + width)))
         if left:
             self.put(row, 0, "step".rjust(left - 1), AXIS)
         taken = -1

@@ -49,7 +49,7 @@ class Curve:
     spread: Floats | None = None
     """How far the band reaches above and below each value, index `step - 1`; None: not at all."""
 
-    ghost: Floats | None = None
+    branch: Floats | None = None
     """A curve left behind, drawn dimly where nothing else is, index `step - 1`."""
     label: str = ""
     """A few words at its end."""
@@ -57,7 +57,7 @@ class Curve:
     @property
     def end(self) -> int:
         """The last step that there is anything to draw of."""
-        return max(self.last, 0 if self.ghost is None else len(self.ghost))
+        return max(self.last, 0 if self.branch is None else len(self.branch))
 
     @property
     def shown(self) -> Floats:

@@ -1,7 +1,7 @@
 """Curves as cells of characters: a pure function of data and size.
 
 Only this module touches plotext. It is given finite numbers within the canvas, in units of dots,
-a few a column; what it gives back is taken apart into characters and inks.
+a few a column; what it gives back is taken apart into characters and styles.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ import numpy as np
 
 from tui_elbo.model.records import Floats
 from tui_elbo.ui.plot.axes import Axes
-from tui_elbo.ui.plot.cell_grid import BAND, BLANK, MARK, MEAN, REFERENCE, Canvas, Look, Sheet
+from tui_elbo.ui.plot.cell_grid import BAND, BLANK, MARK, MEAN, REFERENCE, Canvas, CellGrid, Look
 from tui_elbo.ui.plot.curve import Columns, Curve, Ints, Mode, columns, scaled
 
 __all__ = ["Axes", "Canvas", "Curve", "Drawing", "Look", "plot", "sketch"]
 
 _SEQUENCE = re.compile(r"\x1b\[(?:38;5;(\d+)|0)m")
 _COLOURS = {REFERENCE: 1, BAND: 2, MEAN: 3}
-_INKS = {str(colour): ink for ink, colour in _COLOURS.items()}
+_STYLES = {str(colour): style for style, colour in _COLOURS.items()}
 _MARKERS = {REFERENCE: "-", BAND: ".", MEAN: "*"}
 
 DASH = 2
-"""Cells of a reference line's dashes, and between them: each change of ink costs bytes."""
+"""Cells of a reference line's dashes, and between them: each change of style costs bytes."""
 
 Cells = tuple[tuple[str, ...], tuple[str, ...]]
-"""Rows of characters and rows of inks, of equal lengths."""
+"""Rows of characters and rows of styles, of equal lengths."""
 
 
 @dataclass(frozen=True, eq=False)
 class Drawing:
-    """A curve as rows of characters, each with a row of inks of the same length."""
+    """A curve as rows of characters, each with a row of styles of the same length."""
 
     rows: tuple[str, ...]
-    inks: tuple[str, ...]
+    styles: tuple[str, ...]
     source: _Source | None = field(default=None, repr=False)
     """What it was made from, so that the next one can take over what stays."""
 
@@ -92,19 +92,19 @@ def plot(
     key = (canvas, axes, curve.references)
     old = before.source if before is not None else None
     cells = _cells(data, key, old if old is not None and old.key == key else None)
-    sheet = Sheet(*cells, canvas)
-    sheet.mark(data, axes)
-    if curve.ghost is not None:
-        left = Curve(curve.ghost, curve.first, len(curve.ghost))
-        sheet.ghost(columns(left, axes.span, canvas.columns, axes.sign), axes, curve.label)
+    grid = CellGrid(*cells, canvas)
+    grid.mark(data, axes)
+    if curve.branch is not None:
+        left = Curve(curve.branch, curve.first, len(curve.branch))
+        grid.branch(columns(left, axes.span, canvas.columns, axes.sign), axes, curve.label)
     for step in curve.marks:
-        sheet.upright(step, axes, ":" if canvas.ascii else "┊", MARK)
+        grid.upright(step, axes, ":" if canvas.ascii else "┊", MARK)
     if curve.cursor is not None:
-        sheet.cursor(curve.cursor, axes)
-    sheet.y_axis(axes)
+        grid.cursor(curve.cursor, axes)
+    grid.y_axis(axes)
     if canvas.height < height:
-        sheet.x_axis(axes)
-    return Drawing(sheet.rows, sheet.inks, _Source(cells, data, key))
+        grid.x_axis(axes)
+    return Drawing(grid.rows, grid.styles, _Source(cells, data, key))
 
 
 def sketch(
@@ -165,9 +165,9 @@ def _part(
     mean = canvas.dots(mean, axes)
     for xs, ys in _runs(x, mean, mean):
         pen.line(xs, ys, MEAN)
-    rows, inks = pen.cells()
+    rows, styles = pen.cells()
     cut = start - origin
-    return tuple(row[cut:] for row in rows), tuple(ink[cut:] for ink in inks)
+    return tuple(row[cut:] for row in rows), tuple(style[cut:] for style in styles)
 
 
 def _runs(x: Ints, low: Floats, high: Floats) -> Iterator[tuple[list[int], list[float]]]:
@@ -214,9 +214,9 @@ class _Pen:
         if len(xs):
             self._marks.append((xs.tolist(), [y] * len(xs), REFERENCE))
 
-    def line(self, xs: list[int], ys: list[float], ink: str) -> None:
+    def line(self, xs: list[int], ys: list[float], style: str) -> None:
         """A line through points, over what has been drawn before."""
-        self._marks.append((xs, ys, ink))
+        self._marks.append((xs, ys, style))
 
     def cells(self) -> Cells:
         """What has been drawn.
@@ -231,23 +231,23 @@ class _Pen:
         plt.plot_size(width, height)
         plt.xlim(0, max(1, width * self._canvas.per_column - 1))
         plt.ylim(0, max(1, self._canvas.top))
-        for xs, ys, ink in self._marks:
-            draw = plt.scatter if ink == REFERENCE else plt.plot
-            marker = _MARKERS[ink] if self._canvas.ascii else "braille"
-            draw(xs, ys, marker=marker, color=_COLOURS[ink])
+        for xs, ys, style in self._marks:
+            draw = plt.scatter if style == REFERENCE else plt.plot
+            marker = _MARKERS[style] if self._canvas.ascii else "braille"
+            draw(xs, ys, marker=marker, color=_COLOURS[style])
         pairs = [_inked(line) for line in plt.build().split("\n")[:height]]
-        return tuple(text for text, _ in pairs), tuple(ink for _, ink in pairs)
+        return tuple(text for text, _ in pairs), tuple(style for _, style in pairs)
 
 
 def _inked(line: str) -> tuple[str, str]:
-    """A line of plotext's as characters and inks."""
-    text, inks, ink = "", "", BLANK
+    """A line of plotext's as characters and styles."""
+    text, styles, style = "", "", BLANK
     pieces = _SEQUENCE.split(line)
     for piece, colour in zip(pieces[::2], [*pieces[1::2], None], strict=True):
         text += piece
-        inks += ink * len(piece)
-        ink = BLANK if colour is None else _INKS[colour]
-    return text, inks
+        styles += style * len(piece)
+        style = BLANK if colour is None else _STYLES[colour]
+    return text, styles
 
 
 @cache

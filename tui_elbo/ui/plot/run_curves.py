@@ -12,7 +12,7 @@ from tui_elbo.model.attribution import SUM_TERMS, Term
 from tui_elbo.model.records import Column, Floats, Layout
 from tui_elbo.ui.plot.curve import Ints
 from tui_elbo.ui.style.text import number
-from tui_elbo.ui.widgets.status import Standing
+from tui_elbo.ui.widgets.status import StatusSummary
 
 TERMS = (("elbo", "elbo"), ("log q", "log_q"), ("log p", "log_p"))
 """The status line's names and the columns that they stand for."""
@@ -38,14 +38,14 @@ class CurveOf:
     line: Floats | None = None
     """What the lens sees of it; None where there is no lens."""
 
-    def ghost(self, run: Run) -> Floats | None:
+    def branch(self, run: Run) -> Floats | None:
         """The same of the future left behind; None if there is none."""
-        ghost = run.branch
-        if ghost is None:
+        branch = run.branch
+        if branch is None:
             return None
         if self.title == "-loss":
-            return -ghost.values(Column("step", "", "loss"))
-        return ghost.values(Column("step", "", self.id))
+            return -branch.values(Column("step", "", "loss"))
+        return branch.values(Column("step", "", self.id))
 
 
 def curves(run: Run, step: int) -> list[CurveOf]:
@@ -158,7 +158,9 @@ def _kept(run: Run) -> list[str]:
     return [f"{memory / 2**20:.1f} MB kept"] if memory else []
 
 
-def standing(run: Run, step: int, *, running: bool, count: str, until: str = "") -> Standing:
+def status_summary(
+    run: Run, step: int, *, running: bool, count: str, until: str = ""
+) -> StatusSummary:
     """What the status line tells.
 
     Args:
@@ -175,7 +177,7 @@ def standing(run: Run, step: int, *, running: bool, count: str, until: str = "")
         fields = TERMS if layout is None or _has(layout, "elbo") else (("loss", "loss"),)
         terms = [(name, _at(run, field, step)) for name, field in fields]
     ready = loaded is not None and not run.phase and not run.dead
-    return Standing(
+    return StatusSummary(
         step=step,
         terms=tuple(terms),
         hints=HINTS if ready and not step else (),

@@ -1,4 +1,4 @@
-"""Which style the theme gives each ink of a drawing."""
+"""Which style the theme gives each part of a drawing."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from tui_elbo.ui.plot.cell_grid import (
     AXIS,
     BAND,
     BOTH,
+    BRANCH,
     BROKEN,
     CURSOR,
-    GHOST,
     MARK,
     MEAN,
     OUTSIDE,
@@ -29,6 +29,6 @@ CLASSES = {
     PHI: "curve--phi",
     THETA: "curve--theta",
     BOTH: "curve--both",
-    GHOST: "curve--ghost",
+    BRANCH: "curve--branch",
 }
-"""The component class that the theme gives each ink its colour by."""
+"""The component class that the theme gives each part its colour by."""

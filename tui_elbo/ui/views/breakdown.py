@@ -28,7 +28,7 @@ from tui_elbo.ui.widgets.text_lines import Line, Piece
 MOST = 500
 """So many parameters and sites are listed, the largest changes first."""
 
-CHANGE, PULL, SNR, SHARE = 11, 9, 6, 10
+CHANGE, GRADIENT, SNR, SHARE = 11, 9, 6, 10
 """The widths of the columns, a space before each number included."""
 
 TITLE = "change by parameter and site"
@@ -39,7 +39,7 @@ class BreakdownView(Live):
 
     Args:
         run: what is known of it.
-        span: the span of the accounts, asked for anew at each look.
+        span: the attributed span, asked for anew at each look.
         ascii: draw with ASCII characters alone.
     """
 
@@ -144,28 +144,28 @@ def _at_words(text: str, width: int, glyphs: Glyphs) -> Iterator[Line]:
 
 
 def _parameters(run: Run, part: str, width: int, glyphs: Glyphs) -> Iterator[Line]:
-    told = run.pulled
-    if told is None:
+    gradients = run.pulled
+    if gradients is None:
         yield [(f"looking at the parameters{glyphs.more}", DIM)]
         return
-    kept = [i for i, name in enumerate(told.names) if part.casefold() in name.casefold()]
-    longest = max((len(safe(told.names[i])) for i in kept[:MOST]), default=0)
-    name = max(8, min(longest + 1, width - 2 - CHANGE - 3 * (PULL + SNR)))
-    since = f"since step {told.since}"
-    yield [(f"by parameter, unconstrained: change {since}, gradients after {told.step}", KEY)]
-    heads = "".join(f"{head:>{PULL}}{'snr':>{SNR}}" for head in ("log p", "log q", "ELBO"))
+    kept = [i for i, name in enumerate(gradients.names) if part.casefold() in name.casefold()]
+    longest = max((len(safe(gradients.names[i])) for i in kept[:MOST]), default=0)
+    name = max(8, min(longest + 1, width - 2 - CHANGE - 3 * (GRADIENT + SNR)))
+    since = f"since step {gradients.since}"
+    yield [(f"by parameter, unconstrained: change {since}, gradients after {gradients.step}", KEY)]
+    heads = "".join(f"{head:>{GRADIENT}}{'snr':>{SNR}}" for head in ("log p", "log q", "ELBO"))
     yield [(f"  {'':{name}}{'change':>{CHANGE}}{heads}", DIM)]
     roles = _roles(run)
     for i in kept[:MOST]:
-        role = roles.get(told.names[i], "none")
+        role = roles.get(gradients.names[i], "none")
         yield [
             (f"{glyphs.role(role):2.2}", ROLE[role]),
-            (tail(safe(told.names[i]), name - 1, glyphs.more) + " ", ""),
-            _cell(float(told.values[i, 0]), CHANGE, glyphs, ""),
-            *_pulls(told.values[i, 1:].tolist(), glyphs),
+            (tail(safe(gradients.names[i]), name - 1, glyphs.more) + " ", ""),
+            _cell(float(gradients.values[i, 0]), CHANGE, glyphs, ""),
+            *_gradients(gradients.values[i, 1:].tolist(), glyphs),
         ]
     yield from _more(kept, glyphs)
-    for reason in dict.fromkeys(told.reasons[i] for i in kept if told.reasons[i]):
+    for reason in dict.fromkeys(gradients.reasons[i] for i in kept if gradients.reasons[i]):
         yield [(f"  {glyphs.none} {safe(reason)}", DIM)]
 
 
@@ -174,9 +174,9 @@ def _roles(run: Run) -> Mapping[str, Role]:
     return {} if layout is None else {info.name: info.role for info in layout.params}
 
 
-def _pulls(numbers: Sequence[float], glyphs: Glyphs) -> Iterable[Piece]:
+def _gradients(numbers: Sequence[float], glyphs: Glyphs) -> Iterable[Piece]:
     for at in range(0, len(numbers), 2):
-        yield _cell(numbers[at], PULL, glyphs, "", digits=3)
+        yield _cell(numbers[at], GRADIENT, glyphs, "", digits=3)
         yield _cell(numbers[at + 1], SNR, glyphs, DIM, digits=2)
 
 

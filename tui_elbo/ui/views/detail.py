@@ -41,7 +41,7 @@ WORDS = {
     "both": "read by model and guide",
     "none": "read by neither",
 }
-INKS = {
+DRAWN = {
     BLANK: "",
     BAND: "cyan",
     MEAN: "bold",
@@ -50,7 +50,7 @@ INKS = {
     CURSOR: "bold green",
     MARK: "green",
 }
-"""Styles of a drawing's inks; all others tell of trouble."""
+"""Styles of a drawing's keys; all others mark trouble."""
 
 DO = ("n", "N", "space", "comma", "full_stop", "less_than_sign", "greater_than_sign")
 """The explorer's keys that do here what they do there."""
@@ -132,22 +132,22 @@ def detail_lines(run: Run, name: str, step: int, width: int, glyphs: Glyphs) -> 
     about = [WORDS[info.role], f"shape {info.shape}", f"constraint {safe(info.constraint)}"]
     yield [(glyphs.role(info.role), ROLE[info.role]), (f" {dot.join(about)}", "")]
     yield [("", "")]
-    told = run.inspected if run.inspected is not None and run.inspected.name == name else None
-    newest = told if told is not None and told.step == step else None
+    inspected = run.inspected if run.inspected is not None and run.inspected.name == name else None
+    newest = inspected if inspected is not None and inspected.step == step else None
     yield from _values(run, info, step, newest, glyphs)
-    if told is not None and told.note:
-        note = safe(told.note)
+    if inspected is not None and inspected.note:
+        note = safe(inspected.note)
         yield [(f"{note[:1].upper()}{note[1:]}.", DIM)]
     yield from _past(run, info, step, width, glyphs)
-    yield from _gradient(told, width, glyphs)
+    yield from _gradient(inspected, width, glyphs)
 
 
 def _values(
-    run: Run, info: ParamInfo, step: int, told: ParamInspected | None, glyphs: Glyphs
+    run: Run, info: ParamInfo, step: int, inspected: ParamInspected | None, glyphs: Glyphs
 ) -> Iterator[Line]:
     """The table of values, and the norms of this step."""
     yield [(f"{f'after step {step}':<12}{'constrained':>{CELL}}{'unconstrained':>{CELL}}", DIM)]
-    one, free = (told.constrained, told.unconstrained) if told else (None, None)
+    one, free = (inspected.constrained, inspected.unconstrained) if inspected else (None, None)
     for label, field in _fields(info):
         recorded = _recorded(run, info, field, step)
         told_one = _of(one, field)
@@ -246,25 +246,25 @@ def _reference(run: Run, info: ParamInfo, field: str) -> float | None:
 
 def painted(drawing: Drawing) -> Iterator[Line]:
     """A drawing as lines of pieces."""
-    for row, inks in zip(drawing.rows, drawing.inks, strict=True):
+    for row, keys in zip(drawing.rows, drawing.styles, strict=True):
         pieces: list[Piece] = [("", "")]
         at = 0
-        for ink, run in groupby(inks):
+        for key, run in groupby(keys):
             end = at + len(list(run))
-            pieces.append((row[at:end], INKS.get(ink, BAD)))
+            pieces.append((row[at:end], DRAWN.get(key, BAD)))
             at = end
         yield pieces
 
 
-def _gradient(told: ParamInspected | None, width: int, glyphs: Glyphs) -> Iterator[Line]:
+def _gradient(inspected: ParamInspected | None, width: int, glyphs: Glyphs) -> Iterator[Line]:
     """How the elements of the gradient are spread."""
-    found = told.gradient if told else None
-    if told is None or found is None:
+    found = inspected.gradient if inspected else None
+    if inspected is None or found is None:
         return
     yield [("", "")]
     yield [
         ("gradient as the optimiser received it", "bold"),
-        (f", step {told.step}, {sum(found.counts)} elements, unconstrained", DIM),
+        (f", step {inspected.step}, {sum(found.counts)} elements, unconstrained", DIM),
     ]
     if found.broken:
         yield [(f"{found.broken} elements are not finite", BAD)]

@@ -34,7 +34,7 @@ class SidePane(Protocol):
 
     def __init__(self, *, ascii: bool) -> None: ...
 
-    def wish(self) -> int:
+    def wanted_height(self) -> int:
         """How many rows it would like to have, its frame not included."""
         ...
 

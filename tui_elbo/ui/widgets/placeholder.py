@@ -30,10 +30,10 @@ class TooSmall(Widget, can_focus=False):
         )
 
 
-class Why(Widget, can_focus=False):
+class MissingTermsNote(Widget, can_focus=False):
     """Says why two of the curves are missing."""
 
-    DEFAULT_CSS = "Why { padding: 1; }"
+    DEFAULT_CSS = "MissingTermsNote { padding: 1; }"
 
     def __init__(self) -> None:
         super().__init__(id="why")

@@ -25,7 +25,7 @@ DEAD = "the history is kept: R reloads in a fresh engine, o shows its output"
 
 
 @dataclass(frozen=True)
-class Standing:
+class StatusSummary:
     """What the status line tells."""
 
     step: int = 0
@@ -54,7 +54,7 @@ class Standing:
     """The scenario, the estimator, the optimiser: shown as far as there is room."""
 
 
-class Bottom(TextLines):
+class BottomLine(TextLines):
     """Base of the lines at the bottom of the screen."""
 
     def __init__(self, *, id: str, ascii: bool) -> None:
@@ -76,33 +76,33 @@ class Bottom(TextLines):
         self.paint()
 
 
-class StatusLine(Bottom):
+class StatusLine(BottomLine):
     """`step N · elbo E · log q Q · log p P`, and at the right whether it runs."""
 
     def __init__(self, *, id: str = "status", ascii: bool = False) -> None:
         super().__init__(id=id, ascii=ascii)
-        self._standing = Standing()
+        self._status = StatusSummary()
 
-    def show(self, standing: Standing) -> None:
+    def show(self, status: StatusSummary) -> None:
         """Show this."""
-        if standing != self._standing:
-            self._standing = standing
+        if status != self._status:
+            self._status = status
             self.paint()
 
     def lines(self, width: int) -> Sequence[Line]:
         """One line."""
-        return [status_line(self._standing, width, self.glyphs)]
+        return [status_line(self._status, width, self.glyphs)]
 
 
-def status_line(standing: Standing, width: int, glyphs: Glyphs) -> Line:
+def status_line(status: StatusSummary, width: int, glyphs: Glyphs) -> Line:
     """The pieces of the status line, `width` cells together; each keeps its width as it changes.
 
     What cannot wait, such as a count being typed, takes the room of the last terms if need be.
     """
-    texts, style, urgent = _state(standing, glyphs)
-    terms = list(standing.terms)
+    texts, style, urgent = _state(status, glyphs)
+    terms = list(status.terms)
     while True:
-        pieces = _numbers(standing, terms, width, glyphs)
+        pieces = _numbers(status, terms, width, glyphs)
         room = width - sum(cell_len(text) for text, _ in pieces)
         fitting = [text for text in texts if cell_len(text) + 1 < room]
         if not terms or (room >= 0 and (fitting or not urgent)):
@@ -113,12 +113,12 @@ def status_line(standing: Standing, width: int, glyphs: Glyphs) -> Line:
 
 
 def _numbers(
-    standing: Standing, terms: Sequence[tuple[str, float | None]], width: int, glyphs: Glyphs
+    status: StatusSummary, terms: Sequence[tuple[str, float | None]], width: int, glyphs: Glyphs
 ) -> list[Piece]:
-    room = max(6, len(str(standing.step)) + 1)
-    looking = standing.step < standing.newest
+    room = max(6, len(str(status.step)) + 1)
+    looking = status.step < status.newest
     word: Piece = (" look ", KEY) if looking else (" step ", DIM)
-    pieces: list[Piece] = [word, (f"{standing.step:<{room}}", "")]
+    pieces: list[Piece] = [word, (f"{status.step:<{room}}", "")]
     if terms:
         labels = [f"{glyphs.dot} {name} " for name, _ in terms]
         space = width - 6 - room - sum(map(len, labels))
@@ -127,32 +127,32 @@ def _numbers(
             bad = value is not None and not np.isfinite(value)
             text = number(value, field - 1, none=glyphs.none).lstrip().ljust(field)
             pieces += [(label, DIM), (text, BAD if bad else "")]
-    fitting = [hint for hint in standing.hints if 6 + room + len(hint) + 12 <= width]
+    fitting = [hint for hint in status.hints if 6 + room + len(hint) + 12 <= width]
     return pieces + [(hint, KEY) for hint in fitting[:1]]
 
 
-def _state(standing: Standing, glyphs: Glyphs) -> tuple[list[str], str, bool]:
+def _state(status: StatusSummary, glyphs: Glyphs) -> tuple[list[str], str, bool]:
     """Ways to say it from the longest to the shortest, the style, and whether it can wait not."""
-    if standing.count:
-        return [f"{standing.count} then n", f"{standing.count} n"], KEY, True
-    if standing.dead:
+    if status.count:
+        return [f"{status.count} then n", f"{status.count} n"], KEY, True
+    if status.dead:
         return ["engine ended", "ended"], BAD, True
-    if standing.phase:
-        return [f"{safe(standing.phase)}{glyphs.more}"], WARN, True
+    if status.phase:
+        return [f"{safe(status.phase)}{glyphs.more}"], WARN, True
     dot = f" {glyphs.dot} "
-    changed = f"{dot}{safe(standing.changed)} from here on" if standing.changed else ""
-    if standing.step < standing.newest:
-        run, of = f"{glyphs.run} " * standing.running, f"of {standing.newest}"
-        long = f"looking at {standing.step} {of}"
+    changed = f"{dot}{safe(status.changed)} from here on" if status.changed else ""
+    if status.step < status.newest:
+        run, of = f"{glyphs.run} " * status.running, f"of {status.newest}"
+        long = f"looking at {status.step} {of}"
         return [f"{run}{long}{changed}", f"{run}{long}", f"{run}{of}", "past"], KEY, False
-    marks, short = [long for long, _ in standing.marks], dot.join(s for _, s in standing.marks)
-    if standing.running:
-        rate = [f"{glyphs.run} {_rate(standing.rate)}"] if standing.rate else []
-        until = [f"{one} until {safe(standing.until)}" for one in rate if standing.until]
+    marks, short = [long for long, _ in status.marks], dot.join(s for _, s in status.marks)
+    if status.running:
+        rate = [f"{glyphs.run} {_rate(status.rate)}"] if status.rate else []
+        until = [f"{one} until {safe(status.until)}" for one in rate if status.until]
         marked = [dot.join([*mark, one]) for one in rate for mark in (marks, [short]) if marks]
         return [*marked, *until, *rate, glyphs.run], GOOD, False
-    word = standing.state or "paused"
-    about = [safe(part) for part in standing.about]
+    word = status.state or "paused"
+    about = [safe(part) for part in status.about]
     texts = [dot.join([*about[:count], *marks, word]) for count in range(len(about), -1, -1)]
     style = BAD if word == "failed" else WARN if marks else DIM
     return [*texts, dot.join(marks), short, word], style, False
@@ -162,7 +162,7 @@ def _rate(rate: float) -> str:
     return f"{rate:.0f}/s" if rate >= 10 else f"{rate:.1f}/s"
 
 
-class FaultLine(Bottom):
+class FaultLine(BottomLine):
     """What went wrong, where, and what to do, in two lines; none when all is well."""
 
     def __init__(self, *, id: str = "fault", ascii: bool = False) -> None:
@@ -205,7 +205,7 @@ def fault_texts(fault: ErrorReported | None, dead: str, glyphs: Glyphs) -> tuple
     return safe(fault.what), safe(fault.where), hint
 
 
-class KeyLine(Bottom):
+class KeyLine(BottomLine):
     """The keys, or for a moment a word in answer to one."""
 
     def __init__(self, *, id: str = "keys", ascii: bool = False) -> None:

@@ -73,12 +73,12 @@ class Table(TextLines, can_focus=True):
         """The row: `height_of` lines if `whole`, else one."""
         raise NotImplementedError
 
-    def wish(self) -> int:
+    def wanted_height(self) -> int:
         """How many lines it takes to show everything, the header included."""
         count = self.count()
         return 1 + (sum(map(self.height_of, range(count))) if count <= MANY else count)
 
-    def sift(self) -> None:
+    def apply_filter(self) -> None:
         """The filter has changed: choose the rows anew. Nothing for a table without a filter."""
 
     # The filter.
@@ -92,7 +92,7 @@ class Table(TextLines, can_focus=True):
     def filter(self, text: str) -> None:
         if text != self._filter:
             self._filter = text
-            self.sift()
+            self.apply_filter()
             self.replan()
             self.paint()
 
