@@ -74,6 +74,6 @@ def test_of_minibatches_it_is_said_why_there_are_none(tmp_path: Path) -> None:
     batch = "x[torch.randperm(4)[:2]]"
     with training(tmp_path, batch), Terminal([*COMMAND, "attach", "mine"]) as terminal:
         terminal.wait("The steps are called with other data each time")
-        terminal.wait("the lens sees nothing: why is said below")
+        terminal.wait("the lens sees nothing: the reason is below")
         terminal.press("d")
         assert terminal.ended() == 0

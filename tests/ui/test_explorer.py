@@ -11,7 +11,7 @@ async def test_opens_with_panes_in_place_and_fills_in():
     async with driven("normal") as d:
         await d.shows("log p(x, z)")
         await d.ready()
-        await d.shows("After the first step it is said here")
+        await d.shows("After the first step this line says")
         await d.golden("ready_80x24")
 
 

@@ -81,7 +81,7 @@ async def test_a_mark_and_the_look_cursor_begin_spans_that_add_up():
         await d.until(lambda: 0 < since_look < float(row(d, "ELBO")[0]))
         await d.press("5", "0", "N")
         await d.until(lambda: d.run.step == 0)
-        await d.shows("After the first step it is said here")
+        await d.shows("After the first step this line says")
         assert d.explorer.panes.span_choice.mark is None, "the run has been taken back behind it"
 
 

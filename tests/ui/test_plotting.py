@@ -10,10 +10,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tui_elbo.ui.plot.axes import round_up
+from tui_elbo.ui.plot.axes import labels, round_up, x_ticks, y_ticks
 from tui_elbo.ui.plot.curve import columns, scaled, unscaled
 from tui_elbo.ui.plot.plotting import Axes, Canvas, Curve, Drawing, Look, plot, sketch
-from tui_elbo.ui.plot.ticks import labels, x_ticks, y_ticks
 
 STYLES = set(" bmracxoi")
 ODD = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1e300, -1e300, 1e-300, 5e-324, 1.7e308, -50_000.0]

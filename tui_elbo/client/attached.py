@@ -30,17 +30,17 @@ class Attached(Engine):
         super().__init__(line, output=-1)
 
     def gone(self) -> bool:
-        """The line tells of its end."""
+        """The connection reports its end."""
         return False
 
     def interrupt(self) -> None:
-        """The line tells it to interrupt itself."""
+        """The connection asks it to interrupt itself."""
 
     def ask_to_end(self) -> None:
-        """The line says so."""
+        """The connection asks it."""
 
     def end(self, grace: float = EXIT_GRACE) -> None:
-        """The line has told it to; it is not waited for."""
+        """The connection has asked it to end; nothing waits for it."""
         del grace
         self.let_go()
 

@@ -50,7 +50,7 @@ class Breakpoints:
         return f"runs stop where {stop.text}; B lists the breakpoints"
 
     def sent(self, run: Run) -> tuple[Breakpoint, ...]:
-        """All of them, as the engine is told."""
+        """All of them, as they are sent to the engine."""
 
         def holds(one: BreakpointState) -> bool:
             return bool(run.step and describe_at(parse_breakpoint(one.text), run.history, run.step))

@@ -1,4 +1,4 @@
-"""From keys to commands: counts, and a toggle that goes by what was asked for last."""
+"""From keys to commands: counts, and a toggle that depends on the last request."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class RunCommands:
         self._tell(RewindTo(step=step), running=False)
 
     def swap(self) -> None:
-        """Take the run over to the future left behind."""
+        """Swap the run with the branch."""
         self.count = ""
         self._finish_later = False
         self._tell(SwitchBranch(), running=False)

@@ -41,7 +41,7 @@ GRACE = 3.0
 """Seconds in which an interrupted engine answers; then it is ended."""
 
 WATCH = 1.0
-"""Seconds between looks at a process whose end no line has told of."""
+"""Seconds between checks whether a process has ended unnoticed by the connection."""
 
 
 class EngineConnection:
@@ -104,7 +104,7 @@ class EngineConnection:
         """Pause; if the model does not let go, interrupt it; if that is no use, end the engine.
 
         A second call while the first is unanswered ends the engine at its deadline even if it has
-        never yet said how it stands.
+        not yet reported its status.
         """
         seq = self.send(Pause())
         self._interrupts += 1
@@ -138,7 +138,7 @@ class EngineConnection:
     def _give_up(self, seq: int) -> None:
         if self.answered >= seq:
             return
-        # An engine that has said nothing yet is importing; a slow disk is no reason to end it.
+        # An engine that has sent nothing yet is importing; a slow disk is no reason to end it.
         if self._levels or self._interrupts > 1:
             self._over(f"the engine did not answer for {PATIENCE + GRACE:g} s and was ended")
 
@@ -263,7 +263,7 @@ class EngineConnection:
         self._on_end(text)
 
     def _read_output_rest(self) -> None:
-        """What a dying engine said last often tells why: a bounded piece of it."""
+        """The last output of an ended engine often gives the reason: read a bounded part of it."""
         for _ in range(16 if self.engine.output >= 0 else 0):
             try:
                 data = os.read(self.engine.output, CHUNK)

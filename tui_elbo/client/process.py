@@ -56,7 +56,7 @@ class Engine:
         raise NotImplementedError
 
     def let_go(self) -> None:
-        """Leave it running. Nothing more is heard of it."""
+        """Leave it running. Nothing more is received from it."""
         if not self.over:
             self.over = True
             self.line.close()

@@ -198,7 +198,7 @@ class Session:
         self._post(partial(self._lost, self.connection, text))
 
     def _apply(self, connection: EngineConnection | None, events: list[AnyEvent]) -> None:
-        """The one handler of what the engine tells."""
+        """Apply the events of the engine."""
         if connection is None or connection is not self.connection:
             return
         try:

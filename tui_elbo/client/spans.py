@@ -1,4 +1,4 @@
-"""Between which two points of the lens the accounts are: the newest update, a record, a mark…"""
+"""Which two lens points a change is attributed between: the newest update, a record, a mark…"""
 
 from __future__ import annotations
 
@@ -27,37 +27,37 @@ ELBO = 2
 Kind = Literal["start", "mark", "look", "record", "update"]
 
 KINDS: tuple[Kind, ...] = ("start", "mark", "look", "record", "update")
-"""In the order in which they take turns."""
+"""In the order in which the key cycles through them."""
 
 
 @dataclass(frozen=True, eq=False)
 class Span:
-    """Two points of the lens, and what the records say that were drawn from them."""
+    """Two lens points, and the observed terms of the records drawn from them."""
 
     start: LensPoint
     end: LensPoint
     words: str
-    """Which span it is, for a title; holds still while the run goes on."""
+    """Which span it is, for a title; does not change while the run goes on."""
     last: str
-    """Where it ends, in a word or two."""
+    """Where it ends, in one or two words."""
     before: ObservedTerms
-    """What the record drawn from `start` says of its own terms; nothing if there is none."""
+    """The terms of the record drawn from `start`; empty if there is none."""
     after: ObservedTerms
 
     @cached_property
     def shares(self) -> Mapping[Term, TermAttribution]:
-        """The accounts of the terms that are no single site's."""
+        """The attribution of the terms that belong to no single site."""
         start, end = self.start.without_sites(), self.end.without_sites()
         return attribute_change(start, end, self.before, self.after)
 
     def by_site(self) -> Mapping[Term, TermAttribution]:
-        """The accounts of each site, as far as they have been kept; nothing is observed."""
+        """The attribution of each site, as far as it has been kept; no observed change."""
         shares = attribute_change(self.start, self.end)
         return {term: share for term, share in shares.items() if term.site}
 
     @property
     def summary(self) -> SpanSummary:
-        """What a sentence may speak of."""
+        """The numbers that a sentence is chosen from."""
         start, end = self.start.without_sites(), self.end.without_sites()
         return summarize_span(
             start, end, self.shares, latents=self.end.latents, delta_latents=self.end.delta_latents
@@ -73,7 +73,7 @@ class SpanChoice:
         """The step that is marked; None for none."""
 
     def next(self, look: int | None) -> Kind:
-        """Show the next kind of span of those that there are.
+        """Show the next kind of span that is available.
 
         Args:
             look: the step looked at; None follows the newest.
@@ -85,7 +85,7 @@ class SpanChoice:
         return self.kind
 
     def toggle(self, step: int) -> bool:
-        """Mark a step and show what has moved since; or no more, if it is marked."""
+        """Mark a step and show the change since; remove the mark if it is there already."""
         marked = self.mark != step
         self.mark = step if marked else None
         if marked or self.kind == "mark":
@@ -136,8 +136,8 @@ def _between_records(run: Run, begin: int | None, shown: int, kind: Kind) -> Spa
         "look": f"since {records[0]} (look)",
         "record": "the last record",
     }
-    told = (_observed(run.history, record) for record in records)
-    return Span(start, end, words[kind], f"to {records[1]}", *told)
+    observed = (_observed(run.history, record) for record in records)
+    return Span(start, end, words[kind], f"to {records[1]}", *observed)
 
 
 def _update(run: Run, shown: int) -> Span | None:
@@ -158,7 +158,7 @@ def unseen(run: Run, step: int) -> str:
 
 
 def _observed(history: History, step: int) -> ObservedTerms:
-    """What that step's record says of its own terms; nothing if there is no such step."""
+    """The terms of that step's record; empty if there is no such step."""
     layout = history.layout_at(step)
     if layout is None:
         return {}
@@ -179,7 +179,7 @@ def _observed(history: History, step: int) -> ObservedTerms:
 
 
 def gap(run: Run, span: Span | None) -> tuple[str, ...]:
-    """What importance weights have said there, else the gap; and how the lens draws: in lines.
+    """The importance-weighted bound there, else the gap; and how the lens draws, as lines.
 
     Args:
         run: the run.

@@ -1,1 +1,1 @@
-"""The terminal side: draws what the engine tells, and never imports torch, Pyro or the engine."""
+"""The terminal side: draws what the engine reports, and never imports torch, Pyro or the engine."""

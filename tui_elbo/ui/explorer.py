@@ -1,6 +1,6 @@
 """The explorer: one screen over one run.
 
-A session stores what the engine tells; the panes are drawn from what is stored, at most ten times a
+A session stores the engine's events; the panes are drawn from what is stored, at most ten times a
 second. Nothing ticks when nothing changes.
 """
 
@@ -115,7 +115,7 @@ class Explorer(Screen[None]):
         return self.query_one(PaneGrid)
 
     def on_mount(self) -> None:
-        """Connect at once: the panes fill in when the engine tells."""
+        """Connect at once: the panes fill in as events come."""
         memory = self.session.options.memory
         self.panes.remember(memory.settings)
         self.notice = memory.complaint

@@ -87,7 +87,7 @@ class Gallery(Screen[None]):
     def on_screen_resume(self) -> None:
         """Have an engine warm up for what will be chosen."""
         if self._engine is None:
-            # One that cannot be started is told of where it is needed.
+            # One that cannot be started is reported where it is needed.
             with suppress(OSError):
                 self._engine = spawn(self._options.argv)
 
@@ -113,7 +113,7 @@ class Gallery(Screen[None]):
         self._choose(event.entry.name)
 
     def on_input_changed(self) -> None:
-        """What was said of another path no longer holds."""
+        """The message about another path no longer holds."""
         self._word("answer")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:

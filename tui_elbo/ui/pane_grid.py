@@ -79,7 +79,7 @@ class PaneGrid(Widget):
         self.alone = ""
         """The id of the pane that is shown alone; empty for none."""
         self.shows_branch = True
-        """Whether the future left behind is shown."""
+        """Whether the branch is shown."""
         self.places: dict[str, Place] = {}
         """Where each pane is that is shown."""
         self._silent = False
@@ -157,7 +157,8 @@ class PaneGrid(Widget):
             if curve.id not in self.places:
                 continue
             pane = self._curves[curve.id]
-            if tables and pane.title != curve.title:  # A title costs a drawing of the whole pane.
+            # A new title refreshes the whole pane, so it changes no more often than the tables.
+            if tables and pane.title != curve.title:
                 pane.title = curve.title
             shown = (curve.values, 1, run.step, curve.references, cursor)
             branch = curve.branch(run) if self.shows_branch else None
@@ -251,7 +252,7 @@ def arrange(
 
     Args:
         size: columns and rows for all panes together.
-        wanted: how many rows each pane at the right would like to have, its frame not included; the
+        wanted: how many rows each pane at the right wants, its frame not included; the
             first is always shown, the others take turns.
         page: which of the tables that take turns comes first.
         alone: the pane that is shown alone; empty for none.

@@ -1,1 +1,1 @@
-"""What keys do, what is asked for in a line, and what is told to the engine."""
+"""What keys do, what is asked for in a line, and what is sent to the engine."""

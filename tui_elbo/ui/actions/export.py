@@ -43,7 +43,7 @@ def copy(explorer: Explorer) -> None:
         explorer.answer(f"{what} is too long to copy: / narrows it, x writes it all to a file")
         return
     explorer.app.copy_to_clipboard(text)
-    # The terminal never answers, so no more can be said.
+    # The terminal never answers, so nothing more is known.
     explorer.answer(f"{what} copied, if this terminal lets programs copy (OSC 52)")
 
 

@@ -35,7 +35,7 @@ class Question:
     text: str = ""
     """What stands there at first."""
     typed: Callable[[str], None] | None = None
-    """Told of the text as it is typed."""
+    """Called with the text as it is typed."""
 
 
 class _Words(Suggester):

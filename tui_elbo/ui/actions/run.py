@@ -147,7 +147,7 @@ def back_to_breakpoint(explorer: Explorer) -> None:
 
 
 def toggle_branch(explorer: Explorer) -> None:
-    """Show the branch left behind, or hide it."""
+    """Show the branch, or hide it."""
     panes = explorer.panes
     panes.shows_branch = not panes.shows_branch
     explorer.answer("" if panes.shows_branch else "the branch is hidden: g shows it")
@@ -155,7 +155,7 @@ def toggle_branch(explorer: Explorer) -> None:
 
 
 def swap_branch(explorer: Explorer) -> None:
-    """Change places with the branch left behind."""
+    """Swap with the branch."""
     explorer.panes.shows_branch = True
     drive(explorer, explorer.session.commands.swap)
 

@@ -35,7 +35,7 @@ PRIVATE = {
     "textual._compositor:ChopsUpdate.chops": "a frame of some parts of some lines, as they are cut",
     "textual._compositor:ChopsUpdate.chop_ends": "where these parts end",
     "textual._compositor:ChopsUpdate.spans": "what of them needs drawing",
-    "textual.driver:Driver._app": "told when the terminal hangs up",
+    "textual.driver:Driver._app": "notified when the terminal hangs up",
     "textual.driver:Driver._debug": "what the parser is made with",
     "textual.drivers.linux_driver:LinuxDriver.run_input_thread": "replaced, as it ends too late",
     "textual.drivers.linux_driver:LinuxDriver._writer_thread": "has the output that waits",

@@ -1,4 +1,4 @@
-"""The accounts: what the parameters and the luck of the draw did to log p, log q and the ELBO."""
+"""Attribution: what the parameters and the draw changed in log p, log q and the ELBO."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ NAME, LEAST_NAME, NUMBER, ABSENT, ERROR = 11, 7, 8, 4, 6
 PRECISE = 5e-4
 """A standard error below this is not shown: the numbers have three decimals."""
 
-NOT_YET, SEES_NOTHING = "the lens has not looked yet", "the lens sees nothing: why is said below"
-"""What is said where there are no accounts."""
+NOT_YET, SEES_NOTHING = "the lens has not looked yet", "the lens sees nothing: the reason is below"
+"""Shown where there is no attribution."""
 
 STYLES = {"phi": ROLE["guide"], "theta": ROLE["model"], "both": ROLE["both"]}
 
@@ -65,7 +65,7 @@ class AttributionPane(Table):
         self.show(shown.span, gap(shown.run, shown.span), blind=blind)
 
     def show(self, span: Span | None, gap: Sequence[str] = (), *, blind: bool = False) -> None:
-        """Show the accounts of a span.
+        """Show the attribution of a span.
 
         Args:
             span: None if there is none yet.

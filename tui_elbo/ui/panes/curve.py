@@ -127,7 +127,7 @@ class CurvePane(Widget, can_focus=True):
             cursor: the step looked at.
             marks: steps before which something was changed.
             line: the bright line, index `step - 1`; without it, the running mean of the column.
-            branch: a curve left behind, index `step - 1`.
+            branch: the branch's curve, index `step - 1`.
             label: a few words at its end.
             note: a few words behind the title; plain text.
         """

@@ -285,7 +285,7 @@ class ParamsPane(Table):
         rest -= GRAD * grad
         sparkline = rest - COURSE >= NAME
         if sparkline and longest > rest - COURSE:
-            # Names that can be told apart are worth more than the sparkline.
+            # Distinguishable names are worth more than the sparkline.
             cut = {tail(name, rest - COURSE - 1) for name in names[:200]}
             sparkline = len(cut) == len(set(names[:200]))
         room = max(0, rest - COURSE * sparkline)

@@ -61,7 +61,7 @@ class SentenceLine(BottomLine):
 
 
 def sentence_text(session: Session, span: Span | None, step: int) -> str:
-    """What moved over a span, in words; without one, why nothing is said of it.
+    """What moved over a span, in words; without one, why there is no such sentence.
 
     Args:
         session: the run.
@@ -82,7 +82,7 @@ def sentence_text(session: Session, span: Span | None, step: int) -> str:
         return f"{why[:1].upper()}{why[1:]}."
     if session.watched:
         return (
-            "Once two steps have seen the same data it is said here what moved log p, log q "
+            "Once two steps have seen the same data this line says what moved log p, log q "
             "and the ELBO."
         )
-    return "After the first step it is said here what moved log p, log q and the ELBO."
+    return "After the first step this line says what moved log p, log q and the ELBO."

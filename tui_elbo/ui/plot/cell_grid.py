@@ -8,14 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from tui_elbo.model.records import Floats
-from tui_elbo.ui.plot.axes import Axes
+from tui_elbo.ui.plot.axes import Axes, x_ticks, y_ticks
 from tui_elbo.ui.plot.curve import Columns
-from tui_elbo.ui.plot.ticks import x_ticks, y_ticks
 
 BLANK, BAND, MEAN, REFERENCE, AXIS, CURSOR, BROKEN, OUTSIDE, MARK, BRANCH = " bmracxoig"
 """The styles: the raw estimates, the running mean, reference lines, ticks and labels, the step
-looked at, what is not finite, what lies outside the range, where something was changed, and a
-curve left behind."""
+looked at, what is not finite, what lies outside the range, where something was changed, and
+the branch's curve."""
 
 PHI, THETA, BOTH = "pt2"
 """The styles of lines that belong to someone."""
@@ -133,7 +132,7 @@ class CellGrid:
                 self.put(row, cell, text, style)
 
     def branch(self, data: Columns, axes: Axes, label: str) -> None:
-        """A curve left behind: a dot a column where nothing else is, and a few words at its end."""
+        """The branch: a dot a column where nothing else is, and a few words at its end."""
         seen = np.flatnonzero(~np.isnan(data.mean))
         if not seen.size:
             return

@@ -50,7 +50,7 @@ class Curve:
     """How far the band reaches above and below each value, index `step - 1`; None: not at all."""
 
     branch: Floats | None = None
-    """A curve left behind, drawn dimly where nothing else is, index `step - 1`."""
+    """The branch's curve, drawn dimly where nothing else is, index `step - 1`."""
     label: str = ""
     """A few words at its end."""
 

@@ -39,7 +39,7 @@ class CurveOf:
     """What the lens sees of it; None where there is no lens."""
 
     def branch(self, run: Run) -> Floats | None:
-        """The same of the future left behind; None if there is none."""
+        """The same of the branch; None if there is none."""
         branch = run.branch
         if branch is None:
             return None
@@ -161,7 +161,7 @@ def _kept(run: Run) -> list[str]:
 def status_summary(
     run: Run, step: int, *, running: bool, count: str, until: str = ""
 ) -> StatusSummary:
-    """What the status line tells.
+    """What the status line shows.
 
     Args:
         run: the run.

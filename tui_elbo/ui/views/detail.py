@@ -60,7 +60,7 @@ class ParamView(Live):
     """One parameter, over the whole screen.
 
     Args:
-        run: where it is looked up; the engine tells the rest in `run.inspected`.
+        run: where it is looked up; the engine reports the rest in `run.inspected`.
         looking: the step whose numbers are shown.
         name: of the parameter.
         do: does what a key does in the explorer.

@@ -26,7 +26,7 @@ DEAD = "the history is kept: R reloads in a fresh engine, o shows its output"
 
 @dataclass(frozen=True)
 class StatusSummary:
-    """What the status line tells."""
+    """What the status line shows."""
 
     step: int = 0
     terms: tuple[tuple[str, float | None], ...] = ()
