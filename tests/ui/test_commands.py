@@ -30,84 +30,84 @@ class Told:
 
 
 @pytest.fixture
-def told() -> Told:
+def sender() -> Told:
     return Told()
 
 
-def test_a_count_goes_to_the_next_step_alone(told):
+def test_a_count_goes_to_the_next_step_alone(sender):
     for digit in "050":
-        told.commands.digit(digit)
-    told.commands.step()
-    told.commands.step()
-    assert [command.count for command in told.sent] == [50, 1]
+        sender.commands.digit(digit)
+    sender.commands.step()
+    sender.commands.step()
+    assert [command.count for command in sender.sent] == [50, 1]
 
 
-def test_a_count_has_a_bound(told):
+def test_a_count_has_a_bound(sender):
     for _ in range(30):
-        told.commands.digit("9")
-    assert told.commands.count == "9" * 9
+        sender.commands.digit("9")
+    assert sender.commands.count == "9" * 9
 
 
-def test_rewinding_takes_the_count_and_stands_still(told):
-    told.commands.run_pause()
+def test_rewinding_takes_the_count_and_stands_still(sender):
+    sender.commands.run_pause()
     for digit in "12":
-        told.commands.digit(digit)
-    told.commands.back()
-    told.commands.back()
-    assert told.sent[1:] == [StepBack(seq=2, count=12), StepBack(seq=3, count=1)]
-    assert not told.commands.running
+        sender.commands.digit(digit)
+    sender.commands.back()
+    sender.commands.back()
+    assert sender.sent[1:] == [StepBack(seq=2, count=12), StepBack(seq=3, count=1)]
+    assert not sender.commands.running
 
 
-def test_toggling_goes_by_the_last_request(told):
+def test_toggling_goes_by_the_last_request(sender):
     for _ in range(3):
-        told.commands.run_pause()
-    assert told.kinds() == [RunUntil, Pause, RunUntil]
+        sender.commands.run_pause()
+    assert sender.kinds() == [RunUntil, Pause, RunUntil]
 
 
-def test_what_the_engine_reports_of_the_past_is_ignored(told):
-    told.commands.run_pause()
-    told.level("paused", 0)
-    assert told.commands.running
-    told.level("paused", 1)
-    assert not told.commands.running
+def test_what_the_engine_reports_of_the_past_is_ignored(sender):
+    sender.commands.run_pause()
+    sender.level("paused", 0)
+    assert sender.commands.running
+    sender.level("paused", 1)
+    assert not sender.commands.running
 
 
-def test_steps_leave_the_engine_standing(told):
-    told.commands.step()
-    told.commands.run_pause()
-    assert told.kinds() == [Step, RunUntil]
+def test_steps_leave_the_engine_standing(sender):
+    sender.commands.step()
+    sender.commands.run_pause()
+    assert sender.kinds() == [Step, RunUntil]
 
 
-def test_space_pauses_many_steps_under_way(told):
-    told.commands.digit("9")
-    told.commands.step()
-    told.level("running", 1)
-    told.commands.run_pause()
-    assert told.kinds() == [Step, Pause]
+def test_space_pauses_many_steps_under_way(sender):
+    sender.commands.digit("9")
+    sender.commands.step()
+    sender.level("running", 1)
+    sender.commands.run_pause()
+    assert sender.kinds() == [Step, Pause]
 
 
-def test_finish_waits_until_the_last_step_is_known(told):
-    told.commands.finish()
-    assert not told.sent
-    assert told.commands.running
-    told.commands.loaded(LOADED)
-    assert told.sent[0].until == 200
-    told.commands.loaded(LOADED)
-    assert len(told.sent) == 1
+def test_finish_waits_until_the_last_step_is_known(sender):
+    sender.commands.finish()
+    assert not sender.sent
+    assert sender.commands.running
+    sender.commands.loaded(LOADED)
+    assert sender.sent[0].until == 200
+    sender.commands.loaded(LOADED)
+    assert len(sender.sent) == 1
 
 
 @pytest.mark.parametrize("other", ["step", "run_pause", "restart"])
-def test_a_later_key_replaces_a_waiting_finish(told, other):
-    told.commands.finish()
-    getattr(told.commands, other)()
-    told.commands.loaded(LOADED)
-    assert told.kinds() == [{"step": Step, "run_pause": Pause, "restart": Restart}[other]]
+def test_a_later_key_replaces_a_waiting_finish(sender, other):
+    sender.commands.finish()
+    getattr(sender.commands, other)()
+    sender.commands.loaded(LOADED)
+    assert sender.kinds() == [{"step": Step, "run_pause": Pause, "restart": Restart}[other]]
 
 
-def test_an_interrupt_and_an_end_forget_every_request(told):
-    told.commands.run_pause()
-    told.commands.interrupted(2)
-    assert not told.commands.running
-    told.commands.run_pause()
-    told.commands.stopped()
-    assert not told.commands.running
+def test_an_interrupt_and_an_end_forget_every_request(sender):
+    sender.commands.run_pause()
+    sender.commands.interrupted(2)
+    assert not sender.commands.running
+    sender.commands.run_pause()
+    sender.commands.stopped()
+    assert not sender.commands.running

@@ -231,7 +231,7 @@ class EngineConnection:
         return False
 
     def _wait_for_death(self, tries: int) -> None:
-        """The line is closed: give the process a moment to be gone, to say how it went."""
+        """The connection is closed: give the process a moment to end, and report how it did."""
         if not self.open:
             return
         if not self.engine.gone() and tries:

@@ -16,7 +16,7 @@ TABLES = 0.5
 
 
 class FrameTimer:
-    """Keeps the times at which was drawn; all times are those of one monotonic clock."""
+    """Keeps the times of the last frames; all times are of one monotonic clock."""
 
     def __init__(self) -> None:
         self._frames = deque([0.0, 0.0], maxlen=2)
