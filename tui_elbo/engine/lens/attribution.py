@@ -28,6 +28,7 @@ from tui_elbo.engine.lens.importance_weights import DRAWS as WEIGHED
 from tui_elbo.engine.lens.importance_weights import weigh
 from tui_elbo.engine.lens.lens import Sight
 from tui_elbo.engine.lens.subject import Followed
+from tui_elbo.engine.record.numbers import real
 from tui_elbo.engine.tracebacks import said
 from tui_elbo.model.attribution import (
     PLAYER_OF_ROLE,
@@ -196,7 +197,7 @@ class Attribution:
         begin = earlier[-1].state if earlier else State()
         begin = self._births.completed(begin)
         changes = {
-            name: float(torch.linalg.vector_norm((value - begin[name]).double()))
+            name: float(torch.linalg.vector_norm(real(value - begin[name]).double()))
             for name, value in captured().items()
             if name in begin
         }

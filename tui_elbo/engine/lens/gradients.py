@@ -115,6 +115,8 @@ class _Sums:
 def _absent(lens: Lens, role: Role, leaf: Tensor) -> str:
     if not leaf.numel():
         return "it has no element"
+    if leaf.is_complex():
+        return "it is complex"
     if has_backward_hooks(leaf):
         return "a hook of the script listens to its gradient, and hears only of steps"
     if lens.kind.enumerated:

@@ -7,7 +7,7 @@ import pyro
 import torch
 from torch import Tensor
 
-from tui_elbo.engine.record.numbers import kept, numbers_of
+from tui_elbo.engine.record.numbers import kept, numbers_of, real
 from tui_elbo.engine.record.params import ParamWatch
 from tui_elbo.model.records import MAX_ELEMENTS, Floats
 from tui_elbo.protocol import Histogram, ParamInspected, Summary
@@ -45,7 +45,7 @@ def inspected(name: str, step: int, watch: ParamWatch) -> ParamInspected:
 
 
 def _summary_of(tensor: Tensor) -> Summary:
-    return summary(np.array(numbers_of(kept(tensor))))
+    return summary(np.array(numbers_of(kept(real(tensor)))))
 
 
 def summary(elements: Floats) -> Summary:

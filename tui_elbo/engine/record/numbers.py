@@ -30,6 +30,11 @@ def kept(tensor: Tensor) -> Kept:
     return elements
 
 
+def real(tensor: Tensor) -> Tensor:
+    """The same in real numbers: of a complex one, real and imaginary parts one after the other."""
+    return torch.view_as_real(tensor.detach()).reshape(-1) if tensor.is_complex() else tensor
+
+
 def dense(tensor: Tensor) -> Tensor:
     """The same with all its zeros: the gradient of an embedding may come without."""
     return tensor.to_dense() if tensor.is_sparse else tensor

@@ -19,7 +19,7 @@ from torch import Tensor
 from tui_elbo.engine.record.cache import remember
 from tui_elbo.engine.record.columns import Formula, Formulas, Steps
 from tui_elbo.engine.record.modules import SUMMED, divided
-from tui_elbo.engine.record.numbers import Kept, kept, norms
+from tui_elbo.engine.record.numbers import Kept, kept, norms, real
 from tui_elbo.engine.record.options import Wanted
 from tui_elbo.engine.record.roles import Roles, Tracked, tracked
 from tui_elbo.engine.record.sums import Before, Group
@@ -188,7 +188,7 @@ class ParamWatch:
         leaf = next((param.tensor for param in self._tracked if param.name == name), None)
         if leaf is None:
             return None
-        return Gradient(name, None if leaf.grad is None else kept(leaf.grad))
+        return Gradient(name, None if leaf.grad is None else kept(real(leaf.grad)))
 
     def _refresh(self) -> None:
         """Look whether the store has other parameters than before, or the same in other roles."""

@@ -84,7 +84,8 @@ def tracked(name: str, tensor: Tensor, role: Role) -> Tracked:
     size = max(tensor.numel(), int(np.prod(shape, dtype=np.int64)))
     said = "real" if plain else _constraint_name(constraint)
     info = ParamInfo(name=name, role=role, shape=shape, constraint=said)
-    return Tracked(name, tensor, transform, info, small=size <= MAX_ELEMENTS)
+    small = size <= MAX_ELEMENTS and not tensor.is_complex()
+    return Tracked(name, tensor, transform, info, small=small)
 
 
 class _Names(Messenger):  # type: ignore[misc]

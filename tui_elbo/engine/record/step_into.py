@@ -28,6 +28,7 @@ from tui_elbo.engine.compat.pyro import (
     set_trace_builder,
     trace_builder,
 )
+from tui_elbo.engine.record.numbers import real
 from tui_elbo.engine.stepper import Stepper
 from tui_elbo.engine.tracebacks import shown
 from tui_elbo.protocol import Stage
@@ -122,7 +123,7 @@ class Recorder:
         for name, (_, grad) in self._before.items():
             lines = ["nothing reached it in this step"]
             if grad is not None:
-                norm = float(torch.linalg.vector_norm(grad.double()))
+                norm = float(torch.linalg.vector_norm(real(grad).double()))
                 lines = [f"gradient of the loss {_told(grad)}", f"norm {norm:.6g}"]
             found.append(self._stage("gradient", name, [*lines, "(unconstrained)"], "", ("", name)))
         return found
@@ -138,7 +139,7 @@ class Recorder:
             constrained = store[name].detach()
             if constrained.shape != leaf.shape or not torch.equal(constrained, leaf.detach()):
                 lines = [*lines, f"constrained now {_told(constrained)}"]
-            norm = float(torch.linalg.vector_norm((leaf.detach() - before[0]).double()))
+            norm = float(torch.linalg.vector_norm(real(leaf.detach() - before[0]).double()))
             lines.append(f"moved by {norm:.6g}")
             found.append(self._stage("update", name, lines, "optimizer"))
         return found
@@ -234,7 +235,7 @@ def _told(value: Any) -> str:
     """A value in a few numbers."""
     if not isinstance(value, Tensor):
         return shown(value, str)[:80]
-    value = value.detach().double()
+    value = real(value.detach()).double()
     if value.numel() <= FEW:
         numbers = [f"{x:.6g}" for x in value.reshape(-1).tolist()]
         return numbers[0] if value.dim() == 0 else f"[{', '.join(numbers)}]"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tui_elbo.engine.compat.torch import foreach_norm
-from tui_elbo.engine.record.numbers import Kept, dense, joined, kept
+from tui_elbo.engine.record.numbers import Kept, dense, joined, kept, real
 from tui_elbo.engine.record.roles import Tracked
 from tui_elbo.model.records import Column
 
@@ -29,8 +29,8 @@ class Group:
 
     def before(self) -> Before:
         """What has to be known before the update."""
-        leaves = [param.tensor for param in self.params]
-        grads = [dense(leaf.grad) for leaf in leaves if leaf.grad is not None]
+        leaves = [real(param.tensor) for param in self.params]
+        grads = [real(dense(p.tensor.grad)) for p in self.params if p.tensor.grad is not None]
         with torch.no_grad():
             values = leaves[0].clone() if len(leaves) == 1 else joined(leaves)
             return Before(values, _norm(grads) if grads else None)
@@ -39,12 +39,13 @@ class Group:
         """The columns of `SUMMED`, after the update."""
         with torch.no_grad():
             if len(self.params) == 1:
-                now, values = self.params[0].tensor.detach(), self.params[0].constrained()
+                now = real(self.params[0].tensor.detach())
+                values = real(self.params[0].constrained())
             else:
-                now = joined([param.tensor.detach() for param in self.params])
+                now = joined([real(param.tensor.detach()) for param in self.params])
                 values = now
                 if any(param.to_constrained is not None for param in self.params):
-                    values = joined([param.constrained() for param in self.params])
+                    values = joined([real(param.constrained()) for param in self.params])
             update = torch.linalg.vector_norm(now - before.values)
             grad = torch.nan if before.grad_norm is None else before.grad_norm
             return [*_summary(values), grad, kept(update)]
