@@ -19,6 +19,7 @@ from tui_elbo import protocol
 from tui_elbo.client import registry
 from tui_elbo.engine.server import client
 from tui_elbo.engine.server.server import VISITORS, Server, ServerOptions
+from tui_elbo.engine.server.stdout_capture import MOST_WAITING, StdoutCapture
 from tui_elbo.model.records import Column, Layout
 from tui_elbo.protocol import (
     AnyCommand,
@@ -266,3 +267,19 @@ def test_frames_that_nobody_should_send(hosted: Hosted, count: int) -> None:
     with visitor(hosted.path) as terminal:
         terminal.send(Attach())
         told(terminal, 11)
+
+
+def test_the_end_of_what_is_printed_reaches_a_slow_terminal_too() -> None:
+    read, write = os.pipe()
+    capture = StdoutCapture(read)
+    for number in range(40):
+        os.write(write, b"x" * 60_000 + b"\nend of %d\n" % number)
+        assert capture.read(MOST_WAITING + 1) == b""
+    assert capture.release(MOST_WAITING + 1) == b""
+    assert capture.holds
+    data = capture.release(0)
+    assert data.endswith(b"\nend of 39\n")
+    assert b"bytes of output are left out" in data
+    assert not capture.holds
+    for end in (read, write):
+        os.close(end)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from typing import NoReturn
 
 import pyro
 from torch import Tensor
@@ -250,8 +251,10 @@ class Session(Journeys):
     def _take_step(self) -> None:
         step = self._track.stepper.taken + 1
         due = self.due.at(step)
-        with self._telling():
+        try:
             seen = self._track.advance(due=due)
+        except BaseException as error:
+            self._raise_as_step_error(error)
         loss = self._track.stepper.loss
         bad = seen.loss is not None and not math.isfinite(loss)
         self.non_finite = NonFinite(step, loss, "") if bad else None
@@ -268,18 +271,19 @@ class Session(Journeys):
 
     @contextmanager
     def _telling(self) -> Iterator[None]:
-        """What the person's code raises is told as a `StepError`."""
+        """What the person's code raises becomes a `StepError`."""
         try:
             yield
-        except KeyboardInterrupt:
-            raise
-        except ElboError as error:
-            if isinstance(error, StepError):
-                stays = f"{error.hint}; {self._stays}"
-                raise StepError(error.what, where=error.where, hint=stays) from error
-            raise
         except BaseException as error:
-            raise self._told(error) from error
+            self._raise_as_step_error(error)
+
+    def _raise_as_step_error(self, error: BaseException) -> NoReturn:
+        if isinstance(error, StepError):
+            stays = f"{error.hint}; {self._stays}"
+            raise StepError(error.what, where=error.where, hint=stays) from error
+        if isinstance(error, KeyboardInterrupt | ElboError):
+            raise error
+        raise self._told(error) from error
 
     @property
     def _stays(self) -> str:

@@ -15,13 +15,18 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from queue import SimpleQueue
+from typing import Literal
 
 from tui_elbo.engine.forked import users_code
 from tui_elbo.engine.server.server import Server, ServerOptions
 from tui_elbo.protocol import AnyCommand, EngineBusy, Event, Interrupt, Load
+from tui_elbo.protocol.commands import Command
 
 IDLE_TIMEOUT = 24 * 3600.0
 """Seconds for which a run without a terminal waits when it has nothing to do."""
+
+
+WAKE: Literal["wake"] = "wake"
 
 
 def serve(fd: int, output: int = -1, idle_timeout: float = IDLE_TIMEOUT) -> None:
@@ -53,7 +58,7 @@ def work(connection: Connection) -> None:
     connection.send(EngineBusy("importing torch and Pyro"))
     from tui_elbo.engine.server.command_handler import CommandHandler  # noqa: PLC0415 - the terminal need not wait for it
 
-    wake = lambda: connection.commands.put(None)  # noqa: E731
+    wake = lambda: connection.commands.put(WAKE)  # noqa: E731
     handler = CommandHandler(connection.send, wake, connection.server.history)
     signal.signal(signal.SIGINT, connection.not_within_a_message(handler.interrupt))
     plain, warnings.showwarning = warnings.showwarning, handler.warned
@@ -64,9 +69,9 @@ def work(connection: Connection) -> None:
         with suppress(OSError, ValueError, KeyboardInterrupt), users_code():
             if handler.ready and connection.commands.empty():
                 handler.work()
-            elif (command := connection.commands.get()) is not None:
+            elif isinstance(command := connection.commands.get(), Command):
                 handler.carry_out(command)
-            else:
+            elif command is None:
                 handler.tell()
             for stream in streams:
                 stream.flush()
@@ -90,8 +95,9 @@ class Connection:
     def __init__(self, options: ServerOptions) -> None:
         self.server = Server(self._deliver, options)
         self._sending = self._interrupted = False
-        self.commands: SimpleQueue[AnyCommand | None] = SimpleQueue()
-        """What is still to be carried out, in order; None: tell how things stand."""
+        self.commands: SimpleQueue[AnyCommand | Literal["wake"] | None] = SimpleQueue()
+        """What is still to be carried out, in order; None: report the status; "wake": see whether
+        there is something to do."""
 
     def send(self, event: Event) -> None:
         """Tell it, from any thread; no signal breaks in."""

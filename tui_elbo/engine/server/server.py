@@ -108,6 +108,10 @@ class IdleTimeout:
         return self._level.state in ("running", "loading") or behind
 
 
+RELEASE_SECONDS = 0.1
+"""Between looks whether a slow terminal has room for the end of what was printed."""
+
+
 class Server:
     """Sends events to the run's terminal, and hands its commands on.
 
@@ -143,6 +147,7 @@ class Server:
         self._loop = asyncio.SelectorEventLoop()
         self._thread: threading.Thread | None = None
         self._signals: tuple[int, int] | None = None
+        self._releasing = False
         in_children(self._detach_in_child)
 
     @property
@@ -291,6 +296,19 @@ class Server:
             self._loop.remove_reader(capture.output)
         elif data:
             self._publish(Printed(data))
+        elif capture.holds and not self._releasing:
+            self._releasing = True
+            self._loop.call_later(RELEASE_SECONDS, self._release_output, capture)
+
+    def _release_output(self, capture: StdoutCapture) -> None:
+        """Send the end of what was printed once the terminal has read enough."""
+        self._releasing = False
+        data = capture.release(self._terminal.buffered if self._terminal else 0)
+        if data:
+            self._publish(Printed(data))
+        elif capture.holds:
+            self._releasing = True
+            self._loop.call_later(RELEASE_SECONDS, self._release_output, capture)
 
     def _signalled(self, read: int) -> None:
         with suppress(BlockingIOError):

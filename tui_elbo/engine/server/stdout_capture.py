@@ -13,7 +13,7 @@ PIPE_SIZE = 2**20
 """Bytes that can be printed while the reading thread has no turn."""
 
 MOST_WAITING = 2**20
-"""Bytes that wait for a terminal; beyond them what is printed is counted, and not sent."""
+"""Bytes that wait for a terminal; beyond them only the end of what is printed is kept for it."""
 
 
 class StdoutCapture:
@@ -25,6 +25,7 @@ class StdoutCapture:
     def __init__(self, output: int) -> None:
         self.output = output
         self._left_out = 0
+        self._held = b""
         os.set_blocking(output, False)
         if hasattr(fcntl, "F_SETPIPE_SZ"):
             with suppress(OSError):
@@ -42,9 +43,22 @@ class StdoutCapture:
             return b""
         if not data:
             return None
+        self._held += data
         if waiting > MOST_WAITING:
-            self._left_out += len(data)
+            cut = max(0, len(self._held) - PIECE)
+            self._left_out += cut
+            self._held = self._held[cut:]
+        return self.release(waiting)
+
+    @property
+    def holds(self) -> bool:
+        """Whether something is kept until the terminal has read."""
+        return bool(self._held)
+
+    def release(self, waiting: int) -> bytes:
+        """What was kept, once the terminal has read enough."""
+        if waiting > MOST_WAITING:
             return b""
         note = f"\n({self._left_out} bytes of output are left out)\n" if self._left_out else ""
-        self._left_out = 0
-        return note.encode() + data
+        data, self._held, self._left_out = note.encode() + self._held, b"", 0
+        return data
