@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.engine.matrix import write
-from tui_elbo.engine.lens import Lens, Sight
+from tui_elbo.engine.lens import Lens, LensReading
 from tui_elbo.engine.session import Session
 from tui_elbo.model.attribution import Term
 
@@ -31,16 +31,16 @@ def guide():
 """
 
 
-def sight(text: str, folder: Path, *, draws: int = 64, steps: int = 2) -> tuple[Lens, Sight]:
+def sight(text: str, folder: Path, *, draws: int = 64, steps: int = 2) -> tuple[Lens, LensReading]:
     session = Session(write(folder, text))
     session.advance(steps)
     lens = Lens(session.scenario, draws)
     return lens, lens.see()
 
 
-def value(sight: Sight, field: str, site: str = "") -> float:
+def value(sight: LensReading, field: str, site: str = "") -> float:
     return float(sight.reading.value[sight.reading.terms.index(Term(site, field))])
 
 
-def error(sight: Sight, field: str, site: str = "") -> float:
+def error(sight: LensReading, field: str, site: str = "") -> float:
     return float(sight.reading.error[sight.reading.terms.index(Term(site, field))])

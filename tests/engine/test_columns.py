@@ -9,7 +9,7 @@ import pytest
 
 from tests.engine.matrix import PRELUDE, Combo, write
 from tests.engine.models import NETWORK
-from tui_elbo.engine.record.nonfinite import Suspects
+from tui_elbo.engine.record.nonfinite import NonFiniteFinder
 from tui_elbo.engine.session import Session
 from tui_elbo.model.records import Batch, Column, Layout, UnknownColumnError, field_of
 
@@ -63,4 +63,4 @@ def test_a_number_that_the_step_does_not_have_raises(tmp_path: Path) -> None:
 def test_the_search_for_what_is_not_finite_does_not_guess() -> None:
     layout = Layout(1, (), (), (Column("site", "z", "entropy"),))
     with pytest.raises(UnknownColumnError, match=r"no column sites\.z\.entropy"):
-        Suspects().look(Batch(layout, 1, np.array([[np.nan]])))
+        NonFiniteFinder().look(Batch(layout, 1, np.array([[np.nan]])))

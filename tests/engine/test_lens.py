@@ -19,7 +19,7 @@ from tests.engine.looking import (
     value,
 )
 from tests.engine.matrix import scenario, write
-from tui_elbo.engine.lens import Lens, Sight
+from tui_elbo.engine.lens import Lens, LensReading
 from tui_elbo.engine.lens.attribution import Attribution
 from tui_elbo.engine.session import Session
 
@@ -74,7 +74,7 @@ def test_at_once_and_one_by_one_give_the_same(name: str, tmp_path: Path) -> None
         assert abs(one - other) < 4 * spread + 1e-5
 
 
-def looped(lens: Lens) -> Sight:
+def looped(lens: Lens) -> LensReading:
     """What it sees when it has to draw one by one."""
     lens.see()
     lens._loop("asked")

@@ -44,7 +44,7 @@ from tui_elbo.ui.plot.plotting import sketch
 
 if TYPE_CHECKING:
     from tui_elbo.engine.lens.attribution import Attribution
-    from tui_elbo.engine.lens.gradients import Pull
+    from tui_elbo.engine.lens.gradients import TermGradient
     from tui_elbo.engine.session import Session
 
 TITLES = {"log_p": "log p(x, z)", "log_q": "log q(z)", "elbo": "ELBO"}
@@ -322,7 +322,7 @@ def _moved(share: TermAttribution, player: Player, point: LensPoint) -> str:
     return f"{text} ± {one_digit(error)}" if math.isfinite(error) and error > 5e-4 else text
 
 
-def _gradient(pull: Pull | None) -> str:
+def _gradient(pull: TermGradient | None) -> str:
     return "–" if pull is None else f"{pull.norm:.3g} (snr {pull.snr:.2g})"
 
 

@@ -19,11 +19,11 @@ from tui_elbo.engine.process_state import here, warm_up
 from tui_elbo.engine.record.budget import Always, Due
 from tui_elbo.engine.record.collector import Collector, Meets
 from tui_elbo.engine.record.inspection import inspected
-from tui_elbo.engine.record.nonfinite import NonFinite, Suspects
-from tui_elbo.engine.record.options import Wanted
-from tui_elbo.engine.rewind.replay import Tell, Track
+from tui_elbo.engine.record.nonfinite import NonFinite, NonFiniteFinder
+from tui_elbo.engine.record.options import RecordingOptions
+from tui_elbo.engine.rewind.replay import ReplayableRun, Tell
 from tui_elbo.engine.rewind.resume import resume
-from tui_elbo.engine.rewind.time_travel import Journeys
+from tui_elbo.engine.rewind.time_travel import TimeTravel
 from tui_elbo.engine.rewind.timeline import dense
 from tui_elbo.engine.scenario import Scenario
 from tui_elbo.engine.stepper import Stepper
@@ -37,7 +37,7 @@ from tui_elbo.runfile import is_run_file
 from tui_elbo.runfile.database import read
 
 
-class Session(Journeys):
+class Session(TimeTravel):
     """A scenario and its run, standing at a step.
 
     Args:
@@ -76,7 +76,7 @@ class Session(Journeys):
         self.source = find_scenario(target) if run is None else run.settings.source
         self.due: Due = Always()
         """When to take the sums of large parameters; replaced by whoever runs the session."""
-        self.wanted = Wanted()
+        self.wanted = RecordingOptions()
         """What is kept of single parameters, from the next step on."""
         self.non_finite: NonFinite | None = None
         """Set when the newest step's loss is not finite; the run goes on if told to."""
@@ -103,7 +103,7 @@ class Session(Journeys):
         self._begin(self._saved.text if self._saved is not None and gone else None)
 
     def _begin(self, text: bytes | None) -> None:
-        self._track = Track(
+        self._track = ReplayableRun(
             self.source,
             self._asked_seed,
             self._surroundings,
@@ -116,7 +116,7 @@ class Session(Journeys):
             text=text,
         )
         self._ready: list[Batch] = []
-        self._suspects = Suspects()
+        self._suspects = NonFiniteFinder()
         self.non_finite = None
 
     @property

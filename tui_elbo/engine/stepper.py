@@ -20,10 +20,10 @@ from tui_elbo.engine.forked import users_code
 from tui_elbo.engine.record.columns import Observation
 from tui_elbo.engine.record.estimators import traits_of
 from tui_elbo.engine.record.modules import BUDGET, LEAST
-from tui_elbo.engine.record.options import Wanted
-from tui_elbo.engine.record.params import ParamWatch
+from tui_elbo.engine.record.options import RecordingOptions
+from tui_elbo.engine.record.params import ParamRecorder
 from tui_elbo.engine.record.roles import Roles
-from tui_elbo.engine.record.terms import TermWatch
+from tui_elbo.engine.record.terms import TermRecorder
 from tui_elbo.engine.rewind.checkpoint import (
     Checkpoint,
     capture,
@@ -55,7 +55,7 @@ class Stepper:
         source: ScenarioFile,
         seed: int | None,
         warn: Callable[[str], object],
-        wanted: Wanted,
+        wanted: RecordingOptions,
         text: bytes | None = None,
     ) -> None:
         self.scenario = scenario = load(source, text)
@@ -69,9 +69,9 @@ class Stepper:
         self.estimator = scenario.loss
         """The estimator in use: the scenario's own until another is chosen."""
         self._traits = traits_of(scenario.loss)
-        self.terms = TermWatch(scenario.loss, warn)
+        self.terms = TermRecorder(scenario.loss, warn)
         roles = Roles(scenario.guide, self.terms.model_params, self.terms.guide_params)
-        self.params = ParamWatch(roles, wanted, lambda: max(LEAST, BUDGET - self.terms.columns))
+        self.params = ParamRecorder(roles, wanted, lambda: max(LEAST, BUDGET - self.terms.columns))
         self._modules: dict[tuple[int, int], list[torch.nn.Module]] = {}
         self.optimizer = scenario.optimizer
         """The optimiser in use: the scenario's own until another is chosen."""

@@ -4,8 +4,18 @@ Two states seen through one lens differ by their parameters alone, and the stand
 difference is that of the paired differences. Nothing of the run is changed by looking.
 """
 
-from tui_elbo.engine.lens.isolation import Births, captured, held, untouched
-from tui_elbo.engine.lens.lens import DRAWS, Lens, Settled, Sight
+from tui_elbo.engine.lens.isolation import InitialParams, captured, held, untouched
+from tui_elbo.engine.lens.lens import DRAWS, Lens, LensReading, Settled
 from tui_elbo.engine.lens.subject import State
 
-__all__ = ["DRAWS", "Births", "Lens", "Settled", "Sight", "State", "captured", "held", "untouched"]
+__all__ = [
+    "DRAWS",
+    "InitialParams",
+    "Lens",
+    "LensReading",
+    "Settled",
+    "State",
+    "captured",
+    "held",
+    "untouched",
+]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from tui_elbo.engine.lens import DRAWS, Births, Lens, Settled, State, captured
+from tui_elbo.engine.lens import DRAWS, InitialParams, Lens, Settled, State, captured
 from tui_elbo.engine.lens.fork import (
     Call,
     CallInProcess,
@@ -23,10 +23,10 @@ from tui_elbo.engine.lens.fork import (
     Progress,
     why_no_fork,
 )
-from tui_elbo.engine.lens.gradients import Pulls, pulls
+from tui_elbo.engine.lens.gradients import ParamGradients, pulls
 from tui_elbo.engine.lens.importance_weights import DRAWS as WEIGHED
 from tui_elbo.engine.lens.importance_weights import weigh
-from tui_elbo.engine.lens.lens import Sight
+from tui_elbo.engine.lens.lens import LensReading
 from tui_elbo.engine.lens.subject import Followed
 from tui_elbo.engine.record.numbers import real
 from tui_elbo.engine.tracebacks import said
@@ -80,7 +80,7 @@ class _Kept:
 
 
 @dataclass(frozen=True, eq=False)
-class StateSeen:
+class StateLook:
     """What a copy saw of one state."""
 
     reading: TermSamples
@@ -96,10 +96,10 @@ class StateSeen:
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class LookAnswer:
     """What a copy answers."""
 
-    states: tuple[StateSeen, ...]
+    states: tuple[StateLook, ...]
     settled: Settled | None
     """How its lens draws; None if it could not look at all."""
     pure: bool = True
@@ -107,7 +107,7 @@ class Seen:
 
 
 @dataclass(frozen=True, eq=False)
-class Wanted:
+class StateRequest:
     """A state to look at."""
 
     step: int
@@ -133,7 +133,7 @@ class Attribution:
         self,
         run: Followed,
         draws: int | None = None,
-        births: Births | None = None,
+        births: InitialParams | None = None,
         *,
         in_process: bool = False,
     ) -> None:
@@ -143,10 +143,10 @@ class Attribution:
         self._run, self._draws = run, draws or DRAWS
         self.roles: dict[str, Role] = {}
         """Who reads each parameter."""
-        self._births = births or Births()
+        self._births = births or InitialParams()
         self._path, self._base = AttributionPath(), State()
         self._kept: list[_Kept] = []
-        self._remembered: list[Wanted] = []
+        self._remembered: list[StateRequest] = []
         self._scenario: object = None
         self._settled: Settled | None = None
         self._version = self._base_version = self._base_births = 0
@@ -205,7 +205,7 @@ class Attribution:
 
     # Asking for a look, in the process of the run.
 
-    def request(self, *, previous: bool = False) -> list[Wanted]:
+    def request(self, *, previous: bool = False) -> list[StateRequest]:
         """What to look at: the present state, and what has not been seen before it.
 
         Args:
@@ -214,21 +214,23 @@ class Attribution:
         step, births = self._run.steps_taken, len(self._births.values)
         wanted = []
         if self._path.base is None and self.knows_beginning:
-            wanted.append(Wanted(0, dict(self._births.values), births))
+            wanted.append(StateRequest(0, dict(self._births.values), births))
         newest = wanted[-1].step if wanted else self._last_state
         wanted += [one for one in self._remembered if newest < one.step < step]
         self._remembered.clear()
         newest = wanted[-1].step if wanted else newest
         if previous and newest < step - 1:
-            wanted.append(Wanted(step - 1, None, births))
+            wanted.append(StateRequest(step - 1, None, births))
         if step > 0 and self._run.sound:
-            wanted.append(Wanted(step, self._births.completed(captured()), births))
+            wanted.append(StateRequest(step, self._births.completed(captured()), births))
         return wanted
 
     def remember(self) -> None:
         """Keep the present state, to be looked at together with a later one."""
         state = self._births.completed(captured())
-        self._remembered.append(Wanted(self._run.steps_taken, state, len(self._births.values)))
+        self._remembered.append(
+            StateRequest(self._run.steps_taken, state, len(self._births.values))
+        )
         size = sum(value.nbytes for value in state.values())
         if len(self._remembered) > max(min(KEPT_STATES, KEPT_BYTES // (size + 1)), 1):
             del self._remembered[::2]
@@ -248,7 +250,7 @@ class Attribution:
             raise LookLostError(f"{why} (--lens-in-process looks without a copy)")
         return CallInProcess(work) if why else ForkedCall(work)
 
-    def start(self, wanted: Sequence[Wanted]) -> Call:
+    def start(self, wanted: Sequence[StateRequest]) -> Call:
         """Start a look.
 
         Raises:
@@ -256,13 +258,13 @@ class Attribution:
         """
         return self.call(lambda progress: self.work(wanted, progress))
 
-    def take(self, wanted: Sequence[Wanted], data: bytes) -> list[LensPoint] | None:
+    def take(self, wanted: Sequence[StateRequest], data: bytes) -> list[LensPoint] | None:
         """Add up what a copy has answered.
 
         Returns:
             A point for each state that could be had; None if the look has to be started anew.
         """
-        seen: Seen = decode(data, Seen)
+        seen: LookAnswer = decode(data, LookAnswer)
         if not seen.pure and not self._separate and not why_no_fork():
             self._separate = True
             return None
@@ -278,7 +280,7 @@ class Attribution:
             self._path, self._base = path, base
         return points
 
-    def _extend(self, wanted: Wanted, seen: StateSeen) -> LensPoint:
+    def _extend(self, wanted: StateRequest, seen: StateLook) -> LensPoint:
         base, version = self._path.base, 0 if self._settled is None else self._settled.version
         if base is not None and seen.again is not None:
             same = base.terms == seen.again.terms and base.units.shape == seen.again.units.shape
@@ -316,14 +318,14 @@ class Attribution:
             return no_bound(0, f"the lens cannot look: {error}")
         return bound
 
-    def pulls(self) -> dict[str, Pulls]:
+    def pulls(self) -> dict[str, ParamGradients]:
         """The gradients of the terms at the present parameters, at once; none if not to be had."""
         lens = self.lens()
         try:
             data = self.call(lambda _: pulls(lens, self.roles)).wait(PATIENCE)
         except LookError:
             return {}
-        found: dict[str, Pulls] = decode(data, dict[str, Pulls])
+        found: dict[str, ParamGradients] = decode(data, dict[str, ParamGradients])
         return found
 
     def begin(self) -> LensPoint:
@@ -334,7 +336,7 @@ class Attribution:
         """The point of the present state, at once; with those that have to come before it."""
         return self._at_once(self.request())[-1]
 
-    def _at_once(self, wanted: Sequence[Wanted]) -> list[LensPoint]:
+    def _at_once(self, wanted: Sequence[StateRequest]) -> list[LensPoint]:
         for _ in range(3):
             try:
                 points = self.take(wanted, self.start(wanted).wait(PATIENCE))
@@ -370,30 +372,32 @@ class Attribution:
 
     # Looking, in the copy.
 
-    def work(self, wanted: Sequence[Wanted], progress: Progress) -> Seen:
+    def work(self, wanted: Sequence[StateRequest], progress: Progress) -> LookAnswer:
         """Look at these states, one after the other; each is compared with the one before."""
         base = self._births.completed(self._base) if self._path.base is not None else None
         recalled = {one.step: self._recall(one.step) for one in wanted if one.state is None}
         # To recall a state may take executing the file again.
         lens = Lens(self._run.scenario, self._draws, settled=self._settled)
         lens.report = progress
-        states: list[StateSeen] = []
+        states: list[StateLook] = []
         for one in wanted:
             state = recalled[one.step] if one.state is None else one.state
             if state is None:
-                states.append(StateSeen(no_samples(), note="this state cannot be had again"))
+                states.append(StateLook(no_samples(), note="this state cannot be had again"))
                 continue
             state = self._births.completed(state)
             try:
                 seen = self._look(lens, base, state, first=not states)
             except (Exception, SystemExit, GeneratorExit) as error:
-                seen = StateSeen(no_samples(), note=f"the lens sees nothing: {said(error)}")
+                seen = StateLook(no_samples(), note=f"the lens sees nothing: {said(error)}")
             else:
                 base = state
             states.append(seen)
-        return Seen(tuple(states), lens.settled_or_none, self._is_pure(lens, base, states[-1]))
+        return LookAnswer(
+            tuple(states), lens.settled_or_none, self._is_pure(lens, base, states[-1])
+        )
 
-    def _is_pure(self, lens: Lens, state: State | None, seen: StateSeen) -> bool:
+    def _is_pure(self, lens: Lens, state: State | None, seen: StateLook) -> bool:
         """Whether the newest reading comes out again."""
         if self._separate or state is None or seen.note:
             return True
@@ -407,7 +411,7 @@ class Attribution:
         except (Exception, SystemExit, GeneratorExit):
             return None
 
-    def _look(self, lens: Lens, base: State | None, state: State, *, first: bool) -> StateSeen:
+    def _look(self, lens: Lens, base: State | None, state: State, *, first: bool) -> StateLook:
         moved = tuple(p for p in self.players if base is not None and _differ(self, p, base, state))
         while True:
             version, again = lens.version, None
@@ -421,15 +425,15 @@ class Attribution:
             sight = self._see(lens, state)
             if lens.version == version or base is None:
                 self._base_version = lens.version
-                return StateSeen(sight.reading, again, moved, tuple(corners), sight.posterior)
+                return StateLook(sight.reading, again, moved, tuple(corners), sight.posterior)
 
-    def _see(self, lens: Lens, state: State) -> Sight:
+    def _see(self, lens: Lens, state: State) -> LensReading:
         """One reading; in a copy of its own where a look changes what the next one would see."""
         if not self._separate:
             return lens.see(state)
         data = ForkedCall(lambda _: (lens.see(state), lens.settled)).wait(PATIENCE)
-        sight: Sight
-        sight, lens.settled = decode(data, tuple[Sight, Settled])
+        sight: LensReading
+        sight, lens.settled = decode(data, tuple[LensReading, Settled])
         return sight
 
     def _mixed(self, moved: frozenset[Player], base: State, state: State) -> State:

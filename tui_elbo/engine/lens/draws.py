@@ -198,7 +198,7 @@ class Plate(Messenger):  # type: ignore[misc]
         return self._plate.__exit__(*error)
 
 
-class Given(Messenger):  # type: ignore[misc]
+class FixedValues(Messenger):  # type: ignore[misc]
     """Sites take these values instead of drawing them."""
 
     def __init__(self, values: dict[str, Tensor]) -> None:

@@ -33,7 +33,7 @@ ROUNDING = 1e-5
 
 
 @dataclass(frozen=True)
-class Pull:
+class TermGradient:
     """The gradient of one expectation with respect to one unconstrained parameter."""
 
     norm: float
@@ -44,17 +44,17 @@ class Pull:
 
 
 @dataclass(frozen=True)
-class Pulls:
+class ParamGradients:
     """What pulls at one parameter."""
 
-    log_p: Pull | None
-    log_q: Pull | None
-    elbo: Pull | None
+    log_p: TermGradient | None
+    log_q: TermGradient | None
+    elbo: TermGradient | None
     reason: str = ""
     """Why there are none, in words; empty when there are."""
 
 
-def pulls(lens: Lens, roles: dict[str, Role]) -> dict[str, Pulls]:
+def pulls(lens: Lens, roles: dict[str, Role]) -> dict[str, ParamGradients]:
     """The gradients at the present parameters.
 
     Args:
@@ -65,7 +65,7 @@ def pulls(lens: Lens, roles: dict[str, Role]) -> dict[str, Pulls]:
     leaves = {n: p for n, p in pyro.get_param_store().named_parameters() if p.requires_grad}
     absent = {name: _absent(lens, roles.get(name, "none"), leaf) for name, leaf in leaves.items()}
     wanted = {name: leaf for name, leaf in leaves.items() if not absent[name]}
-    found = {name: Pulls(None, None, None, absent[name]) for name in leaves}
+    found = {name: ParamGradients(None, None, None, absent[name]) for name in leaves}
     if not wanted:
         return found
     sums = _Sums([leaf.numel() for leaf in wanted.values()])
@@ -75,7 +75,7 @@ def pulls(lens: Lens, roles: dict[str, Role]) -> dict[str, Pulls]:
                 sums.add(size, gradients)
     for index, name in enumerate(wanted):
         log_p, log_q, elbo = (sums.pull(term, index) for term in range(3))
-        found[name] = Pulls(log_p, log_q, elbo)
+        found[name] = ParamGradients(log_p, log_q, elbo)
     return found
 
 
@@ -95,21 +95,21 @@ class _Sums:
         self._sum += size * three
         self._squares += size * np.add.reduceat(np.square(three), self._edges[:-1], axis=1)
 
-    def pull(self, term: int, index: int) -> Pull:
+    def pull(self, term: int, index: int) -> TermGradient:
         """That of log p, log q or the ELBO at one parameter."""
         total = self._sum[term, self._edges[index] : self._edges[index + 1]]
         mean = total / self._draws
         square = float(mean @ mean)
         norm = math.sqrt(square)
         if self._blocks < 2:
-            return Pull(norm, math.nan)
+            return TermGradient(norm, math.nan)
         # A block's mean scatters by the variance of a draw over the block's size.
         scatter = float(self._squares[term, index]) - self._draws * square
         variance = max(scatter, 0.0) / (self._blocks - 1)
         if variance <= ROUNDING**2 * square:
-            return Pull(norm, math.inf if square > 0 else 0.0)
+            return TermGradient(norm, math.inf if square > 0 else 0.0)
         signal = max(square - variance / self._draws, 0.0)
-        return Pull(norm, math.sqrt(signal / variance))
+        return TermGradient(norm, math.sqrt(signal / variance))
 
 
 def _absent(lens: Lens, role: Role, leaf: Tensor) -> str:

@@ -16,7 +16,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from tui_elbo.engine.forked import users_code
 from tui_elbo.engine.lens.batches import SEED
 from tui_elbo.engine.lens.draw_strategy import Way
-from tui_elbo.engine.lens.draws import Given, Traces, run
+from tui_elbo.engine.lens.draws import FixedValues, Traces, run
 from tui_elbo.engine.lens.subject import Subject
 
 _ACROSS_ROWS = (
@@ -113,7 +113,7 @@ def mismatch(way: Way, args: tuple[Any, ...], seed: int) -> str:
         many = way.many(args, draws, seed)
         parts = many.parts()
         for index in range(0, draws, 2)[:CHECKED]:
-            alone = way.one(args, Given(many.one(index)))
+            alone = way.one(args, FixedValues(many.one(index)))
             singles = alone.parts()
             if singles.keys() != parts.keys():
                 return "all at once, they visit other sites"

@@ -161,7 +161,7 @@ def _put(pairs: list[tuple[Tensor, Tensor]]) -> None:
             leaf.copy_(value)
 
 
-class Births:
+class InitialParams:
     """The values that parameters had when they were first in the store: what step 0 is made of.
 
     Guides and modules are set up lazily, so a parameter's beginning can be seen no earlier than

@@ -35,7 +35,7 @@ CHECK_EVERY = 64
 
 
 @dataclass(frozen=True, eq=False)
-class Sight:
+class LensReading:
     """What was seen at one parameter state."""
 
     reading: TermSamples
@@ -83,7 +83,7 @@ class Lens:
         self.report: Callable[[int, int], None] = _silent
         """Called with how many draws are done of how many."""
 
-    def see(self, state: State | None = None) -> Sight:
+    def see(self, state: State | None = None) -> LensReading:
         """What model and guide say at a parameter state.
 
         Args:
@@ -238,7 +238,7 @@ class Lens:
     def _empty(self) -> Table:
         return Table(sum(group.draws for group in self._groups), local=self.alike)
 
-    def _sight(self, table: Table) -> Sight:
+    def _sight(self, table: Table) -> LensReading:
         own, bad = _own(table, self.kind)
         rows = {Term(part.site, part.field): row for part, row in table.rows.items() if part.site}
         units = np.array([*own, *rows.values()]).reshape(-1, table.draws)
@@ -248,7 +248,7 @@ class Lens:
         posterior = {
             name: _moments(np.concatenate(values)) for name, values in table.latents.items()
         }
-        return Sight(TermSamples((*SUM_TERMS, *rows), units, table.draws, bad), posterior)
+        return LensReading(TermSamples((*SUM_TERMS, *rows), units, table.draws, bad), posterior)
 
 
 def _own(table: Table, kind: Kind) -> tuple[list[Floats], int]:

@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from tui_elbo.engine.lens import Births
-from tui_elbo.engine.lens.attribution import Attribution, Wanted, blind
+from tui_elbo.engine.lens import InitialParams
+from tui_elbo.engine.lens.attribution import Attribution, StateRequest, blind
 from tui_elbo.engine.lens.fork import (
     Call,
     LookError,
@@ -28,7 +28,7 @@ from tui_elbo.engine.lens.fork import (
     Progress,
     in_thread,
 )
-from tui_elbo.engine.lens.gradients import Pulls, pulls
+from tui_elbo.engine.lens.gradients import ParamGradients, pulls
 from tui_elbo.engine.lens.importance_weights import weigh
 from tui_elbo.engine.lens.posterior_draws import drawn
 from tui_elbo.engine.lens.subject import Followed
@@ -130,7 +130,7 @@ class LensScheduler:
         self,
         run: Followed,
         draws: int | None,
-        births: Births | None = None,
+        births: InitialParams | None = None,
         *,
         in_process: bool = False,
     ) -> None:
@@ -319,7 +319,7 @@ class LensScheduler:
         self._call = None
         self._ended.set()
 
-    def _seen(self, attribution: Attribution, wanted: Sequence[Wanted], data: bytes) -> None:
+    def _seen(self, attribution: Attribution, wanted: Sequence[StateRequest], data: bytes) -> None:
         points = attribution.take(wanted, data)
         if points is None:
             self._due = True
@@ -407,7 +407,7 @@ class LensScheduler:
                 question,
                 lambda _: (*attribution.changes(since), pulls(lens, roles)),
                 lambda data: self._pulled(
-                    step, *decode(data, tuple[int, dict[str, float], dict[str, Pulls]])
+                    step, *decode(data, tuple[int, dict[str, float], dict[str, ParamGradients]])
                 ),
             )
 
@@ -428,7 +428,7 @@ class LensScheduler:
         self._begin(work, take, lost)
 
     def _pulled(
-        self, step: int, start: int, changes: dict[str, float], found: dict[str, Pulls]
+        self, step: int, start: int, changes: dict[str, float], found: dict[str, ParamGradients]
     ) -> None:
         order = sorted(changes, key=lambda name: -changes[name])
         rows = [_row(changes[name], found.get(name)) for name in order]
@@ -447,7 +447,7 @@ class LensScheduler:
                 self._send(ImportanceBoundComputed(step, no_bound(0, why)))
 
 
-def _row(change: float, pulls: Pulls | None) -> tuple[str, list[float]]:
+def _row(change: float, pulls: ParamGradients | None) -> tuple[str, list[float]]:
     """Why there are no gradients, and the numbers."""
     if pulls is None:
         return "the lens could not look", [change, *[math.nan] * 6]

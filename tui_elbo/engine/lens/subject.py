@@ -63,7 +63,7 @@ class Followed(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Given:
+class FixedArguments:
     """A model and a guide that are called with the same data at each step."""
 
     model: Callable[..., Any]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tui_elbo.engine.record.numbers import kept, numbers_of, real
-from tui_elbo.engine.record.params import ParamWatch
+from tui_elbo.engine.record.params import ParamRecorder
 from tui_elbo.model.records import MAX_ELEMENTS, Floats
 from tui_elbo.protocol import Histogram, ParamInspected, Summary
 
@@ -20,7 +20,7 @@ UNMADE = "parameters are made in the first step"
 ABSENT = "the param store has no such parameter at this step"
 
 
-def inspected(name: str, step: int, watch: ParamWatch) -> ParamInspected:
+def inspected(name: str, step: int, watch: ParamRecorder) -> ParamInspected:
     """Look at a parameter of the store.
 
     Args:

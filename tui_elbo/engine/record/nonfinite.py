@@ -23,7 +23,7 @@ class NonFinite:
         return f"the loss is {self.loss} at step {self.step}{tail}"
 
 
-class Suspects:
+class NonFiniteFinder:
     """Looks through the batches of a run for the first number that is not finite.
 
     A parameter that is bad from an earlier step comes before the sites that it spoils, the

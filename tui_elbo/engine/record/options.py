@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(eq=False)
-class Wanted:
+class RecordingOptions:
     """Read by the watch at each step; may be changed between two steps."""
 
     watched: frozenset[str] = frozenset()

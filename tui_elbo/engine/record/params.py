@@ -20,7 +20,7 @@ from tui_elbo.engine.record.cache import remember
 from tui_elbo.engine.record.columns import Formula, Formulas, Steps
 from tui_elbo.engine.record.modules import SUMMED, divided
 from tui_elbo.engine.record.numbers import Kept, kept, norms, real
-from tui_elbo.engine.record.options import Wanted
+from tui_elbo.engine.record.options import RecordingOptions
 from tui_elbo.engine.record.roles import Roles, Tracked, tracked
 from tui_elbo.engine.record.sums import Before, Group
 from tui_elbo.model.records import Column, Floats, ModuleInfo, ParamInfo
@@ -109,7 +109,7 @@ class Gradient:
     """As the optimiser received it; None if nothing reached it."""
 
 
-class ParamWatch:
+class ParamRecorder:
     """Watches the param store around the optimiser's call.
 
     Args:
@@ -118,7 +118,7 @@ class ParamWatch:
         room: how many columns there are for parameters; asked when the store has changed.
     """
 
-    def __init__(self, roles: Roles, wanted: Wanted, room: Callable[[], int]) -> None:
+    def __init__(self, roles: Roles, wanted: RecordingOptions, room: Callable[[], int]) -> None:
         self._roles, self._wanted, self._room = roles, wanted, room
         self.gradient: Gradient | None = None
         """Of the parameter that is inspected, in the newest step; None if it is not known."""

@@ -103,7 +103,7 @@ def _difference(steps: Steps) -> Floats:
         return steps.column(LOG_P) - steps.column(LOG_Q)
 
 
-class TermWatch:
+class TermRecorder:
     """Reads the terms of each step off the traces of one estimator.
 
     Args:

@@ -12,7 +12,7 @@ from tui_elbo.model.tuning import Tuning
 
 
 @dataclass(frozen=True, eq=False)
-class Place:
+class SavedPosition:
     """Where a run stands, to stand there again if going elsewhere fails."""
 
     stepper: Stepper
@@ -42,10 +42,10 @@ class Record:
 
 
 @dataclass(frozen=True, eq=False)
-class Ghost:
+class BranchState:
     """A future that was left behind."""
 
-    place: Place
+    place: SavedPosition
     """Its end."""
     record: Record
     """Of all its steps, from the first on."""

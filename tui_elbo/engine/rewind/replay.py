@@ -10,10 +10,10 @@ from tui_elbo.engine.lens.fork import why_no_fork
 from tui_elbo.engine.process_state import Surroundings
 from tui_elbo.engine.record.budget import Always, Budget, Due
 from tui_elbo.engine.record.columns import Observation
-from tui_elbo.engine.record.options import Wanted
+from tui_elbo.engine.record.options import RecordingOptions
 from tui_elbo.engine.record.step_into import Recorder
-from tui_elbo.engine.rewind.branch import Ghost, Place
-from tui_elbo.engine.rewind.replay_log import Past
+from tui_elbo.engine.rewind.branch import BranchState, SavedPosition
+from tui_elbo.engine.rewind.replay_log import ReplayLog
 from tui_elbo.engine.rewind.timeline import Timeline, dense
 from tui_elbo.engine.scenario import own_files
 from tui_elbo.engine.source_snapshot import Origin
@@ -33,7 +33,7 @@ WORD_SECONDS = 0.3
 """Running steps again for longer than this is worth a word, each time."""
 
 
-class Track:
+class ReplayableRun:
     """Takes a run's steps, and finds any of them again.
 
     Args:
@@ -57,7 +57,7 @@ class Track:
         source: ScenarioFile,
         seed: int | None,
         surroundings: Surroundings,
-        wanted: Wanted,
+        wanted: RecordingOptions,
         *,
         memory: int,
         warn: Tell,
@@ -77,10 +77,10 @@ class Track:
         """True while the person's own code may be running."""
         self.interrupted = False
         """Set from a signal handler to have steps run again no further."""
-        self.past = Past(memory)
-        self.ghost: Ghost | None = None
+        self.past = ReplayLog(memory)
+        self.ghost: BranchState | None = None
         """The future that was left behind last."""
-        self._before_step: tuple[int, Place] | None = None
+        self._before_step: tuple[int, SavedPosition] | None = None
         self._stepper: Stepper
         self.execute(text)
 
@@ -152,7 +152,7 @@ class Track:
             self._come_back(place)
             raise
         if record.end > step:
-            self._leave(Ghost(place, record, step))
+            self._leave(BranchState(place, record, step))
         self.past.forget_after(step)
         self.step = step
 
@@ -177,17 +177,17 @@ class Track:
             raise
         self.ghost, self.step = None, ghost.record.end
         if not record.retraces(ghost.record):
-            self.ghost = Ghost(place, record, ghost.branch)
+            self.ghost = BranchState(place, record, ghost.branch)
 
-    def _leave(self, ghost: Ghost) -> None:
+    def _leave(self, ghost: BranchState) -> None:
         """Keep a future, unless it goes over one that was left before it and goes further."""
         old = self.ghost
         if old is None or not ghost.record.retraces(old.record):
             self.ghost = ghost
         else:
-            self.ghost = Ghost(old.place, old.record, min(old.branch, ghost.branch))
+            self.ghost = BranchState(old.place, old.record, min(old.branch, ghost.branch))
 
-    def _go_over(self, ghost: Ghost) -> None:
+    def _go_over(self, ghost: BranchState) -> None:
         state = ghost.place.state
         if state is not None and ghost.place.stepper is not self._stepper:
             self._stepper, self.past.timeline = ghost.place.stepper, Timeline(self.past.memory)
@@ -228,11 +228,11 @@ class Track:
             if before is None or not self._stepper.restore(before):
                 self._failed = True
 
-    def _place(self) -> Place:
+    def _place(self) -> SavedPosition:
         state = None if not self.stands or not self.step else self._stepper.capture()
-        return Place(self._stepper, self.past.timeline, state)
+        return SavedPosition(self._stepper, self.past.timeline, state)
 
-    def _come_back(self, place: Place) -> None:
+    def _come_back(self, place: SavedPosition) -> None:
         if self._stepper is not place.stepper:
             self._stepper, self.past.timeline = place.stepper, place.timeline
             self._executed(self._stepper)

@@ -18,7 +18,7 @@ HICCUP = 2.0
 
 
 @dataclass(frozen=True)
-class Stray:
+class ReplayMismatch:
     """A step that was run again, and did not meet the record."""
 
     step: int
@@ -34,7 +34,7 @@ class Stray:
         )
 
 
-class Past:
+class ReplayLog:
     """The losses, the changes of settings, and some of the states of a run.
 
     Args:
@@ -43,7 +43,7 @@ class Past:
 
     def __init__(self, memory: int) -> None:
         self.timeline = Timeline(memory)
-        self.stray: Stray | None = None
+        self.stray: ReplayMismatch | None = None
         """The first step that did not meet the record when it was run again."""
         self.memory = memory
         """Bytes for checkpoints."""
@@ -94,7 +94,7 @@ class Past:
             if keep and self.memory:
                 self.timeline.add(stepper.capture())
             return False
-        self.stray = Stray(step, "loss", recorded, loss)
+        self.stray = ReplayMismatch(step, "loss", recorded, loss)
         return True
 
     def tuned(self, step: int, tuning: Tuning) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from tui_elbo.engine.rewind.branch import Record
 from tui_elbo.engine.rewind.checkpoint import Checkpoint
 from tui_elbo.engine.rewind.packing import NotPackedError, packed, unpacked
-from tui_elbo.engine.rewind.replay import Track
+from tui_elbo.engine.rewind.replay import ReplayableRun
 from tui_elbo.engine.rewind.timeline import Timeline
 from tui_elbo.engine.tuning import apply
 from tui_elbo.model.errors import StepError, UsageError
@@ -25,7 +25,7 @@ from tui_elbo.runfile.database import PackedTensor, RunSettings, SavedRun, read
 LOSS = Column("step", "", "loss")
 
 
-def saved(track: Track, settings: RunSettings, batches: Sequence[Batch]) -> SavedRun:
+def saved(track: ReplayableRun, settings: RunSettings, batches: Sequence[Batch]) -> SavedRun:
     """What a file holds of a run.
 
     Its state is one of some steps before the present, so that whoever goes on from it takes those
@@ -48,7 +48,7 @@ def saved(track: Track, settings: RunSettings, batches: Sequence[Batch]) -> Save
     return SavedRun(settings, origin.text, tuple(batches), *state)
 
 
-def resume(track: Track, run: SavedRun) -> None:
+def resume(track: ReplayableRun, run: SavedRun) -> None:
     """Stand at the end of a saved run, which is seen to be the same run.
 
     Args:
@@ -79,12 +79,12 @@ def resume(track: Track, run: SavedRun) -> None:
         track.stand_at(track.step, strict=True)
 
 
-def _from_the_beginning(track: Track) -> None:
+def _from_the_beginning(track: ReplayableRun) -> None:
     track.past.timeline = Timeline(track.past.memory)
     track.execute(track.origin.text)
 
 
-def _set_up(track: Track, run: SavedRun, record: Record) -> Checkpoint | None:
+def _set_up(track: ReplayableRun, run: SavedRun, record: Record) -> Checkpoint | None:
     """The saved state, in terms of an execution that a first step has set up."""
     track.stepping = True
     try:
@@ -115,7 +115,7 @@ def _losses(run: SavedRun) -> array[float]:
     return losses
 
 
-def _check_files(track: Track, files: dict[str, str]) -> None:
+def _check_files(track: ReplayableRun, files: dict[str, str]) -> None:
     now = track.origin.digests
     for path, digest in files.items():
         if path in now and now[path] != digest:

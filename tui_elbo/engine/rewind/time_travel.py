@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tui_elbo.engine.process_state import Surroundings
 from tui_elbo.engine.record.budget import Always, Due
-from tui_elbo.engine.record.nonfinite import NonFinite, Suspects
-from tui_elbo.engine.rewind.replay import Track
+from tui_elbo.engine.record.nonfinite import NonFinite, NonFiniteFinder
+from tui_elbo.engine.rewind.replay import ReplayableRun
 from tui_elbo.engine.rewind.resume import saved
 from tui_elbo.model.errors import UsageError
 from tui_elbo.model.records import Batch
@@ -18,7 +18,7 @@ from tui_elbo.protocol import Stage
 from tui_elbo.runfile.database import RunSettings, write
 
 
-class Journeys:
+class TimeTravel:
     """The part of a session that goes elsewhere; stepping on is the subclass's."""
 
     due: Due
@@ -26,8 +26,8 @@ class Journeys:
     source: ScenarioFile
     _asked_seed: int | None
     _surroundings: Surroundings
-    _track: Track
-    _suspects: Suspects
+    _track: ReplayableRun
+    _suspects: NonFiniteFinder
 
     @property
     def steps_taken(self) -> int:
@@ -66,7 +66,7 @@ class Journeys:
         with self._telling():
             self._track.go_to(step)
         if self._suspects.step is not None and self._suspects.step > step:
-            self._suspects = Suspects()
+            self._suspects = NonFiniteFinder()
         self.non_finite = None
 
     @property
@@ -90,7 +90,7 @@ class Journeys:
         with self._telling():
             self._track.swap()
         self.non_finite = None
-        self._suspects = Suspects()
+        self._suspects = NonFiniteFinder()
 
     def step_into(self) -> tuple[list[Batch], list[Stage]]:
         """Take one step, and tell all that happened in it.
@@ -137,4 +137,4 @@ class Journeys:
         self.flush()
         self._track.undo()
         self.non_finite = None
-        self._suspects = Suspects()
+        self._suspects = NonFiniteFinder()

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 
 from tui_elbo.engine.record.budget import Always, Budget, Due
-from tui_elbo.engine.record.options import Wanted
+from tui_elbo.engine.record.options import RecordingOptions
 from tui_elbo.engine.server.subscriptions import Subscriptions
 from tui_elbo.engine.stop_conditions import Stops
 from tui_elbo.model.conditions import parse
@@ -17,7 +17,7 @@ WAKE = 1.0
 """Seconds after which a held script looks around, should a signal have come as it went to sleep."""
 
 
-class Gate:
+class RunControl:
     """Open or shut; `state` is to be held by whoever changes it or waits at it.
 
     While nobody is there to open it again, it stays open: breakpoints sleep.
@@ -27,7 +27,7 @@ class Gate:
         wanted: what is kept of single parameters.
     """
 
-    def __init__(self, send: Callable[[Event], None], wanted: Wanted) -> None:
+    def __init__(self, send: Callable[[Event], None], wanted: RecordingOptions) -> None:
         self.state = threading.Condition()
         self.running = True
         self.target: int | None = None

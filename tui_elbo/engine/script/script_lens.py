@@ -14,8 +14,8 @@ import numpy as np
 
 from tui_elbo.engine.lens.attribution import blind
 from tui_elbo.engine.lens.schedule import LensScheduler, Question
-from tui_elbo.engine.script.step_arguments import Script
-from tui_elbo.engine.script.step_recorder import Reader
+from tui_elbo.engine.script.step_arguments import ScriptSubject
+from tui_elbo.engine.script.step_recorder import StepRecorder
 from tui_elbo.engine.tracebacks import said
 from tui_elbo.model.bound import no_bound
 from tui_elbo.model.records import Batch
@@ -45,8 +45,8 @@ class ScriptLens:
 
     def __init__(
         self,
-        script: Script,
-        reader: Reader,
+        script: ScriptSubject,
+        reader: StepRecorder,
         send: Callable[[Event], None],
         attached: Callable[[], bool],
         wake: Callable[[], object],

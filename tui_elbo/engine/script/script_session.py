@@ -17,11 +17,11 @@ from msgspec.structs import replace
 from pyro.infer import SVI
 
 from tui_elbo.engine.record.inspection import inspected
-from tui_elbo.engine.record.nonfinite import Suspects
-from tui_elbo.engine.script.run_control import Gate
+from tui_elbo.engine.record.nonfinite import NonFiniteFinder
+from tui_elbo.engine.script.run_control import RunControl
 from tui_elbo.engine.script.script_lens import ScriptLens
-from tui_elbo.engine.script.step_arguments import Script
-from tui_elbo.engine.script.step_recorder import Reader
+from tui_elbo.engine.script.step_arguments import ScriptSubject
+from tui_elbo.engine.script.step_recorder import StepRecorder
 from tui_elbo.engine.server.event_emitter import EventEmitter
 from tui_elbo.engine.server.server import Server, ServerOptions
 from tui_elbo.engine.tracebacks import said
@@ -77,7 +77,7 @@ ITS_OWN = "this is a script's own loop: it can be held, stepped and let go on, a
 REFUSES_END = "the run belongs to a script, which ends by itself or where it was started"
 
 
-class Watching:
+class ScriptSession:
     """Stands between a script's `svi.step` and the terminals.
 
     Args:
@@ -96,16 +96,16 @@ class Watching:
         self._inside = threading.Lock()
         self._flushed = time.perf_counter()
         self._pending = 0
-        self._suspects = Suspects()
+        self._suspects = NonFiniteFinder()
         self._rate, self._told_failure = 0.0, False
         self._step_seconds = 0.0
         options = ServerOptions(stays=True, refuses_end=REFUSES_END)
         self.server = Server(self._obey, options, self._let_go)
         self._emitter = EventEmitter(self.server.send)
-        self._reader = Reader(svi, lambda text: self._emitter.remark(text, "elbo-tui"))
-        self._gate = Gate(self.server.send, self._reader.wanted)
+        self._reader = StepRecorder(svi, lambda text: self._emitter.remark(text, "elbo-tui"))
+        self._gate = RunControl(self.server.send, self._reader.wanted)
         self._lens = ScriptLens(
-            Script(svi, self._reader, lens=bool(lens)),
+            ScriptSubject(svi, self._reader, lens=bool(lens)),
             self._reader,
             self.server.send,
             attached=lambda: self.server.attached and not self._closed,

@@ -17,8 +17,8 @@ from pyro.poutine.guide import GuideMessenger
 
 from tui_elbo.engine.compat.torch import tensor_version
 from tui_elbo.engine.lens.isolation import captured
-from tui_elbo.engine.lens.subject import Given, State
-from tui_elbo.engine.script.step_recorder import Reader
+from tui_elbo.engine.lens.subject import FixedArguments, State
+from tui_elbo.engine.script.step_recorder import StepRecorder
 
 MANY = 100
 """Elements of a list that are compared one by one; a longer one counts as a whole."""
@@ -62,7 +62,7 @@ class _Call:
         return one is not two and one.device == two.device and torch.equal(one, two)
 
 
-class Script:
+class ScriptSubject:
     """What the lens follows.
 
     Args:
@@ -71,13 +71,13 @@ class Script:
         lens: whether there is to be one.
     """
 
-    def __init__(self, svi: SVI, reader: Reader, *, lens: bool) -> None:
+    def __init__(self, svi: SVI, reader: StepRecorder, *, lens: bool) -> None:
         self._svi, self._reader = svi, reader
         self._never = _never(svi, reader.elbo) if lens else "It is watched without a lens"
         self.unseen = self._never
         """Why the lens cannot look, in words; empty while it can, or that is not known yet."""
         self._call: _Call | None = None
-        self._given: Given | None = None
+        self._given: FixedArguments | None = None
         self._before: tuple[int, State] | None = None
         self._copying = 0.0
 
@@ -112,7 +112,7 @@ class Script:
         return self._given is not None
 
     @property
-    def scenario(self) -> Given:
+    def scenario(self) -> FixedArguments:
         """What the lens looks at.
 
         Raises:
@@ -167,7 +167,7 @@ class Script:
             return
         if kwargs:
             model, guide = partial(model, **kwargs), partial(guide, **kwargs)
-        self._given = Given(model, guide, self._reader.elbo, args)
+        self._given = FixedArguments(model, guide, self._reader.elbo, args)
 
     def _named(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Call:
         values = {"the model": self._svi.model, "the guide": self._svi.guide}

@@ -17,15 +17,15 @@ from pyro.infer import ELBO, SVI
 from pyro.poutine import Trace
 
 from tui_elbo.engine import describe
-from tui_elbo.engine.lens.isolation import Births
+from tui_elbo.engine.lens.isolation import InitialParams
 from tui_elbo.engine.record.collector import Collector
 from tui_elbo.engine.record.columns import Observation
 from tui_elbo.engine.record.estimators import traits_of
 from tui_elbo.engine.record.modules import BUDGET, LEAST
-from tui_elbo.engine.record.options import Wanted
-from tui_elbo.engine.record.params import ParamWatch
+from tui_elbo.engine.record.options import RecordingOptions
+from tui_elbo.engine.record.params import ParamRecorder
 from tui_elbo.engine.record.roles import Roles
-from tui_elbo.engine.record.terms import TermWatch
+from tui_elbo.engine.record.terms import TermRecorder
 from tui_elbo.engine.tracebacks import said
 
 Take = Callable[..., Any]
@@ -44,7 +44,7 @@ class NoEstimator:
         raise NotImplementedError
 
 
-class Reader:
+class StepRecorder:
     """Takes steps of an SVI and reads them.
 
     Args:
@@ -57,9 +57,9 @@ class Reader:
         self._optim = svi.optim
         owner = getattr(svi.loss, "__self__", None)
         self._elbo: Any = owner if isinstance(owner, ELBO) else None
-        self.births = Births(hooked=False, most=KEPT_BIRTHS)
+        self.births = InitialParams(hooked=False, most=KEPT_BIRTHS)
         """The values that parameters began with, as far as the steps read here have moved them."""
-        self.wanted = Wanted()
+        self.wanted = RecordingOptions()
         """What is kept of single parameters."""
         self.collector = Collector(itertools.count())
         """What has been read and not been turned into numbers yet."""
@@ -68,14 +68,14 @@ class Reader:
         self.failed = ""
         """Why nothing is read any more, in words; empty while all is well."""
         self._before = None if self._elbo is None else vars(self._elbo).get("_get_trace")
-        self.terms = TermWatch(self._elbo or NoEstimator(), warn)
+        self.terms = TermRecorder(self._elbo or NoEstimator(), warn)
         if self._elbo is not None:
             if self._before is None:
                 vars(self._elbo).pop("_get_trace", None)
             self._get_trace = self._hook()
         roles = Roles(svi.guide, self.terms.model_params, self.terms.guide_params)
         room = lambda: max(LEAST, BUDGET - self.terms.columns)  # noqa: E731
-        self.params = ParamWatch(roles, self.wanted, room)
+        self.params = ParamRecorder(roles, self.wanted, room)
 
     @property
     def elbo(self) -> ELBO | None:
