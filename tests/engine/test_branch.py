@@ -26,12 +26,12 @@ def test_the_run_goes_over_to_what_it_left_and_back(change: Tuning, memory: int,
     session = Session("learned_prior", checkpoint_memory=memory)
     plain = stepped(session, 20)
     session.go_to(to)
-    assert session.ghost == 20
+    assert session.branch_end == 20
     session.tune(change)
     branch = stepped(session, 6)
     assert branch[2:] != plain[to + 2 : to + 6]
     session.swap()
-    assert (session.steps_taken, session.ghost) == (20, to + 6)
+    assert (session.steps_taken, session.branch_end) == (20, to + 6)
     on = stepped(session, 3)
     session.go_to(18)
     assert stepped(session, 2) == plain[18:20]
@@ -69,9 +69,9 @@ def test_retracing_keeps_the_future_that_goes_further() -> None:
     for to in (10, 14, 3, 0):
         session.go_to(min(to, session.steps_taken))
         stepped(session, 5)
-        assert session.ghost == 20
+        assert session.branch_end == 20
     session.swap()
-    assert (session.steps_taken, session.ghost) == (20, 0)
+    assert (session.steps_taken, session.branch_end) == (20, 0)
     session.go_to(19)
     assert stepped(session, 1) == records[19:]
 
@@ -83,7 +83,7 @@ def test_there_is_nothing_to_swap_with_before_rewinding() -> None:
         session.swap()
     session.go_to(1)
     session.restart()
-    assert session.ghost == 0
+    assert session.branch_end == 0
 
 
 @pytest.mark.parametrize("name", optimizers())

@@ -137,7 +137,7 @@ class Steps:
 
     @property
     def _final(self) -> bool:
-        return bool(self.looks) and "cannot be told" in self.looks[-1].point.note
+        return bool(self.looks) and "cannot be computed" in self.looks[-1].point.note
 
     def __enter__(self) -> Steps:
         self._thread.start()

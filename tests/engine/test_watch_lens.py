@@ -105,7 +105,7 @@ def test_of_minibatches_nothing_is_seen_and_that_is_said() -> None:
     ):
         why = (
             "The steps are called with other data each time (argument 1 changes), so what moved "
-            "log p over all the data cannot be told"
+            "log p over all the data cannot be computed"
         )
         step = held(terminal)
         (point,) = looked(terminal)

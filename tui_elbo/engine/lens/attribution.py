@@ -59,12 +59,12 @@ TOLERANCE = 1e-5
 USED_UP = (
     "Two looks at the same parameters with the same draws differ: the model keeps state of its own "
     "that each call changes (an iterator over data, a random generator, a counter), so what moved "
-    "log p cannot be told"
+    "log p cannot be computed"
 )
 CHANGED = (
     "The same parameters with the same draws give other terms than at an earlier step: something "
     "besides the parameters changes from step to step (an annealing weight, a running mean, a "
-    "counter), so what moved log p cannot be told"
+    "counter), so what moved log p cannot be computed"
 )
 
 

@@ -89,7 +89,7 @@ def _tuple(args: Any) -> tuple[Any, ...]:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Whether two batches hold the same data; False where that cannot be told."""
+    """Whether two batches hold the same data; False where that is not known."""
     if one is other:
         return True
     if type(one) is not type(other):

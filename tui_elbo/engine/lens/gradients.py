@@ -25,7 +25,7 @@ from tui_elbo.engine.record.numbers import table
 from tui_elbo.model.records import Floats, Role
 
 BLOCKS = 16
-"""Draws are differentiated in so many blocks, from which the noise of one draw is told."""
+"""Draws are differentiated in so many blocks, from which the noise of one draw is estimated."""
 
 
 ROUNDING = 1e-5

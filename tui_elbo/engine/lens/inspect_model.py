@@ -37,7 +37,7 @@ _REJECTING = ("VonMises", "SineBivariateVonMises", "Rejector", "TruncatedPolyaGa
 """Guide distributions whose samplers reject, and cannot be seeded draw by draw."""
 
 TRIALS = 2
-"""Single draws from which the scenario's kind is told."""
+"""Single draws from which the scenario's kind is found."""
 
 CHECKED = 4
 """Draws of a plate that are repeated one by one before the plate is trusted."""
@@ -56,7 +56,7 @@ class Kind:
     summed_out: bool
     """Whether a site of the model has no term of its own, being summed out."""
     unseen: str
-    """Why log p cannot be told, in words; empty where it can."""
+    """Why log p is not known, in words; empty where it can."""
     single: str
     """Why draws must be taken one by one, in words; empty where they need not."""
     latents: tuple[str, ...]

@@ -12,7 +12,7 @@ class Due(Protocol):
         """Whether to take them at this step."""
 
     def took(self, cost: float, step: float) -> None:
-        """Told after each step: seconds spent on watching it if it was due, and on itself."""
+        """Called after each step: seconds spent on watching it if it was due, and on itself."""
 
 
 class Always:

@@ -1,7 +1,7 @@
 """One step with all that happened in it: each site, the loss, gradients, updates, and their lines.
 
-The step is the one that would have been taken anyway. What is told is read off the traces that the
-estimator builds, and off the optimiser's call; no number is drawn and nothing is evaluated for it.
+The step is the one that would have been taken anyway. What is reported is read off the traces that
+the estimator builds, and off the optimiser's call; no number is drawn, nothing is evaluated for it.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from tui_elbo.engine.tracebacks import shown
 from tui_elbo.protocol import Stage
 
 FEW = 6
-"""So many elements of a tensor are told one by one."""
+"""So many elements of a tensor are shown one by one."""
 
 MOST = 500
-"""So many stages of a step are told."""
+"""So many stages of a step are reported."""
 
 AROUND = 3
 """Lines of code shown before and after the one that a stage is on."""
@@ -113,7 +113,7 @@ class Recorder:
             where = "observed" if node["is_observed"] else "drawn here"
             if side == "model" and name in guide:
                 where = "replayed: the value that the guide has drawn"
-            lines = [_distribution(node["fn"]), f"value {_told(node['value'])}", where]
+            lines = [_distribution(node["fn"]), f"value {_text_of(node['value'])}", where]
             lines.append(f"log {'q' if side == 'guide' else 'p'} = {_log_prob(node)}")
             found.append(self._stage(side, name + which, lines, side, (side, name)))
         return found
@@ -124,7 +124,7 @@ class Recorder:
             lines = ["nothing reached it in this step"]
             if grad is not None:
                 norm = float(torch.linalg.vector_norm(real(grad).double()))
-                lines = [f"gradient of the loss {_told(grad)}", f"norm {norm:.6g}"]
+                lines = [f"gradient of the loss {_text_of(grad)}", f"norm {norm:.6g}"]
             found.append(self._stage("gradient", name, [*lines, "(unconstrained)"], "", ("", name)))
         return found
 
@@ -135,10 +135,10 @@ class Recorder:
             before = self._before.get(name)
             if before is None:
                 continue
-            lines = [f"unconstrained {_told(before[0])} → {_told(leaf.detach())}"]
+            lines = [f"unconstrained {_text_of(before[0])} → {_text_of(leaf.detach())}"]
             constrained = store[name].detach()
             if constrained.shape != leaf.shape or not torch.equal(constrained, leaf.detach()):
-                lines = [*lines, f"constrained now {_told(constrained)}"]
+                lines = [*lines, f"constrained now {_text_of(constrained)}"]
             norm = float(torch.linalg.vector_norm(real(leaf.detach() - before[0]).double()))
             lines.append(f"moved by {norm:.6g}")
             found.append(self._stage("update", name, lines, "optimizer"))
@@ -212,13 +212,13 @@ class _Lines(Messenger):  # type: ignore[misc]
 
 def _log_prob(node: Any) -> str:
     if enumerate_dim(node) is not None:
-        return f"{_told(node['log_prob'])}, by the values that are enumerated"
+        return f"{_text_of(node['log_prob'])}, by the values that are enumerated"
     total = node.get("log_prob_sum")
     if total is None and "log_prob" in node:
         total = node["log_prob"].sum()
     if total is None:
         return "not computed by this estimator"
-    return f"{_told(total)} nats"
+    return f"{_text_of(total)} nats"
 
 
 def _distribution(fn: Any) -> str:
@@ -227,11 +227,11 @@ def _distribution(fn: Any) -> str:
     own: dict[str, Any] = vars(fn)
     names = getattr(type(fn), "arg_constraints", {})
     names = names if isinstance(names, dict) else {}
-    told = [f"{name} {_told(own[name])}" for name in names if isinstance(own.get(name), Tensor)]
-    return f"{type(fn).__name__}({', '.join(told)})"
+    shown = [f"{name} {_text_of(own[name])}" for name in names if isinstance(own.get(name), Tensor)]
+    return f"{type(fn).__name__}({', '.join(shown)})"
 
 
-def _told(value: Any) -> str:
+def _text_of(value: Any) -> str:
     """A value in a few numbers."""
     if not isinstance(value, Tensor):
         return shown(value, str)[:80]

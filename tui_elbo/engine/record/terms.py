@@ -108,7 +108,7 @@ class TermRecorder:
 
     Args:
         loss: the estimator; its trace builder is replaced on the instance.
-        warn: is told, once a site, of a latent site that only one side has.
+        warn: is called once for each site, of a latent site that only one side has.
     """
 
     def __init__(self, loss: ELBO, warn: Callable[[str], object]) -> None:

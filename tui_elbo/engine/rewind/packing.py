@@ -1,6 +1,6 @@
 """A checkpoint as JSON and plain tensors, and the state of a fresh execution made so.
 
-What cannot be told so, or cannot be found again in a fresh execution, is not packed: the run is
+What cannot be written so, or cannot be found again in a fresh execution, is not packed: the run is
 then found again by running its steps again.
 """
 
@@ -37,7 +37,7 @@ def packed(checkpoint: Checkpoint, stepper: Stepper) -> tuple[bytes, tuple[Packe
     """The state as JSON, and the tensors that it refers to by number.
 
     Raises:
-        NotPackedError: if some of it cannot be told so.
+        NotPackedError: if some of it cannot be written so.
     """
     if checkpoint.others:
         raise NotPackedError("modules keep parameters to themselves")
@@ -63,36 +63,36 @@ def unpacked(
         state, tensors: as `packed` gave them.
         stepper: set up by a first step, with the optimiser and estimator of the checkpoint.
     """
-    told = _unpack(msgspec.json.decode(state), [_tensor(one) for one in tensors])
+    saved = _unpack(msgspec.json.decode(state), [_tensor(one) for one in tensors])
     here = stepper.capture()
     modules = dict(named_modules(stepper))
-    same = here.params.keys() == told["params"].keys() and not here.others
-    if not same or not told["modules"].keys() <= modules.keys():
+    same = here.params.keys() == saved["params"].keys() and not here.others
+    if not same or not saved["modules"].keys() <= modules.keys():
         return None
     params = {}
-    for name, (value, has_grad, state_of) in told["params"].items():
+    for name, (value, has_grad, state_of) in saved["params"].items():
         own = here.params[name]
         if own.value.shape != value.shape or own.value.dtype != value.dtype:
             return None
         if (own.optimizer is None) != (state_of is None):
             return None
         params[name] = KeptParam(own.leaf, value, has_grad, own.optimizer, state_of, own.clip)
-    kept = {id(modules[name]) for name in told["modules"]}
+    kept = {id(modules[name]) for name in saved["modules"]}
     return Checkpoint(
-        step=told["step"],
-        loss=told["loss"],
+        step=saved["step"],
+        loss=saved["loss"],
         params=params,
         constraints=here.constraints,
         others=[],
         modules=[
             *(one for one in here.modules if id(one.module) not in kept),
-            *(KeptModule(modules[n], t, dict(b)) for n, (t, b) in told["modules"].items()),
+            *(KeptModule(modules[n], t, dict(b)) for n, (t, b) in saved["modules"].items()),
         ],
         optimizer=here.optimizer,
         estimator=here.estimator,
-        estimator_state=here.estimator_state | told["estimator"],
+        estimator_state=here.estimator_state | saved["estimator"],
         optimizer_args=here.optimizer_args,
-        random=_random_again(told["random"]),
+        random=_random_again(saved["random"]),
         size=here.size,
     )
 

@@ -42,9 +42,9 @@ class ReplayableRun:
         surroundings: what each execution of the file is given.
         wanted: what is kept of single parameters.
         memory: bytes for checkpoints; 0 takes none.
-        warn: is told what the person should know and no error says.
-        busy: is told what takes its time.
-        caution: is told what holds of the run from now on.
+        warn: receives what the person should know and no error says.
+        busy: receives what takes its time.
+        caution: receives what holds of the run from now on.
         executed: is called with what a new execution of the file has made.
         text: what to execute in place of what the file says now.
 
@@ -78,7 +78,7 @@ class ReplayableRun:
         self.interrupted = False
         """Set from a signal handler to have steps run again no further."""
         self.past = ReplayLog(memory)
-        self.ghost: BranchState | None = None
+        self.left_branch: BranchState | None = None
         """The future that was left behind last."""
         self._before_step: tuple[int, SavedPosition] | None = None
         self._stepper: Stepper
@@ -163,43 +163,43 @@ class ReplayableRun:
             UsageError: if there is none.
             Exception: as `go_to`; the run then still stands where it stood.
         """
-        ghost = self.ghost
-        if ghost is None:
+        left = self.left_branch
+        if left is None:
             hint = "going back leaves one behind"
             raise UsageError("no future has been left behind", hint=hint)
         place, record = self._place(), self.past.record
-        self.past.record = ghost.record
+        self.past.record = left.record
         try:
-            self._go_over(ghost)
+            self._go_over(left)
         except BaseException:
             self.past.record = record
             self._come_back(place)
             raise
-        self.ghost, self.step = None, ghost.record.end
-        if not record.retraces(ghost.record):
-            self.ghost = BranchState(place, record, ghost.branch)
+        self.left_branch, self.step = None, left.record.end
+        if not record.retraces(left.record):
+            self.left_branch = BranchState(place, record, left.branch)
 
-    def _leave(self, ghost: BranchState) -> None:
+    def _leave(self, left: BranchState) -> None:
         """Keep a future, unless it goes over one that was left before it and goes further."""
-        old = self.ghost
-        if old is None or not ghost.record.retraces(old.record):
-            self.ghost = ghost
+        old = self.left_branch
+        if old is None or not left.record.retraces(old.record):
+            self.left_branch = left
         else:
-            self.ghost = BranchState(old.place, old.record, min(old.branch, ghost.branch))
+            self.left_branch = BranchState(old.place, old.record, min(old.branch, left.branch))
 
-    def _go_over(self, ghost: BranchState) -> None:
-        state = ghost.place.state
-        if state is not None and ghost.place.stepper is not self._stepper:
-            self._stepper, self.past.timeline = ghost.place.stepper, Timeline(self.past.memory)
+    def _go_over(self, left: BranchState) -> None:
+        state = left.place.state
+        if state is not None and left.place.stepper is not self._stepper:
+            self._stepper, self.past.timeline = left.place.stepper, Timeline(self.past.memory)
             self._executed(self._stepper)
         else:
-            self.past.timeline.forget_after(ghost.branch)
+            self.past.timeline.forget_after(left.branch)
         if state is not None and self._stepper.restore(state):
             self._failed = False
             if self.past.memory:
                 self.past.timeline.add(state)
         else:
-            self.stand_at(ghost.record.end, strict=True)
+            self.stand_at(left.record.end, strict=True)
 
     def tune(self, tuning: Tuning) -> tuple[str, str]:
         """Change settings from the next step on, if they fit the scenario.
@@ -288,13 +288,13 @@ class ReplayableRun:
         if checkpoint is None or not self._stepper.restore(checkpoint):
             self._execute_again()
         self._failed = False
-        first, told = self._stepper.taken + 1, time.perf_counter()
+        first, reported = self._stepper.taken + 1, time.perf_counter()
         while self._stepper.taken < step:
             if self.interrupted:
                 raise KeyboardInterrupt
             self._repeat_step(keep=dense(self._stepper.taken + 1, step), strict=strict)
-            if (now := time.perf_counter()) > told + WORD_SECONDS:
-                told, done = now, (self._stepper.taken + 1 - first) / (step + 1 - first)
+            if (now := time.perf_counter()) > reported + WORD_SECONDS:
+                reported, done = now, (self._stepper.taken + 1 - first) / (step + 1 - first)
                 self._busy(f"running steps {first} to {step} again: {done:.0%}")
 
     def _repeat_step(self, *, keep: bool, strict: bool) -> None:

@@ -102,8 +102,8 @@ def _set_up(track: ReplayableRun, run: SavedRun, record: Record) -> Checkpoint |
 
 def _step_of(run: SavedRun) -> int:
     """The step of the saved state; 0 if there is none."""
-    told = dict(msgspec.json.decode(run.state)["d"]) if run.state else {}
-    return int(told.get("step", 0))
+    saved_state = dict(msgspec.json.decode(run.state)["d"]) if run.state else {}
+    return int(saved_state.get("step", 0))
 
 
 def _losses(run: SavedRun) -> array[float]:

@@ -70,14 +70,18 @@ class TimeTravel:
         self.non_finite = None
 
     @property
-    def ghost(self) -> int:
+    def branch_end(self) -> int:
         """The last step of the future that was left behind; 0 if there is none."""
-        return self._track.ghost.record.end if self._track.ghost is not None else 0
+        return self._track.left_branch.record.end if self._track.left_branch is not None else 0
 
     @property
     def branch(self) -> int:
         """The last step that the run has in common with the future left behind, or its own."""
-        return self._track.ghost.branch if self._track.ghost is not None else self._track.step
+        return (
+            self._track.left_branch.branch
+            if self._track.left_branch is not None
+            else self._track.step
+        )
 
     def swap(self) -> None:
         """Go over to the end of the future left behind; the present is then the one left behind.

@@ -85,7 +85,7 @@ class RunControl:
         self.target, self.running, self.by_hand = begin + max(count, 1), True, True
 
     def run(self, taken: int, command: RunUntil, layout: Layout | None) -> None:
-        """Until told otherwise, or as far as the command says.
+        """Until something else is asked, or as far as the command says.
 
         Raises:
             UsageError: if its condition is none, or names what is not there.

@@ -45,7 +45,7 @@ from tui_elbo.protocol import (
 )
 
 BURST_SECONDS, ALONE_SECONDS, BURST_STEPS = 0.05, 1.0, 2000
-"""What has been seen is told after so many seconds, with and without a terminal, or steps."""
+"""What has been seen is sent after so many seconds, with and without a terminal, or steps."""
 
 LAST_WORD = 0.5
 """Seconds for which the end of a script waits at most."""

@@ -131,7 +131,7 @@ class ScriptSubject:
         if changed:
             self.refuse(
                 f"The steps are called with other data each time ({changed} changes), so what "
-                "moved log p over all the data cannot be told"
+                "moved log p over all the data cannot be computed"
             )
             return
         if self._given is None:

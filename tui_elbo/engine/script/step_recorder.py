@@ -49,7 +49,7 @@ class StepRecorder:
 
     Args:
         svi: what the loop drives.
-        warn: is told what the person should know and no error says.
+        warn: receives what the person should know and no error says.
     """
 
     def __init__(self, svi: SVI, warn: Callable[[str], object]) -> None:

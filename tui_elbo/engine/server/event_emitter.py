@@ -39,9 +39,9 @@ class EventEmitter:
     def __init__(self, send: Callable[[Event], None]) -> None:
         self.send = send
         self.layout: Layout | None = None
-        """That of the newest step told."""
+        """That of the newest step sent."""
         self.step = 0
-        """The newest step told."""
+        """The newest step sent."""
         self._layouts: set[int] = set()
         self._remarks = 0
 
@@ -90,9 +90,9 @@ class EventEmitter:
 
     def inspected(self, session: Session | None) -> None:
         """The parameter that is looked at closely, if there is one."""
-        told = None if session is None else session.inspected()
-        if told is not None:
-            self.send(told)
+        inspected = None if session is None else session.inspected()
+        if inspected is not None:
+            self.send(inspected)
 
     def remark(self, text: str, source: str) -> None:
         """Something the person should know and no error says."""

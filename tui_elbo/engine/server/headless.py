@@ -24,7 +24,7 @@ Narrate = Callable[[str], object]
 
 
 def serve_alone(load: Load, steps: int | None, idle_timeout: float, narrate: Narrate) -> None:
-    """Take a scenario as far as it was told to, and wait for a terminal; does not return.
+    """Take a scenario as far as was asked, and wait for a terminal; does not return.
 
     Args:
         load: the scenario.

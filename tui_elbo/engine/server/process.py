@@ -35,7 +35,7 @@ def serve(fd: int, output: int = -1, idle_timeout: float = IDLE_TIMEOUT) -> None
     Args:
         fd: its descriptor.
         output: the read end of the pipe that is our stdout and stderr. With it, the run goes on
-            when the terminal goes, and what is printed is told; without, we end with the terminal.
+            when the terminal goes, and what is printed is sent; without, we end with the terminal.
         idle_timeout: seconds for which the run then waits when it has nothing to do.
     """
     apart = output >= 0
@@ -49,8 +49,8 @@ def serve(fd: int, output: int = -1, idle_timeout: float = IDLE_TIMEOUT) -> None
 def work(connection: Connection) -> None:
     """Carry out what terminals ask, for as long as the process lives."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda number, _: connection.heed(number))
-    connection.server.on_signal = connection.heed
+    signal.signal(signal.SIGTERM, lambda number, _: connection.on_signal(number))
+    connection.server.on_signal = connection.on_signal
     connection.server.wake_on_signals()
     streams = (sys.stdout, sys.stderr)
     for stream in streams:
@@ -110,7 +110,7 @@ class Connection:
                 self._interrupted = False
                 signal.raise_signal(signal.SIGINT)
 
-    def heed(self, number: int) -> None:
+    def on_signal(self, number: int) -> None:
         """A signal has come; the main thread may be asleep."""
         if number == signal.SIGTERM:
             self.server.end(128 + number)
@@ -119,7 +119,7 @@ class Connection:
     def not_within_a_message(self, act: Callable[[], None]) -> Callable[..., None]:
         """A signal handler that does `act`, but not before a message is sent whole.
 
-        What `act` changes is told, unless it raises: then whoever catches it tells.
+        What `act` changes is reported, unless it raises: then whoever catches it reports.
         """
 
         def handler(*_: object) -> None:

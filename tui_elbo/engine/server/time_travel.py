@@ -40,13 +40,13 @@ def travel(
         match command:
             case RewindTo():
                 session.go_to(command.step)
-                send(Rewound(session.steps_taken, session.ghost))
+                send(Rewound(session.steps_taken, session.branch_end))
             case SwitchBranch():
                 session.swap()
-                send(BranchSwitched(session.steps_taken, session.ghost))
+                send(BranchSwitched(session.steps_taken, session.branch_end))
             case UndoStep():
                 session.undo()
-                send(Rewound(session.steps_taken, session.ghost, leaves=False))
+                send(Rewound(session.steps_taken, session.branch_end, leaves=False))
             case StepInto():
                 batches, stages = session.step_into()
                 emitter.rows(batches)
