@@ -232,3 +232,23 @@ def test_points_travel_as_they_are() -> None:
     for name, (mean, sd) in seen.posterior.items():
         assert np.array_equal(back.posterior[name][0], mean)
         assert np.array_equal(back.posterior[name][1], sd)
+
+
+@pytest.mark.parametrize(
+    ("fails", "states"),
+    [("raise ValueError('not 7')", [5]), ("return (float('nan'),)", [6, 7])],
+    ids=["raises", "not finite"],
+)
+def test_where_a_run_fails_the_attribution_reaches_its_last_record(
+    fails: str, states: list[int], client: Client, tmp_path: Path
+) -> None:
+    """Record k is drawn from state k - 1, which is found again in the copy where it has gone by."""
+    tail = f"def batch(step):\n    if step == 7: {fails}\n    return (0.0,)\n"
+    tail += "def full_batch():\n    return (0.0,)\npyro.enable_validation(False)\n"
+    text = small(model='pyro.factor("f", torch.tensor(x))', tail=tail)
+    text = text.replace("def model():", "def model(x):").replace("def guide():", "def guide(x):")
+    client.load(write(tmp_path, text))
+    client.ask(RunUntil(until=20))
+    seen = looked(client, states[-1])
+    assert [point.state for point in seen][-len(states) :] == states
+    assert all(point.draws > 0 for point in seen if point.state < 7)
