@@ -52,6 +52,10 @@ from tui_elbo.protocol.codec import decode
 SHARE = 1 / 50
 """Of the time that steps take, what looks may cost the run."""
 
+RESTS = 12.0
+"""While running, no copy is at work for so many times as long as the last one was: the run and the
+screen need the processors."""
+
 BY_HAND = 1.0
 """Seconds that the looks at steps taken by hand may last, for one command."""
 
@@ -100,7 +104,7 @@ class LensScheduler:
         self._due = self._previous = self._standing = False
         self._last, self._lost, self._by_hand = -1, 0, 0.0
         self._budget = Budget(SHARE)
-        self._usual = self._step_seconds = 0.0
+        self._usual = self._step_seconds = self._rests_until = 0.0
         self._usual_faults = math.nan
         self._mark: tuple[int, int] | None = None
 
@@ -183,7 +187,8 @@ class LensScheduler:
             self._step_seconds = seconds / steps
             self._standing = self._previous = False
             self._budget.took(0.0, seconds)
-            self._due = self.each if by_hand else self._budget.at(0)
+            rested = time.monotonic() >= self._rests_until
+            self._due = self.each if by_hand else rested and self._budget.at(0)
             if self._due and by_hand and self._call is not None:
                 self._attribution.remember()
 
@@ -295,6 +300,7 @@ class LensScheduler:
                 return
             seconds = time.monotonic() - began
             self._usual = max(seconds, 0.7 * self._usual)
+            self._rests_until = time.monotonic() + RESTS * seconds
             self._by_hand += seconds
             self._count_faults(steps_on=False)
             if shown:

@@ -23,6 +23,7 @@ from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.geometry import Offset
 from textual.screen import Screen
+from textual.timer import Timer
 
 from tui_elbo.ui.cell_diff import Changes, Piece, ScreenCells
 
@@ -58,6 +59,10 @@ MAX_WAITING = 3
 slow line are seconds between a key and its answer."""
 
 
+SETTLED = 0.1
+"""Seconds without another change after which a terminal has found its size."""
+
+
 class CellDiffApp(App[int]):
     """An app that sends the terminal only the cells that changed."""
 
@@ -66,11 +71,24 @@ class CellDiffApp(App[int]):
         self._terminal_cells = ScreenCells()
         self._sent_screen: Screen[Any] | None = None
         self._sent_cursor: Offset | None = None
+        self._settling: Timer | None = None
 
     def on_resize(self) -> None:
         """Send everything again: a terminal that was smaller for a moment, or suspended, has lost
         cells, also where Textual sees the size of before and draws nothing.
         """
+        self._send_all()
+        # Textual lays out a size once it has lasted for some milliseconds; what it draws until then
+        # has another size than the terminal.
+        if self._settling is None:
+            self._settling = self.set_timer(SETTLED, self._settle)
+        self._settling.reset()
+
+    def _settle(self) -> None:
+        self._settling = None
+        self._send_all()
+
+    def _send_all(self) -> None:
         self._terminal_cells.forget()
         if self._sent_screen is not None:
             self.screen.refresh()
