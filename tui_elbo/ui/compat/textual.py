@@ -21,6 +21,7 @@ from textual._xterm_parser import XTermParser
 from textual.app import App
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
+from textual.events import Resize
 from textual.geometry import Offset
 from textual.screen import Screen
 from textual.timer import Timer
@@ -85,7 +86,15 @@ class CellDiffApp(App[int]):
         self._settling.reset()
 
     def _settle(self) -> None:
+        """See that the screen has the terminal's size.
+
+        A screen that lays out a size posts that size to itself, which can replace a newer one that
+        waits in its queue: see `Screen._refresh_layout` and `Resize.can_replace`.
+        """
         self._settling = None
+        for screen in self.screen_stack:
+            if screen.outer_size != self.size:
+                screen.post_message(Resize(self.size, self.size))
         self._send_all()
 
     def _send_all(self) -> None:
