@@ -10,6 +10,7 @@ import os
 import selectors
 from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -18,11 +19,11 @@ from rich.console import COLOR_SYSTEMS, Console, RenderableType
 from textual import messages
 from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
 from textual._xterm_parser import XTermParser
-from textual.app import App
+from textual.app import App, ScreenError
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.events import Resize
-from textual.geometry import Offset
+from textual.geometry import Offset, Size
 from textual.screen import Screen
 from textual.timer import Timer
 
@@ -81,9 +82,13 @@ class CellDiffApp(App[int]):
         self._send_all()
         # Textual lays out a size once it has lasted for some milliseconds; what it draws until then
         # has another size than the terminal.
+        if self._settling is not None:
+            self._settling.reset()
+        self._settle_soon()
+
+    def _settle_soon(self) -> None:
         if self._settling is None:
             self._settling = self.set_timer(SETTLED, self._settle)
-        self._settling.reset()
 
     def _settle(self) -> None:
         """See that the screen has the terminal's size.
@@ -92,10 +97,11 @@ class CellDiffApp(App[int]):
         waits in its queue: see `Screen._refresh_layout` and `Resize.can_replace`.
         """
         self._settling = None
-        for screen in self.screen_stack:
-            if screen.outer_size != self.size:
-                screen.post_message(Resize(self.size, self.size))
-        self._send_all()
+        with suppress(ScreenError):  # There is none any more when the program ends.
+            for screen in self.screen_stack:
+                if screen.outer_size != self.size:
+                    screen.post_message(Resize(self.size, self.size))
+            self._send_all()
 
     def _send_all(self) -> None:
         self._terminal_cells.forget()
@@ -115,15 +121,18 @@ class CellDiffApp(App[int]):
         colors = COLOR_SYSTEMS.get(self.console.color_system or "", ColorSystem.TRUECOLOR)
         match renderable:
             case LayoutUpdate():
-                changes = cells.compare(renderable.region.size, _all(renderable), colors)
+                size, pieces = renderable.region.size, _all(renderable)
             case ChopsUpdate(chops=[_, *_]):
-                size = (renderable.chop_ends[0][-1], len(renderable.chops))
-                changes = cells.compare(size, _parts(renderable), colors)
+                size = Size(renderable.chop_ends[0][-1], len(renderable.chops))
+                pieces = _parts(renderable)
             case None:
                 return None
             case _:
                 cells.forget()
                 return renderable
+        if size != self.size:
+            self._settle_soon()
+        changes = cells.compare(size, pieces, colors)
         if not changes.text and self._sent_cursor == self.cursor_position:
             return None
         return _CellUpdate(changes.text, partial(self._written, screen, changes))
