@@ -107,7 +107,10 @@ def test_ctrl_c_at_any_moment(seconds: float) -> None:
             terminal.press("q")
             assert terminal.ended() == 0
         else:
-            assert terminal.ended() in (130, -signal.SIGINT)
+            code = terminal.ended()
+            # Interrupted before it runs a line of ours, Python ends as it does for any program.
+            in_site = code == 1 and b"init_import_site" in terminal.sent
+            assert in_site or code in (130, -signal.SIGINT)
         restored(terminal, before)
 
 
