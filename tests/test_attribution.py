@@ -152,8 +152,8 @@ def test_errors_are_those_of_paired_differences() -> None:
     values = [(0.2 + 0.1 * i, 1.0) for i in range(6)]
     points = walk(values, ("phi",))
     # Of a span in the middle of the path the blocks tell, with the noise of 16 of them.
-    told = attribute_change(points[2], points[5])[SUM_TERMS[0]].errors["phi"]
-    assert told == pytest.approx(float(standard_error(0.3 * NOISE[0])), rel=0.6)
+    attributed = attribute_change(points[2], points[5])[SUM_TERMS[0]].errors["phi"]
+    assert attributed == pytest.approx(float(standard_error(0.3 * NOISE[0])), rel=0.6)
 
 
 def test_a_point_that_is_not_finite_is_a_gap_and_the_sums_go_on() -> None:

@@ -206,20 +206,20 @@ def visitor(path: Path) -> Iterator[Speaker]:
 def history(events: Iterable[AnyEvent]) -> History:
     """What these events, from a `Loaded` on, tell of the run."""
     layouts: dict[int, Layout] = {}
-    told = History()
+    reported = History()
     for event in events:
         match event:
             case Loaded():
-                told = History()
+                reported = History()
             case LayoutAdded():
                 layouts[event.layout.id] = event.layout
             case StepsRecorded():
-                told.append(event.batch(layouts))
+                reported.append(event.batch(layouts))
             case Rewound():
-                told.forget_after(event.step)
+                reported.forget_after(event.step)
             case _:
                 pass
-    return told
+    return reported
 
 
 def untimed(records: Sequence[StepRecord | None]) -> list[bytes]:
@@ -228,6 +228,6 @@ def untimed(records: Sequence[StepRecord | None]) -> list[bytes]:
     return [msgspec.json.encode(record) for record in timeless]
 
 
-def steps(told: History) -> list[bytes]:
+def steps(reported: History) -> list[bytes]:
     """Every step of a history, but for what the clock says."""
-    return untimed([told.record(step) for step in range(1, told.last + 1)])
+    return untimed([reported.record(step) for step in range(1, reported.last + 1)])

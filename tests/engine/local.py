@@ -10,7 +10,7 @@ from tui_elbo.protocol import Command, ErrorReported, Event, LayoutAdded, Load, 
 
 
 class Local:
-    """A handler, and everything that it has told."""
+    """A handler, and everything that it has reported."""
 
     def __init__(self, path: Path | str) -> None:
         self.events: list[Event] = []
@@ -20,7 +20,7 @@ class Local:
         self.ask(Load(target=str(path), draws=0))
 
     def ask(self, command: Command) -> list[Event]:
-        """Carry the command out, and all steps that it asks for; what is told meanwhile."""
+        """Carry the command out, and all steps that it asks for; what is reported meanwhile."""
         before = len(self.events)
         self.handler.carry_out(command)
         while self.handler.busy:

@@ -77,16 +77,16 @@ def test_the_lines_of_the_fixed_mean_guide_meet_the_closed_form(tmp_path: Path) 
     attribution.close()
     assert [point.state for point in points] == [0, 19, 39, 59, 79, 99, 119]
     for point in points[1:]:
-        told = attribute_change(points[0], point, seen[0], seen[point.state])
+        attributed = attribute_change(points[0], point, seen[0], seen[point.state])
         now = phi[point.state]
         log_p, log_q = -0.5 * (now**2 - 0.04), -math.log(now / 0.2)
         assert (
-            abs(told[SUM_TERMS[0]].shares["phi"] - log_p)
-            < 3 * told[SUM_TERMS[0]].errors["phi"] + 1e-6
+            abs(attributed[SUM_TERMS[0]].shares["phi"] - log_p)
+            < 3 * attributed[SUM_TERMS[0]].errors["phi"] + 1e-6
         )
-        assert told[SUM_TERMS[1]].shares["phi"] == pytest.approx(log_q, abs=1e-5)
-        assert "theta" not in told[SUM_TERMS[0]].shares
-        for share in told.values():
+        assert attributed[SUM_TERMS[1]].shares["phi"] == pytest.approx(log_q, abs=1e-5)
+        assert "theta" not in attributed[SUM_TERMS[0]].shares
+        for share in attributed.values():
             total = sum(share.shares.values()) + share.draw
             assert total == pytest.approx(share.observed, abs=1e-12)
 
@@ -119,11 +119,11 @@ def test_a_parameter_of_both_sides_has_a_share_of_its_own(tmp_path: Path) -> Non
     last = attribution.point()
     attribution.close()
     assert last.players == ("phi", "theta", "both")
-    told = attribute_change(first, last)
-    assert all(abs(told[SUM_TERMS[2]].shares[player]) > 0.1 for player in last.players)
+    attributed = attribute_change(first, last)
+    assert all(abs(attributed[SUM_TERMS[2]].shares[player]) > 0.1 for player in last.players)
     # It moves prior and guide together, so it moves the draws and not where they lie in the prior.
-    assert told[SUM_TERMS[4]].shares["both"] == pytest.approx(0.0, abs=1e-4)
-    assert told[SUM_TERMS[1]].shares["both"] == pytest.approx(0.0, abs=1e-4)
+    assert attributed[SUM_TERMS[4]].shares["both"] == pytest.approx(0.0, abs=1e-4)
+    assert attributed[SUM_TERMS[1]].shares["both"] == pytest.approx(0.0, abs=1e-4)
 
 
 def test_a_parameter_that_is_born_late_was_there_all_along(tmp_path: Path) -> None:

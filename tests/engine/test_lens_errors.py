@@ -83,9 +83,9 @@ def test_900_steps_along_the_path_meet_the_closed_form() -> None:
         points.append(attribution.point())
     attribution.close()
     assert points[-1].state == 900
-    told = attribute_change(points[0], points[-1])
+    attributed = attribute_change(points[0], points[-1])
     for term, wanted in zip(SUM_TERMS, closed_form(pyro.param("phi").item()), strict=False):
-        share = told[term]
+        share = attributed[term]
         assert share.shares.keys() == {"phi"}, "there is no θ"
         assert abs(share.shares["phi"] - wanted) < 3 * share.errors["phi"] + 1e-5
 
