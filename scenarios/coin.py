@@ -1,4 +1,4 @@
-"""The coin of Pyro's first tutorial: a small step, and an exact guide
+"""Does SVI find the right answer for a coin?
 
 Six heads and four tails, a prior Beta(10, 10) on the fairness, and a guide that is a Beta, too. So
 the guide can become the posterior, Beta(16, 14).

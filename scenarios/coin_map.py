@@ -1,4 +1,4 @@
-"""The same coin with a point for a guide: an ELBO above log p(x)
+"""How can the ELBO be above log p(x)?
 
 The model of `coin`, and a Delta guide: SVI now finds the posterior's peak, the MAP estimate.
 

@@ -1,4 +1,4 @@
-"""An exact guide: when the ELBO's noise dies away
+"""When does the noise of the ELBO die away?
 
 The model of `no_theta` with an `AutoNormal` guide. A normal prior and normal data have a normal
 posterior, so this guide can be exact, and one can see when it is.

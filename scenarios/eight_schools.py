@@ -1,4 +1,4 @@
-"""Eight schools, centred: slow to arrive, and wrong when it is there
+"""Is my hierarchical model's answer right?
 
 How much did coaching help in eight schools? Each school's effect is θ ~ N(μ, τ) (a latent variable
 here, no parameter), with μ ~ N(0, 5) and τ ~ HalfCauchy(5). The guide is `AutoNormal`.

@@ -1,4 +1,4 @@
-"""Eight schools, non-centred: the same model in better coordinates
+"""Does a non-centred model help?
 
 The model of `eight_schools` with θ = μ + τ·η and η ~ N(0, 1): the same distribution of the data,
 other latent variables.

@@ -1,4 +1,4 @@
-"""No latent variable at all: SVI as maximum likelihood
+"""What does SVI do without a latent variable?
 
 Five waiting times x ~ Exponential(a), and `a` is a `pyro.param`. There is nothing to infer, so the
 guide is empty. What SVI does then is plain gradient ascent on the likelihood.

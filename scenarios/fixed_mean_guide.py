@@ -1,4 +1,4 @@
-"""The ELBO rises while log p falls: a guide that can only widen
+"""Must log p rise when the ELBO does?
 
 The guide is N(1, φ), the model N(0, 1). Only φ can move, and the best φ makes log p *lower*.
 

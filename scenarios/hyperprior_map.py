@@ -1,4 +1,4 @@
-"""A hyperprior on `a` with a Delta guide: that is MAP, not quite MLE
+"""Is a hyperprior with a Delta guide just MLE?
 
 The model of `learned_prior` with `a` made a latent variable, a ~ Gamma(2, 1), whose guide is a
 point, `Delta(a_map)`: the usual advice for a prior that is to be learned.

@@ -1,4 +1,4 @@
-"""Now there is a θ: a parameter inside the prior
+"""Should I learn my prior with pyro.param?
 
 Five counts, each with a rate of its own that is drawn from Exponential(a), where `a` is a
 `pyro.param` of the model. Now SVI fits the prior to the data, too.

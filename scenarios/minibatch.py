@@ -1,4 +1,4 @@
-"""Minibatches: ten data points at a time that stand for a thousand
+"""May I train on minibatches?
 
 A thousand x ~ N(z, 1) with z ~ N(0, 10), of which a step sees ten. The plate knows that there are a
 thousand, and scales the ten's log p by 100.

@@ -1,4 +1,4 @@
-"""The scale forgotten: minibatches that count for themselves alone
+"""Why is my posterior too wide with minibatches?
 
 The same data as in `minibatch`, but the plate is as long as the batch. So the model believes that
 there are ten data points, other ten at every step.

@@ -1,4 +1,4 @@
-"""θ is a network's weights: a small variational autoencoder
+"""My model has networks: what is θ then?
 
 Pictures of 8 × 8 pixels, each of one bar, are squeezed through two numbers z and drawn again. The
 decoder is part of the model, the encoder part of the guide; both are `nn.Module`s.

@@ -1,4 +1,4 @@
-"""No θ, and still log p rises: φ moves the draws
+"""No pyro.param in my model: why does log p rise?
 
 *My model has no `pyro.param`. Why does `model_trace.log_prob_sum()` rise while SVI runs?*
 

@@ -1,4 +1,4 @@
-"""Prior collapse: θ runs to the edge, and log p rises for ever
+"""Why does my learned prior's width go to 0?
 
 One observation, x = 0.5 ~ N(z, 1), and a prior z ~ N(0, σ) whose σ is a `pyro.param`. Fitting the
 prior to so little data ends at the edge: σ → 0.

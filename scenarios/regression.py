@@ -1,4 +1,4 @@
-"""Mean-field is too sure of itself: a straight line with AutoNormal
+"""Why is my posterior too narrow?
 
 A line through eight points. Its intercept and slope are correlated in the posterior (-0.84), and
 `AutoNormal` takes them for independent.

@@ -1,4 +1,4 @@
-"""The same line with a guide that knows of correlations
+"""Is a full-rank guide wide enough?
 
 The model of `regression`, and an `AutoMultivariateNormal` guide. The posterior of a linear
 regression *is* a multivariate normal, so nothing is in the way.

@@ -1,4 +1,4 @@
-"""Two modes, one Gaussian: a guide that is calm, and blind
+"""Can a calm ELBO hide half of the posterior?
 
 The density of z has two humps, at -3 and at 3, each with half of the mass. The guide has one.
 

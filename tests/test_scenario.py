@@ -10,8 +10,11 @@ import pytest
 
 from tui_elbo.model.errors import UsageError
 from tui_elbo.model.scenarios import (
+    GROUPS,
+    TROUBLE,
     find_scenario,
     gallery,
+    gallery_files,
     gallery_folder,
     read_docstring,
     split_docstring,
@@ -32,11 +35,14 @@ def put(name: str, text: str = POISON) -> Path:
     return path
 
 
-def test_the_gallery_is_listed_by_name_with_titles() -> None:
+def test_the_gallery_is_listed_by_group_with_titles() -> None:
     before = set(sys.modules)
     entries = gallery()
     names = [entry.name for entry in entries]
-    assert names == sorted(names)
+    assert sorted(names) == [path.stem for path in gallery_files()]
+    grouped = [(group, name) for group, members in GROUPS for name in members]
+    trouble = [(TROUBLE, name) for name in sorted(set(names) - {name for _, name in grouped})]
+    assert [(entry.group, entry.name) for entry in entries] == grouped + trouble
     assert {"no_theta", "fixed_mean_guide", "learned_prior", "hyperprior_map"} <= set(names)
     assert {"prior_collapse", "network"} <= set(names)
     for entry in entries:

@@ -53,11 +53,20 @@ def test_escapes_of_a_name_do_not_reach_the_terminal(tmp_path: Path) -> None:
 def test_the_gallery_is_listed(tmp_path: Path) -> None:
     code, out, err = ran("list", folder=tmp_path)
     assert (code, err) == (0, "")
-    assert [line.split()[0] for line in out.splitlines()] == [entry.name for entry in gallery()]
+    lines = [line for line in out.splitlines() if not line.startswith("# ")]
+    assert [line.split()[0] for line in lines] == [entry.name for entry in gallery()]
+    groups = dict.fromkeys(f"# {entry.group}" for entry in gallery())
+    assert [line for line in out.splitlines() if line.startswith("# ")] == list(groups)
     code, out, err = ran("list", "--json", folder=tmp_path)
     assert (code, err) == (0, "")
     assert json.loads(out) == [
-        {"name": entry.name, "title": entry.title, "path": str(entry.path)} for entry in gallery()
+        {
+            "name": entry.name,
+            "group": entry.group,
+            "title": entry.title,
+            "path": str(entry.path),
+        }
+        for entry in gallery()
     ]
 
 

@@ -13,7 +13,13 @@ from tui_elbo.model.scenarios import GalleryEntry
 @pytest.fixture(autouse=True)
 def entries(monkeypatch) -> None:
     made = [
-        GalleryEntry(f"name_{i}", f"[b]Title {i}", f"Summary {i} " + "word " * 90, Path("x.py"))
+        GalleryEntry(
+            f"name_{i}",
+            f"[b]Title {i}",
+            f"*Summary* `{i}` " + "word " * 90,
+            Path("x.py"),
+            "The question" if i < 3 else "Trouble",
+        )
         for i in range(30)
     ]
     monkeypatch.setattr("tui_elbo.ui.gallery.gallery", lambda: made)
@@ -83,3 +89,29 @@ async def test_escape_leads_back_and_another_engine_warms_up():
         await d.press("down", "enter")
         await d.ready()
         assert d.explorer.session.target == "name_1"
+
+
+async def test_groups_pages_search_and_help():
+    async with driven("normal", target=None) as d:
+        await d.shows("The question", "name_0", "Trouble")
+        await d.press("pagedown")
+        await d.shows("Summary 10")
+        await d.press("end")
+        await d.shows("Summary 29")
+        await d.press("home")
+        await d.shows("Summary 0", "The question")
+        await d.press("question_mark")
+        await d.shows("open the scenario under the cursor")
+        await d.press("question_mark", "w")
+        await d.shows("w has no use here: ? lists the keys")
+        await d.press("slash", *"TITLE 17")
+        await d.until(lambda: "name_17" in d.text() and "name_16" not in d.text())
+        await d.press("enter")
+        await d.shows("only those that have 'TITLE 17'; escape shows all")
+        await d.press("escape")
+        await d.shows("name_0", "name_2")
+        await d.press("slash", *"qqq")
+        await d.shows("nothing has 'qqq' in its name, title or summary")
+        await d.press("escape", "slash", *"name_17", "enter", "enter")
+        await d.ready()
+        assert d.explorer.session.target == "name_17"

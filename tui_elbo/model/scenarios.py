@@ -23,6 +23,39 @@ MAX_SEED = 2**32 - 1
 CHECKPOINT_MEMORY = 64 * 2**20
 """Default bytes for checkpoints."""
 
+GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    (
+        "The question",
+        (
+            "no_theta",
+            "fixed_mean_guide",
+            "learned_prior",
+            "hyperprior_map",
+            "prior_collapse",
+            "network",
+        ),
+    ),
+    (
+        "Right and wrong answers",
+        (
+            "coin",
+            "coin_map",
+            "conjugate_normal",
+            "exponential_mle",
+            "regression",
+            "regression_full_rank",
+            "minibatch",
+            "two_modes",
+            "eight_schools",
+            "eight_schools_non_centred",
+        ),
+    ),
+)
+"""The groups of the gallery and the order in them; `TROUBLE` comes after them."""
+
+TROUBLE = "Trouble"
+"""The group of every scenario that no other group names, by name: what goes wrong, and why."""
+
 _LIST = "`elbo-tui list` shows the gallery; a path or a module name work as well"
 
 
@@ -36,6 +69,8 @@ class GalleryEntry:
     summary: str
     """The first paragraph of the notes, on one line."""
     path: Path
+    group: str = TROUBLE
+    """The heading that it is listed under."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +100,16 @@ def gallery_files() -> list[Path]:
 
 
 def gallery() -> list[GalleryEntry]:
-    """Every scenario of the gallery, by name. Reads the files, imports nothing."""
+    """Every scenario of the gallery, group by group. Reads the files, imports nothing."""
+    files = {path.stem: path for path in gallery_files()}
+    grouped = [(group, name) for group, names in GROUPS for name in names if name in files]
+    named = {name for _, name in grouped}
+    grouped += [(TROUBLE, name) for name in files if name not in named]
     entries = []
-    for path in gallery_files():
-        title, notes = read_docstring(path)
+    for group, name in grouped:
+        title, notes = read_docstring(files[name])
         summary = " ".join(notes.split("\n\n", 1)[0].split())
-        entries.append(GalleryEntry(path.stem, title, summary, path))
+        entries.append(GalleryEntry(name, title, summary, files[name], group))
     return entries
 
 

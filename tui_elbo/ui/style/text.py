@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from rich.cells import cell_len, get_character_cell_size, set_cell_size
 
 
@@ -62,3 +64,13 @@ def nats(value: float, width: int) -> str:
         if len(text) <= width:
             return text.rjust(width)
     return signed(value, width)
+
+
+MARKS = re.compile(r"(\*\*|\*|`)(?=\S)(.+?)(?<=\S)\1")
+
+
+def plain_markdown(text: str) -> str:
+    """A paragraph of Markdown without the marks of emphasis and code."""
+    while (plain := MARKS.sub(r"\2", text)) != text:
+        text = plain
+    return text

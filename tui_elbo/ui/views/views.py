@@ -187,24 +187,32 @@ class HelpView(View):
     Args:
         keys: those that the source of the run allows.
         ascii: draw with ASCII characters alone.
+        marks: say as well what the marks on the screen mean.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("question_mark", "close", show=False)]
 
-    def __init__(self, keys: Sequence[KeyRow], *, ascii: bool = False) -> None:
+    def __init__(self, keys: Sequence[KeyRow], *, ascii: bool = False, marks: bool = True) -> None:
         super().__init__()
-        self._keys = keys
+        self._keys, self._marks = keys, marks
         self._glyphs = ASCII if ascii else UNICODE
 
     def compose(self) -> ComposeResult:
         """The table of keys."""
-        yield self.framed(Lines(help_lines(self._keys, self._glyphs), id="frame"), "help")
+        lines = help_lines(self._keys, self._glyphs) if self._marks else key_lines(self._keys)
+        yield self.framed(Lines(lines, id="frame"), "help")
+
+
+def key_lines(keys: Sequence[KeyRow]) -> Iterator[Line]:
+    """A line a key."""
+    width = max(7, *(len(key.show) for key in keys))
+    for key in keys:
+        yield [(f"{key.show:>{width}}", KEY), (f"  {key.help}", "")]
 
 
 def help_lines(keys: Sequence[KeyRow], glyphs: Glyphs) -> Iterator[Line]:
     """Keys first, then what is on the screen."""
-    for key in keys:
-        yield [(f"{key.show:>7}", KEY), (f"  {key.help}", "")]
+    yield from key_lines(keys)
     yield [("", "")]
     for name, meaning in (
         ("log p", "log p(x, z) of this step's draws, in nats, summed over sites"),
