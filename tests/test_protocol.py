@@ -16,12 +16,14 @@ from hypothesis import strategies as st
 from tui_elbo import protocol
 from tui_elbo.model.attribution import AttributionPath, LensPoint, no_samples
 from tui_elbo.model.errors import ProtocolError
+from tui_elbo.model.findings import Finding, Subject
 from tui_elbo.model.records import Batch, Column, Layout, ParamInfo, SiteInfo
 from tui_elbo.protocol import (
     AnyCommand,
     AnyEvent,
     Decoder,
     ErrorReported,
+    FindingsChanged,
     GradientsComputed,
     LayoutAdded,
     LensPointAdded,
@@ -50,6 +52,7 @@ VALUES: dict[object, object] = {
     bool: True,
     dict: {"a": [1.5, None]},
     Layout: LAYOUT,
+    Subject: Subject("site", "z\n[red]"),
     LensPoint: AttributionPath().extend(3, no_samples(), (), note="why"),
 }
 
@@ -81,6 +84,9 @@ def test_every_command_comes_back(kind: type[msgspec.Struct]) -> None:
 
 ARRAYS: dict[type[msgspec.Struct], msgspec.Struct] = {
     StepsRecorded: StepsRecorded(3, 11, np.array([[1.5, math.nan], [-math.inf, 0.0]])),
+    FindingsChanged: FindingsChanged(
+        (Finding("SVI001", "missing", "error", Subject("site", "z"), "what", "do"),), (), ("why",)
+    ),
     GradientsComputed: GradientsComputed(9, 4, ("loc",), ("",), np.arange(7.0).reshape(1, 7)),
 }
 

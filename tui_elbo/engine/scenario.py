@@ -58,6 +58,8 @@ class Scenario:
     """A `PyroLRScheduler` is stepped after every so many steps. Default: 1."""
     reference: dict[str, Any]
     """Known answers: `log_evidence`, `elbo`, `params`, `posterior`, each optional."""
+    ignore: tuple[str, ...] = ()
+    """Codes and names of the rules whose findings are not reported."""
 
 
 def load(source: ScenarioFile, text: bytes | None = None) -> Scenario:
@@ -197,6 +199,7 @@ def _attributes(names: dict[str, Any], path: str) -> dict[str, Any]:
         _check_callable(found["full_batch"], "full_batch", path)
     if not isinstance(found["reference"], dict):
         raise _wrong("reference", found["reference"], "a dict", path)
+    found["ignore"] = _ignored(names.get("ignore", ()), path)
     for name, default, least in (("seed", 0, 0), ("steps", 1000, 1), ("scheduler_every", 1, 1)):
         value = names.get(name, default)
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
@@ -205,6 +208,15 @@ def _attributes(names: dict[str, Any], path: str) -> dict[str, Any]:
             raise _wrong(name, value, f"at most {MAX_SEED}", path)
         found[name] = value
     return found
+
+
+def _ignored(value: Any, path: str) -> tuple[str, ...]:
+    given = [value] if isinstance(value, str) else value
+    if isinstance(given, list | tuple | set | frozenset):
+        codes = tuple(one for one in given if isinstance(one, str))
+        if len(codes) == len(given):
+            return codes
+    raise _wrong("ignore", value, 'a list of codes of rules, such as ["SVI001"]', path)
 
 
 def _no_arguments(step: int) -> tuple[()]:  # noqa: ARG001

@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from tui_elbo.model.findings import Subject
 from tui_elbo.model.scenarios import CHECKPOINT_MEMORY
 from tui_elbo.model.tuning import Tuning
 
@@ -117,6 +118,14 @@ class SetBreakpoints(Command, frozen=True, kw_only=True):
     points: tuple[Breakpoint, ...]
 
 
+class DismissFinding(Command, frozen=True, kw_only=True):
+    """Put a finding aside for this run, or take it back."""
+
+    code: str
+    subject: Subject
+    dismissed: bool = True
+
+
 class ReportStatus(Command, frozen=True, kw_only=True):
     """Send the state of the run, also to a client that is not its terminal."""
 
@@ -173,6 +182,7 @@ AnyCommand: TypeAlias = (
     | ComputeImportanceBound
     | ComputeGradients
     | SetBreakpoints
+    | DismissFinding
     | ReportStatus
     | Attach
     | EndRun

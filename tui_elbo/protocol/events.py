@@ -9,10 +9,11 @@ import msgspec
 from tui_elbo.model.attribution import BLOCK_TERMS, SUM_TERMS, LensPoint
 from tui_elbo.model.bound import ImportanceBound
 from tui_elbo.model.errors import ProtocolError
+from tui_elbo.model.findings import Finding
 from tui_elbo.model.records import Batch, Floats, Layout
 from tui_elbo.protocol.commands import Breakpoint
 
-VERSION = 7
+VERSION = 8
 """Grows whenever a message changes its shape or its meaning."""
 
 
@@ -240,6 +241,17 @@ class RunFlagged(Event, frozen=True):
     text: str
 
 
+class FindingsChanged(Event, frozen=True):
+    """All findings of the run, in place of those sent before."""
+
+    findings: tuple[Finding, ...]
+    """The gravest first."""
+    dismissed: tuple[Finding, ...] = ()
+    """Those that were dismissed for this run."""
+    unchecked: tuple[str, ...] = ()
+    """What could not be checked and why, in words."""
+
+
 class LensPointAdded(Event, frozen=True, eq=False):
     """A lens point: the terms and the posterior at one parameter state. Never dropped."""
 
@@ -408,6 +420,7 @@ AnyEvent: TypeAlias = (
     | LayoutAdded
     | StepsRecorded
     | RunFlagged
+    | FindingsChanged
     | LensPointAdded
     | GradientsComputed
     | ImportanceBoundComputed

@@ -14,6 +14,7 @@ from itertools import chain
 import numpy as np
 
 from tui_elbo.model.errors import ProtocolError
+from tui_elbo.model.findings import Finding
 from tui_elbo.model.history import History
 from tui_elbo.model.lens_history import LensHistory
 from tui_elbo.model.records import Column, Floats, Layout
@@ -23,6 +24,7 @@ from tui_elbo.protocol.events import (
     EngineBusy,
     ErrorReported,
     Event,
+    FindingsChanged,
     GradientsComputed,
     ImportanceBoundComputed,
     LayoutAdded,
@@ -105,6 +107,8 @@ class RunState:
         """What the lens has seen."""
         self.cautions: dict[str, RunFlagged] = {}
         """What holds of the run from now on, by kind; the newest last."""
+        self.checked: FindingsChanged | None = None
+        """The newest word about findings."""
         self.inspected: ParamInspected | None = None
         """The newest word about the parameter that is inspected."""
         self._stand_anew()
@@ -124,6 +128,11 @@ class RunState:
     def step(self) -> int:
         """The newest step that the history holds."""
         return self.history.last
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What is wrong with the run, the gravest first; without what was dismissed."""
+        return () if self.checked is None else self.checked.findings
 
     @property
     def settings(self) -> tuple[str, str]:
@@ -166,6 +175,8 @@ class RunState:
         match event:
             case ConditionMet():
                 self.met = event
+            case FindingsChanged():
+                self.checked = event
             case ParamInspected():
                 self.inspected = event
             case ImportanceBoundComputed():
@@ -203,7 +214,9 @@ class RunState:
                 parts += [tuple(branch.tunings), _rows(branch.history, 0, described), [back]]
         parts += [self.tunings[shared:], _rows(self.history, since, described)]
         parts.append(map(LensPointAdded, tuple(self.lens_history)))
-        parts.append([self.subscriptions, *self.cautions.values(), self.pulled, self.weighed])
+        parts.append(
+            [self.subscriptions, *self.cautions.values(), self.checked, self.pulled, self.weighed]
+        )
         phase = EngineBusy(self.phase) if self.phase else None
         parts.append([self.met, self.fault, self.level, phase])
         return (event for event in chain.from_iterable(parts) if event is not None)

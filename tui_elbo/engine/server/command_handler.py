@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tui_elbo.engine.checks.checker import Checker
 from tui_elbo.engine.forked import users_code
 from tui_elbo.engine.lens.schedule import LensScheduler
 from tui_elbo.engine.process_state import warm_up
@@ -26,6 +27,7 @@ from tui_elbo.protocol import (
     ComputeGradients,
     ComputeImportanceBound,
     ConditionMet,
+    DismissFinding,
     DrawPosterior,
     EngineBusy,
     ErrorReported,
@@ -85,6 +87,7 @@ class CommandHandler:
         self._subscriptions = Subscriptions(send)
         self._stops = self._subscriptions.stops
         self._lens = LensScheduler(send, wake)
+        self._checker = Checker(send)
 
     @property
     def busy(self) -> bool:
@@ -163,6 +166,8 @@ class CommandHandler:
             case WatchParams() | SetBreakpoints():
                 self._subscriptions.take(command)
                 self._watch(session)
+            case DismissFinding():
+                self._checker.dismiss(command)
             case Save():
                 store(session, command, self._send, self._history())
             case InspectParam():
@@ -220,12 +225,14 @@ class CommandHandler:
     def _travel(self, session: Session, command: Travel) -> None:
         self.running, branch = False, session.branch
         travel(session, command, self._send, self._emitter)
+        self._checker.rewound(session.steps_taken)
         self._lens.travelled(branch if isinstance(command, SwitchBranch) else session.steps_taken)
 
     def _open(self, load: Load) -> None:
         """Load a scenario, or execute it afresh; torch stays imported."""
         self.running, self._rate = False, 0.0
         self._lens.leave()
+        self._checker.leave()
         self._emitter.opening()
         self.tell("loading")
         self._send(EngineBusy(f"loading {load.target}"))
@@ -242,6 +249,8 @@ class CommandHandler:
         self._session = session
         self._emitter.loaded(session, lens=load.draws != 0)
         self._lens.follow(session, load.draws, in_process=load.lens_in_process)
+        if load.draws != 0 and not session.steps_taken:
+            self._checker.follow(session.scenario, ignore=session.scenario.ignore)
 
     def _burst(self) -> None:
         session = self._session

@@ -1,0 +1,99 @@
+"""Follows a run with the rules, and sends its findings whenever they change."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
+
+from tui_elbo.engine.checks import static
+from tui_elbo.engine.checks.ledger import Ledger
+from tui_elbo.engine.lens.fork import ForkedCall, LookError, in_thread
+from tui_elbo.model.findings import Finding
+from tui_elbo.protocol import DismissFinding, Event, FindingsChanged
+
+
+class Checker:
+    """The findings of one run at a time; none at first.
+
+    The static rules run in a forked copy, for which a thread waits; the run does not.
+
+    Args:
+        send: takes the events, from any thread.
+    """
+
+    def __init__(self, send: Callable[[Event], None]) -> None:
+        self._send = send
+        self._lock = threading.RLock()
+        self._call: ForkedCall | None = None
+        self._done = threading.Event()
+        self._done.set()
+        self._ledger = Ledger()
+        self._unchecked: tuple[str, ...] = ()
+
+    def follow(self, scenario: Any, *, ignore: Collection[str] = ()) -> None:
+        """Check a run that stands before its first step, and keep its findings from now on.
+
+        Args:
+            scenario: a `Subject`.
+            ignore: codes and names of rules that are not to be reported.
+        """
+        self.leave()
+        with self._lock:
+            self._ledger, self._unchecked = Ledger(ignore), ()
+            try:
+                call = self._call = static.begin(scenario)
+            except LookError as error:
+                self._take(static.could_not(error))
+                return
+            self._done.clear()
+        in_thread(lambda: self._wait(call))
+
+    def leave(self) -> None:
+        """Follow it no longer; what is under way is dropped."""
+        with self._lock:
+            self._call = None
+            self._ledger, self._unchecked = Ledger(), ()
+            self._done.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until the static rules are done, for so many seconds at most; whether they are."""
+        return self._done.wait(seconds)
+
+    def add(self, found: Iterable[Finding]) -> None:
+        """Take in what a rule on the running run has found."""
+        with self._lock:
+            if self._ledger.add(found):
+                self._tell()
+
+    def rewound(self, step: int) -> None:
+        """The run stands at an earlier step."""
+        with self._lock:
+            if self._ledger.forget_after(step):
+                self._tell()
+
+    def dismiss(self, command: DismissFinding) -> None:
+        """Put a finding aside for this run, or take it back."""
+        with self._lock:
+            self._ledger.dismiss(command.code, command.subject, dismissed=command.dismissed)
+            self._tell()
+
+    def _wait(self, call: ForkedCall) -> None:
+        try:
+            found = static.finished(call)
+        except LookError as error:
+            found = static.could_not(error)
+        with self._lock:
+            if self._call is call:
+                self._call = None
+                self._take(found)
+                self._done.set()
+
+    def _take(self, found: static.Checked) -> None:
+        self._unchecked = found.unchecked
+        if self._ledger.add(found.findings) or found.unchecked:
+            self._tell()
+
+    def _tell(self) -> None:
+        ledger = self._ledger
+        self._send(FindingsChanged(ledger.findings, ledger.dismissed, self._unchecked))
