@@ -126,10 +126,15 @@ def refit(explorer: Explorer) -> None:
 
 @asynccontextmanager
 async def driven(
-    behaviour: str, size: tuple[int, int] = (80, 24), target: str | None = "fake", **options: object
+    behaviour: str,
+    size: tuple[int, int] = (80, 24),
+    target: str | None = "fake",
+    *,
+    tour: bool = False,
+    **options: object,
 ) -> AsyncIterator[Driven]:
     """The program with a scripted engine behind it."""
-    app = ElboApp(target, Options(argv(behaviour), **options))
+    app = ElboApp(target, Options(argv(behaviour), **options), tour=tour)
 
     async def all_handled(*_: float) -> None:
         """Every message that waits is handled; some of them send others."""

@@ -15,6 +15,7 @@ from tui_elbo.model.errors import ElboError
 COMMANDS = {
     "run": "tui_elbo.cli.run",
     "explain": "tui_elbo.cli.explain",
+    "tour": "tui_elbo.cli.tour",
     "list": "tui_elbo.cli.list",
     "new": "tui_elbo.cli.new",
     "runs": "tui_elbo.cli.runs",

@@ -21,6 +21,7 @@ DESCRIPTION = """\
 A debugger for stochastic variational inference in Pyro: step the optimiser,
 watch log q(z), log p(x, z), the ELBO and the param store.
 
+  elbo-tui tour                why log p rises while SVI runs, in three minutes
   elbo-tui                     choose a scenario from the gallery
   elbo-tui no_theta            open a scenario of the gallery
   elbo-tui my/model.py         open a file with a `model` and a `guide`
@@ -104,6 +105,8 @@ def show(
     engine: Engine,
     chosen: argparse.Namespace,
     argv: tuple[str, ...],
+    *,
+    tour: bool = False,
     **engine_options: Any,
 ) -> int:
     """Show the run of this engine until the person leaves; returns the exit code."""
@@ -120,7 +123,7 @@ def show(
     from tui_elbo.ui.app import Options, run  # noqa: PLC0415
 
     asked = Options(argv=argv, ascii=plain, memory=memory, **engine_options)
-    return run(target, asked, engine, mouse=not chosen.no_mouse)
+    return run(target, asked, engine, mouse=not chosen.no_mouse, tour=tour)
 
 
 def add_screen_options(to: argparse.ArgumentParser) -> None:

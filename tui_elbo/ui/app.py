@@ -14,6 +14,7 @@ from textual.screen import Screen
 
 from tui_elbo.client.process import Engine
 from tui_elbo.client.session import Options
+from tui_elbo.model.tour import STOPS
 from tui_elbo.ui.actions.leave import farewells
 from tui_elbo.ui.compat.textual import quick_driver
 from tui_elbo.ui.explorer import Explorer
@@ -21,6 +22,7 @@ from tui_elbo.ui.gallery import Gallery
 from tui_elbo.ui.palette import AppWithPalette
 from tui_elbo.ui.pane_frames import CSS
 from tui_elbo.ui.style.theme import THEME
+from tui_elbo.ui.tour import RuleView, TourExplorer
 
 __all__ = ["ElboApp", "Options", "run"]
 
@@ -35,19 +37,29 @@ class ElboApp(AppWithPalette):
         Binding("ctrl+q", "quit", show=False, priority=True, system=True),
     ]
 
-    def __init__(self, target: str | None, options: Options, engine: Engine | None = None) -> None:
+    def __init__(
+        self,
+        target: str | None,
+        options: Options,
+        engine: Engine | None = None,
+        *,
+        tour: bool = False,
+    ) -> None:
         super().__init__()
         if os.environ.get("TEXTUAL_THEME") not in self.available_themes:
             self.theme = THEME
         self.set_class(options.ascii, "-ascii")
         self._target, self._options, self._engine = target, options, engine
+        self._tour = tour
 
     def get_driver_class(self) -> type[Driver]:
         """Textual's choice, unless there is a quicker one."""
         return quick_driver(super().get_driver_class())
 
     def get_default_screen(self) -> Screen[Any]:
-        """The gallery, or the explorer of the scenario that was named."""
+        """The gallery, or the explorer of the scenario that was named; nothing under the tour."""
+        if self._tour:
+            return Screen()
         if self._target is None:
             return Gallery(self._options, self._engine)
         return Explorer(self._target, self._options, self._engine)
@@ -57,14 +69,31 @@ class ElboApp(AppWithPalette):
         end_on_signals(self)
         keep = self._options.memory.keep
         self.theme_changed_signal.subscribe(self, lambda theme: keep(theme=theme.name))
+        if self._tour:
+            self.push_screen(TourExplorer(0, self._options, self._engine))
 
     def on_gallery_chosen(self, event: Gallery.Chosen) -> None:
         """Open a scenario, in the engine that has been warming up for it."""
         self.push_screen(Explorer(event.target, self._options, event.engine, back=True))
 
+    def on_gallery_tour_asked(self, event: Gallery.TourAsked) -> None:
+        """Begin the tour."""
+        self.push_screen(TourExplorer(0, self._options, event.engine))
+
+    def on_tour_explorer_next(self, event: TourExplorer.Next) -> None:
+        """On to the next stop; after the last, to the rule and the gallery."""
+        if event.number < len(STOPS):
+            self.switch_screen(TourExplorer(event.number, self._options, event.engine))
+        else:
+            self.on_explorer_left()
+            self.push_screen(RuleView())
+
     def on_explorer_left(self) -> None:
         """Back to the gallery."""
-        self.pop_screen()
+        if isinstance(self.screen_stack[0], Gallery):
+            self.pop_screen()
+        else:
+            self.switch_screen(Gallery(self._options))
 
     def action_interrupt(self) -> None:
         """Pass ctrl+c on to the explorer, whatever lies over it; it never quits."""
@@ -91,6 +120,7 @@ def run(
     engine: Engine | None = None,
     *,
     mouse: bool = True,
+    tour: bool = False,
 ) -> int:
     """Show the program until the person quits; returns the exit code.
 
@@ -99,9 +129,10 @@ def run(
         options: what the program was started with.
         engine: a running engine for the first scenario; without one it is started.
         mouse: let the terminal tell of the mouse.
+        tour: begin with the tour instead.
     """
     try:
-        (app := ElboApp(target, options, engine)).run(mouse=mouse)
+        (app := ElboApp(target, options, engine, tour=tour)).run(mouse=mouse)
     finally:
         if engine is not None:
             engine.end()

@@ -30,6 +30,7 @@ KEYS = (
     Key("up,down,k,j", "up down", None, "", "move the cursor; k and j do as well"),
     Key("pageup,pagedown,space", "pgup pgdn", None, "", "move it by a screenful; space: down"),
     Key("home,end", "home end", None, "", "the first scenario, the last one"),
+    Key("t", "t", None, "tour", "take the tour: the question answered in three minutes", 1),
     Key("slash", "/", None, "search", "list those with these words in name, title or summary", 2),
     Key("tab", "tab", None, "your own file", "type the path of a file of yours, or a module", 1),
     Key("question_mark", "?", None, "help", "this help", 3),
@@ -55,8 +56,16 @@ class Gallery(Screen[None]):
             self.target, self.engine = target, engine
             super().__init__()
 
+    class TourAsked(Message):
+        """The tour is to begin; the engine goes with it."""
+
+        def __init__(self, engine: Engine | None) -> None:
+            self.engine = engine
+            super().__init__()
+
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q,escape", "leave", show=False),
+        Binding("t", "tour", show=False),
         Binding("slash", "search", show=False),
         Binding("question_mark", "help", show=False),
         Binding("tab,shift+tab", "swap", show=False, priority=True),
@@ -132,6 +141,11 @@ class Gallery(Screen[None]):
         """Ask for words that the scenarios to list must have."""
         self.set_class(True, "-searching")
         self.query_one("#search", Input).focus()
+
+    def action_tour(self) -> None:
+        """Take the tour."""
+        engine, self._engine = self._engine, None
+        self.post_message(self.TourAsked(engine))
 
     def action_help(self) -> None:
         """Show the keys."""
