@@ -216,7 +216,7 @@ def _ignored(value: Any, path: str) -> tuple[str, ...]:
         codes = tuple(one for one in given if isinstance(one, str))
         if len(codes) == len(given):
             return codes
-    raise _wrong("ignore", value, 'a list of codes of rules, such as ["SVI001"]', path)
+    raise _wrong("ignore", value, 'a list of codes of rules, such as ["SVI012"]', path)
 
 
 def _no_arguments(step: int) -> tuple[()]:  # noqa: ARG001

@@ -71,7 +71,7 @@ def test_a_finding_can_be_dismissed_and_taken_back(tmp_path: Path) -> None:
     assert (heard.events[-1].findings, heard.events[-1].dismissed) == ((found,), ())
 
 
-@pytest.mark.parametrize("ignored", ["SVI001", "missing-in-guide"])
+@pytest.mark.parametrize("ignored", ["SVI012", "missing-in-guide"])
 def test_a_scenario_ignores_rules(tmp_path: Path, ignored: str) -> None:
     session, heard = Session(str(write(tmp_path, TEXT.format(ignore=[ignored])))), Heard()
     assert heard.follow(session) == ()

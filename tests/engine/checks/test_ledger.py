@@ -16,8 +16,8 @@ def finding(
 
 def test_what_is_found_again_is_kept_once_since_the_first_time() -> None:
     ledger = Ledger()
-    assert ledger.add([finding("SVI001", step=10, since=10, message="old")])
-    assert ledger.add([finding("SVI001", step=30, since=20, message="new")])
+    assert ledger.add([finding("SVI012", step=10, since=10, message="old")])
+    assert ledger.add([finding("SVI012", step=30, since=20, message="new")])
     (kept,) = ledger.findings
     assert (kept.message, kept.step, kept.since) == ("new", 30, 10)
     assert not ledger.add([kept])

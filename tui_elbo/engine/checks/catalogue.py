@@ -4,10 +4,10 @@ parameters 04x, estimator 05x); rules on a running run: SVI1xx.
 
 from __future__ import annotations
 
-from tui_elbo.engine.checks import sites
+from tui_elbo.engine.checks import plates_and_data, sites
 from tui_elbo.engine.checks.rule import Rule
 
-CATALOGUE: tuple[Rule, ...] = (*sites.RULES,)
+CATALOGUE: tuple[Rule, ...] = (*sites.RULES, *plates_and_data.RULES)
 """In the order in which they are tried: within a family, the most important first."""
 
 

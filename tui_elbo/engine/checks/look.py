@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,23 +14,30 @@ from typing import Any
 import pyro
 import torch
 from pyro import poutine
-from pyro.infer import TraceEnum_ELBO, TraceTMC_ELBO
+from pyro.infer import ELBO, ReweightedWakeSleep, TraceEnum_ELBO, TraceTMC_ELBO
 from pyro.poutine import Trace
 from pyro.poutine.guide import GuideMessenger
 from pyro.poutine.messenger import Messenger
 from pyro.poutine.util import site_is_subsample
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from tui_elbo.engine.compat.pyro import is_deterministic
 from tui_elbo.engine.forked import users_code
 from tui_elbo.engine.lens.batches import SEED
 from tui_elbo.engine.lens.subject import Subject
+from tui_elbo.engine.record.estimators import traits_of
 from tui_elbo.engine.tracebacks import said
 
-ENUMERATING = (TraceEnum_ELBO, TraceTMC_ELBO)
+ENUMERATING = (TraceEnum_ELBO, TraceTMC_ELBO, ReweightedWakeSleep)
 
-TRIALS = 16
-"""Draws of the guide that are looked at."""
+TRIALS = 12
+"""Draws of the guide that are looked at, after the first."""
+
+ESTIMATES = 2
+"""Calls of the estimator."""
+
+_WRAPPERS = ("Independent", "ExpandedDistribution", "MaskedDistribution")
 
 
 @dataclass(eq=False)
@@ -69,15 +78,29 @@ class Site:
 
 
 @dataclass(eq=False)
+class Read:
+    """A `pyro.param` statement that gives an initial value."""
+
+    side: str
+    name: str
+    line: int
+    value: Tensor
+    """The initial value that it gives, constrained."""
+
+
+@dataclass(eq=False)
 class Pass:
     """The guide run once, and the model against it; each as far as it came."""
 
-    guide: Trace
-    model: Trace
-    lines: dict[tuple[str, str], int]
+    guide: Trace = field(default_factory=Trace)
+    model: Trace = field(default_factory=Trace)
+    lines: dict[tuple[str, str], int] = field(default_factory=dict)
     """Of each site and parameter, by side and name."""
-    reads: list[tuple[str, str, Any, Any]]
-    """Each `pyro.param` statement met: side, name, initial value, constraint."""
+    reads: list[Read] = field(default_factory=list)
+    chosen: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    """Of each plate of the model whose indices the model gives: these, and those in use."""
+    modules: list[nn.Module] = field(default_factory=list)
+    """What was called."""
     error: Exception | None = None
     """What was raised."""
 
@@ -89,6 +112,23 @@ class Pass:
             for name, node in trace.nodes.items()
             if node["type"] == "sample" and not (site_is_subsample(node) or is_deterministic(node))
         }
+
+    def params(self) -> set[str]:
+        """The names of all parameters that were read."""
+        traces = (self.model, self.guide)
+        return {n for t in traces for n, node in t.nodes.items() if node["type"] == "param"}
+
+
+@dataclass(eq=False)
+class Estimate:
+    """One call of the estimator, as a step makes it."""
+
+    loss: float
+    gradients: dict[str, Tensor | None]
+    """Of the loss, by parameter, unconstrained; None where nothing reached it."""
+    read: set[str]
+    """The parameters that the optimiser would be given."""
+    error: Exception | None = None
 
 
 @dataclass(eq=False)
@@ -112,28 +152,44 @@ class Look:
     def __post_init__(self) -> None:
         store = pyro.get_param_store()
         self.before = {name: store[name].detach().clone() for name in list(store)}
-        first: Any = self.scenario.batch(1)
-        self.args: tuple[Any, ...] = first if isinstance(first, tuple) else ()
-        self.setting_up = self.run(SEED)
-        """The first pass, which sets a lazy guide up; other passes are compared, not this one."""
+        self.args = self.batch(1)
+        self.run(SEED - 1)  # sets a lazy guide up; it is compared with nothing
         self.main = self.run(SEED)
+        """The pass whose sites rules speak of."""
+
+    def batch(self, step: int) -> tuple[Any, ...]:
+        """The arguments of a step."""
+        found: Any = self.scenario.batch(step)
+        return found if isinstance(found, tuple) else ()
 
     @cached_property
-    def again(self) -> Pass:
-        """A second pass with the same random numbers."""
-        return self.run(SEED)
+    def passes(self) -> list[Pass]:
+        """Passes with other random numbers each, after the main one."""
+        return [self.main, *(self.run(SEED + 1 + trial) for trial in range(TRIALS))]
 
     @cached_property
-    def others(self) -> list[Pass]:
-        """Passes with other random numbers each."""
-        return [self.run(SEED + 1 + trial) for trial in range(TRIALS)]
+    def estimates(self) -> list[Estimate]:
+        """A few calls of the estimator; none of a compiled one."""
+        loss = self.scenario.loss
+        if not isinstance(loss, ELBO) or traits_of(loss).no_terms.find("compiled") >= 0:
+            return []
+        return [self._estimate(SEED + trial) for trial in range(ESTIMATES)]
 
-    def run(self, seed: int, args: tuple[Any, ...] | None = None) -> Pass:
-        """Run guide and model once; what they raise is kept, and so is what came before."""
+    def run(
+        self, seed: int, args: tuple[Any, ...] | None = None, fixed: Trace | None = None
+    ) -> Pass:
+        """Run guide and model once; what they raise is kept, and so is what came before.
+
+        Args:
+            seed: of the random numbers.
+            args: of both; None: those of step 1.
+            fixed: what the model's sites are set to; None: what the guide draws.
+        """
         pyro.set_rng_seed(seed)
         args = self.args if args is None else args
-        found = Pass(Trace(), Trace(), {}, [])
+        found = Pass()
         model, guide = self.scenario.model, self.scenario.guide
+        handle = register_module_forward_pre_hook(lambda one, _: found.modules.append(one))
         with users_code(), torch.enable_grad(), pyro.validation_enabled(False):
             try:
                 if isinstance(guide, GuideMessenger):
@@ -141,27 +197,79 @@ class Look:
                         guide(*args)
                     found.model, found.guide = guide.get_traces()
                 else:
-                    self._traced(guide, args, found, "guide")
-                    replayed = poutine.replay(model, trace=found.guide)
-                    self._traced(replayed, args, found, "model")
+                    self._trace("guide", _noted(guide, found, "guide", self.path), args, found)
+                    noted = _noted(model, found, "model", self.path)
+                    replayed = poutine.replay(noted, trace=found.guide if fixed is None else fixed)
+                    self._trace("model", replayed, args, found)
+            except Exception as error:
+                found.error = error
+            finally:
+                handle.remove()
+        return found
+
+    def run_model(self, seed: int, fixed: Trace) -> Pass:
+        """Run the model alone, its sites set to those of a trace."""
+        pyro.set_rng_seed(seed)
+        found = Pass()
+        with users_code(), pyro.validation_enabled(False), torch.no_grad():
+            try:
+                noted = _noted(self.scenario.model, found, "model", self.path)
+                self._trace("model", poutine.replay(noted, trace=fixed), self.args, found)
             except Exception as error:
                 found.error = error
         return found
 
-    def _traced(
-        self, what: Callable[..., Any], args: tuple[Any, ...], found: Pass, side: str
+    def run_guide(self, seed: int, fixed: Trace) -> Pass:
+        """Run the guide alone, its sites set to those of a trace."""
+        pyro.set_rng_seed(seed)
+        found = Pass()
+        with users_code(), pyro.validation_enabled(False), torch.no_grad():
+            try:
+                noted = _noted(self.scenario.guide, found, "guide", self.path)
+                self._trace("guide", poutine.replay(noted, trace=fixed), self.args, found)
+            except Exception as error:
+                found.error = error
+        return found
+
+    def _trace(
+        self, side: str, what: Callable[..., Any], args: tuple[Any, ...], found: Pass
     ) -> None:
         tracer = poutine.trace()
         try:
-            with _Notes(found, side, self.path), tracer:
+            with tracer:
                 what(*args)
         finally:
             setattr(found, side, tracer.trace.copy())
+
+    def _estimate(self, seed: int) -> Estimate:
+        pyro.set_rng_seed(seed)
+        leaves = dict(pyro.get_param_store().named_parameters())
+        for leaf in leaves.values():
+            leaf.grad = None
+        with users_code(), warnings.catch_warnings(), poutine.trace(param_only=True) as seen:
+            warnings.simplefilter("ignore")
+            try:
+                loss: Any = self.scenario.loss.loss_and_grads(
+                    self.scenario.model, self.scenario.guide, *self.args
+                )
+                value = sum(map(float, loss)) if isinstance(loss, tuple) else float(loss)
+            except Exception as error:
+                return Estimate(math.nan, {}, set(), error)
+        gradients = {
+            name: None if leaf.grad is None else leaf.grad.detach().clone()
+            for name, leaf in pyro.get_param_store().named_parameters()
+        }
+        return Estimate(value, gradients, set(seen.trace.nodes))
 
     @property
     def enumerates(self) -> bool:
         """Whether the estimator enumerates."""
         return isinstance(self.scenario.loss, ENUMERATING)
+
+    @property
+    def by_messenger(self) -> bool:
+        """Whether the guide is a messenger, which runs the model itself."""
+        return isinstance(self.scenario.guide, GuideMessenger)
 
     @cached_property
     def model_sites(self) -> dict[str, Site]:
@@ -177,6 +285,11 @@ class Look:
     def latents(self) -> dict[str, Site]:
         """The model's sites without data."""
         return {name: site for name, site in self.model_sites.items() if not site.observed}
+
+    @cached_property
+    def observed(self) -> dict[str, Site]:
+        """The model's sites with data, factors included."""
+        return {name: site for name, site in self.model_sites.items() if site.observed}
 
     def summed_out(self, site: Site) -> bool:
         """Whether the estimator sums over its values, so that the guide may leave it out."""
@@ -198,17 +311,38 @@ class _Notes(Messenger):  # type: ignore[misc]
     def __init__(self, found: Pass, side: str, path: str) -> None:
         super().__init__()
         self._found, self._side, self._path = found, side, path
+        self._given: dict[str, Tensor] = {}
 
     def _pyro_sample(self, msg: Any) -> None:
         self._found.lines.setdefault((self._side, msg["name"]), line_in(self._path))
+        if site_is_subsample(msg) and isinstance(msg["value"], Tensor):
+            self._given[msg["name"]] = msg["value"]
+
+    def _pyro_post_sample(self, msg: Any) -> None:
+        given = self._given.get(msg["name"])
+        if given is not None and self._side == "model":
+            self._found.chosen[msg["name"]] = given, torch.as_tensor(msg["value"])
 
     def _pyro_param(self, msg: Any) -> None:
-        name = msg["name"]
-        self._found.lines.setdefault((self._side, name), line_in(self._path))
-        given = msg["args"]
-        if len(given) > 1 and given[1] is not None:
-            constraint = msg["kwargs"].get("constraint", given[2] if len(given) > 2 else None)
-            self._found.reads.append((self._side, name, given[1], constraint))
+        name, line = msg["name"], line_in(self._path)
+        self._found.lines.setdefault((self._side, name), line)
+        given = msg["args"][1] if len(msg["args"]) > 1 else msg["kwargs"].get("init_tensor")
+        if callable(given) and not isinstance(given, Tensor):
+            with torch.random.fork_rng(devices=[]):
+                given = given()
+        if isinstance(given, Tensor) and not isinstance(given, nn.Parameter):
+            value = given.detach().clone()
+            self._found.reads.append(Read(self._side, name, line, value))
+
+
+def _noted(what: Callable[..., Any], found: Pass, side: str, path: str) -> Callable[..., Any]:
+    """It, with notes taken before any handler around it acts."""
+
+    def call(*args: Any) -> Any:
+        with _Notes(found, side, path):
+            return what(*args)
+
+    return call
 
 
 def line_in(path: str) -> int:
@@ -228,3 +362,23 @@ def path_of(scenario: Any) -> str:
         return str(source.path)
     code = getattr(poutine.unwrap(scenario.model), "__code__", None)
     return "" if code is None else str(Path(code.co_filename))
+
+
+def base_of(fn: Any) -> Any:
+    """The distribution within what Pyro wraps around it."""
+    while type(fn).__name__ in _WRAPPERS:
+        fn = fn.base_dist
+    return fn
+
+
+def log_prob(site: Site) -> Tensor:
+    """Of what was drawn or observed, masked and not scaled, shape of the site's batch.
+
+    Raises:
+        ValueError: and others, as the distribution does.
+    """
+    found: Tensor = site.fn.log_prob(site.node["value"], *site.node["args"])
+    mask = site.node["mask"]
+    if mask is None or mask is True:
+        return found
+    return torch.where(torch.as_tensor(mask), found, torch.zeros(()))

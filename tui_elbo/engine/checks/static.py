@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from typing import Any, NamedTuple
 
 from tui_elbo.engine.checks.catalogue import CATALOGUE
@@ -35,6 +36,12 @@ def check(scenario: Any, progress: Progress = lambda _done, _of: None) -> Checke
         scenario: a `Subject`, with an `optimizer` where that is known.
         progress: called after each rule.
     """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _check(scenario, progress)
+
+
+def _check(scenario: Any, progress: Progress) -> Checked:
     began = time.monotonic()
     rules = [rule for rule in CATALOGUE if rule.when == "static"]
     try:
