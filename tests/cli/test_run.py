@@ -72,7 +72,8 @@ def test_a_failing_step_ends_with_1_after_the_last_good_one(tmp_path: Path) -> N
     assert code == 1
     assert [record["step"] for record in records(out)] == [4, 6]
     assert err.startswith(f"elbo-tui: {path}:")
-    assert "step 7 raised ValueError: [red]\n  the run stays at step 6\n" in err
+    assert "step 7 raised ValueError: [red]\n  if step == 7: raise ValueError(" in err
+    assert "\n  the run stays at step 6\n" in err
     assert "--traceback shows where it comes from" in err
     assert "\x1b" not in err
     code, _, err = ran("run", str(path), "--json", "--traceback")

@@ -239,3 +239,18 @@ def test_there_may_be_no_latent_no_parameter_or_nothing(tmp_path: Path) -> None:
         assert_same(plain_run(path, 4), watched_run(str(path), 4))
     record = Session(str(tmp_path / "nothing.py")).step()
     assert (record.sites, record.params, record.loss) == ({}, {}, 0.0)
+
+
+def test_the_whole_message_and_the_line_of_the_site_are_there(tmp_path: Path) -> None:
+    path = tmp_path / "wide.py"
+    path.write_text(
+        "import pyro, torch, pyro.distributions as dist\n"
+        "def model():\n"
+        "    w = pyro.sample('w', dist.Normal(torch.zeros(3), 1.0))\n"
+        "guide = pyro.infer.autoguide.AutoNormal(model)\n"
+    )
+    with pytest.raises(StepError) as caught:
+        Session(str(path)).advance(1)
+    assert "invalid log_prob shape; Expected [], actual [3]; " in caught.value.what
+    assert ".to_event(...) the distribution being sampled" in caught.value.what
+    assert caught.value.where == f"{path}:3"

@@ -156,6 +156,18 @@ class Fails(Engine):
         self.level()
 
 
+class FailsAtLength(Engine):
+    """The first step raises, and says at length what to do."""
+
+    what = "step 1 raised ValueError: at site 'w', invalid log_prob shape; " + "fix it so; " * 60
+    trace = 'Traceback:\n  File "/far/model.py", line 12, in model\n    w = sample("w", d)\nno'
+
+    def work(self) -> None:
+        self.target = self.step
+        self.fault("step", self.what, "/far/model.py:12", "the run stays at step 0", self.trace)
+        self.level()
+
+
 class LoadFails(Engine):
     """The file does not parse."""
 
@@ -277,6 +289,7 @@ BEHAVIOURS = {
     "plates": Plates,
     "long": Long,
     "fails": Fails,
+    "fails_at_length": FailsAtLength,
     "load_fails": LoadFails,
     "jit": Jit,
 }

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.ui.driving import driven
+from tui_elbo.ui.style.glyphs import UNICODE
+from tui_elbo.ui.views.views import ErrorView
+from tui_elbo.ui.widgets.status import FaultTexts, fault_lines
 
 
 async def test_a_failed_step_says_what_where_and_what_to_do():
@@ -22,6 +27,29 @@ async def test_a_failed_step_says_what_where_and_what_to_do():
         await d.shows("ValueError: bad ", "The run stands at step 6.")
         await d.press("e")
         await d.shows("log q(z)")
+
+
+async def test_a_long_error_is_shown_whole_at_once_and_once():
+    async with driven("fails_at_length") as d:
+        await d.ready()
+        await d.press("n")
+        await d.until(lambda: isinstance(d.app.screen, ErrorView))
+        await d.shows("/far/model.py:12", '    w = sample("w", d)', "The run stands at step 0.")
+        assert re.sub(r"[│\s]+", " ", d.text()).count("fix it so;") == 60
+        await d.press("escape")
+        place = '/far/model.py:12 · w = sample("w", d)'
+        await d.shows("invalid log_prob shape; fix it so", place, "correct the file, then R")
+        await d.press("n", "n")
+        await d.until(lambda: isinstance(d.app.screen, ErrorView))
+
+
+async def test_what_takes_a_few_lines_has_them():
+    what = "step 1 raised " + "word " * 40
+    lines, cut = fault_lines(FaultTexts(what, "model.py:1", "", "do this"), 80, UNICODE)
+    assert not cut
+    texts = ["".join(text for text, _ in line).rstrip() for line in lines]
+    assert " ".join(text.strip() for text in texts[:3]).count("word") == 40
+    assert texts[3:] == [" model.py:1", " do this"]
 
 
 async def test_a_scenario_that_does_not_load():

@@ -20,7 +20,7 @@ from pyro.optim import Adam, PyroOptim
 
 from tui_elbo.engine.forked import users_code
 from tui_elbo.engine.process_state import put_back
-from tui_elbo.engine.tracebacks import place, said, shown, trimmed
+from tui_elbo.engine.tracebacks import message, place, shown, trimmed
 from tui_elbo.model.errors import ScenarioError
 from tui_elbo.model.scenarios import MAX_SEED, ScenarioFile, split_docstring
 
@@ -170,7 +170,7 @@ def _told(error: BaseException, source: ScenarioFile) -> ScenarioError:
         what = f"the file called sys.exit({shown(error.code)}) while it was loaded"
         hint = 'put what runs on its own under `if __name__ == "__main__":`'
         return ScenarioError(what, where=where, hint=hint, traceback=trace)
-    what, hint = said(error), ""
+    what, hint = message(error), ""
     if isinstance(error, ModuleNotFoundError):
         hint = f"install it beside elbo-tui, in {sys.prefix}"
     if isinstance(error, ImportError) and "relative import" in what:

@@ -27,7 +27,7 @@ from tui_elbo.engine.rewind.time_travel import TimeTravel
 from tui_elbo.engine.rewind.timeline import dense
 from tui_elbo.engine.scenario import Scenario
 from tui_elbo.engine.stepper import Stepper
-from tui_elbo.engine.tracebacks import place, said, shown, trimmed
+from tui_elbo.engine.tracebacks import message, place, place_of_site, shown, trimmed
 from tui_elbo.model.errors import ElboError, StepError
 from tui_elbo.model.records import Batch, StepRecord
 from tui_elbo.model.scenarios import find_scenario
@@ -291,11 +291,12 @@ class Session(TimeTravel):
 
     def _told(self, error: BaseException) -> StepError:
         step = self._track.stepper.taken + 1
-        what = f"step {step} raised {said(error)}"
+        what = f"step {step} raised {message(error)}"
         if isinstance(error, SystemExit):
             what = f"step {step} called sys.exit({shown(error.code)})"
         self._collect()
         if self._suspects.first:
             what += f" ({self._suspects.first})"
-        where = place(error, self.source.own) or str(self.source.path)
+        own, path = self.source.own, self.source.path
+        where = place(error, own) or place_of_site(error, path) or str(path)
         return StepError(what, where=where, hint=self._stays, traceback=trimmed(error))

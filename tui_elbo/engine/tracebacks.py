@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import sysconfig
 import traceback
 from collections.abc import Callable
@@ -14,8 +16,13 @@ from tui_elbo.model.errors import ElboError
 _LIBRARY = sysconfig.get_path("stdlib") + os.sep
 _OURS = str(Path(__file__).parents[1]) + os.sep
 
-MAX_MESSAGE, MAX_TRACE = 500, 100_000
-"""Characters of an error's message and of its traceback that are kept."""
+MAX_LINE, MAX_MESSAGE, MAX_TRACE = 500, 4000, 100_000
+"""Characters of an error's first line, its message and its traceback that are kept."""
+
+SHAPES = "Trace Shapes:"
+"""With this line a table begins that Pyro appends to errors inside of a model."""
+
+_SITE = re.compile(r"\bsite ['\"]([^'\"]+)['\"]")
 
 
 def interrupted(error: KeyboardInterrupt, own: Path | None, step: int | None) -> ElboError:
@@ -58,6 +65,31 @@ def place(error: BaseException, own: Path) -> str:
     return ""
 
 
+def place_of_site(error: BaseException, source: Path) -> str:
+    """`file:line` of the `pyro.sample` of the site that the message names; empty if there is none.
+
+    Pyro computes log_prob after the model has returned: then no frame is in the person's file.
+    """
+    found = _SITE.search(said(error))
+    if found is None:
+        return ""
+    try:
+        tree = ast.parse(source.read_bytes())
+    except (SyntaxError, ValueError, OSError, MemoryError, RecursionError):
+        return ""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and node.args and _is_sample(node.func):
+            name = node.args[0]
+            if isinstance(name, ast.Constant) and name.value == found[1]:
+                return f"{source}:{node.lineno}"
+    return ""
+
+
+def _is_sample(function: ast.expr) -> bool:
+    name = function.attr if isinstance(function, ast.Attribute) else ""
+    return "sample" in (name, function.id if isinstance(function, ast.Name) else "")
+
+
 def trimmed(error: BaseException) -> str:
     """The traceback as text: from where it enters the person's code, without our own frames."""
     told = traceback.TracebackException.from_exception(error)
@@ -84,8 +116,31 @@ def shown(value: Any, show: Callable[[Any], str] = repr) -> str:
 
 def said(error: BaseException) -> str:
     """The error in one line: its class, and the first line of its message if it has one."""
+    lines = _message_lines(error)
+    return f"{type(error).__name__}: {lines[0][:MAX_LINE]}" if lines else type(error).__name__
+
+
+def message(error: BaseException) -> str:
+    """The class of the error and its whole message, as one line.
+
+    Many libraries say what to do in the lines after the first. Pyro's table of shapes is left to
+    the traceback.
+    """
+    lines = _message_lines(error)
+    if SHAPES in lines:
+        lines = lines[: lines.index(SHAPES)]
+    text = "".join(
+        f"{line} " if line.endswith((":", ",", ";", ".")) else f"{line}; " for line in lines
+    )[:-1].removesuffix(";")
+    name = type(error).__name__
+    if len(text) > MAX_MESSAGE:
+        text = f"{text[:MAX_MESSAGE]}…"
+    return f"{name}: {text}" if text else name
+
+
+def _message_lines(error: BaseException) -> list[str]:
+    """The lines of its message that are not blank."""
     try:
-        lines = str(error).strip().splitlines()
+        return [line.strip() for line in str(error).splitlines() if line.strip()]
     except Exception:
-        lines = ["(its message cannot be shown)"]
-    return f"{type(error).__name__}: {lines[0][:MAX_MESSAGE]}" if lines else type(error).__name__
+        return ["(its message cannot be shown)"]

@@ -17,7 +17,7 @@ from tui_elbo.engine.describe import estimator, optimizer
 from tui_elbo.engine.lens.fork import ForkedCall, LookError
 from tui_elbo.engine.record.estimators import estimators
 from tui_elbo.engine.stepper import Stepper
-from tui_elbo.engine.tracebacks import said, trimmed
+from tui_elbo.engine.tracebacks import message, trimmed
 from tui_elbo.model.errors import UsageError
 from tui_elbo.model.tuning import Tuning
 from tui_elbo.protocol.codec import decode
@@ -134,7 +134,7 @@ def retune(stepper: Stepper, tuning: Tuning) -> tuple[str, str]:
     except (UsageError, KeyboardInterrupt):
         raise
     except BaseException as error:
-        what = f"{tuning} does not fit this scenario: {said(error)}"
+        what = f"{tuning} does not fit this scenario: {message(error)}"
         raise UsageError(what, traceback=trimmed(error)) from error
     return words
 

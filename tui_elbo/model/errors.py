@@ -6,6 +6,8 @@ shows it in a line or two, and the traceback of the person's own code stays one 
 
 from __future__ import annotations
 
+import re
+
 
 class ElboError(Exception):
     """Something that a person can act on.
@@ -25,7 +27,21 @@ class ElboError(Exception):
 
     def __str__(self) -> str:
         head = f"{self.where}: {self.what}" if self.where else self.what
-        return f"{head}\n  {self.hint}" if self.hint else head
+        line = source_line(self.where, self.traceback)
+        return "\n  ".join(part for part in (head, line, self.hint) if part)
+
+
+def source_line(where: str, traceback: str) -> str:
+    """The line of source at a place, as the traceback has it; empty if it has not.
+
+    Args:
+        where: `file:line`.
+        traceback: as Python writes it.
+    """
+    path, _, number = where.rpartition(":")
+    frame = re.escape(f'File "{path}", line {number}')
+    found = re.search(rf"^ *{frame}\b.*\n +(?!File )(\S.*)", traceback, re.MULTILINE)
+    return found[1].rstrip() if found and number.isdigit() else ""
 
 
 class UsageError(ElboError):

@@ -24,6 +24,7 @@ from textual.widget import Widget
 from tui_elbo.client.process import Engine
 from tui_elbo.client.session import Options, Session
 from tui_elbo.client.spans import Span
+from tui_elbo.protocol import ErrorReported
 from tui_elbo.ui import pane_frames
 from tui_elbo.ui.actions.prompt import Prompt, Question
 from tui_elbo.ui.compat.textual import output_is_waiting
@@ -37,7 +38,7 @@ from tui_elbo.ui.panes.sentence import SentenceLine, sentence_text
 from tui_elbo.ui.plot.run_curves import status_summary
 from tui_elbo.ui.views.detail import ParamView
 from tui_elbo.ui.views.step import StepView
-from tui_elbo.ui.views.views import Live, View
+from tui_elbo.ui.views.views import ErrorView, Live, View
 from tui_elbo.ui.widgets.placeholder import TooSmall
 from tui_elbo.ui.widgets.status import FaultLine, KeyLine, StatusLine
 
@@ -95,6 +96,7 @@ class Explorer(Screen[None]):
         self._bound_step = 0
         self._asked_from: Widget | None = None
         self._due = self._begun = 0.0
+        self._seen_fault: ErrorReported | None = None
 
     def compose(self) -> ComposeResult:
         """The panes, and the lines at the bottom."""
@@ -207,7 +209,9 @@ class Explorer(Screen[None]):
                 run, step, running=running, count=commands.count, until=commands.running_to
             )
         )
-        self.query_one(FaultLine).show(run.fault, run.dead)
+        fault = self.query_one(FaultLine)
+        fault.show(run.fault, run.dead)
+        self._open_long_fault(cut=fault.is_cut())
         met = f"stopped at {run.met.step}: {run.met.text}" if run.met is not None else ""
         self.query_one(KeyLine).show(
             [key for key in offered(self) if not (key.hides and key.refuses(self))],
@@ -215,6 +219,15 @@ class Explorer(Screen[None]):
             running=running,
             news=run.output.version > self.seen_output,
         )
+
+    def _open_long_fault(self, *, cut: bool) -> None:
+        """What there is no room for is shown whole, once, unless the person does something else."""
+        fault = self.session.run.fault
+        if fault is None or fault is self._seen_fault:
+            return
+        self._seen_fault = fault
+        if cut and self.is_current and not self.query_one(Prompt).asking:
+            self.app.push_screen(ErrorView(fault))
 
     def on_screen_resume(self) -> None:
         """Back from a view: catch up."""

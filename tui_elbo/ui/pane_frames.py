@@ -28,7 +28,6 @@ CSS = "".join(
     Explorer {
         overflow: hidden hidden;
         StatusLine, KeyLine { height: 1; }
-        FaultLine { height: 2; }
         TooSmall, Prompt { display: none; }
         .-aside { display: none; }
         Prompt.-asking { display: block; }

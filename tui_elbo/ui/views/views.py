@@ -13,6 +13,7 @@ from textual.screen import ModalScreen
 from textual.widget import Widget
 
 from tui_elbo.client.output import Output
+from tui_elbo.model.errors import source_line
 from tui_elbo.model.text import safe
 from tui_elbo.protocol import ErrorReported, Loaded
 from tui_elbo.ui.style.glyphs import ASCII, UNICODE, Glyphs
@@ -170,7 +171,9 @@ class ErrorView(View):
 
 def error_lines(fault: ErrorReported) -> Iterator[Line]:
     """The fault, safe to draw."""
-    for text, style in ((fault.what, BAD), (fault.where, ""), (fault.hint, WARN)):
+    source = source_line(fault.where, fault.traceback)
+    place = f"{fault.where}\n    {source}" if source else fault.where
+    for text, style in ((fault.what, BAD), (place, ""), (fault.hint, WARN)):
         for line in safe(text, lines=True).splitlines():
             yield [(line, style)]
     if fault.kind != "load":

@@ -65,4 +65,13 @@ def wrapped(line: Line, width: int) -> Iterable[Line]:
     if len(line) != 1 or cell_len(line[0][0]) <= width:
         return [line]
     text, style = line[0]
-    return [[(part, style)] for part in chop_cells(text, width)]
+    parts = list[Line]()
+    while cell_len(text) > width:
+        part = chop_cells(text, width)[0]
+        # Between two words, if there is a place for it in the second half.
+        at = part.rfind(" ", len(part) // 2) + 1
+        if text[len(part) : len(part) + 1] == " " or not at:
+            at = len(part)
+        parts.append([(text[:at].rstrip() or text[:at], style)])
+        text = text[at:].lstrip(" ")
+    return [*parts, [(text, style)]] if text else parts

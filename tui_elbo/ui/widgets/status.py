@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,6 +12,7 @@ import numpy as np
 from rich.cells import cell_len
 from textual.events import Resize
 
+from tui_elbo.model.errors import source_line
 from tui_elbo.model.text import safe
 from tui_elbo.protocol import ErrorReported
 from tui_elbo.ui.style.glyphs import ASCII, UNICODE, Glyphs
@@ -163,11 +166,14 @@ def _rate(rate: float) -> str:
 
 
 class FaultLine(BottomLine):
-    """What went wrong, where, and what to do, in two lines; none when all is well."""
+    """What went wrong, where, and what to do, in as many lines as it takes; none when all is well.
+
+    Of a text that takes more than `FAULT_ROWS` the view of the error, on `e`, has the rest.
+    """
 
     def __init__(self, *, id: str = "fault", ascii: bool = False) -> None:
         super().__init__(id=id, ascii=ascii)
-        self._texts = ("", "", "")
+        self._texts = FaultTexts()
         self.display = False
 
     def show(self, fault: ErrorReported | None, dead: str) -> None:
@@ -175,34 +181,80 @@ class FaultLine(BottomLine):
         texts = fault_texts(fault, dead, self.glyphs)
         if texts != self._texts:
             self._texts = texts
-            self.display = bool(texts[0])
+            self.display = bool(texts.what)
+            self._fit()
             self.paint()
 
+    def _fit(self) -> None:
+        self.styles.height = len(self.lines(self.screen.size.width))
+
+    def is_cut(self) -> bool:
+        """Whether there is more of it than is shown."""
+        return fault_lines(self._texts, self.screen.size.width, self.glyphs)[1]
+
     def lines(self, width: int) -> Sequence[Line]:
-        """Two lines."""
-        what, where, hint = self._texts
-        more, gap = self.glyphs.more, f" {self.glyphs.dot} "
-        if where:
-            # The end of a path tells the most; it gets what the first part leaves, or a third.
-            room = max(width // 3, width - cell_len(f" {what}{gap}"))
-            place = tail(where, min(room, cell_len(where)), more)
-            what = left(what, min(cell_len(what), width - 1 - cell_len(gap + place)), more)
-            what = f"{what}{gap}{place}"
-        return [[(left(f" {what}", width, more), BAD)], [(left(f" {hint}", width, more), WARN)]]
+        """At least two lines."""
+        return fault_lines(self._texts, width, self.glyphs)[0]
+
+    def on_resize(self, event: Resize) -> None:
+        """As many lines as it takes now."""
+        self._fit()
+        super().on_resize(event)
 
 
-def fault_texts(fault: ErrorReported | None, dead: str, glyphs: Glyphs) -> tuple[str, str, str]:
+FAULT_ROWS = 4
+"""So many lines at most say what went wrong, and two more where and what to do."""
+
+
+@dataclass(frozen=True)
+class FaultTexts:
+    """A fault, safe to draw."""
+
+    what: str = ""
+    where: str = ""
+    line: str = ""
+    """The line of source there."""
+    hint: str = ""
+
+
+def fault_texts(fault: ErrorReported | None, dead: str, glyphs: Glyphs) -> FaultTexts:
     """What, where, and what to do, safe to draw."""
     if dead:
         what, _, hint = dead.partition("\n")
-        return safe(what), "", safe(hint) or DEAD
+        return FaultTexts(safe(what), hint=safe(hint) or DEAD)
     if fault is None:
-        return "", "", ""
-    hint = safe(fault.hint)
-    if "e shows" not in hint:
-        shows = "e shows the traceback" if fault.traceback else "e shows all of it"
-        hint = f"{hint} {glyphs.dot} {shows}" if hint else shows
-    return safe(fault.what), safe(fault.where), hint
+        return FaultTexts()
+    hints = [safe(fault.hint)] if fault.hint else []
+    if fault.kind == "step" and ".py:" in fault.where and not re.search(r"\bR\b", fault.hint):
+        hints.insert(0, "correct the file, then R loads it again")
+    if "e shows" not in fault.hint:
+        hints.append("e shows the traceback" if fault.traceback else "e shows all of it")
+    # Of several lines each is a part of its own.
+    what = " ".join(safe(line).strip() for line in fault.what.splitlines())
+    line = safe(source_line(fault.where, fault.traceback))
+    return FaultTexts(what, safe(fault.where), line, f" {glyphs.dot} ".join(hints))
+
+
+def fault_lines(texts: FaultTexts, width: int, glyphs: Glyphs) -> tuple[list[Line], bool]:
+    """The fault as lines, and whether some of what went wrong is left out."""
+    room, gap = max(10, width - 2), f" {glyphs.dot} "
+    what, where = texts.what, f"{texts.where}{gap}{texts.line}" if texts.line else texts.where
+    if where and cell_len(f"{what}{gap}{where}") <= room:
+        what, where = f"{what}{gap}{where}", ""
+    rows = textwrap.wrap(what, room) or [""]
+    cut = len(rows) > FAULT_ROWS
+    if cut:
+        last = left(rows[FAULT_ROWS - 1], room - len(glyphs.more)).rstrip()
+        rows = [*rows[: FAULT_ROWS - 1], last + glyphs.more]
+    lines = [[(left(f" {row}", width, glyphs.more), BAD)] for row in rows]
+    if where:
+        # The end of a path tells the most.
+        space = max(room // 3, room - cell_len(f"{gap}{texts.line}") if texts.line else room)
+        place = tail(texts.where, min(space, cell_len(texts.where)), glyphs.more)
+        text = f"{place}{gap}{texts.line}" if texts.line else place
+        lines.append([(left(f" {text}", width, glyphs.more), "")])
+    hints = textwrap.wrap(texts.hint, room)[:2] or [""]
+    return [*lines, *([(left(f" {hint}", width, glyphs.more), WARN)] for hint in hints)], cut
 
 
 class KeyLine(BottomLine):
