@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 import pytest
 
@@ -15,6 +16,7 @@ from tui_elbo.model.findings import Finding
 STATIC = [rule for rule in CATALOGUE if rule.when == "static"]
 
 
+@cache
 def findings(text: str) -> tuple[Finding, ...]:
     found = check(example(text))
     assert found.unchecked == ()

@@ -4,10 +4,15 @@ parameters 04x, estimator 05x); rules on a running run: SVI1xx.
 
 from __future__ import annotations
 
-from tui_elbo.engine.checks import plates_and_data, sites
+from tui_elbo.engine.checks import estimator, parameters, plates_and_data, sites
 from tui_elbo.engine.checks.rule import Rule
 
-CATALOGUE: tuple[Rule, ...] = (*sites.RULES, *plates_and_data.RULES)
+CATALOGUE: tuple[Rule, ...] = (
+    *sites.RULES,
+    *plates_and_data.RULES,
+    *parameters.RULES,
+    *estimator.RULES,
+)
 """In the order in which they are tried: within a family, the most important first."""
 
 

@@ -16,10 +16,10 @@ from tui_elbo.engine.lens.batches import SEED
 from tui_elbo.engine.tracebacks import said
 from tui_elbo.model.findings import Subject
 
-BATCHES = 64
+BATCHES = 1000
 """Steps whose batches are looked at."""
 
-SECONDS = 0.5
+SECONDS = 0.3
 """For looking at batches."""
 
 OFF = 1.5
@@ -232,7 +232,7 @@ def _against_batches(look: Look) -> Iterator[Found]:
     for site in unscaled:
         if site.fn.batch_shape and site.fn.batch_shape[-1] == size:
             found = _scaled_wrongly(site, float(size), float(rows))
-            evidence = f"the batches of {BATCHES} steps have {rows} different rows"
+            evidence = f"its batches have {rows} different rows together"
             yield found._replace(evidence=evidence)
 
 
@@ -247,7 +247,7 @@ def _rows_seen(look: Look) -> tuple[int | None, int, int]:
             continue
         seen: set[bytes] = set()
         count = 0
-        for step in range(1, BATCHES + 1):
+        for step in range(1, min(BATCHES, look.scenario.steps) + 1):
             if time.monotonic() - began > SECONDS:
                 break
             batch = look.batch(step)
@@ -267,7 +267,7 @@ def _batches_change(look: Look) -> Iterator[Found]:
         return
     shapes = _shapes(look.args)
     began = time.monotonic()
-    for step in range(2, min(look.scenario.steps, 10 * BATCHES) + 1):
+    for step in range(2, min(look.scenario.steps, BATCHES) + 1):
         if time.monotonic() - began > SECONDS:
             return
         args = look.batch(step)
