@@ -118,3 +118,15 @@ def test_references_are_lines_of_the_elbo():
     assert curves(run, run.step)[2].references == (("best", -5.5), ("log p(x)", -5.0))
     run.apply(loaded())
     assert curves(run, run.step)[2].references == ()
+
+
+def test_the_status_counts_errors_and_warnings(run):
+    assert status_summary(run, 0, running=False, count="").marks == ()
+    run.apply(WarningIssued("a warning", "UserWarning"))
+    run.apply(WarningIssued("another", "UserWarning"))
+    fault = ErrorReported("what", "where", "todo", "", 0, "step")
+    run.apply(fault)
+    run.apply(ErrorReported("no such thing", "", "", "", 0, "refused"))
+    [(long, short)] = status_summary(run, 0, running=False, count="").marks
+    assert (long, short) == ("1 error, 2 warnings", "1 err 2 warn")
+    assert run.last_error.kind == "refused"

@@ -8,6 +8,7 @@ from tui_elbo.client.output import Output
 from tui_elbo.model.bound import bound_lines
 from tui_elbo.model.records import Batch, Column
 from tui_elbo.protocol import (
+    ErrorReported,
     Event,
     ImportanceBoundComputed,
     Loaded,
@@ -40,6 +41,10 @@ class Run(RunState):
         self.stepped: SteppedInto | None = None
         """The step that was stepped into, until it has been shown."""
         self.output = Output()
+        self.errors = 0
+        """How many errors there have been."""
+        self.last_error: ErrorReported | None = None
+        """The newest of them, whether or not a step has gone well since."""
 
     def apply(self, event: Event) -> None:
         """Take in the next event, and what is to be shown of it.
@@ -53,6 +58,10 @@ class Run(RunState):
                 self.loss_apart = self.loss_apart or self._is_apart(event)
             case Loaded():
                 self.loss_apart = False
+                self.errors, self.last_error = 0, None
+            case ErrorReported():
+                self.last_error = event
+                self.errors += event.kind not in ("refused", "interrupted")
             case RunSaved():
                 self.notice = f"saved at step {event.step}: {event.path}"
             case SteppedInto():

@@ -7,6 +7,7 @@ second. Nothing ticks when nothing changes.
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from importlib import import_module
 from threading import Thread
 from time import monotonic
@@ -85,6 +86,8 @@ class Explorer(Screen[None]):
         """A word in answer to the last key."""
         self.seen_output = 0
         """How much of the output the person has seen."""
+        self.seen_warnings = 0
+        """How many of the warnings."""
         self.exported = 0
         """The newest step of which the numbers have been exported."""
         self._engine = engine
@@ -213,8 +216,13 @@ class Explorer(Screen[None]):
         fault.show(run.fault, run.dead)
         self._open_long_fault(cut=fault.is_cut())
         met = f"stopped at {run.met.step}: {run.met.text}" if run.met is not None else ""
+        unseen = run.output.warnings > self.seen_warnings
         self.query_one(KeyLine).show(
-            [key for key in offered(self) if not (key.hides and key.refuses(self))],
+            [
+                replace(key, rank=0) if key.show == "o" and unseen else key
+                for key in offered(self)
+                if not (key.hides and key.refuses(self))
+            ],
             notice=self.notice or run.notice or met,
             running=running,
             news=run.output.version > self.seen_output,

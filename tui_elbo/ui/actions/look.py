@@ -48,7 +48,7 @@ def not_loaded(explorer: Explorer) -> str:
 
 def no_error(explorer: Explorer) -> str:
     """Nothing has gone wrong."""
-    return "no error so far" if explorer.session.run.fault is None else ""
+    return "no error so far" if explorer.session.run.last_error is None else ""
 
 
 def no_weights(explorer: Explorer) -> str:
@@ -188,7 +188,7 @@ def show_output(explorer: Explorer) -> None:
     output = explorer.session.run.output
 
     def seen(_result: None) -> None:
-        explorer.seen_output = output.version
+        explorer.seen_output, explorer.seen_warnings = output.version, output.warnings
         explorer.answer()
 
     explorer.app.push_screen(OutputView(output), seen)
@@ -196,6 +196,6 @@ def show_output(explorer: Explorer) -> None:
 
 def show_error(explorer: Explorer) -> None:
     """The last error with its traceback."""
-    fault = explorer.session.run.fault
+    fault = explorer.session.run.last_error
     if fault is not None:
         explorer.app.push_screen(ErrorView(fault))

@@ -158,6 +158,14 @@ def _kept(run: Run) -> list[str]:
     return [f"{memory / 2**20:.1f} MB kept"] if memory else []
 
 
+def _counted(run: Run) -> tuple[tuple[str, str], ...]:
+    """How many warnings and errors there have been: a long and a short way to say it."""
+    counts = ((run.errors, "error"), (run.output.warnings, "warning"))
+    texts = [f"{count} {what}{'s' * (count > 1)}" for count, what in counts if count]
+    short = [f"{count} {what[:4].removesuffix('o')}" for count, what in counts if count]
+    return ((", ".join(texts), " ".join(short)),) if texts else ()
+
+
 def status_summary(
     run: Run, step: int, *, running: bool, count: str, until: str = ""
 ) -> StatusSummary:
@@ -190,6 +198,6 @@ def status_summary(
         newest=run.step,
         until=until,
         changed=changed(run, step),
-        marks=tuple(MARKS[kind] for kind in run.cautions if kind in MARKS),
+        marks=(*_counted(run), *(MARKS[kind] for kind in run.cautions if kind in MARKS)),
         about=(loaded.name, *run.settings, *_kept(run)) if loaded else (),
     )
