@@ -21,6 +21,7 @@ from tests.engine.looking import (
 from tests.engine.matrix import scenario, write
 from tui_elbo.engine.lens import Lens, LensReading
 from tui_elbo.engine.lens.attribution import Attribution
+from tui_elbo.engine.lens.draws import seed_draw
 from tui_elbo.engine.session import Session
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -124,3 +125,33 @@ def test_a_module_in_training_is_drawn_one_by_one(tmp_path: Path) -> None:
     assert lens.looped
     assert "BatchNorm1d in training mode" in lens.note
     assert seen.reading.units.shape[1] == 32, "a unit is a minibatch"
+
+
+PRODUCT = """
+X = torch.ones(6, 3)
+
+
+def model():
+    w = pyro.sample("w", dist.Normal(torch.zeros(3), 1.0).to_event(1))
+    with pyro.plate("data", 6):
+        pyro.sample("y", dist.Normal(X @ w, 1.0), obs=torch.ones(6))
+
+
+guide = pyro.infer.autoguide.AutoNormal(model)
+"""
+
+
+def test_a_model_for_one_draw_is_no_fault(tmp_path: Path) -> None:
+    lens, seen = sight(scenario(PRODUCT), tmp_path, draws=256)
+    why = "the model is written for one draw, and does not broadcast over many"
+    assert lens.note == f"64 draws, one by one: {why}"
+    assert seen.reading.nonfinite_draws == 0
+
+
+def test_a_draw_is_seeded_as_pyro_does_it() -> None:
+    states = []
+    for seed in (seed_draw, pyro.set_rng_seed):
+        seed(2**31 + 5)
+        state = pyro.util.get_rng_state()
+        states.append((state["torch"].tolist(), state["random"], state["numpy"][1].tolist()))
+    assert states[0] == states[1]

@@ -9,6 +9,7 @@ from typing import Literal
 
 from tui_elbo.client.run_state import Run
 from tui_elbo.model.attribution import (
+    ONE_BY_ONE,
     SUM_TERMS,
     LensPoint,
     ObservedTerms,
@@ -179,7 +180,7 @@ def _observed(history: History, step: int) -> ObservedTerms:
 
 
 def gap(run: Run, span: Span | None) -> tuple[str, ...]:
-    """The importance-weighted bound there, else the gap; and how the lens draws, as lines.
+    """The importance-weighted bound there, else the gap; and what ails the lens, as lines.
 
     Args:
         run: the run.
@@ -197,7 +198,7 @@ def gap(run: Run, span: Span | None) -> tuple[str, ...]:
         lines = evidence_gap_lines(
             float(evidence), float(value), float(error), players, end.delta_latents
         )
-    return (*lines, end.note) if end.note else lines
+    return (*lines, end.note) if end.note and ONE_BY_ONE not in end.note else lines
 
 
 assert SUM_TERMS[ELBO].field == "elbo"

@@ -42,6 +42,9 @@ class Term(NamedTuple):
     is observed) and `prior` (what is not)."""
 
 
+ONE_BY_ONE = "draws, one by one"
+"""In the note of a lens that takes its draws so: it sees as well, with a larger error."""
+
 SUM_TERMS = tuple(Term("", field) for field in ("log_p", "log_q", "elbo", "likelihood", "prior"))
 """The rows that all samples begin with: sums over sites."""
 

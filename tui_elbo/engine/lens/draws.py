@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -135,6 +136,20 @@ class Table:
             self.rows.setdefault(part, np.zeros(self.draws))[first:last] += row
         for name, value in traces.latents(local=self.local).items():
             self.latents.setdefault(name, []).append(value.to("cpu", torch.float64).numpy())
+
+
+def seed_draw(seed: int) -> None:
+    """What `pyro.set_rng_seed` does, without its detour over devices that are not in use.
+
+    torch writes down a whole traceback for each of them, which costs as much as a small model.
+    """
+    cuda: bool = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    if cuda or torch.backends.mps.is_available():
+        pyro.set_rng_seed(seed)
+        return
+    torch.default_generator.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed)
 
 
 def run(model: Any, guide: Any, args: tuple[Any, ...], *outer: Messenger) -> Traces:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from tui_elbo.engine.compat.torch import has_backward_hooks
 from tui_elbo.engine.lens import Lens, untouched
-from tui_elbo.engine.lens.draws import Traces
+from tui_elbo.engine.lens.draws import Traces, seed_draw
 from tui_elbo.engine.record.numbers import table
 from tui_elbo.model.records import Floats, Role
 
@@ -132,7 +132,7 @@ def _traces(lens: Lens) -> Iterator[Traces]:
             yield lens.way.many(group.args, group.draws, group.seed)
             continue
         for draw in range(group.first, group.first + group.draws):
-            pyro.set_rng_seed(lens.groups[0].seed + draw)
+            seed_draw(lens.groups[0].seed + draw)
             yield lens.way.one(group.args)
 
 

@@ -6,17 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import pyro
 import torch
 
 from tui_elbo.engine.lens.batches import SEED, Data, Group, data, groups
 from tui_elbo.engine.lens.draw_strategy import Way
-from tui_elbo.engine.lens.draws import Table
+from tui_elbo.engine.lens.draws import Table, seed_draw
 from tui_elbo.engine.lens.enumerated import WHOLE
-from tui_elbo.engine.lens.inspect_model import Kind, look, mismatch
+from tui_elbo.engine.lens.inspect_model import NO_BROADCAST, Kind, look, mismatch
 from tui_elbo.engine.lens.isolation import held, untouched
 from tui_elbo.engine.lens.subject import State, Subject
-from tui_elbo.model.attribution import SUM_TERMS, Term, TermSamples, mean
+from tui_elbo.model.attribution import ONE_BY_ONE, SUM_TERMS, Term, TermSamples, mean
 from tui_elbo.model.records import Floats
 
 DRAWS = 256
@@ -195,7 +194,7 @@ class Lens:
         self._settled = replace(self.settled, loop_reason=reason, version=self.settled.version + 1)
         self._groups = self._spread()
         count = sum(group.draws for group in self._groups)
-        note = f"{count} draws, one by one: {reason}"
+        note = f"{count} {ONE_BY_ONE}: {reason}"
         self._settled = replace(self.settled, loop_reason=note)
 
     def _spread(self) -> list[Group]:
@@ -209,8 +208,8 @@ class Lens:
         if not self.looped:
             try:
                 return self._at_once()
-            except Exception as error:
-                self._loop(f"all at once, they raise {type(error).__name__}")
+            except Exception:
+                self._loop(NO_BROADCAST)
         return self._one_by_one()
 
     def _at_once(self) -> Table:
@@ -225,7 +224,7 @@ class Lens:
         for group in self._groups:
             for draw in range(group.first, group.first + group.draws):
                 self.report(draw, table.draws)
-                pyro.set_rng_seed(self._groups[0].seed + draw)
+                seed_draw(self._groups[0].seed + draw)
                 try:
                     table.take(draw, self.way.one(group.args))
                 except Exception as error:

@@ -131,6 +131,10 @@ def breakdown_lines(
     yield from _parameters(run, part, width, glyphs)
     yield [("", "")]
     yield from _sites(span, part, width, glyphs)
+    if span.end.note:
+        yield [("", "")]
+        yield [("the lens", KEY)]
+        yield from _at_words(span.end.note, width, glyphs)
     if run.weighed is not None:
         yield [("", "")]
         yield [(f"importance weights at step {run.weighed.step}", KEY)]
