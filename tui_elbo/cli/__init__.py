@@ -1,7 +1,7 @@
 """The command `elbo-tui`: the only place that knows both the screen and the engine.
 
 stdout is data, stderr is narration. Exit codes: 0; 1 the scenario failed; 2 usage; 3 a loss that
-is not finite; 130 interrupted.
+is not finite; 4 findings of level warning or worse (`check`); 130 interrupted.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from tui_elbo.model.errors import ElboError
 
 COMMANDS = {
     "run": "tui_elbo.cli.run",
+    "check": "tui_elbo.cli.check",
+    "rule": "tui_elbo.cli.rule",
     "explain": "tui_elbo.cli.explain",
     "tour": "tui_elbo.cli.tour",
     "list": "tui_elbo.cli.list",

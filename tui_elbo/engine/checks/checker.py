@@ -56,9 +56,9 @@ class Checker:
             self._ledger, self._unchecked = Ledger(), ()
             self._done.set()
 
-    def wait(self, seconds: float) -> bool:
-        """Wait until the static rules are done, for so many seconds at most; whether they are."""
-        return self._done.wait(seconds)
+    def wait(self) -> None:
+        """Wait until the static rules are done."""
+        self._done.wait()
 
     def add(self, found: Iterable[Finding]) -> None:
         """Take in what a rule on the running run has found."""

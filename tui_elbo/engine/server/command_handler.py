@@ -113,6 +113,10 @@ class CommandHandler:
         else:
             self._lens.wait(BURST_SECONDS)
 
+    def wait_for_checks(self) -> None:
+        """Wait until what can be found before the first step has been reported."""
+        self._checker.wait()
+
     def interrupt(self, *_: object) -> None:
         """SIGINT: break off the person's own code; our own goes on to the next command."""
         self.running = False
