@@ -16,6 +16,7 @@ from tui_elbo.protocol import (
     Capabilities,
     EngineBusy,
     ErrorReported,
+    FindingsChanged,
     Hello,
     LayoutAdded,
     Load,
@@ -240,12 +241,16 @@ def test_a_loss_that_is_not_finite_stops_the_run_on_its_step(
 
 def test_warnings_are_remarks(client: Client, tmp_path: Path) -> None:
     warns = "import warnings\nwarnings.warn('careful \\x1b[31m[red]')\n"
-    client.load(write(tmp_path, small(tail=warns, guide="pyro.sample('w', dist.Normal(0., 1.))")))
+    client.load(write(tmp_path, small(tail=warns)))
     client.ask(Step(count=3))
     remarks = [event for event in client.seen if isinstance(event, WarningIssued)]
     assert any("careful \x1b[31m[red]" in remark.text for remark in remarks)
-    assert [r.source for r in remarks].count("elbo-tui") == 1
-    assert any(r.text.startswith('site "w" is drawn in the guide') for r in remarks)
+
+
+def test_what_is_wrong_before_the_first_step_is_sent(client: Client, tmp_path: Path) -> None:
+    client.load(write(tmp_path, small(guide="pyro.sample('w', dist.Normal(0., 1.))")))
+    (found,) = client.until(FindingsChanged).findings
+    assert (found.name, found.subject.name) == ("not-in-model", "w")
 
 
 NAMES = ["[red]", "a\nb", "\x1b[31m", "\ud800", "é θ", ""]

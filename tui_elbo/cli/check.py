@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
@@ -167,11 +166,3 @@ def _check(chosen: argparse.Namespace, printer: FindingPrinter) -> int:
     for fault in run.faults:
         narrate(fault.what)
     return FOUND if printer.worst else 1 if run.faults else 0
-
-
-def narrate_findings(findings: tuple[Finding, ...]) -> None:
-    """Print errors and warnings on stderr, for a command whose stdout is numbers."""
-    for finding in findings:
-        if finding.level != "note":
-            print(f"elbo-tui: {safe(finding_line(finding), lines=True)}", file=sys.stderr)
-    sys.stderr.flush()

@@ -29,15 +29,18 @@ from tui_elbo.client.commands import MAX_COUNT
 from tui_elbo.model.conditions import Condition, parse
 from tui_elbo.model.csv_table import CsvTable
 from tui_elbo.model.errors import StepError, UsageError
+from tui_elbo.model.findings import Subject, finding_line
 from tui_elbo.model.history import History
 from tui_elbo.model.records import Batch, Column
 from tui_elbo.model.scenarios import find_scenario
 from tui_elbo.model.text import safe
 from tui_elbo.model.tuning import Tuning, parse_tuning
+from tui_elbo.protocol import Event, FindingsChanged
 from tui_elbo.runfile import is_run_file
 from tui_elbo.runfile.database import read
 
 if TYPE_CHECKING:
+    from tui_elbo.engine.checks.checker import Checker
     from tui_elbo.engine.session import Session
 
 
@@ -294,6 +297,7 @@ def main(words: list[str]) -> int:
     printer = _printer(chosen, session, steps, out)
     follower = follow(session, chosen, steps, out, narrate)
     stop = _Stop(session)
+    checker = _checker(session)
 
     def go() -> int:
         if pressed:
@@ -301,7 +305,11 @@ def main(words: list[str]) -> int:
             return _ended(session)
         return _run(session, steps, printer, until=until, follower=follower, stop=stop)
 
-    code = _guarded(session, printer, stop, go)
+    try:
+        code = _guarded(session, printer, stop, go)
+    finally:
+        if not stop.asked:
+            checker.wait()
     for one in (printer, follower, out):
         if one is not None:
             one.close()
@@ -362,6 +370,30 @@ class _NarrateOnce:
         if what != self._last:
             self._last = what
             narrate(what)
+
+
+def _checker(session: Session) -> Checker:
+    """What finds faults before the first step, and prints them on stderr."""
+    from tui_elbo.engine.checks.checker import Checker  # noqa: PLC0415 - imports torch
+
+    checker = Checker(FindingNarrator())
+    if not session.steps_taken:
+        checker.follow(session.scenario, ignore=session.scenario.ignore)
+    return checker
+
+
+class FindingNarrator:
+    """Prints errors and warnings on stderr, each once."""
+
+    def __init__(self) -> None:
+        self._printed: set[tuple[str, Subject]] = set()
+
+    def __call__(self, event: Event) -> None:
+        """Print what is new."""
+        for finding in event.findings if isinstance(event, FindingsChanged) else ():
+            if finding.level != "note" and finding.key not in self._printed:
+                self._printed.add(finding.key)
+                narrate(finding_line(finding))
 
 
 class _Stop:

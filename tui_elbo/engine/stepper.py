@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pyro
@@ -42,7 +41,6 @@ class Stepper:
     Args:
         source: the scenario's file.
         seed: of the run; None: the scenario's own.
-        warn: is told what the person should know and no error says.
         wanted: what is kept of single parameters.
         text: what to execute in place of what the file says now.
 
@@ -54,7 +52,6 @@ class Stepper:
         self,
         source: ScenarioFile,
         seed: int | None,
-        warn: Callable[[str], object],
         wanted: RecordingOptions,
         text: bytes | None = None,
     ) -> None:
@@ -69,7 +66,7 @@ class Stepper:
         self.estimator = scenario.loss
         """The estimator in use: the scenario's own until another is chosen."""
         self._traits = traits_of(scenario.loss)
-        self.terms = TermRecorder(scenario.loss, warn)
+        self.terms = TermRecorder(scenario.loss)
         roles = Roles(scenario.guide, self.terms.model_params, self.terms.guide_params)
         self.params = ParamRecorder(roles, wanted, lambda: max(LEAST, BUDGET - self.terms.columns))
         self._modules: dict[tuple[int, int], list[torch.nn.Module]] = {}

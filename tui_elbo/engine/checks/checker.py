@@ -56,9 +56,9 @@ class Checker:
             self._ledger, self._unchecked = Ledger(), ()
             self._done.set()
 
-    def wait(self) -> None:
-        """Wait until the static rules are done."""
-        self._done.wait()
+    def wait(self, seconds: float | None = None) -> None:
+        """Wait until the static rules are done; None: for as long as that takes."""
+        self._done.wait(seconds)
 
     def add(self, found: Iterable[Finding]) -> None:
         """Take in what a rule on the running run has found."""

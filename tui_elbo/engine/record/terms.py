@@ -8,7 +8,7 @@ runs no model, draws no random number and keeps no graph.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -108,22 +108,19 @@ class TermRecorder:
 
     Args:
         loss: the estimator; its trace builder is replaced on the instance.
-        warn: is called once for each site, of a latent site that only one side has.
     """
 
-    def __init__(self, loss: ELBO, warn: Callable[[str], object]) -> None:
+    def __init__(self, loss: ELBO) -> None:
         self.model_params: set[str] = set()
         """Parameters read by the model."""
         self.guide_params: set[str] = set()
         """Parameters read by the guide."""
-        self._warn = warn
         self._infos: dict[str, SiteInfo] = {}
         self._guide: dict[str, tuple[str, bool]] = {}
         self._summed_out: dict[str, str] = {}
         self._hidden: set[str] = set()
         self._plans: dict[Hashable, TermPlan] = {}
         self._told: set[str] = set()
-        self._warned: set[str] = set()
         self._scales: dict[str, float] = {}
         self.watch(loss)
 
@@ -200,7 +197,7 @@ class TermRecorder:
         for name, node in model_trace.nodes.items():
             if node["type"] == "sample":
                 if name not in self._told:
-                    self._describe_model_site(name, node, guide_trace)
+                    self._describe_model_site(name, node)
                 elif node["scale"] is not scales.get(name):
                     self._note_scale(name, node["scale"])
                 if self._sums:
@@ -228,19 +225,13 @@ class TermRecorder:
         self._guide[name] = (shown, auxiliary)
         self._infos.setdefault(shown, site_info(shown, node, self._nesting))
 
-    def _describe_model_site(self, name: str, node: Any, guide_trace: Trace) -> None:
+    def _describe_model_site(self, name: str, node: Any) -> None:
         self._told.add(name)
         self._note_scale(name, node["scale"])
         if is_deterministic(node):
             self._hidden.add(name)
             return
-        self._infos[name] = info = site_info(name, node, self._nesting)
-        enumerated = enumerate_dim(node) is not None
-        if not enumerated and not info.observed and name not in guide_trace.nodes:
-            self._warn(
-                f'site "{name}" is drawn in the model and not in the guide: each step draws it '
-                "from its prior, and log q has no term for it"
-            )
+        self._infos[name] = site_info(name, node, self._nesting)
 
     def _note_scale(self, name: str, scale: Any) -> None:
         """A site may be scaled otherwise than before: annealed, say, or by a smaller last batch."""
@@ -259,18 +250,7 @@ class TermRecorder:
                 enumerated = enumerate_dim(node) is not None
                 self._summed_out[name] = SUMMED_OUT if enumerated else DEPENDS_ON_SUMMED_OUT
 
-    def _warn_of_guide_sites(self) -> None:
-        for name, (_, auxiliary) in self._guide.items():
-            if not auxiliary and name not in self._told and name not in self._warned:
-                self._warned.add(name)
-                self._warn(
-                    f'site "{name}" is drawn in the guide and not in the model: log p has no term '
-                    "for it"
-                )
-
     def _plan(self) -> TermPlan:
-        if self._told:
-            self._warn_of_guide_sites()
         plan = TermPlan((), self._note, self._loss.num_particles)
         plan.log_p_by_loss = self._enumerates
         if not self._note and not self._traces:

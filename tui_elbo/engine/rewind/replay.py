@@ -243,9 +243,7 @@ class ReplayableRun:
         self._surroundings.put_back()
         self.stepping = True
         try:
-            self._stepper = Stepper(
-                self.origin.source, self._asked_seed, self._warn, self._wanted, text
-            )
+            self._stepper = Stepper(self.origin.source, self._asked_seed, self._wanted, text)
         finally:
             self.stepping = False
         self.origin.note(own_files())

@@ -7,6 +7,7 @@ asked for it, and let go when that person goes away.
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from typing import Any
 from msgspec.structs import replace
 from pyro.infer import SVI
 
+from tui_elbo.engine.checks.checker import Checker
 from tui_elbo.engine.record.inspection import inspected
 from tui_elbo.engine.record.nonfinite import NonFiniteFinder
 from tui_elbo.engine.script.run_control import RunControl
@@ -26,14 +28,19 @@ from tui_elbo.engine.server.event_emitter import EventEmitter
 from tui_elbo.engine.server.server import Server, ServerOptions
 from tui_elbo.engine.tracebacks import said
 from tui_elbo.model.errors import ElboError, UsageError
+from tui_elbo.model.findings import finding_line
+from tui_elbo.model.text import safe
 from tui_elbo.protocol import (
     AnyCommand,
     Capabilities,
     ComputeGradients,
     ComputeImportanceBound,
     ConditionMet,
+    DismissFinding,
     DrawPosterior,
     ErrorReported,
+    Event,
+    FindingsChanged,
     InspectParam,
     Loaded,
     Pause,
@@ -102,10 +109,13 @@ class ScriptSession:
         options = ServerOptions(stays=True, refuses_end=REFUSES_END)
         self.server = Server(self._obey, options, self._let_go)
         self._emitter = EventEmitter(self.server.send)
-        self._reader = StepRecorder(svi, lambda text: self._emitter.remark(text, "elbo-tui"))
+        self._reader = StepRecorder(svi)
         self._gate = RunControl(self.server.send, self._reader.wanted)
+        self._subject = ScriptSubject(svi, self._reader, lens=bool(lens))
+        self._checker, self._unchecked = Checker(self._found), True
+        self._printed: set[object] = set()
         self._lens = ScriptLens(
-            ScriptSubject(svi, self._reader, lens=bool(lens)),
+            self._subject,
             self._reader,
             self.server.send,
             attached=lambda: self.server.attached and not self._closed,
@@ -138,6 +148,8 @@ class ScriptSession:
         if not self._inside.acquire(blocking=False):
             return self._take(*args, **kwargs)  # by a second thread: not this run's
         try:
+            if self._unchecked:
+                self._guarded(self._check, args, kwargs)
             alone = self._gate.running and not (self.server.attached or self._lens.seen)
             if not alone:
                 self._attend(args, kwargs)
@@ -164,11 +176,30 @@ class ScriptSession:
             self._closed = True
             self._let_go()
             # A thread that steps for long is not waited for.
+            self._checker.wait(LAST_WORD)
             if self._inside.acquire(timeout=LAST_WORD):
                 self._guarded(self._flush)
                 self._lens.close()
                 self._inside.release()
             self.server.close(patience=LAST_WORD)
+
+    def _check(self, args: Any, kwargs: Any) -> None:
+        """Look for faults before the first step, in a forked copy."""
+        self._unchecked = False
+        subject = self._subject.checked(args, kwargs)
+        if subject is not None:
+            self._checker.follow(subject)
+
+    def _found(self, event: Event) -> None:
+        """Send what was found; where nobody is there to see it, say it on stderr."""
+        self.server.send(event)
+        findings = event.findings if isinstance(event, FindingsChanged) else ()
+        for finding in findings:
+            if finding.level != "note" and finding.key not in self._printed:
+                self._printed.add(finding.key)
+                if not self.server.attached:
+                    text = safe(finding_line(finding), lines=True)
+                    print(f"elbo-tui: {text}", file=sys.stderr, flush=True)
 
     def _attend(self, args: Any, kwargs: Any) -> None:
         """Somebody is there, or was: see what is wanted before the next step."""
@@ -280,6 +311,8 @@ class ScriptSession:
             case Step():
                 self._gate.step(taken, command.count)
                 self._lens.by_hand()
+            case DismissFinding():
+                self._checker.dismiss(command)
             case SetBreakpoints() | WatchParams():
                 self._gate.subscribe(command)
             case InspectParam():

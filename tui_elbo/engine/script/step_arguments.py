@@ -27,6 +27,9 @@ COPY_SHARE, COPY_FORGETS = 0.02, 0.95
 """Of a step, what copying the parameters before it may take; one that took too long is tried again
 once its time has been multiplied by the second often enough."""
 
+USUAL_STEPS = 1000
+"""Of a script, which does not say how many it takes."""
+
 DEEP = 4
 """Lists in lists that are gone through."""
 
@@ -60,6 +63,14 @@ class _Call:
             return False
         # Made anew for each step, the same numbers are the same data.
         return one is not two and one.device == two.device and torch.equal(one, two)
+
+
+@dataclass(frozen=True, eq=False)
+class CheckedScript(FixedArguments):
+    """What the rules look at before a script's first step."""
+
+    optimizer: Any = None
+    """What the loop has given to the SVI."""
 
 
 class ScriptSubject:
@@ -138,6 +149,16 @@ class ScriptSubject:
             self._call = before or call
             if before is not None or not (args or kwargs):
                 self._know(args, kwargs)
+
+    def checked(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> CheckedScript | None:
+        """What the rules look at, before the first step; None where the lens never can look."""
+        svi, elbo = self._svi, self._reader.elbo
+        if self._never or elbo is None or (kwargs and isinstance(svi.guide, GuideMessenger)):
+            return None
+        model, guide = svi.model, svi.guide
+        if kwargs:
+            model, guide = partial(model, **kwargs), partial(guide, **kwargs)
+        return CheckedScript(model, guide, elbo, args, USUAL_STEPS, svi.optim)
 
     def refuse(self, why: str) -> None:
         """The lens cannot look from now on."""

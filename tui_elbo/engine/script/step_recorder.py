@@ -49,10 +49,9 @@ class StepRecorder:
 
     Args:
         svi: what the loop drives.
-        warn: receives what the person should know and no error says.
     """
 
-    def __init__(self, svi: SVI, warn: Callable[[str], object]) -> None:
+    def __init__(self, svi: SVI) -> None:
         self._svi = svi
         self._optim = svi.optim
         owner = getattr(svi.loss, "__self__", None)
@@ -68,7 +67,7 @@ class StepRecorder:
         self.failed = ""
         """Why nothing is read any more, in words; empty while all is well."""
         self._before = None if self._elbo is None else vars(self._elbo).get("_get_trace")
-        self.terms = TermRecorder(self._elbo or NoEstimator(), warn)
+        self.terms = TermRecorder(self._elbo or NoEstimator())
         if self._elbo is not None:
             if self._before is None:
                 vars(self._elbo).pop("_get_trace", None)
