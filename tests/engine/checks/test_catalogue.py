@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from pathlib import Path
 
 import pytest
 
+import tui_elbo
 from tui_elbo.engine.checks.catalogue import CATALOGUE, rule_named
 from tui_elbo.engine.checks.examples import example
 from tui_elbo.engine.checks.rule import Rule
 from tui_elbo.engine.checks.static import check
 from tui_elbo.model.findings import Finding
+
+README = Path(tui_elbo.__file__).parents[1] / "README.md"
 
 STATIC = [rule for rule in CATALOGUE if rule.when == "static"]
 
@@ -59,3 +63,13 @@ def test_a_rule_is_found_by_code_and_by_name() -> None:
         assert rule_named(rule.code.lower()) is rule
         assert rule_named(rule.name) is rule
     assert rule_named("SVI999") is None
+
+
+def row(rule: Rule) -> str:
+    return f"| `{rule.code}` | {rule.name} | {rule.level} | {rule.message} |"
+
+
+def test_the_readme_lists_the_catalogue() -> None:
+    rules = sorted(CATALOGUE, key=lambda rule: rule.code)
+    listed = [line for line in README.read_text().splitlines() if line.startswith("| `SVI")]
+    assert listed == [row(rule) for rule in rules]
