@@ -24,6 +24,7 @@ def command(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*COMMAND, *words], check=False, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_the_file_runs_at_once_and_finds_the_posterior() -> None:
     written = command("new", "coin")
     assert (written.returncode, written.stdout) == (0, "coin.py\n")

@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
 ]
 
-PAIRS, STEPS = 9, 1_500
+PAIRS, STEPS = 7, 1_500
 """Several looks of the lens fall into so many steps."""
 
 HEADLESS = """

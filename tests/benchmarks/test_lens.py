@@ -12,8 +12,8 @@ import torch
 
 from tests.benchmarks.pairs import bootstrap, interleaved, judge, ratio
 from tui_elbo.engine.lens import Lens
-from tui_elbo.engine.lens.fork import ForkedCall
-from tui_elbo.engine.lens.schedule import FAULT_SECONDS, LensScheduler
+from tui_elbo.engine.lens.fork import ForkedCall, fault_seconds
+from tui_elbo.engine.lens.schedule import LensScheduler
 from tui_elbo.engine.server.command_handler import CommandHandler
 from tui_elbo.engine.session import Session
 from tui_elbo.protocol import Event, LensPointAdded, Load, RunUntil
@@ -108,6 +108,6 @@ def test_a_fork_makes_the_next_write_dearer_by_what_is_charged_for_it() -> None:
     pages = WRITTEN * 4 / resource.getpagesize()
 
     def charged() -> float:
-        return pages * FAULT_SECONDS
+        return pages * fault_seconds()
 
     judge("page faults after a fork / charged", ratio(interleaved(after_fork, charged, 9)), 2.0)

@@ -15,7 +15,7 @@ from tui_elbo.model.scenarios import CHECKPOINT_MEMORY
 
 pytestmark = pytest.mark.benchmark
 
-ROUNDS = 7
+ROUNDS = 5
 
 
 def test_one_step_back_among_the_last_fifty(tmp_path: Path) -> None:

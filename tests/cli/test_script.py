@@ -14,9 +14,8 @@ from tui_elbo.model.errors import UsageError
 DRAWS = "pyro.param('w', torch.ones(2, 3))\npyro.param('big', torch.zeros(30))"
 
 
-@pytest.mark.parametrize(
-    "memory", ["64M", *(pytest.param(m, marks=pytest.mark.slow) for m in ("0", "20K"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("memory", ["64M", "0", "20K"])
 def test_rewinding_and_on_prints_the_same_records_again(tmp_path: Path, memory: str) -> None:
     path = str(write(tmp_path, small(guide=DRAWS)))
     _, out, _ = ran("run", path, "--steps", "46", "--json")

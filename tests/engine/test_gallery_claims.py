@@ -17,6 +17,7 @@ from tests.engine.plain import executed
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
 
+@pytest.mark.slow
 def test_no_theta() -> None:
     trained = gallery("no_theta", draws=800, watch=("loc", "scale"))
     assert roles(trained.run.scenario) == (set(), {"loc", "scale"})
@@ -176,6 +177,7 @@ def test_prior_collapse_needs_a_small_x(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("steps", "reached"), [(500, -4_950), pytest.param(2000, -3_300, marks=pytest.mark.slow)]
 )
+@pytest.mark.slow
 def test_network(steps: int, reached: float) -> None:
     everything = (torch.arange(320),)
     trained = gallery("network", steps, draws=50, at=everything)

@@ -37,6 +37,7 @@ def test_exponential_mle() -> None:
     assert trained.end.log_p.std() == 0
 
 
+@pytest.mark.slow
 def test_coin() -> None:
     trained = gallery("coin")
     assert agrees(trained.start.elbo, -7.13837)
@@ -48,6 +49,7 @@ def test_coin() -> None:
     assert sd == pytest.approx(0.08960, rel=0.03)
 
 
+@pytest.mark.slow
 def test_coin_map() -> None:
     trained = gallery("coin_map", draws=2)
     assert roles(trained.run.scenario) == (set(), {"f_map"})

@@ -48,7 +48,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning"),
 ]
 
-STEPS = 8
+STEPS, DRAWS = 6, 8
+"""Each draw of a model with a state of its own is taken in a copy of its own."""
 
 
 @pytest.fixture(autouse=True)
@@ -67,14 +68,14 @@ def test_a_scenario_that_is_looked_at_at_each_step_is_the_plain_run(
     path = write(tmp_path, STATEFUL[name])
     plain = plain_run(path, STEPS)
     session = Session(path)
-    attribution = Attribution(session, 40)
+    attribution = Attribution(session, DRAWS)
     records, notes = [], []
     for _ in range(STEPS):
         batches = session.advance(1)
         records += [record for batch in batches for record in batch.records()]
         attribution.learn(batches)
         notes.append(attribution.point().note)
-        attribution.weigh(50)
+        attribution.weigh(DRAWS)
         attribution.pulls()
     attribution.close()
     assert_same(plain, WatchedRun(session, records))
@@ -91,8 +92,9 @@ def assert_reason(name: str, note: str) -> None:
 
 @pytest.mark.parametrize("name", STATEFUL)
 def test_a_script_that_is_looked_at_at_each_step_is_the_plain_run(
-    name: str, tmp_path: Path
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("tui_elbo.engine.lens.lens.LEAST_LOOPED", DRAWS)
     path = write(tmp_path, STATEFUL[name])
     plain = plain_run(path, STEPS)
     with executed(path) as module:

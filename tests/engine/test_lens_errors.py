@@ -72,6 +72,7 @@ def test_at_20_000_draws_every_seed_is_within_three_hundredths() -> None:
         assert error[0] < 0.03 / 4.5
 
 
+@pytest.mark.slow
 def test_900_steps_along_the_path_meet_the_closed_form() -> None:
     """The issue's own line: within 3 standard errors at 256 draws, and θ exactly 0."""
     session = Session("fixed_mean_guide")

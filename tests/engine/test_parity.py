@@ -37,8 +37,9 @@ from tui_elbo.model.errors import ScenarioError, StepError
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 STEPS = 5
-OTHERS = tuple(combo for combo in EVERY if combo not in PAIRS or combo.estimator in JIT)
-"""What the pairs do not take already, or take for fewer steps."""
+COMPILED = tuple(combo for combo in PAIRS if combo.estimator in JIT)
+"""Which are traced in their first step, and optimised, for seconds, in their third."""
+QUICK = tuple(combo for combo in PAIRS if combo.estimator not in JIT)
 
 
 def _ids(combos: list[Combo]) -> list[str]:
@@ -90,10 +91,9 @@ def _assert_refused(combo: Combo, folder: Path) -> None:
     assert plain.type.__name__ in str(watched.value)
 
 
-@_runs(PAIRS)
+@_runs(QUICK)
 def test_pairs(combo: Combo, tmp_path: Path):
-    # A compiled estimator is traced in its first step and optimised, for seconds, in its third.
-    _assert_parity(combo, tmp_path, steps=2 if combo.estimator in JIT else STEPS)
+    _assert_parity(combo, tmp_path, steps=STEPS)
 
 
 @_refused(PAIRS)
@@ -102,15 +102,9 @@ def test_refused_pairs(combo: Combo, tmp_path: Path):
 
 
 @pytest.mark.slow
-@_runs(OTHERS)
-def test_the_others(combo: Combo, tmp_path: Path):
+@_runs(COMPILED)
+def test_compiled_pairs(combo: Combo, tmp_path: Path):
     _assert_parity(combo, tmp_path, steps=STEPS)
-
-
-@pytest.mark.slow
-@_refused(tuple(combo for combo in EVERY if combo not in PAIRS))
-def test_the_others_that_are_refused(combo: Combo, tmp_path: Path):
-    _assert_refused(combo, tmp_path)
 
 
 def _assert_text_parity(text: str, folder: Path, steps: int = 6) -> tuple[PlainRun, WatchedRun]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import select
 import socket
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import ClassVar
 
@@ -80,9 +81,13 @@ class Engine:
             self.say(protocol.LayoutAdded(self.layout))
             self.told = True
         self.say(protocol.StepsRecorded(self.layout.id, first, values))
-        for state in range(first - (first == 1), first + count):
+        for state in self.looked_at(first, count):
             self.look(state)
         self.step += count
+
+    def looked_at(self, first: int, count: int) -> Iterable[int]:
+        """The states of which a batch of steps brings lens points."""
+        return range(first - (first == 1), first + count)
 
     def look(self, state: int) -> None:
         moved = ("phi",) if state else ()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Iterable
 from typing import ClassVar
 
 import msgspec
@@ -135,11 +136,14 @@ class Plates(Engine):
 
 
 class Long(Engine):
-    """Has a long history at once."""
+    """Has a long history at once; its lens has looked at one state of each batch."""
 
     def work(self) -> None:
         self.rows(min(2000, self.target - self.step))
         self.level()
+
+    def looked_at(self, first: int, count: int) -> Iterable[int]:
+        return (first + count - 1,)
 
 
 class Fails(Engine):

@@ -45,7 +45,7 @@ ANY_DRAWING = (
 )
 
 
-@settings(max_examples=1_000)
+@settings(max_examples=100)
 @given(*ANY_DRAWING)
 @example([-50_000.0] + [-30.0] * 20, (40, 6), "robust", False, ([], 3))
 @example([1e300, -1e300], (40, 6), "full", False, ([("reference", np.inf)], None))
@@ -58,13 +58,13 @@ def test_any_series_at_any_size(data, size, mode, plain, extras):
 
 
 @pytest.mark.slow
-@settings(max_examples=10_000)
+@settings(max_examples=3_000)
 @given(*ANY_DRAWING)
 def test_ten_thousand_series_at_any_size(data, size, mode, plain, extras):
     test_any_series_at_any_size.hypothesis.inner_test(data, size, mode, plain, extras)
 
 
-@settings(max_examples=300)
+@settings(max_examples=60)
 @given(SERIES, st.integers(0, 40), st.integers(1, 60), MODES, st.booleans())
 def test_a_drawing_made_from_an_earlier_one_is_the_same(data, shown, size, mode, plain):
     values, width, height = np.array(data, dtype=float), 10 + size, 1 + size % 8
@@ -79,7 +79,7 @@ def test_a_drawing_made_from_an_earlier_one_is_the_same(data, shown, size, mode,
     assert (after.rows, after.styles) == (alone.rows, alone.styles)
 
 
-@settings(max_examples=300)
+@settings(max_examples=60)
 @given(SERIES, st.integers(1, 12), MODES)
 def test_axes_show_what_they_were_fitted_to(data, rows, mode):
     curve = Curve(np.array(data, dtype=float), 1, len(data))
@@ -94,7 +94,7 @@ def test_axes_show_what_they_were_fitted_to(data, rows, mode):
         assert shown.max() <= axes.high
 
 
-@settings(max_examples=300)
+@settings(max_examples=60)
 @given(SERIES, st.integers(1, 80))
 def test_each_column_of_dots_has_the_extremes_of_its_steps(data, width):
     values = np.array(data, dtype=float)

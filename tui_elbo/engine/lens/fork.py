@@ -16,6 +16,7 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import gc
+import mmap
 import os
 import random
 import resource
@@ -23,11 +24,13 @@ import select
 import shutil
 import signal
 import stat
+import statistics
 import struct
 import sys
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NoReturn
@@ -85,6 +88,28 @@ def why_no_fork() -> str:
     return ""
 
 
+_PAGES = mmap.mmap(-1, 16 * mmap.PAGESIZE)
+_FAULTS: deque[float] = deque(maxlen=9)
+
+
+def _write_pages() -> float:
+    began = time.perf_counter()
+    for at in range(0, len(_PAGES), mmap.PAGESIZE):
+        _PAGES[at] = 1
+    return time.perf_counter() - began
+
+
+def _time_faults() -> None:
+    """Called after a fork: write some pages that are shared with the copy, and write them again."""
+    shared = _write_pages()
+    _FAULTS.append(max(0.0, shared - _write_pages()) / (len(_PAGES) // mmap.PAGESIZE))
+
+
+def fault_seconds() -> float:
+    """What the first write to a page costs after a fork; the median of the last forks."""
+    return statistics.median(_FAULTS) if _FAULTS else 0.0
+
+
 class ForkedCall:
     """A function that is being run in a forked copy.
 
@@ -111,6 +136,7 @@ class ForkedCall:
             _run_copy(work, write, state, limit)
         self.fork_seconds = time.perf_counter() - began
         """What the fork itself took of the run's time."""
+        _time_faults()
         os.close(write)
         self.pid = pid
         self.progress: tuple[int, int] = (0, 0)

@@ -26,6 +26,7 @@ from tui_elbo.engine.lens.fork import (
     LookError,
     LookLostError,
     Progress,
+    fault_seconds,
     in_thread,
 )
 from tui_elbo.engine.lens.gradients import ParamGradients, pulls
@@ -58,9 +59,6 @@ screen need the processors."""
 
 BY_HAND = 1.0
 """Seconds that the looks at steps taken by hand may last, for one command."""
-
-FAULT_SECONDS = 3.5e-6
-"""What a page costs that is written after a fork: 91 ms for 100 MB, 9.5 ms without a fork."""
 
 LEAST_SILENCE, USUAL_LOOKS, FIRST_STEPS = 2.0, 10.0, 50.0
 """A copy is ended after so many seconds without progress, or so many times the usual look, or, as
@@ -381,7 +379,7 @@ class LensScheduler:
                 self._usual_faults = min(rate, self._usual_faults) if known else rate
             elif not math.isnan(self._usual_faults):
                 extra = max(0.0, rate - self._usual_faults) * taken
-                self._budget.took(extra * FAULT_SECONDS, 0.0)
+                self._budget.took(extra * fault_seconds(), 0.0)
         self._mark = steps, faults
 
     # What was asked.
