@@ -99,3 +99,11 @@ def test_what_is_kept_goes_by_what_the_engine_says() -> None:
     assert (run.step, run.branch) == (4, None)
     with pytest.raises(ProtocolError, match="which nobody has seen"):
         run.apply(BranchSwitched(4, 0))
+
+
+def test_a_label_is_whole_or_not_there() -> None:
+    values = np.sin(np.arange(200) / 3.0)
+    for width in range(6, 60, 3):
+        curve = Curve(values, 1, 200, branch=values[:150] + 0.1, label="lr .02")
+        text = "\n".join(plot(curve, Axes().covering(curve, 9), width, 9).rows)
+        assert ("lr .02" in text) == bool(set("lr") & set(text))

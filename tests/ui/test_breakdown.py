@@ -60,3 +60,17 @@ async def test_without_a_lens_or_a_step_there_is_nobody():
 @pytest.mark.parametrize("glyphs", [UNICODE, ASCII])
 def test_nothing_known_is_one_line(glyphs):
     assert len(list(breakdown_lines(Run(), None, "", 74, glyphs))) == 1
+
+
+async def test_what_the_filter_hides_is_not_called_lost():
+    async with driven("normal") as d:
+        await stepped(d, 20)
+        await d.press("p")
+        await d.shows("snr: that over its")
+        await d.press("slash", *"qq", "enter")
+        await d.shows("hidden by the filter: the only name has not 'qq' in it")
+        assert "nothing is kept" not in d.text()
+        await d.press("n")
+        await d.shows("n has no use here: arrows scroll, esc closes")
+        await d.press("down")
+        await d.until(lambda: "no use here" not in d.text())

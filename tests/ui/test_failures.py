@@ -9,7 +9,7 @@ import pytest
 from tests.ui.driving import driven
 from tui_elbo.ui.style.glyphs import UNICODE
 from tui_elbo.ui.views.views import ErrorView
-from tui_elbo.ui.widgets.status import FaultTexts, fault_lines
+from tui_elbo.ui.widgets.status import FaultTexts, fault_lines, fault_texts
 
 
 async def test_a_failed_step_says_what_where_and_what_to_do():
@@ -153,3 +153,21 @@ async def test_names_of_the_users_world_are_data():
         await d.golden("names_120x24")
         await d.press("i")
         await d.shows("[bold]title[/bold]")
+
+
+async def test_the_error_is_said_once_and_a_stale_answer_goes():
+    async with driven("fails") as d:
+        await d.press("i")
+        await d.ready()
+        assert "no scenario is loaded" not in d.text()
+        await d.press("9", "n")
+        await d.shows("step 7 failed")
+        await d.press("e")
+        await d.shows("The run stands at step 6.")
+        assert d.text().count("ValueError") == 1
+
+
+@pytest.mark.parametrize("watched", [False, True])
+def test_of_a_script_that_has_ended_no_reload_is_offered(watched):
+    hint = fault_texts(None, "it has ended", UNICODE, watched=watched).hint
+    assert ("R reloads" in hint) != watched

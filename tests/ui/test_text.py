@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from tui_elbo.model.text import safe
-from tui_elbo.ui.style.text import left, number, right, signed, tail
+from tui_elbo.ui.style.text import left, number, reflowed, right, signed, tail
 
 NASTY = st.text(st.characters() | st.sampled_from("\x1b\x07\x9b[]m;0123456789\n\r\t漢é\u202e"))
 
@@ -90,3 +90,17 @@ def test_signs():
     assert signed(0.002, 10) == "+0.0020000"
     assert signed(-0.002, 10) == "-0.0020000"
     assert signed(None, 3) == "  ·"
+
+
+def test_notes_are_reflowed_without_marks():
+    notes = "**Press** `50n`\nthen *f*.\n\n- one\n  goes on\n- two * 3\n\n    code *x*\n\n## Head"
+    assert list(reflowed(notes)) == [
+        "Press 50n then f.",
+        "",
+        "- one goes on",
+        "- two * 3",
+        "",
+        "    code *x*",
+        "",
+        "Head",
+    ]

@@ -235,6 +235,9 @@ MOST = 20
 """So many sites and parameters are listed, the largest changes first."""
 
 
+EXPLAINED = "(observed = φ + θ + draw, of single draws; expected: the mean over draws, at the end)"
+
+
 def attribution_table(
     start: LensPoint, end: LensPoint, seen: dict[int, ObservedTerms]
 ) -> list[str]:
@@ -251,7 +254,7 @@ def attribution_table(
         value = f"{_plain(end.value[row])} ± {one_digit(end.error[row])}"
         moved = [_moved(share, player, end) for player in players]
         rows.append([NAMES[term], *moved, _signed(share.draw), _signed(share.observed), value])
-    lines = [head, *_table(rows)]
+    lines = [head, *_table(rows), EXPLAINED]
     return [*lines, f"({end.note})"] if end.note else lines
 
 

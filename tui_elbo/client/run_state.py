@@ -86,6 +86,7 @@ class Run(RunState):
         """A fresh engine is starting; the history stays until it has loaded."""
         self.dead, self.fault, self.level, self.met = "", None, None, None
         self._layouts = {}
+        self.output.warnings = 0
 
     def _is_apart(self, rows: StepsRecorded) -> bool:
         layout = self.history.layout

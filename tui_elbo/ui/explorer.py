@@ -99,6 +99,7 @@ class Explorer(Screen[None]):
         self._bound_step = 0
         self._asked_from: Widget | None = None
         self._due = self._begun = 0.0
+        self._answered_early = False
         self._seen_fault: ErrorReported | None = None
 
     def compose(self) -> ComposeResult:
@@ -123,7 +124,9 @@ class Explorer(Screen[None]):
         """Connect at once: the panes fill in as events come."""
         memory = self.session.options.memory
         self.panes.remember(memory.settings)
-        self.notice = memory.complaint
+        mode = memory.settings.range
+        kept = f"y range: {mode}, as it was left; y changes it" if mode != "robust" else ""
+        self.notice = memory.complaint or kept
         self.session.open(self._engine)
         self._opening.enter_context(self.app.batch_update())
         self.touch()
@@ -212,8 +215,10 @@ class Explorer(Screen[None]):
                 run, step, running=running, count=commands.count, until=commands.running_to
             )
         )
+        if self._answered_early and run.loaded is not None:
+            self._answered_early, self.notice = False, ""
         fault = self.query_one(FaultLine)
-        fault.show(run.fault, run.dead)
+        fault.show(run.fault, run.dead, watched=self.session.watched)
         self._open_long_fault(cut=fault.is_cut())
         met = f"stopped at {run.met.step}: {run.met.text}" if run.met is not None else ""
         unseen = run.output.warnings > self.seen_warnings
@@ -278,6 +283,7 @@ class Explorer(Screen[None]):
     def answer(self, notice: str = "") -> None:
         """Show a line in answer to a key, in place of the keys."""
         self.notice = notice
+        self._answered_early = self.session.run.loaded is None
         self.session.run.met, self.session.run.notice = None, ""
         self.draw_bottom()
 

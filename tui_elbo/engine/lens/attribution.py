@@ -47,6 +47,9 @@ from tui_elbo.protocol.codec import decode
 KEPT_STATES = 64
 """Points from which a run that is taken back can go on."""
 
+LOOPED_STATES = 4
+"""Of the states kept for a look, so many are looked at where draws are taken one by one."""
+
 KEPT_BYTES = 2**26
 """What their parameters and numbers may take, about."""
 
@@ -216,6 +219,9 @@ class Attribution:
         if self._path.base is None and self.knows_beginning:
             wanted.append(StateRequest(0, dict(self._births.values), births))
         newest = wanted[-1].step if wanted else self._last_state
+        if self._settled is not None and self._settled.loop_reason:
+            every = -(-len(self._remembered) // LOOPED_STATES) or 1
+            self._remembered = self._remembered[::every]
         wanted += [one for one in self._remembered if newest < one.step < step]
         self._remembered.clear()
         newest = wanted[-1].step if wanted else newest

@@ -295,6 +295,8 @@ class LensScheduler:
             error = str(raised)
         with self._lock:
             if generation != self._generation:
+                if shown:
+                    self._send(EngineBusy(""))
                 return
             seconds = time.monotonic() - began
             self._usual = max(seconds, 0.7 * self._usual)

@@ -13,6 +13,8 @@ from tui_elbo.ui.views.views import Confirm
 if TYPE_CHECKING:
     from tui_elbo.ui.explorer import Explorer
 
+SCRIPT_ENDED = "the script has ended: there is nothing to step; x exports its numbers, q quits"
+
 # Why an action is not available just now; empty when it is.
 
 
@@ -20,7 +22,7 @@ def stuck(explorer: Explorer) -> str:
     """The engine has ended, or no scenario could be loaded."""
     run = explorer.session.run
     if run.dead:
-        return "R starts a fresh engine"
+        return SCRIPT_ENDED if explorer.session.watched else "R starts a fresh engine"
     failed = run.level is not None and run.level.state == "failed"
     return "R loads the file again" if failed else ""
 
@@ -196,7 +198,8 @@ def confirm(explorer: Explorer, what: str, do: Callable[[], object]) -> None:
 def interrupt(explorer: Explorer) -> None:
     """Pause, and interrupt a model that does not let go."""
     if explorer.session.run.dead:
-        explorer.answer("R starts a fresh engine, q quits")
+        script = explorer.session.watched
+        explorer.answer(SCRIPT_ENDED if script else "R starts a fresh engine, q quits")
     else:
         explorer.session.interrupt()
         explorer.answer()

@@ -18,6 +18,9 @@ from tui_elbo.ui.widgets.text_lines import Line
 WIDE = 160
 """Columns from which on each sentence has room in one row."""
 
+LOOKS = "the lens looks"
+"""So begins what the engine says of a look under way."""
+
 EVERY = 1.0
 """Seconds from one sentence to the next while running: nobody reads faster."""
 
@@ -80,9 +83,9 @@ def sentence_text(session: Session, span: Span | None, step: int) -> str:
     why = unseen(run, step)
     if why:
         return f"{why[:1].upper()}{why[1:]}."
-    if session.watched:
-        return (
-            "Once two steps have seen the same data this line says what moved log p, log q "
-            "and the ELBO."
-        )
-    return "After the first step this line says what moved log p, log q and the ELBO."
+    when = "After the first step"
+    if run.phase.startswith(LOOKS):
+        when = "The lens is looking: then"
+    elif session.watched:
+        when = "Once two steps have seen the same data"
+    return f"{when} this line says what moved log p, log q and the ELBO."

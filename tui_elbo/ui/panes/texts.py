@@ -12,6 +12,7 @@ from textual.events import Resize
 
 from tui_elbo.client.output import Output
 from tui_elbo.model.text import safe
+from tui_elbo.ui.style.text import BULLET, reflowed
 from tui_elbo.ui.style.theme import DIM
 from tui_elbo.ui.widgets.lines import wrapped
 from tui_elbo.ui.widgets.pane import Shown
@@ -58,7 +59,11 @@ class TextPane(TextLines):
         if self._end:
             return wrapped(line, width)
         [(text, style)] = line
-        return [[(part, style)] for part in textwrap.wrap(text, max(1, width)) or [""]]
+        if text.startswith("    "):
+            return [[(text, style)]]
+        indent = "  " if text.startswith(BULLET) else ""
+        parts = textwrap.wrap(text, max(3, width), subsequent_indent=indent)
+        return [[(part, style)] for part in parts or [""]]
 
     def on_resize(self, _event: Resize) -> None:
         """Wrap anew."""
@@ -112,5 +117,5 @@ class NotesPane(TextPane):
             self._shown = (title, notes)
             text = safe(notes, lines=True).strip() or "This file has no notes."
             lines: list[Line] = [[(safe(title), "bold")]]
-            lines += ([(line, "")] for line in islice(text.splitlines(), MANY))
+            lines += ([(line, "")] for line in islice(reflowed(text), MANY))
             self.put_lines(lines)

@@ -142,14 +142,21 @@ class CellGrid:
             row = self.canvas.row(min(max(y, axes.low), axes.high), axes)
             if self._styles[row][column] == BLANK:
                 self.put(row, column, dot, BRANCH)
-        right = self.canvas.left + self.canvas.width
-        start = self.canvas.left + int(data.x[seen[-1]]) // self.canvas.per_column + 2
-        if start + len(label) > right:
-            start, row = max(self.canvas.left, right - len(label)), row + (1 if row == 0 else -1)
-        under = (BLANK, BRANCH, REFERENCE)
-        for column, letter in enumerate(label[: self.canvas.width], start):
-            if 0 <= row < self.canvas.height and self._styles[row][column] in under:
-                self.put(row, column, letter, BRANCH)
+        last = self.canvas.left + int(data.x[seen[-1]]) // self.canvas.per_column
+        place = self._free(row, last + 2, len(label))
+        if place is not None:
+            self.put(*place, label, BRANCH)
+
+    def _free(self, row: int, column: int, width: int) -> tuple[int, int] | None:
+        """Where a text of this width hides nothing, as near as can be; None where it would."""
+        first, last = self.canvas.left, self.canvas.left + self.canvas.width - width
+        wanted = min(column, last)
+        for near in sorted(range(self.canvas.height), key=lambda one: abs(one - row)):
+            for start in sorted(range(first, last + 1), key=lambda one: abs(one - wanted)):
+                under = set(self._styles[near][start : start + width])
+                if under <= {BLANK, BRANCH, REFERENCE}:
+                    return near, start
+        return None
 
     def upright(self, step: int, axes: Axes, line: str, style: str) -> None:
         """A vertical line at a step, behind the curve."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from rich.cells import cell_len, get_character_cell_size, set_cell_size
 
@@ -74,3 +75,28 @@ def plain_markdown(text: str) -> str:
     while (plain := MARKS.sub(r"\2", text)) != text:
         text = plain
     return text
+
+
+BULLET = "- "
+
+
+def reflowed(notes: str) -> Iterator[str]:
+    """The lines of Markdown, for a pane of plain text: a line a paragraph, without marks.
+
+    A list item is a line; lines of code stay as they are.
+    """
+    for number, block in enumerate(re.split(r"\n\s*\n", notes)):
+        if number:
+            yield ""
+        paragraph = ""
+        for line in block.splitlines():
+            if line.startswith("    "):
+                yield from filter(None, (plain_markdown(paragraph),))
+                yield line
+                paragraph = ""
+            elif line.lstrip().startswith((BULLET, "* ")):
+                yield from filter(None, (plain_markdown(paragraph),))
+                paragraph = BULLET + line.lstrip()[2:]
+            else:
+                paragraph = f"{paragraph} {line.strip().lstrip('#').lstrip()}".strip()
+        yield from filter(None, (plain_markdown(paragraph),))

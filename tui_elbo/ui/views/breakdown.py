@@ -31,6 +31,11 @@ MOST = 500
 CHANGE, GRADIENT, SNR, SHARE = 11, 9, 6, 10
 """The widths of the columns, a space before each number included."""
 
+NOISE = (
+    "log p, log q, ELBO: the size of the gradient of each; snr: that over its noise from draw to "
+    "draw; exact: there is no such noise",
+)
+
 TITLE = "change by parameter and site"
 
 
@@ -169,6 +174,11 @@ def _parameters(run: Run, part: str, width: int, glyphs: Glyphs) -> Iterator[Lin
             *_gradients(gradients.values[i, 1:].tolist(), glyphs),
         ]
     yield from _more(kept, glyphs)
+    if kept:
+        for text in NOISE:
+            yield from ([(f"  {line}", DIM)] for line in textwrap.wrap(text, width - 2))
+    elif gradients.names:
+        yield [(_hidden(len(gradients.names), part), DIM)]
     for reason in dict.fromkeys(gradients.reasons[i] for i in kept if gradients.reasons[i]):
         yield [(f"  {glyphs.none} {safe(reason)}", DIM)]
 
@@ -197,7 +207,8 @@ def _sites(span: Span, part: str, width: int, glyphs: Glyphs) -> Iterator[Line]:
     kept.sort(key=lambda term: (-abs(sum(shares[term].shares.values())), term))
     yield [(f"by site: nats, {span.words}, {span.last}", KEY)]
     if not kept:
-        yield [("  nothing is kept of single sites there", DIM)]
+        hidden = _hidden(len({term.site for term in shares}), part)
+        yield [(hidden if shares else "  nothing is kept of single sites there", DIM)]
         return
     players = [player for player in PLAYERS if player in span.end.players]
     letters = {"phi": glyphs.phi, "theta": glyphs.theta, "both": "both"}
@@ -212,6 +223,12 @@ def _sites(span: Span, part: str, width: int, glyphs: Glyphs) -> Iterator[Line]:
             line.append((" " + nats(value, SHARE - 1), "" if isfinite(value) else BAD))
         yield line
     yield from _more(kept, glyphs)
+
+
+def _hidden(count: int, part: str) -> str:
+    """What the filter has left out."""
+    names = f"none of {count} names has" if count > 1 else "the only name has not"
+    return f"  hidden by the filter: {names} {safe(part)!r} in it"
 
 
 def _more(found: Sequence[object], glyphs: Glyphs) -> Iterator[Line]:

@@ -9,8 +9,10 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
+from textual.events import Key as KeyPressed
 from textual.screen import ModalScreen
 from textual.widget import Widget
+from textual.widgets import Input
 
 from tui_elbo.client.output import Output
 from tui_elbo.model.errors import source_line
@@ -23,6 +25,9 @@ from tui_elbo.ui.widgets.text_lines import Line
 
 if TYPE_CHECKING:
     from tui_elbo.ui.keys import Key as KeyRow
+
+
+CLOSES = "arrows scroll, esc closes"
 
 
 class View(ModalScreen[None]):
@@ -55,8 +60,18 @@ class View(ModalScreen[None]):
     def framed(self, widget: Widget, title: str) -> Widget:
         """The widget as the frame of this view."""
         widget.border_title = Content(title)
-        widget.border_subtitle = Content("arrows scroll, esc closes")
+        widget.border_subtitle = Content(CLOSES)
         return widget
+
+    def on_key(self, event: KeyPressed) -> None:
+        """Say so of a key that has no use here."""
+        frame = self.query_one("#frame")
+        if isinstance(self.focused, Input):
+            return
+        used = event.key in self.active_bindings
+        name = safe(event.character) if event.is_printable and event.character else event.key
+        word = "" if used else f"{name} has no use here: "
+        frame.border_subtitle = Content(f"{word}{CLOSES}")
 
     def action_close(self) -> None:
         """Back to the explorer."""
@@ -180,8 +195,12 @@ def error_lines(fault: ErrorReported) -> Iterator[Line]:
         yield [(f"The run stands at step {fault.step}.", DIM)]
     if fault.traceback:
         yield [("", "")]
+        said = " ".join(safe(fault.what, lines=True).split())
         for line in safe(fault.traceback, lines=True).splitlines():
-            yield [(line, "")]
+            # The error itself stands above.
+            words = " ".join(line.split())
+            if not words or line[:1].isspace() or words not in said:
+                yield [(line, "")]
 
 
 class HelpView(View):
@@ -226,6 +245,9 @@ def help_lines(keys: Sequence[KeyRow], glyphs: Glyphs) -> Iterator[Line]:
         (glyphs.delta, "its change in this step; of a tensor the norm, unconstrained"),
         (glyphs.grad, "norm of its gradient, unconstrained, as the optimiser received it"),
         ("past", "its value over all steps so far; of a tensor the mean"),
+        ("snr", "size of a gradient over its noise from draw to draw; exact: none"),
+        ("8|3", "a site's shape: batch dimensions | dimensions of one event"),
+        ("density", "log_density of a Delta: what it adds to log q, a log |Jacobian|"),
         (glyphs.observed, "an observed site"),
         (glyphs.latent, "a latent site"),
         (glyphs.none, "a number that there is none of"),

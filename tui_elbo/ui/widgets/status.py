@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 DEAD = "the history is kept: R reloads in a fresh engine, o shows its output"
 """What can still be done when the engine has ended."""
 
+ENDED = "the history is kept: x exports it, o shows the output"
+"""The same when it was a script."""
+
 
 @dataclass(frozen=True)
 class StatusSummary:
@@ -176,9 +179,9 @@ class FaultLine(BottomLine):
         self._texts = FaultTexts()
         self.display = False
 
-    def show(self, fault: ErrorReported | None, dead: str) -> None:
-        """Show the fault, or how the engine ended."""
-        texts = fault_texts(fault, dead, self.glyphs)
+    def show(self, fault: ErrorReported | None, dead: str, *, watched: bool = False) -> None:
+        """Show the fault, or how the engine ended; `watched`: a script, which nobody reloads."""
+        texts = fault_texts(fault, dead, self.glyphs, watched=watched)
         if texts != self._texts:
             self._texts = texts
             self.display = bool(texts.what)
@@ -217,11 +220,13 @@ class FaultTexts:
     hint: str = ""
 
 
-def fault_texts(fault: ErrorReported | None, dead: str, glyphs: Glyphs) -> FaultTexts:
+def fault_texts(
+    fault: ErrorReported | None, dead: str, glyphs: Glyphs, *, watched: bool = False
+) -> FaultTexts:
     """What, where, and what to do, safe to draw."""
     if dead:
         what, _, hint = dead.partition("\n")
-        return FaultTexts(safe(what), hint=safe(hint) or DEAD)
+        return FaultTexts(safe(what), hint=safe(hint) or (ENDED if watched else DEAD))
     if fault is None:
         return FaultTexts()
     hints = [safe(fault.hint)] if fault.hint else []
