@@ -18,6 +18,7 @@ from tui_elbo.model.attribution import AttributionPath, LensPoint, no_samples
 from tui_elbo.model.errors import ProtocolError
 from tui_elbo.model.findings import Finding, Subject
 from tui_elbo.model.records import Batch, Column, Layout, ParamInfo, SiteInfo
+from tui_elbo.model.verdict import Estimate, Verdict
 from tui_elbo.protocol import (
     AnyCommand,
     AnyEvent,
@@ -29,6 +30,7 @@ from tui_elbo.protocol import (
     LensPointAdded,
     Step,
     StepsRecorded,
+    VerdictReached,
     codec,
 )
 
@@ -86,6 +88,9 @@ ARRAYS: dict[type[msgspec.Struct], msgspec.Struct] = {
     StepsRecorded: StepsRecorded(3, 11, np.array([[1.5, math.nan], [-math.inf, 0.0]])),
     FindingsChanged: FindingsChanged(
         (Finding("SVI001", "missing", "error", Subject("site", "z"), "what", "do"),), (), ("why",)
+    ),
+    VerdictReached: VerdictReached(
+        Verdict("stationary", 800, 0.1, 412, 0.0, 0.08, Estimate(0.2, 0.01), Estimate(-0.01, 0.02))
     ),
     GradientsComputed: GradientsComputed(9, 4, ("loc",), ("",), np.arange(7.0).reshape(1, 7)),
 }

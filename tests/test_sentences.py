@@ -63,11 +63,6 @@ SCENES: dict[str, tuple[SpanSummary, str]] = {
         "log p fell 0.48 nats while the ELBO rose 1.13, for log q fell 1.61: "
         "q is spreading out to match p.",
     ),
-    "at_rest": (
-        scene(share(0.004), share(0.002), gained=1.129, span=(800, 900)),
-        "At the optimum: φ moves next to nothing now; what you see is the luck of the draw "
-        "(±1.22 nats).",
-    ),
     "exact": (
         scene(
             share(0.0),
@@ -119,8 +114,8 @@ SCENES: dict[str, tuple[SpanSummary, str]] = {
     ),
     "quiet": (
         scene(share(0.0), share(0.0), span=(5, 6)),
-        "Little has moved: φ did +0 nats to the ELBO and +0 to log p; what is left is the luck of "
-        "the draw (±1.22 nats).",
+        "Little has moved: φ did +0 nats to the ELBO and +0 to log p; the rest is the luck of the "
+        "draw (±1.22 nats).",
     ),
 }
 
@@ -154,9 +149,10 @@ def test_what_moves_outside_the_store_is_not_called_the_draw() -> None:
     )
 
 
-def test_a_single_step_is_never_called_the_optimum() -> None:
-    told = replace(SCENES["at_rest"][0], since=899)
-    assert choose_sentence(told).rule == "quiet"
+def test_a_span_without_change_is_not_called_the_end() -> None:
+    span = scene(share(0.004), share(0.002), gained=1.129, span=(800, 900))
+    assert choose_sentence(span).rule == "quiet"
+    assert "optimum" not in choose_sentence(span).text
 
 
 def test_what_is_within_the_lenses_error_is_not_said() -> None:
@@ -164,7 +160,7 @@ def test_what_is_within_the_lenses_error_is_not_said() -> None:
     told = scene(own, share(0.0), span=(1, 10))
     assert choose_sentence(told).rule == "quiet"
     assert choose_sentence(told).text == (
-        "φ did +0.5 nats to the ELBO and +0.5 ± 0.4 to log p; what is left is the luck of the draw "
+        "φ did +0.5 nats to the ELBO and +0.5 ± 0.4 to log p; the rest is the luck of the draw "
         "(±1.22 nats)."
     )
     told = replace(told, shares={**told.shares, ELBO: own})

@@ -33,6 +33,12 @@ watch log q(z), log p(x, z), the ELBO and the param store.
   elbo-tui runs                what was left going (runs, attach, end, serve --help)
 """
 
+ENGINE_OPTIONS = (
+    *("seed", "threads", "device", "checkpoint_memory"),
+    *("draws", "lens_in_process", "tolerance"),
+)
+"""What the engine is started with."""
+
 ENGINE = (sys.executable, "-P", "-m", "tui_elbo.engine")
 """`-P`: nothing in the folder that one happens to be in takes the place of a library."""
 
@@ -66,8 +72,7 @@ def main(words: list[str]) -> int:
 
     argv = (*ENGINE, "--linger", str(chosen.linger))
     engine = spawn(argv)
-    names = ("seed", "threads", "device", "checkpoint_memory", "draws", "lens_in_process")
-    engine_options = {name: getattr(chosen, name) for name in names}
+    engine_options = {name: getattr(chosen, name) for name in ENGINE_OPTIONS}
     return show(chosen.scenario, engine, chosen, argv, **engine_options)
 
 

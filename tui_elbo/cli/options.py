@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 from collections.abc import Callable
 
 from tui_elbo.model.scenarios import CHECKPOINT_MEMORY, MAX_SEED
+from tui_elbo.model.verdict import TOLERANCE
 
 MAX_MEMORY = 2**62
 
@@ -52,6 +54,14 @@ def memory(text: str) -> int:
     return int(value)
 
 
+def nats(text: str) -> float:
+    """The type of a positive number of nats, for argparse."""
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be above 0, and is {text}")
+    return value
+
+
 def add_engine_options(to: argparse.ArgumentParser) -> None:
     """Add what both the explorer and `run` pass on to the engine."""
     to.add_argument(
@@ -73,6 +83,13 @@ def add_engine_options(to: argparse.ArgumentParser) -> None:
         default=CHECKPOINT_MEMORY,
         metavar="SIZE",
         help="for going back, such as 64M (the default); 0: every step back is run again",
+    )
+    to.add_argument(
+        "--tolerance",
+        type=nats,
+        default=TOLERANCE,
+        metavar="NATS",
+        help="of the verdict: what is left to gain does not matter below it; default: 0.1",
     )
     to.add_argument("--device", help="torch's default device, such as cuda; default: torch's own")
     to.add_argument(

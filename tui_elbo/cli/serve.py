@@ -39,6 +39,7 @@ def main(words: list[str]) -> int:
         device=chosen.device,
         checkpoint_memory=chosen.checkpoint_memory,
         lens_in_process=chosen.lens_in_process,
+        tolerance=chosen.tolerance,
     )
     serve_alone(load, chosen.steps, chosen.linger, narrate)
     return 0

@@ -15,6 +15,7 @@ from tui_elbo.client.process import Engine, spawn
 from tui_elbo.client.run_state import Run
 from tui_elbo.model.errors import ProtocolError
 from tui_elbo.model.scenarios import CHECKPOINT_MEMORY
+from tui_elbo.model.verdict import TOLERANCE
 from tui_elbo.protocol import (
     AnyEvent,
     Command,
@@ -44,6 +45,8 @@ class Options:
     """Of the lens; None: its own default; 0: there is none."""
     lens_in_process: bool = False
     """As in `Load`."""
+    tolerance: float = TOLERANCE
+    """Of the verdict: nats that do not matter."""
     ascii: bool = False
     """Draw with ASCII characters alone."""
     memory: PreferenceStore = field(default_factory=PreferenceStore)
@@ -109,6 +112,7 @@ class Session:
                     checkpoint_memory=options.checkpoint_memory,
                     draws=options.draws,
                     lens_in_process=options.lens_in_process,
+                    tolerance=options.tolerance,
                 )
             )
         )

@@ -30,6 +30,16 @@ def optimizer(optim: PyroOptim) -> str:
     return f"{text}, lr {lr:g}" if isinstance(lr, int | float) else text
 
 
+def rate_decays(optim: Any) -> bool:
+    """Whether the learning rate changes by itself from step to step."""
+    if isinstance(optim, PyroLRScheduler):
+        return True
+    args = getattr(optim, "pt_optim_args", None)
+    if not isinstance(args, dict):
+        return True
+    return bool(args.get("lrd", 1.0) != 1.0 or args.get("lr_decay", 0.0) != 0.0)
+
+
 def plain(value: Any) -> Any:
     """The same in numbers, strings, lists and dicts; what is none of these becomes its `str`."""
     if isinstance(value, dict):

@@ -14,7 +14,7 @@ from typing import NoReturn
 import pyro
 from torch import Tensor
 
-from tui_elbo.engine.describe import estimator, optimizer
+from tui_elbo.engine.describe import estimator, optimizer, rate_decays
 from tui_elbo.engine.process_state import here, warm_up
 from tui_elbo.engine.record.budget import Always, Due
 from tui_elbo.engine.record.collector import Collector, Meets
@@ -28,6 +28,7 @@ from tui_elbo.engine.rewind.timeline import dense
 from tui_elbo.engine.scenario import Scenario
 from tui_elbo.engine.stepper import Stepper
 from tui_elbo.engine.tracebacks import message, place, place_of_site, shown, trimmed
+from tui_elbo.engine.verdict.iterates import Iterates
 from tui_elbo.model.errors import ElboError, StepError
 from tui_elbo.model.records import Batch, StepRecord
 from tui_elbo.model.scenarios import find_scenario
@@ -92,6 +93,7 @@ class Session(TimeTravel):
         self._begin(None if run is None else run.text)
         if run is not None:
             resume(self._track, run)
+            self.iterates.changed(self.steps_taken)
 
     def restart(self) -> None:
         """Execute the file afresh and stand at step 0.
@@ -115,6 +117,7 @@ class Session(TimeTravel):
             executed=self._executed,
             text=text,
         )
+        self.iterates = Iterates()
         self._ready: list[Batch] = []
         self._suspects = NonFiniteFinder()
         self.non_finite = None
@@ -134,6 +137,11 @@ class Session(TimeTravel):
         """The estimator and the optimiser in use, in words."""
         stepper = self._track.stepper
         return estimator(stepper.estimator), optimizer(stepper.optimizer)
+
+    @property
+    def rate_decays(self) -> bool:
+        """Whether the learning rate changes by itself."""
+        return rate_decays(self._track.stepper.optimizer)
 
     @property
     def scenario(self) -> Scenario:
@@ -226,7 +234,9 @@ class Session(TimeTravel):
         Raises:
             UsageError: with the reason, if they do not fit; the run is then as it was.
         """
-        return self._track.tune(tuning)
+        words = self._track.tune(tuning)
+        self.iterates.changed(self.steps_taken)
+        return words
 
     def inspected(self) -> ParamInspected | None:
         """Everything about the parameter that is inspected, at the step at which the run stands.
@@ -259,6 +269,7 @@ class Session(TimeTravel):
         bad = seen.loss is not None and not math.isfinite(loss)
         self.non_finite = NonFinite(step, loss, "") if bad else None
         self.due.took(seen.watching if due else 0.0, seen.seconds)
+        self.iterates.took(step, self._track.stepper.params.stored, seen.seconds)
         self._collector.add(seen)
         near = self.target is not None and dense(step, self.target)
         self._track.keep(seen, always=near or isinstance(self.due, Always))

@@ -84,10 +84,10 @@ SMALL = 0.02
 """Changes below so many nats count as none."""
 
 REST_STEPS = 30
-"""A shorter span is never called at rest."""
+"""A shorter span does not show that the guide stays exact."""
 
 REST_SHARE = 0.03
-"""At rest: a change below this fraction of what the run has gained, or of one draw's spread."""
+"""A change below this fraction of what the run has gained, or of one draw's spread, is none."""
 
 EXACT = 0.01
 """Standard deviation of log p − log q below which the guide is called exact."""
@@ -117,7 +117,7 @@ def quiet(span: SpanSummary) -> str:
     if abs(_by_all_players(span, ELBO)) >= SMALL and not _clear(span, ELBO):
         return f"Nothing is sure: {did}, so the lens's {span.draws} draws are too few to tell."
     head = "Little has moved: " if abs(_by_all_players(span, ELBO)) < SMALL else ""
-    tail = f"; what is left is the luck of the draw{_draw_spread(span)}" if _has_draws(span) else ""
+    tail = f"; the rest is the luck of the draw{_draw_spread(span)}" if _has_draws(span) else ""
     return f"{head}{did}{tail}."
 
 
@@ -158,19 +158,6 @@ def exact(span: SpanSummary) -> str:
     return (
         "The guide is exact: log p − log q is log p(x) whatever z is drawn. log p and log q go on "
         f"jumping{_draw_spread(span)}, but together."
-    )
-
-
-def at_rest(span: SpanSummary) -> str:
-    """The parameters no longer change the ELBO."""
-    if not _rests(span):
-        return ""
-    who, move = _names(span.players), "moves" if len(span.players) == 1 else "move"
-    if not _has_draws(span):
-        return f"At the optimum: {who} {move} nothing now, and no draw adds luck to it."
-    return (
-        f"At the optimum: {who} {move} next to nothing now; what you see is the luck of the draw"
-        f"{_draw_spread(span)}."
     )
 
 
@@ -274,7 +261,6 @@ RULES: tuple[Callable[[SpanSummary], str], ...] = (
     lens_failed,
     no_parameters,
     exact,
-    at_rest,
     worse,
     shared,
     only_model,

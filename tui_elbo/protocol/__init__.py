@@ -22,6 +22,7 @@ from tui_elbo.protocol.commands import (
     EndRun,
     InspectParam,
     Interrupt,
+    JudgeRun,
     Load,
     Pause,
     ReportStatus,
@@ -72,6 +73,7 @@ from tui_elbo.protocol.events import (
     Summary,
     TakenOver,
     Tuned,
+    VerdictReached,
     WarningIssued,
 )
 
@@ -102,6 +104,7 @@ __all__ = [
     "ImportanceBoundComputed",
     "InspectParam",
     "Interrupt",
+    "JudgeRun",
     "LayoutAdded",
     "LensPointAdded",
     "Load",
@@ -136,6 +139,7 @@ __all__ = [
     "Tune",
     "Tuned",
     "UndoStep",
+    "VerdictReached",
     "WarningIssued",
     "WatchParams",
     "encodable",

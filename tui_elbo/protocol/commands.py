@@ -9,6 +9,7 @@ import msgspec
 from tui_elbo.model.findings import Subject
 from tui_elbo.model.scenarios import CHECKPOINT_MEMORY
 from tui_elbo.model.tuning import Tuning
+from tui_elbo.model.verdict import TOLERANCE
 
 
 class Command(msgspec.Struct, frozen=True, tag=True, kw_only=True):
@@ -30,6 +31,8 @@ class Load(Command, frozen=True, kw_only=True):
     """None: torch's own default device is left alone."""
     draws: int | None = None
     """Fixed draws of the lens; None: the default; 0: no lens."""
+    tolerance: float = TOLERANCE
+    """Of the verdict: nats that do not matter."""
     lens_in_process: bool = False
     """Where the process cannot be forked, look inside it: state of the model's own may change."""
     checkpoint_memory: int = CHECKPOINT_MEMORY
@@ -143,6 +146,10 @@ class Interrupt(Command, frozen=True, kw_only=True):
     """Interrupt the model, as SIGINT does; never answered."""
 
 
+class JudgeRun(Command, frozen=True, kw_only=True):
+    """Reach a verdict on the run where it stands: is it done, and what would help."""
+
+
 class DrawPosterior(Command, frozen=True, kw_only=True):
     """Draw so many times from the guide at the present state; the training is not changed."""
 
@@ -187,6 +194,7 @@ AnyCommand: TypeAlias = (
     | Attach
     | EndRun
     | DrawPosterior
+    | JudgeRun
     | Interrupt
     | SwitchBranch
     | StepInto

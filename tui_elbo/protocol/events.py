@@ -11,6 +11,7 @@ from tui_elbo.model.bound import ImportanceBound
 from tui_elbo.model.errors import ProtocolError
 from tui_elbo.model.findings import Finding
 from tui_elbo.model.records import Batch, Floats, Layout
+from tui_elbo.model.verdict import Verdict
 from tui_elbo.protocol.commands import Breakpoint
 
 VERSION = 8
@@ -300,6 +301,12 @@ class ImportanceBoundComputed(Event, frozen=True):
     bound: ImportanceBound
 
 
+class VerdictReached(Event, frozen=True):
+    """Is the run done, and what would help; a newer verdict replaces an older one."""
+
+    verdict: Verdict
+
+
 class BranchSwitched(Event, frozen=True):
     """The run has swapped with the branch that was kept, and stands at its end."""
 
@@ -424,6 +431,7 @@ AnyEvent: TypeAlias = (
     | LensPointAdded
     | GradientsComputed
     | ImportanceBoundComputed
+    | VerdictReached
     | RunIdAssigned
     | Printed
     | TakenOver

@@ -18,6 +18,7 @@ from tui_elbo.model.findings import Finding
 from tui_elbo.model.history import History
 from tui_elbo.model.lens_history import LensHistory
 from tui_elbo.model.records import Column, Floats, Layout
+from tui_elbo.model.verdict import Verdict
 from tui_elbo.protocol.events import (
     BranchSwitched,
     ConditionMet,
@@ -39,6 +40,7 @@ from tui_elbo.protocol.events import (
     StepsRecorded,
     SubscriptionsChanged,
     Tuned,
+    VerdictReached,
     WarningIssued,
 )
 
@@ -111,6 +113,8 @@ class RunState:
         """The newest word about findings."""
         self.inspected: ParamInspected | None = None
         """The newest word about the parameter that is inspected."""
+        self.verdict: Verdict | None = None
+        """The newest verdict; None before the first, and once its settings hold no more."""
         self._stand_anew()
 
     def _stand_anew(self) -> None:
@@ -166,7 +170,7 @@ class RunState:
                 self._swap(event)
             case Tuned():
                 self.tunings.append(event)
-                self.fault = None
+                self.fault = self.verdict = None
             case _:
                 self._note(event)
 
@@ -183,6 +187,8 @@ class RunState:
                 self.weighed = event
             case GradientsComputed():
                 self.pulled = event
+            case VerdictReached():
+                self.verdict = event.verdict
             case RunFlagged():
                 self.cautions[event.kind] = event
             case EngineBusy():
@@ -218,6 +224,7 @@ class RunState:
             [self.subscriptions, *self.cautions.values(), self.checked, self.pulled, self.weighed]
         )
         phase = EngineBusy(self.phase) if self.phase else None
+        parts.append([VerdictReached(self.verdict) if self.verdict is not None else None])
         parts.append([self.met, self.fault, self.level, phase])
         return (event for event in chain.from_iterable(parts) if event is not None)
 
@@ -238,6 +245,8 @@ class RunState:
         self.history.forget_after(event.step)
         self.tunings = [tuned for tuned in self.tunings if tuned.step <= event.step]
         self.lens_history.forget_after(event.step)
+        if self.verdict is not None and self.verdict.step > event.step:
+            self.verdict = None
         self._stand_anew()
 
     def _swap(self, event: BranchSwitched) -> None:
@@ -248,6 +257,7 @@ class RunState:
         self.branch = left if event.kept else None
         self.history, self.tunings = other.history, list(other.tunings)
         self.lens_history.forget_after(other.since)
+        self.verdict = None
         self._stand_anew()
 
     def _keep(self, event: Printed | WarningIssued) -> None:

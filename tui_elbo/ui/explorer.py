@@ -35,7 +35,7 @@ from tui_elbo.ui.look_cursor import LookCursor
 from tui_elbo.ui.pane_grid import PaneGrid
 from tui_elbo.ui.panes.attribution import AttributionPane
 from tui_elbo.ui.panes.params import ParamsPane
-from tui_elbo.ui.panes.sentence import SentenceLine, sentence_text
+from tui_elbo.ui.panes.sentence import SentenceLine, sentence_text, verdict_texts
 from tui_elbo.ui.plot.run_curves import status_summary
 from tui_elbo.ui.views.detail import ParamView
 from tui_elbo.ui.views.step import StepView
@@ -184,7 +184,8 @@ class Explorer(Screen[None]):
         self.panes.draw(run, self.cursor.step(run.step), tables=tables, live=running)
         if tables:
             text = sentence_text(self.session, self.span(), self.cursor.step(run.step))
-            self.query_one(SentenceLine).show(text, now, live=running)
+            verdict = verdict_texts(run, self.cursor.step(run.step))
+            self.query_one(SentenceLine).show(text, now, live=running, verdict=verdict)
             self._compute_bound_when_idle(live=running)
             self._pace.tabled(now)
             self._tabled = run.step

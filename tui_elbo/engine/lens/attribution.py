@@ -178,6 +178,21 @@ class Attribution:
             self.roles = {info.name: info.role for info in batches[-1].layout.params}
 
     @property
+    def births(self) -> State:
+        """The parameters of step 0; empty where they are not known."""
+        return dict(self._births.values) if self.knows_beginning else State()
+
+    @property
+    def draws(self) -> int:
+        """Of the lens, as asked for."""
+        return self._draws
+
+    @property
+    def settled_or_none(self) -> Settled | None:
+        """How its lens draws; None before it has looked at what the file has made last."""
+        return self._settled if self._scenario is self._run.scenario else None
+
+    @property
     def players(self) -> tuple[Player, ...]:
         """Who there is."""
         return players_of(self.roles.values())

@@ -44,17 +44,21 @@ class Data:
         return len(self.batches) == 1
 
 
-def data(scenario: Subject) -> Data:
+def data(scenario: Subject, seed: int = SEED) -> Data:
     """All data at once, or as many minibatches as it takes, drawn from the run's steps.
 
     Steps are chosen at random, since equal distances may fall in with the length of an epoch.
+
+    Args:
+        scenario: whose batches they are.
+        seed: of the choice of steps.
     """
     if scenario.full_batch is not None:
         return Data([_tuple(scenario.full_batch())])
     first = _tuple(scenario.batch(1))
     if not first:
         return Data([first])
-    steps = random.Random(SEED).sample(range(1, max(scenario.steps, BATCHES) + 1), BATCHES)
+    steps = random.Random(seed).sample(range(1, max(scenario.steps, BATCHES) + 1), BATCHES)
     batches = [_tuple(scenario.batch(step)) for step in steps]
     return Data([first] if all(_same(first, other) for other in batches) else batches)
 

@@ -162,7 +162,7 @@ class Lens:
     def data(self) -> Data:
         """What model and guide are called with."""
         if self._data is None:
-            self._data = data(self.scenario)
+            self._data = data(self.scenario, self._seed)
         return self._data
 
     def prepare(self) -> None:

@@ -34,9 +34,11 @@ from tui_elbo.engine.lens.importance_weights import weigh
 from tui_elbo.engine.lens.posterior_draws import drawn
 from tui_elbo.engine.lens.subject import Followed
 from tui_elbo.engine.record.budget import Budget
+from tui_elbo.engine.verdict.probe import judge, judged
 from tui_elbo.model.attribution import LensPoint
 from tui_elbo.model.bound import ImportanceBound, no_bound
 from tui_elbo.model.records import Batch
+from tui_elbo.model.verdict import LEAST_STEPS, TOLERANCE, Verdict, cannot_tell
 from tui_elbo.protocol import (
     ComputeGradients,
     ComputeImportanceBound,
@@ -45,8 +47,10 @@ from tui_elbo.protocol import (
     Event,
     GradientsComputed,
     ImportanceBoundComputed,
+    JudgeRun,
     LensPointAdded,
     PosteriorDrawn,
+    VerdictReached,
 )
 from tui_elbo.protocol.codec import decode
 
@@ -70,7 +74,7 @@ TRIES = 3
 SHOWN_AFTER = 0.5
 """Seconds after which the progress of a look is shown, when the run stands still."""
 
-Question = ComputeImportanceBound | ComputeGradients | DrawPosterior
+Question = ComputeImportanceBound | ComputeGradients | DrawPosterior | JudgeRun
 
 
 class LensScheduler:
@@ -105,6 +109,7 @@ class LensScheduler:
         self._usual = self._step_seconds = self._rests_until = 0.0
         self._usual_faults = math.nan
         self._mark: tuple[int, int] | None = None
+        self._judge, self._judging, self._judged = False, False, -1
 
     # What the run's thread asks.
 
@@ -116,7 +121,7 @@ class LensScheduler:
     @property
     def owed(self) -> bool:
         """Whether `start` has something to do."""
-        ready = self._due or bool(self._questions)
+        ready = self._due or self._judge or bool(self._questions)
         return self._attribution is not None and self._call is None and ready
 
     @property
@@ -135,6 +140,7 @@ class LensScheduler:
         births: InitialParams | None = None,
         *,
         in_process: bool = False,
+        tolerance: float = TOLERANCE,
     ) -> None:
         """Follow a run that stands at step 0.
 
@@ -143,10 +149,11 @@ class LensScheduler:
             draws: of the lens; None: its own default; 0: there is none.
             births: as for `Attribution`.
             in_process: where the process cannot be forked, look inside it.
+            tolerance: of the verdict: nats that do not matter.
         """
         self.leave()
         with self._lock:
-            self._run = run
+            self._run, self._tolerance = run, tolerance
             if draws != 0:
                 self._attribution = Attribution(run, draws, births, in_process=in_process)
 
@@ -187,6 +194,9 @@ class LensScheduler:
             self._budget.took(0.0, seconds)
             rested = time.monotonic() >= self._rests_until
             self._due = self.each if by_hand else rested and self._budget.at(0)
+            self._judge = not by_hand and self._doubled()
+            if by_hand and self._judging:
+                self._drop()
             if self._due and by_hand and self._call is not None:
                 self._attribution.remember()
 
@@ -199,6 +209,7 @@ class LensScheduler:
                 self._standing = True
                 self._due = self._last != self._run.steps_taken > 0
                 self._previous = self._due
+                self._judge = self._judged != self._run.steps_taken > 0
 
     def travelled(self, common: int) -> None:
         """The run stands elsewhere; what was seen holds up to the step `common`."""
@@ -206,6 +217,7 @@ class LensScheduler:
             with self._lock:
                 self._drop()
                 self._last = self._attribution.go_back(common)
+                self._judged = -1
                 self.stands()
 
     def failed(self) -> None:
@@ -218,12 +230,14 @@ class LensScheduler:
         """Nobody looks any more: what is due, asked or under way is dropped."""
         with self._lock:
             self._drop()
-            self._due = False
+            self._due = self._judge = False
             self._questions.clear()
 
     def ask(self, question: Question) -> None:
         """Something is asked of the present step; nothing before the first."""
         if self._attribution is not None and self._run.steps_taken:
+            with self._lock:
+                self._make_way()
             self._questions.append(question)
 
     def start(self) -> None:
@@ -232,6 +246,7 @@ class LensScheduler:
         if attribution is None or self._call is not None:
             return
         with self._lock:
+            step = self._run.steps_taken
             if self._due:
                 self._due = False
                 wanted = attribution.request(previous=self._previous)
@@ -243,6 +258,41 @@ class LensScheduler:
                     )
             elif self._questions:
                 self._answer(attribution, self._questions.popleft())
+            elif self._judge:
+                self._judge = False
+                self._start_judging(attribution, step)
+
+    # The verdict.
+
+    def _doubled(self) -> bool:
+        """Whether the run is twice as long as when it was judged last."""
+        step, begin = self._run.steps_taken, self._run.iterates.begin
+        last = self._judged - begin
+        return step - begin >= 2 * (last if last >= LEAST_STEPS else LEAST_STEPS // 2)
+
+    def _start_judging(self, attribution: Attribution, step: int) -> None:
+        self._judged = step
+        run = judged(attribution, self._run, self._tolerance)
+        if step - self._run.iterates.begin < LEAST_STEPS:
+            self._send(VerdictReached(judge(run)))
+            return
+
+        def lost(why: str) -> None:
+            verdict = cannot_tell(step, f"the lens cannot look: {why}", self._tolerance)
+            self._send(VerdictReached(verdict))
+
+        self._begin(
+            lambda progress: judge(run, progress),
+            lambda data: self._send(VerdictReached(decode(data, Verdict))),
+            lost,
+            judging=True,
+        )
+
+    def _make_way(self) -> None:
+        """Judge later: something else is wanted first."""
+        if self._judging:
+            self._drop()
+            self._judged, self._judge = -1, True
 
     # A look under way.
 
@@ -251,6 +301,8 @@ class LensScheduler:
         work: Callable[[Progress], Any],
         take: Callable[[bytes], None],
         lost: Callable[[str], None],
+        *,
+        judging: bool = False,
     ) -> None:
         assert self._attribution is not None
         began = time.perf_counter()
@@ -260,12 +312,12 @@ class LensScheduler:
         except LookLostError as error:
             lost(str(error))
             return
-        self._call = call
+        self._call, self._judging = call, judging
         self._ended.clear()
         self._budget.took(time.perf_counter() - began, 0.0)
         silence = max(LEAST_SILENCE, USUAL_LOOKS * self._usual, FIRST_STEPS * self._step_seconds)
         generation = self._generation
-        in_thread(lambda: self._wait(call, generation, silence, take, lost))
+        in_thread(lambda: self._wait(call, generation, silence, take, lost, judging=judging))
 
     def _wait(
         self,
@@ -274,6 +326,8 @@ class LensScheduler:
         silence: float,
         take: Callable[[bytes], None],
         lost: Callable[[str], None],
+        *,
+        judging: bool,
     ) -> None:
         began = time.monotonic()
         shown = False
@@ -283,7 +337,8 @@ class LensScheduler:
             done, of = call.progress
             if of and self._standing and time.monotonic() - began > SHOWN_AFTER:
                 shown = True
-                self._send(EngineBusy(f"the lens looks: draw {done} of {of}"))
+                what = "judging the run: look" if judging else "the lens looks: draw"
+                self._send(EngineBusy(f"{what} {done} of {of}"))
             return generation != self._generation
 
         data, why, error = b"", "", ""
@@ -299,15 +354,18 @@ class LensScheduler:
                     self._send(EngineBusy(""))
                 return
             seconds = time.monotonic() - began
-            self._usual = max(seconds, 0.7 * self._usual)
-            self._rests_until = time.monotonic() + RESTS * seconds
-            self._by_hand += seconds
+            if not judging:
+                self._usual = max(seconds, 0.7 * self._usual)
+                self._rests_until = time.monotonic() + RESTS * seconds
+                self._by_hand += seconds
             self._count_faults(steps_on=False)
             if shown:
                 self._send(EngineBusy(""))
             try:
                 if why:
                     lost(why)
+                elif error and judging:
+                    lost(error)
                 elif error:
                     self._give_up(f"The lens cannot look: {error}")
                 else:
@@ -315,14 +373,14 @@ class LensScheduler:
                     take(data)
             except Exception as broken:
                 self._give_up(f"The lens cannot look: {type(broken).__name__}: {broken}")
-            self._call = None
+            self._call, self._judging = None, False
             self._ended.set()
         self._wake()
 
     def _drop(self) -> None:
         """Whatever is under way does not count any more; its thread ends the copy."""
         self._generation += 1
-        self._call = None
+        self._call, self._judging = None, False
         self._ended.set()
 
     def _seen(self, attribution: Attribution, wanted: Sequence[StateRequest], data: bytes) -> None:
@@ -388,6 +446,9 @@ class LensScheduler:
 
     def _answer(self, attribution: Attribution, question: Question) -> None:
         step, scenario = self._run.steps_taken, self._run.scenario
+        if isinstance(question, JudgeRun):
+            self._start_judging(attribution, step)
+            return
         lens, roles = attribution.lens(), attribution.roles
         if attribution.incomparable:
             self._cannot_answer(question, attribution.incomparable)
@@ -445,6 +506,8 @@ class LensScheduler:
     def _cannot_answer(self, question: Question, why: str) -> None:
         step = self._run.steps_taken
         match question:
+            case JudgeRun():
+                self._send(VerdictReached(cannot_tell(step, why, self._tolerance)))
             case DrawPosterior():
                 self._send(PosteriorDrawn(step, 0, (), why))
             case ComputeGradients():

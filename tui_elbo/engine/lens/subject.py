@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from tui_elbo.engine.verdict.iterates import Iterates
 
 State = dict[str, Tensor]
 """The unconstrained value of each parameter, by name; copies."""
@@ -54,6 +57,14 @@ class Followed(Protocol):
     @property
     def sound(self) -> bool:
         """Whether the parameters are those after that many steps; not so after a failed step."""
+
+    @property
+    def iterates(self) -> Iterates:
+        """The parameters after each step, as far as they are kept."""
+
+    @property
+    def rate_decays(self) -> bool:
+        """Whether the learning rate changes by itself."""
 
     def state_at(self, step: int) -> State | None:
         """The parameters after that step; None if they cannot be had.

@@ -122,6 +122,8 @@ class ParamRecorder:
         self._roles, self._wanted, self._room = roles, wanted, room
         self.gradient: Gradient | None = None
         """Of the parameter that is inspected, in the newest step; None if it is not known."""
+        self.stored: list[tuple[str, Tensor]] = []
+        """The unconstrained parameters by name; another list once the store has changed."""
         self._tracked: list[Tracked] = []
         self._small: list[Tracked] = []
         self._groups: list[Group] = []
@@ -198,7 +200,7 @@ class ParamRecorder:
         seen += [*self._roles.known, self._wanted.watched]
         if seen == self._seen:
             return
-        self._seen = seen
+        self._seen, self.stored = seen, list(stored)
         owned = self._roles.owned()
         was = (
             {} if self._last is None else dict(zip(map(id, self._leaves), self._last, strict=True))

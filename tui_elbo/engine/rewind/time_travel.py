@@ -11,6 +11,7 @@ from tui_elbo.engine.record.budget import Always, Due
 from tui_elbo.engine.record.nonfinite import NonFinite, NonFiniteFinder
 from tui_elbo.engine.rewind.replay import ReplayableRun
 from tui_elbo.engine.rewind.resume import saved
+from tui_elbo.engine.verdict.iterates import Iterates
 from tui_elbo.model.errors import UsageError
 from tui_elbo.model.records import Batch
 from tui_elbo.model.scenarios import ScenarioFile
@@ -23,6 +24,7 @@ class TimeTravel:
 
     due: Due
     non_finite: NonFinite | None
+    iterates: Iterates
     source: ScenarioFile
     _asked_seed: int | None
     _surroundings: Surroundings
@@ -65,6 +67,7 @@ class TimeTravel:
         self.flush()
         with self._telling():
             self._track.go_to(step)
+        self.iterates.forget_after(step)
         if self._suspects.step is not None and self._suspects.step > step:
             self._suspects = NonFiniteFinder()
         self.non_finite = None
@@ -93,6 +96,7 @@ class TimeTravel:
         self.flush()
         with self._telling():
             self._track.swap()
+        self.iterates.changed(self.steps_taken)
         self.non_finite = None
         self._suspects = NonFiniteFinder()
 
@@ -140,5 +144,6 @@ class TimeTravel:
         """
         self.flush()
         self._track.undo()
+        self.iterates.forget_after(self.steps_taken)
         self.non_finite = None
         self._suspects = NonFiniteFinder()

@@ -19,6 +19,7 @@ from tui_elbo.engine.script.step_recorder import StepRecorder
 from tui_elbo.engine.tracebacks import said
 from tui_elbo.model.bound import no_bound
 from tui_elbo.model.records import Batch
+from tui_elbo.model.verdict import cannot_tell
 from tui_elbo.protocol import (
     ComputeGradients,
     ComputeImportanceBound,
@@ -26,8 +27,10 @@ from tui_elbo.protocol import (
     Event,
     GradientsComputed,
     ImportanceBoundComputed,
+    JudgeRun,
     LensPointAdded,
     PosteriorDrawn,
+    VerdictReached,
 )
 
 
@@ -167,6 +170,8 @@ class ScriptLens:
                 self._send(PosteriorDrawn(step, 0, (), why))
             case ComputeGradients() if why:
                 self._send(GradientsComputed(step, question.since, (), (), np.empty((0, 7))))
+            case JudgeRun() if why:
+                self._send(VerdictReached(cannot_tell(step, why)))
             case ComputeImportanceBound() if why:
                 self._send(ImportanceBoundComputed(step, no_bound(0, why)))
             case _:

@@ -42,6 +42,7 @@ from tui_elbo.protocol import (
     Event,
     FindingsChanged,
     InspectParam,
+    JudgeRun,
     Loaded,
     Pause,
     RunStatus,
@@ -317,7 +318,7 @@ class ScriptSession:
                 self._gate.subscribe(command)
             case InspectParam():
                 self._reader.wanted.inspected = command.name
-            case ComputeImportanceBound() | ComputeGradients() | DrawPosterior():
+            case ComputeImportanceBound() | ComputeGradients() | DrawPosterior() | JudgeRun():
                 self._lens.ask(command)
             case _:
                 raise UsageError(ITS_OWN)

@@ -16,9 +16,11 @@ from pyro.infer import ELBO, SVI
 from pyro.poutine.guide import GuideMessenger
 
 from tui_elbo.engine.compat.torch import tensor_version
+from tui_elbo.engine.describe import rate_decays
 from tui_elbo.engine.lens.isolation import captured
 from tui_elbo.engine.lens.subject import FixedArguments, State
 from tui_elbo.engine.script.step_recorder import StepRecorder
+from tui_elbo.engine.verdict.iterates import Iterates
 
 MANY = 100
 """Elements of a list that are compared one by one; a longer one counts as a whole."""
@@ -96,6 +98,16 @@ class ScriptSubject:
     def steps_taken(self) -> int:
         """How many steps have been taken since the script is watched."""
         return self._reader.taken
+
+    @property
+    def iterates(self) -> Iterates:
+        """The parameters after each step, as far as they are kept."""
+        return self._reader.iterates
+
+    @property
+    def rate_decays(self) -> bool:
+        """Whether the learning rate changes by itself."""
+        return rate_decays(self._svi.optim)
 
     @property
     def sound(self) -> bool:

@@ -27,6 +27,7 @@ from tui_elbo.engine.record.params import ParamRecorder
 from tui_elbo.engine.record.roles import Roles
 from tui_elbo.engine.record.terms import TermRecorder
 from tui_elbo.engine.tracebacks import said
+from tui_elbo.engine.verdict.iterates import Iterates
 
 Take = Callable[..., Any]
 """The SVI's own `step`."""
@@ -62,6 +63,8 @@ class StepRecorder:
         """What is kept of single parameters."""
         self.collector = Collector(itertools.count())
         """What has been read and not been turned into numbers yet."""
+        self.iterates = Iterates()
+        """The parameters after each step."""
         self.taken = 0
         """How many steps have been taken."""
         self.failed = ""
@@ -137,6 +140,7 @@ class StepRecorder:
         if not traits_of(self._elbo).reports_loss:
             loss = None  # It reports infinity at each step.
         terms, params = self.terms.finish(), self.params.finish()
+        self.iterates.took(self.taken, self.params.stored, ended - began)
         watching = time.perf_counter() - ended + self.params.before_seconds
         return Observation(self.taken, loss, parts, ended - began, watching, terms, params)
 

@@ -33,6 +33,7 @@ from tui_elbo.protocol import (
     ErrorReported,
     Event,
     InspectParam,
+    JudgeRun,
     Load,
     Pause,
     Restart,
@@ -182,7 +183,7 @@ class CommandHandler:
                 self._run(session, command)
             case Step():
                 self._add_steps(session, max(command.count, 1))
-            case ComputeImportanceBound() | ComputeGradients() | DrawPosterior():
+            case ComputeImportanceBound() | ComputeGradients() | DrawPosterior() | JudgeRun():
                 self._lens.ask(command)
 
     def _run(self, session: Session, command: RunUntil) -> None:
@@ -252,7 +253,9 @@ class CommandHandler:
             self._loading = False
         self._session = session
         self._emitter.loaded(session, lens=load.draws != 0)
-        self._lens.follow(session, load.draws, in_process=load.lens_in_process)
+        self._lens.follow(
+            session, load.draws, in_process=load.lens_in_process, tolerance=load.tolerance
+        )
         if load.draws != 0 and not session.steps_taken:
             self._checker.follow(session.scenario, ignore=session.scenario.ignore)
 

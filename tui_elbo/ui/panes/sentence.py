@@ -11,6 +11,7 @@ from tui_elbo.client.session import Session
 from tui_elbo.client.spans import Span, unseen
 from tui_elbo.model.sentences import choose_sentence
 from tui_elbo.model.text import safe
+from tui_elbo.protocol.run_state import RunState
 from tui_elbo.ui.style.text import left
 from tui_elbo.ui.widgets.status import BottomLine
 from tui_elbo.ui.widgets.text_lines import Line
@@ -33,25 +34,30 @@ class SentenceLine(BottomLine):
     def __init__(self, *, id: str = "sentence", ascii: bool = False) -> None:
         super().__init__(id=id, ascii=ascii)
         self._text, self._next = "", 0.0
+        self._verdict: tuple[str, ...] = ()
 
-    def show(self, text: str, now: float, *, live: bool) -> None:
+    def show(self, text: str, now: float, *, live: bool, verdict: tuple[str, ...] = ()) -> None:
         """Show a sentence.
 
         Args:
             text: may hold text of the user's world.
             now: seconds, by a monotonic clock.
             live: the run goes on, and other sentences will come.
+            verdict: whether the run is done, from the longest to the shortest way to say it.
         """
-        if text == self._text or (live and now < self._next):
+        if (text, verdict) == (self._text, self._verdict) or (live and now < self._next):
             return
-        self._text, self._next = text, now + EVERY
+        self._text, self._verdict, self._next = text, verdict, now + EVERY
         self.paint()
 
     def lines(self, width: int) -> Sequence[Line]:
         """The sentence wrapped into the rows that there are."""
         rows = max(1, self.size.height)
-        text = self.glyphs.plain(safe(self._text))
-        lines = textwrap.wrap(text, max(10, width - 2))
+        for verdict in (*self._verdict, ""):
+            text = self.glyphs.plain(safe(f"{self._text} {verdict}".strip()))
+            lines = textwrap.wrap(text, max(10, width - 2))
+            if len(lines) <= rows:
+                break
         last = " ".join(lines[rows - 1 :])
         shown = [*lines[: rows - 1], last][:rows]
         shown += [""] * (rows - len(shown))
@@ -61,6 +67,14 @@ class SentenceLine(BottomLine):
         """One row where that is enough for any sentence."""
         self.styles.height = 1 if event.size.width >= WIDE else 2
         self.paint()
+
+
+def verdict_texts(run: RunState, step: int) -> tuple[str, ...]:
+    """Whether the run is done, said of the step that is shown and of no other; else nothing."""
+    verdict = run.verdict
+    if verdict is None or verdict.step != step:
+        return ()
+    return verdict.text, verdict.brief
 
 
 def sentence_text(session: Session, span: Span | None, step: int) -> str:

@@ -10,8 +10,10 @@ import numpy as np
 from tui_elbo.client.run_state import Run
 from tui_elbo.model.attribution import SUM_TERMS, Term
 from tui_elbo.model.records import Column, Floats, Layout
+from tui_elbo.model.verdict import VerdictState
 from tui_elbo.ui.plot.curve import Ints
 from tui_elbo.ui.style.text import number
+from tui_elbo.ui.style.theme import DIM, GOOD, WARN
 from tui_elbo.ui.widgets.status import StatusSummary
 
 TERMS = (("elbo", "elbo"), ("log q", "log_q"), ("log p", "log_p"))
@@ -25,6 +27,26 @@ HINTS = ("n takes a step, space runs, i tells what to look at", "n steps, space 
 
 MARKS = {"unrepeatable": ("not repeatable", "not exact"), "source": ("file edited", "edited")}
 """The status line's words for what holds of a run, by the kind of the caution."""
+
+SHORT: dict[VerdictState, str] = {
+    "improving": "improving",
+    "stationary": "stationary",
+    "stopped": "stopped",
+    "rate_too_high": "rate high",
+    "falling": "falling",
+    "cannot_tell": "",
+}
+"""The verdict in one word, where there is no room for two."""
+
+COLOURS: dict[VerdictState, str] = {
+    "improving": DIM,
+    "stationary": GOOD,
+    "stopped": WARN,
+    "rate_too_high": WARN,
+    "falling": WARN,
+    "cannot_tell": DIM,
+}
+"""The status line's style, by the verdict."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,6 +206,7 @@ def status_summary(
         layout = run.history.layout_at(step)
         fields = TERMS if layout is None or _has(layout, "elbo") else (("loss", "loss"),)
         terms = [(name, _at(run, field, step)) for name, field in fields]
+    verdict = run.verdict
     ready = loaded is not None and not run.phase and not run.dead
     return StatusSummary(
         step=step,
@@ -199,5 +222,8 @@ def status_summary(
         until=until,
         changed=changed(run, step),
         marks=(*_counted(run), *(MARKS[kind] for kind in run.cautions if kind in MARKS)),
+        verdict=(verdict.words, SHORT[verdict.state], COLOURS[verdict.state])
+        if verdict and step
+        else ("", "", ""),
         about=(loaded.name, *run.settings, *_kept(run)) if loaded else (),
     )

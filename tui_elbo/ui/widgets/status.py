@@ -56,6 +56,8 @@ class StatusSummary:
     """What was changed just before this step, in words."""
     marks: tuple[tuple[str, str], ...] = ()
     """What holds of the run as long as it lasts: a long and a short way to say it."""
+    verdict: tuple[str, str, str] = ("", "", "")
+    """Two words for whether it is done, one, and their style."""
     about: tuple[str, ...] = ()
     """The scenario, the estimator, the optimiser: shown as far as there is room."""
 
@@ -151,17 +153,22 @@ def _state(status: StatusSummary, glyphs: Glyphs) -> tuple[list[str], str, bool]
         run, of = f"{glyphs.run} " * status.running, f"of {status.newest}"
         long = f"looking at {status.step} {of}"
         return [f"{run}{long}{changed}", f"{run}{long}", f"{run}{of}", "past"], KEY, False
+    verdict, one_word, colour = status.verdict
+    judged = [verdict] if verdict else []
     marks, short = [long for long, _ in status.marks], dot.join(s for _, s in status.marks)
     if status.running:
         rate = [f"{glyphs.run} {_rate(status.rate)}"] if status.rate else []
         until = [f"{one} until {safe(status.until)}" for one in rate if status.until]
         marked = [dot.join([*mark, one]) for one in rate for mark in (marks, [short]) if marks]
-        return [*marked, *until, *rate, glyphs.run], GOOD, False
+        said = [dot.join([*judged, one]) for one in rate if judged]
+        return [*marked, *said, *until, *rate, glyphs.run], GOOD, False
     word = status.state or "paused"
     about = [safe(part) for part in status.about]
-    texts = [dot.join([*about[:count], *marks, word]) for count in range(len(about), -1, -1)]
-    style = BAD if word == "failed" else WARN if marks else DIM
-    return [*texts, dot.join(marks), short, word], style, False
+    parts = [*judged, *marks]
+    texts = [dot.join([*about[:count], *parts, word]) for count in range(len(about), -1, -1)]
+    style = BAD if word == "failed" else WARN if marks else colour or DIM
+    texts += [dot.join(parts), verdict, one_word, dot.join(marks), short, word]
+    return [text for text in texts if text], style, False
 
 
 def _rate(rate: float) -> str:

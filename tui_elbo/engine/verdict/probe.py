@@ -1,0 +1,357 @@
+"""Measures, in a copy of the process, how far a run has come and what is left nearby.
+
+Two sets of fixed draws are used: the lens's own, on which a search looks for a better place, and
+another one, on which what it has found is measured without the optimism of a search.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyro
+import torch
+from torch import Tensor
+
+from tui_elbo.engine.compat.torch import has_backward_hooks
+from tui_elbo.engine.lens import DRAWS, Lens, Settled, State, untouched
+from tui_elbo.engine.lens.attribution import Attribution
+from tui_elbo.engine.lens.batches import SEED
+from tui_elbo.engine.lens.draws import Traces
+from tui_elbo.engine.lens.fork import Progress
+from tui_elbo.engine.lens.isolation import held
+from tui_elbo.engine.lens.subject import Followed, Subject
+from tui_elbo.engine.record.numbers import table
+from tui_elbo.engine.verdict.iterates import Iterates
+from tui_elbo.engine.verdict.search import search
+from tui_elbo.model.records import Floats
+from tui_elbo.model.verdict import (
+    LEAST_STEPS,
+    TOLERANCE,
+    Estimate,
+    Measurement,
+    Verdict,
+    cannot_tell,
+    decide,
+    too_early,
+)
+
+Bools = npt.NDArray[np.bool_]
+
+OTHER_SEED = 271_828_182
+"""Of the draws that the search has not seen: digits of e."""
+
+LOOKS = 24
+"""Iterates of the second half of the window that are looked at."""
+
+LEAST_LOOKS = 4
+"""Of each of the two quarters."""
+
+EVALUATIONS, MOST_EVALUATIONS = 40, 160
+"""Of the search; more where it still gains and there is time."""
+
+SECONDS = 8.0
+"""After so long the search stops before `MOST_EVALUATIONS`."""
+
+MOST_DRAWS = 4096
+"""More are not taken, however many parameters there are."""
+
+DRAWS_EACH = 5
+"""Draws for each parameter: with fewer, what the search gains is luck of its draws."""
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What is judged: a run at a step."""
+
+    scenario: Subject
+    step: int
+    iterates: Iterates
+    births: State
+    """What parameters began with."""
+    settled: Settled | None = None
+    """How the lens draws; None if it has not looked yet."""
+    draws: int | None = None
+    """Of the lens, as asked for; None: its own default."""
+    rate_decays: bool = False
+    tolerance: float = TOLERANCE
+
+
+def judged(attribution: Attribution, run: Followed, tolerance: float = TOLERANCE) -> Judged:
+    """A run as it stands now, to be judged in a copy of the process.
+
+    Args:
+        attribution: that follows the run.
+        run: the run.
+        tolerance: nats that do not matter.
+    """
+    return Judged(
+        scenario=run.scenario,
+        step=run.steps_taken,
+        iterates=run.iterates,
+        births=attribution.births,
+        settled=attribution.settled_or_none,
+        draws=attribution.draws,
+        rate_decays=run.rate_decays,
+        tolerance=tolerance,
+    )
+
+
+def judge(run: Judged, progress: Progress = lambda _done, _of: None) -> Verdict:
+    """The verdict on a run where it stands; to be called in a copy of its process.
+
+    Args:
+        run: what is judged.
+        progress: told of what is done of how much.
+    """
+    iterates, step, tolerance = run.iterates, run.step, run.tolerance
+    if iterates.why_none:
+        return cannot_tell(step, iterates.why_none, tolerance)
+    if step - iterates.begin < LEAST_STEPS:
+        return too_early(step, iterates.begin, tolerance)
+    probe = _Probe(run, progress)
+    why = probe.refuses()
+    if why:
+        return cannot_tell(step, why, tolerance)
+    measured = probe.measure()
+    if isinstance(measured, str):
+        return cannot_tell(step, measured, tolerance)
+    return decide(measured, tolerance)
+
+
+class _Probe:
+    def __init__(self, run: Judged, progress: Progress) -> None:
+        self._run, self._progress = run, progress
+        leaves = dict(pyro.get_param_store().named_parameters())
+        self._leaves = {n: leaf for n, leaf in leaves.items() if _can_move(leaf)}
+        self._params = sum(leaf.numel() for leaf in self._leaves.values())
+        self._lens = Lens(run.scenario, run.draws or DRAWS, settled=run.settled)
+        self._done, self._total = 0, 1
+
+    def refuses(self) -> str:
+        """Why this scenario cannot be judged, in words; empty if it can."""
+        if not self._leaves:
+            return "there is no parameter that an optimiser could move"
+        self._lens.see()
+        kind = self._lens.kind
+        if kind.unseen:
+            return kind.unseen
+        if kind.enumerated:
+            return (
+                "discrete sites are enumerated, and the search for a better place needs gradients"
+            )
+        if kind.fixed:
+            return (
+                f'no gradient goes through the draws of site "{kind.fixed[0]}", so what is left to '
+                "gain cannot be searched for"
+            )
+        return ""
+
+    def measure(self) -> Measurement | str:
+        """The numbers; or why there are none."""
+        run, begin = self._run, self._run.iterates.begin
+        step, window = run.step, run.step - run.iterates.begin
+        edges = begin + window // 2, begin + 3 * window // 4, step
+        newest = run.iterates.mean(edges[1], edges[2])
+        before = run.iterates.mean(edges[0], edges[1])
+        looks = run.iterates.between(edges[0], edges[2], LOOKS)
+        late = np.array([at > edges[1] for at, _ in looks], dtype=bool)
+        if not newest or not before or min(late.sum(), (~late).sum()) < LEAST_LOOKS:
+            return "too few states of the run are kept"
+        own, other = self._lenses()
+        self._total = len(looks) + EVALUATIONS + 8
+        own.report = other.report = lambda _done, _of: self._tell()
+        seen = []
+        for _, state in looks:
+            seen.append(self._elbo(own, state))
+            self._tick()
+        here = self._elbo(own, newest)
+        units = np.array(seen)
+        if not (np.isfinite(units).all() and np.isfinite(here).all()):
+            return "draws of the lens are not finite at states of the newest steps"
+        found = self._search(own, newest)
+        if isinstance(found, str):
+            return found
+        place, rising, evaluations = found
+        steps = np.array([at for at, _ in looks])
+        trend, correlation = _trend(steps, units, late)
+        level = units[late].mean(1)
+        price = _paired(here - units[late].mean(0))
+        spread = level.var(ddof=1) * (1 + correlation) / (1 - correlation) / late.sum()
+        start = self._start(own, begin)
+        return Measurement(
+            step=step,
+            begin=begin,
+            trend=trend,
+            price=Estimate(price.value, math.hypot(price.mcse, math.sqrt(spread))),
+            held_out=_paired(self._elbo(other, place) - self._elbo(other, newest)),
+            in_sample=_paired(self._elbo(own, place) - here),
+            rising=rising,
+            gained=float(level.mean()) - start,
+            advance=float(here.mean() - self._elbo(own, before).mean()),
+            settled_since=self._settled_since(own, level, steps, units.mean(1)),
+            draws=self._draws(own),
+            params=self._params,
+            evaluations=evaluations,
+            rate_decays=run.rate_decays,
+            limit=self._limit(own),
+        )
+
+    def _lenses(self) -> tuple[Lens, Lens]:
+        """The lens's own draws, and others; more of both where there are many parameters."""
+        kind, draws = self._lens.kind, self._run.draws or DRAWS
+        if kind.latents and len(kind.points) == len(kind.latents):
+            draws = 2  # A point has no luck.
+        elif not self._lens.looped and self._lens.alike:
+            draws = max(draws, min(DRAWS_EACH * self._params, MOST_DRAWS))
+        settled = self._lens.settled
+        return (
+            Lens(self._run.scenario, draws, SEED, settled),
+            Lens(self._run.scenario, draws, OTHER_SEED, settled),
+        )
+
+    def _elbo(self, lens: Lens, state: State) -> Floats:
+        units: Floats = lens.see(state).reading.units[2]
+        return units
+
+    def _draws(self, lens: Lens) -> int:
+        return sum(group.draws for group in lens.groups)
+
+    def _limit(self, lens: Lens) -> str:
+        """Why the search says only that at least so much is left."""
+        if not lens.data.whole:
+            return "the lens sees minibatches, and full_batch() would give it all the data"
+        if lens.kind.subsampled:
+            return "the model chooses subsamples, so the lens does not see all the data at once"
+        draws = self._draws(lens)
+        if draws < DRAWS_EACH * self._params and not self._is_point:
+            return f"{draws} draws are few for {self._params} parameters"
+        return ""
+
+    @property
+    def _is_point(self) -> bool:
+        kind = self._lens.kind
+        return len(kind.points) == len(kind.latents)
+
+    def _start(self, lens: Lens, begin: int) -> float:
+        """The ELBO where the window begins."""
+        state = self._run.births if begin == 0 else State()
+        if not state:
+            first = self._run.iterates.between(begin, self._run.step, 10**9)
+            state = first[0][1]
+        try:
+            return float(self._elbo(lens, state).mean())
+        except Exception:
+            return -math.inf
+
+    def _settled_since(self, lens: Lens, level: Floats, steps: Floats, seen: Floats) -> int:
+        """The first step from which on the ELBO has stayed at its level of now."""
+        begin, step = self._run.iterates.begin, self._run.step
+        earlier = self._run.iterates.between(begin, begin + (step - begin) // 2, LOOKS)
+        values = [*(float(self._elbo(lens, state).mean()) for _, state in earlier), *seen]
+        where = [*(at for at, _ in earlier), *steps.tolist()]
+        spread = float(level.std(ddof=1))
+        least = float(level.mean()) - max(self._run.tolerance, 2 * spread)
+        below = [at for at, value in zip(where, values, strict=True) if not value >= least]
+        after = [at for at in where if not below or at > below[-1]]
+        return int(after[0]) if after else step
+
+    def _search(self, lens: Lens, start: State) -> tuple[State, float, int] | str:
+        names, leaves = list(self._leaves), list(self._leaves.values())
+        sizes = [leaf.numel() for leaf in leaves]
+        flat = torch.cat([start[n].double().reshape(-1) for n in names]).numpy()
+        began, tolerance = time.monotonic(), self._run.tolerance
+
+        def state(place: Floats) -> State:
+            parts = torch.split(torch.from_numpy(place), sizes)
+            return {
+                name: part.reshape(leaf.shape).to(leaf.dtype)
+                for name, leaf, part in zip(names, leaves, parts, strict=True)
+            }
+
+        def loss(place: Floats) -> tuple[float, Floats]:
+            self._tick()
+            value, gradient = _value_and_gradient(lens, state(place), leaves)
+            return -value, -gradient
+
+        def enough(gains: Floats) -> bool:
+            """Whether it gains nothing any more, or has had its time and gains little."""
+            many = len(gains)
+            if many < 16:
+                return False
+            if gains[-1] - gains[many - many // 4 - 1] <= tolerance / 100 and many >= 24:
+                return True
+            return many >= EVALUATIONS and time.monotonic() - began > SECONDS
+
+        with untouched(), held(start):
+            found = search(loss, flat, MOST_EVALUATIONS, enough)
+        if found.error:
+            return f"the search for a better place failed: {found.error}"
+        return start | state(found.place), found.rising, len(found.gains)
+
+    def _tick(self) -> None:
+        self._done += 1
+        self._tell()
+
+    def _tell(self) -> None:
+        self._progress(min(self._done, self._total), self._total)
+
+
+def _can_move(leaf: Tensor) -> bool:
+    return leaf.requires_grad and not leaf.is_complex() and not has_backward_hooks(leaf)
+
+
+def _value_and_gradient(lens: Lens, state: State, leaves: Sequence[Tensor]) -> tuple[float, Floats]:
+    """The ELBO at the lens's draws, and its gradient with respect to these parameters."""
+    lens.prepare()
+    value, gradient, draws = 0.0, np.zeros(sum(leaf.numel() for leaf in leaves)), 0
+    with held(state), torch.enable_grad():
+        for traces in _traces(lens):
+            total = torch.zeros(traces.draws, dtype=torch.float64)
+            lens.report(0, 0)
+            for part, row in traces.parts().items():
+                total = total + row if part.field == "log_p" else total - row
+            elbo = total.sum()
+            value, draws = value + elbo.item(), draws + traces.draws
+            found = torch.autograd.grad(elbo, leaves, allow_unused=True)
+            pairs = zip(found, leaves, strict=True)
+            gradient += table([[torch.zeros_like(p) if g is None else g for g, p in pairs]])[0]
+    return value / draws, gradient / draws
+
+
+def _traces(lens: Lens) -> Iterator[Traces]:
+    for group in lens.groups:
+        if not lens.looped:
+            yield lens.way.many(group.args, group.draws, group.seed)
+            continue
+        for draw in range(group.first, group.first + group.draws):
+            pyro.set_rng_seed(lens.groups[0].seed + draw)
+            yield lens.way.one(group.args)
+
+
+def _paired(units: Floats) -> Estimate:
+    """The mean over independent units, with its standard error."""
+    error = float(units.std(ddof=1)) / math.sqrt(len(units)) if len(units) > 1 else math.inf
+    return Estimate(float(units.mean()), error)
+
+
+def _trend(steps: Floats, units: Floats, late: Bools) -> tuple[Estimate, float]:
+    """The later looks less the earlier ones; and the correlation from look to look.
+
+    The error is that of the scatter about a line, widened for the correlation, and that of the
+    draws.
+    """
+    values, x = units.mean(1), steps - steps.mean()
+    residual = values - values.mean() - x * float((x * values).sum() / (x * x).sum())
+    square = float((residual**2).sum())
+    correlation = float((residual[1:] * residual[:-1]).sum()) / square if square > 0 else 0.0
+    correlation = min(max(correlation, 0.0), 0.95)
+    scatter = math.sqrt(square / max(len(values) - 2, 1))
+    scatter *= math.sqrt((1 + correlation) / (1 - correlation))
+    count = math.sqrt(1 / late.sum() + 1 / (~late).sum())
+    draws = _paired(units[late].mean(0) - units[~late].mean(0))
+    return Estimate(draws.value, math.hypot(scatter * count, draws.mcse)), correlation
