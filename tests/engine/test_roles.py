@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyro
 import pytest
+import torch
+from pyro import distributions as dist
+from pyro.infer import SVI
+from pyro.optim import Adam
 
 from tests.engine import specials
 from tests.engine.compare import watched_run
 from tests.engine.matrix import CONTINUOUS, GUIDES, scenario, write
+from tui_elbo.engine.script.step_recorder import StepRecorder
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -123,3 +129,20 @@ def test_a_messenger_inside_another_handler_keeps_its_parameters(tmp_path: Path)
     roles = _roles(scenario(CONTINUOUS, guide), tmp_path)
     assert roles.pop("noise") == "model"
     assert set(roles.values()) == {"guide"}
+
+
+def test_of_a_loss_without_traces_the_roles_are_not_known():
+    def model():
+        a = pyro.param("a", torch.tensor(0.3))
+        pyro.sample("x", dist.Normal(a, 1.0), obs=torch.tensor(1.0))
+
+    def loss(model, guide):
+        del guide
+        return -pyro.poutine.trace(model).get_trace().log_prob_sum()
+
+    pyro.clear_param_store()
+    svi = SVI(model, lambda: None, Adam({"lr": 0.1}), loss=loss)
+    recorder = StepRecorder(svi)
+    _, seen = recorder.step(svi.step, (), {}, due=True)
+    assert [info.role for info in seen.params.plan.infos] == ["unknown"]
+    assert seen.terms.plan.note == "the loss builds no traces that elbo-tui can see"

@@ -81,7 +81,7 @@ def curve_text(history: History, reference: dict[str, Any]) -> str:
 LIVE_SECONDS = 0.2
 """How often the progress line on a terminal is written anew."""
 
-ROLES = {"model": "θ", "guide": "φ", "both": "θφ", "none": "–"}
+ROLES = {"model": "θ", "guide": "φ", "both": "θφ", "none": "–", "unknown": "?"}
 
 
 class Printer(Protocol):

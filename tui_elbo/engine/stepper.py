@@ -67,7 +67,12 @@ class Stepper:
         """The estimator in use: the scenario's own until another is chosen."""
         self._traits = traits_of(scenario.loss)
         self.terms = TermRecorder(scenario.loss)
-        roles = Roles(scenario.guide, self.terms.model_params, self.terms.guide_params)
+        roles = Roles(
+            scenario.guide,
+            self.terms.model_params,
+            self.terms.guide_params,
+            lambda: self.terms.traced,
+        )
         self.params = ParamRecorder(roles, wanted, lambda: max(LEAST, BUDGET - self.terms.columns))
         self._modules: dict[tuple[int, int], list[torch.nn.Module]] = {}
         self.optimizer = scenario.optimizer

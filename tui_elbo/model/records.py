@@ -19,7 +19,7 @@ import numpy.typing as npt
 from tui_elbo.model.errors import ElboError
 
 Floats = npt.NDArray[np.float64]
-Role = Literal["model", "guide", "both", "none"]
+Role = Literal["model", "guide", "both", "none", "unknown"]
 
 MAX_ELEMENTS = 16
 """Parameters of up to so many elements are recorded element by element, larger ones summed up."""

@@ -110,5 +110,5 @@ def _common_role(roles: Iterable[Role]) -> Role:
     """That of its parameters that are read; `both` where model and guide read different ones."""
     read = set(roles) - {"none"}
     if len(read) > 1:
-        return "both"
+        return "unknown" if "unknown" in read else "both"
     return read.pop() if read else "none"

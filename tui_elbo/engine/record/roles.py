@@ -44,18 +44,27 @@ class Roles:
         guide: parameters that belong to it are φ wherever they are read.
         model_params: names read by the model so far; grows while the run goes on.
         guide_params: the same for the guide.
+        traced: whether a trace of model and guide has been seen so far; until then nothing is
+            known but what belongs to the guide's own module.
     """
 
-    def __init__(self, guide: Any, model_params: set[str], guide_params: set[str]) -> None:
+    def __init__(
+        self,
+        guide: Any,
+        model_params: set[str],
+        guide_params: set[str],
+        traced: Callable[[], bool],
+    ) -> None:
+        self._traced = traced
         self._guide = guide = pyro.poutine.unwrap(guide)
         self._model_params, self._guide_params = model_params, guide_params
         if isinstance(guide, GuideMessenger):
             _note_posterior_params(guide, guide_params)
 
     @property
-    def known(self) -> tuple[int, int]:
+    def known(self) -> tuple[int, int, bool]:
         """Changes whenever more is known than before."""
-        return len(self._model_params), len(self._guide_params)
+        return len(self._model_params), len(self._guide_params), self._traced()
 
     def owned(self) -> set[int]:
         """The identities of the parameters that belong to the guide's own module."""
@@ -71,7 +80,9 @@ class Roles:
             # A guide that is a messenger runs inside the model, whose trace has all it reads.
             alone = isinstance(self._guide, GuideMessenger) or name not in self._model_params
             return "guide" if alone else "both"
-        return "model" if name in self._model_params else "none"
+        if name in self._model_params:
+            return "model"
+        return "none" if self._traced() else "unknown"
 
 
 def tracked(name: str, tensor: Tensor, role: Role) -> Tracked:

@@ -115,6 +115,8 @@ class TermRecorder:
         """Parameters read by the model."""
         self.guide_params: set[str] = set()
         """Parameters read by the guide."""
+        self.traced = False
+        """Whether a trace of model and guide has been seen."""
         self._infos: dict[str, SiteInfo] = {}
         self._guide: dict[str, tuple[str, bool]] = {}
         self._summed_out: dict[str, str] = {}
@@ -183,6 +185,7 @@ class TermRecorder:
 
     def _take(self, model_trace: Trace, guide_trace: Trace) -> None:
         self._traces += 1
+        self.traced = True
         # This runs once a particle: one pass over each trace, and nothing that can wait.
         for name, node in guide_trace.nodes.items():
             if node["type"] == "sample":
@@ -254,7 +257,7 @@ class TermRecorder:
         plan = TermPlan((), self._note, self._loss.num_particles)
         plan.log_p_by_loss = self._enumerates
         if not self._note and not self._traces:
-            plan.note = "this step built no traces of model and guide, so it has no terms"
+            plan.note = "the loss builds no traces that elbo-tui can see"
         names = [("log_p", name) for name in self._p_names]
         names += [("log_q", name) for name in self._q_names]
         for index, (term, name) in enumerate(names):

@@ -75,7 +75,12 @@ class StepRecorder:
             if self._before is None:
                 vars(self._elbo).pop("_get_trace", None)
             self._get_trace = self._hook()
-        roles = Roles(svi.guide, self.terms.model_params, self.terms.guide_params)
+        roles = Roles(
+            svi.guide,
+            self.terms.model_params,
+            self.terms.guide_params,
+            lambda: self.terms.traced,
+        )
         room = lambda: max(LEAST, BUDGET - self.terms.columns)  # noqa: E731
         self.params = ParamRecorder(roles, self.wanted, room)
 

@@ -257,6 +257,8 @@ class ParamsPane(Table):
             self.post_message(self.Opened(row.name))
 
     def _roles(self, params: Sequence[ParamInfo]) -> str:
+        if any(p.role == "unknown" for p in params):
+            return "roles not known"
         both = sum(p.role == "both" for p in params)
         theta = sum(p.role == "model" for p in params)
         phi = sum(p.role == "guide" for p in params)

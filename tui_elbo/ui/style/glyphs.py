@@ -45,7 +45,8 @@ class Glyphs:
 
     def role(self, role: Role) -> str:
         """The letter of a parameter's role; blank for one that neither reads."""
-        letters = {"model": self.theta, "guide": self.phi, "both": self.theta + self.phi}
+        both = self.theta + self.phi
+        letters = {"model": self.theta, "guide": self.phi, "both": both, "unknown": "?"}
         return letters.get(role, "")
 
 

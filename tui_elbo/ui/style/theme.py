@@ -13,7 +13,7 @@ GOOD = "green"
 KEY = "bold cyan"
 """A key to press."""
 
-ROLE = {"model": "magenta", "guide": "cyan", "both": "yellow", "none": DIM}
+ROLE = {"model": "magenta", "guide": "cyan", "both": "yellow", "none": DIM, "unknown": DIM}
 """θ, φ, both, and what neither reads."""
 
 OBSERVED = "green"

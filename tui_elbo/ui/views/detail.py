@@ -40,6 +40,7 @@ WORDS = {
     "guide": "of the guide",
     "both": "read by model and guide",
     "none": "read by neither",
+    "unknown": "role not known: the loss builds no traces that elbo-tui can see",
 }
 DRAWN = {
     BLANK: "",

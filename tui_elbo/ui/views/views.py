@@ -242,6 +242,7 @@ def help_lines(keys: Sequence[KeyRow], glyphs: Glyphs) -> Iterator[Line]:
         ("ELBO", "log p - log q, mean over particles: what SVI raises"),
         (glyphs.theta, "a parameter that the model reads"),
         (glyphs.phi, "a parameter that the guide reads"),
+        ("?", "a parameter of unknown role: the loss builds no traces to see"),
         (glyphs.delta, "its change in this step; of a tensor the norm, unconstrained"),
         (glyphs.grad, "norm of its gradient, unconstrained, as the optimiser received it"),
         ("past", "its value over all steps so far; of a tensor the mean"),
