@@ -80,7 +80,18 @@ def _not_differentiable(look: Look) -> Iterator[Found]:
         hint = "use TraceGraph_ELBO with a baseline, or more particles"
         if getattr(fn, "has_enumerate_support", False):
             hint = 'use TraceEnum_ELBO and infer={"enumerate": "parallel"}, or TraceGraph_ELBO'
-        yield Found(_site(name), message, hint, line=site.line)
+        level: Any = "warning" if _mixes_rows(look, site) else "note"
+        yield Found(_site(name), message, hint, line=site.line, level=level)
+
+
+def _mixes_rows(look: Look, site: Site) -> bool:
+    """Whether its score is multiplied with the terms of many rows, and not of its own alone."""
+    own = {frame.name for frame in site.node["cond_indep_stack"]}
+    return any(
+        frame.size > 1 and frame.name not in own
+        for other in look.observed.values()
+        for frame in other.node["cond_indep_stack"]
+    )
 
 
 def _depends_on_parameters(site: Site) -> bool:
@@ -283,14 +294,14 @@ def _scheduled(optimizer: PyroLRScheduler, steps: int) -> int | None:
     rate, given = learning_rate(optimizer), optimizer.kwargs
     if rate is None or not rate > 0:
         return None
-    began = time.monotonic()
+    began = time.process_time()
     try:
         dummy = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=rate)
         scheduler = optimizer.pt_scheduler_constructor(dummy, **given)
         if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
             return None
         rates: list[float] = []
-        while len(rates) < steps and time.monotonic() - began < SECONDS:
+        while len(rates) < steps and time.process_time() - began < SECONDS:
             rates.append(float(dummy.param_groups[0]["lr"]))
             scheduler.step()
     except Exception:
@@ -419,6 +430,7 @@ def guide():
 """,
         silent=MODEL + GUIDE,
         check=_random_beyond_sites,
+        slow=True,
     ),
     Rule(
         code="SVI054",
@@ -488,6 +500,7 @@ def model():
 guide = AutoDelta(model)
 """,
         check=_unbounded_map,
+        slow=True,
     ),
     Rule(
         code="SVI056",

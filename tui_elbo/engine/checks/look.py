@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -31,8 +32,11 @@ from tui_elbo.engine.tracebacks import said
 
 ENUMERATING = (TraceEnum_ELBO, TraceTMC_ELBO, ReweightedWakeSleep)
 
-TRIALS = 12
+TRIALS, LEAST_TRIALS = 12, 2
 """Draws of the guide that are looked at, after the first."""
+
+SECONDS = 0.5
+"""After which no more than the least of them are taken."""
 
 ESTIMATES = 2
 """Calls of the estimator."""
@@ -164,8 +168,13 @@ class Look:
 
     @cached_property
     def passes(self) -> list[Pass]:
-        """Passes with other random numbers each, after the main one."""
-        return [self.main, *(self.run(SEED + 1 + trial) for trial in range(TRIALS))]
+        """Passes with other random numbers each, after the main one; fewer if they take long."""
+        began, found = time.process_time(), [self.main]
+        while len(found) <= TRIALS:
+            if len(found) > LEAST_TRIALS and time.process_time() - began > SECONDS:
+                break
+            found.append(self.run(SEED + len(found)))
+        return found
 
     @cached_property
     def estimates(self) -> list[Estimate]:

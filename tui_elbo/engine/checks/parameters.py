@@ -20,7 +20,7 @@ from tui_elbo.engine.compat.pyro import store_constraints
 from tui_elbo.engine.lens.batches import SEED
 from tui_elbo.model.findings import Subject
 
-SECONDS = 1.0
+SECONDS = 0.7
 """For trying values of parameters."""
 
 MOST_TRIED = 60
@@ -85,10 +85,10 @@ def _can_leave_support(look: Look) -> Iterator[Found]:
     if look.main.error is not None or look.by_messenger:
         return
     suspects = _suspects(look)
-    began, told, reach = time.monotonic(), set[str](), _reach(look)
+    began, told, reach = time.process_time(), set[str](), _reach(look)
     leaves = _leaves()
     for done, name in enumerate(suspects):
-        if time.monotonic() - began > SECONDS or done >= MOST_TRIED:
+        if time.process_time() - began > SECONDS or done >= MOST_TRIED:
             look.explain(f"SVI040: {len(suspects) - done} parameters were not tried")
             return
         leaf = leaves[name]
@@ -258,7 +258,7 @@ def _names(look: Look) -> dict[int, str]:
     """What tensors and modules are called in the file and in what model and guide close over."""
     found: dict[int, str] = {}
     for side in (look.scenario.model, look.scenario.guide):
-        inner = poutine.unwrap(side)
+        inner: Any = poutine.unwrap(side)
         inner = getattr(inner, "func", inner)
         code = getattr(inner, "__code__", None)
         scopes = [getattr(inner, "__globals__", {})]
@@ -271,6 +271,9 @@ def _names(look: Look) -> dict[int, str]:
             for name, value in scope.items():
                 if isinstance(value, Tensor | nn.Module):
                     found.setdefault(id(value), name)
+                if isinstance(value, nn.Module):
+                    for part in value.modules():
+                        found.setdefault(id(part), name)
     return found
 
 
@@ -296,13 +299,23 @@ def _unread(look: Look) -> Iterator[Found]:
     unread = [name for name in pyro.get_param_store() if name not in read]
     leaves = _leaves()
     for name in unread[:10]:
-        if id(leaves[name]) in used:
+        if id(leaves[name]) in used and _is_of_called_module(look, name, leaves[name]):
+            message = f'"{name}" is used and hidden from the optimiser, as by poutine.block: it '
+            yield Found(_param(name), message + "stays as it is")
+        elif id(leaves[name]) in used:
             message = f'"{name}" is used, and has no pyro.param statement in model or guide, so '
             message += "the optimiser is never given it"
             yield Found(_param(name), message, level="error")
         else:
             message = f'"{name}" is in the param store, and neither model nor guide reads it'
             yield Found(_param(name), message)
+
+
+def _is_of_called_module(look: Look, name: str, leaf: Tensor) -> bool:
+    """Whether a PyroModule or an AutoGuide that was called has it: they read it by themselves."""
+    if "$$$" in name:
+        return False
+    return any(leaf is own for module in look.main.modules for own in module.parameters())
 
 
 def _ignored_start(look: Look) -> Iterator[Found]:
@@ -355,7 +368,9 @@ def _no_gradient(look: Look) -> Iterator[Found]:
     absent = [name for name in absent if _leaves()[name].requires_grad and _leaves()[name].numel()]
     for name in absent[:10]:
         message = f'no gradient reaches "{name}": it stays where it starts'
-        yield Found(_param(name), message, line=_line(look, name))
+        # A network that is kept as it is, as within torch.no_grad(), may be meant to be.
+        level: Any = "note" if "$$$" in name else "error"
+        yield Found(_param(name), message, line=_line(look, name), level=level)
 
 
 def _frozen(look: Look) -> Iterator[Found]:
@@ -378,7 +393,8 @@ def _shared(look: Look) -> Iterator[Found]:
             if node["type"] == "param":
                 sides.setdefault(name, set()).add(side)
     for name, found in sides.items():
-        if len(found) > 1 and not look.by_messenger:
+        # A module that both register as a whole is read by each in part.
+        if len(found) > 1 and not look.by_messenger and "$$$" not in name:
             message = f'model and guide both read "{name}": it is one parameter'
             yield Found(_param(name), message, line=_line(look, name))
 
@@ -415,6 +431,7 @@ def guide():
     pyro.sample("z", dist.Normal(0.0, scale))
 """,
         check=_can_leave_support,
+        slow=True,
     ),
     Rule(
         code="SVI041",

@@ -54,6 +54,8 @@ class Rule:
     check: Callable[[Any], Iterable[Found]]
     """Static: called with a `look.Look`."""
     when: When = "static"
+    slow: bool = False
+    """Static: it runs model or guide many times, and is tried after the others."""
     steps: int = 0
     """Running: within how many steps the example fires."""
 

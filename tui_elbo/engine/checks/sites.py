@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import torch
+from pyro.poutine.util import site_is_subsample
 from torch import Tensor
 
 from tui_elbo.engine.checks.influence import influence
 from tui_elbo.engine.checks.look import Look, Pass, Site, base_of
 from tui_elbo.engine.checks.rule import Found, Rule
-from tui_elbo.engine.tracebacks import said
 from tui_elbo.model.findings import Subject
 
 DRAWS = 256
@@ -187,7 +188,7 @@ def _words(support: Any) -> str:
     words = {
         "Positive": "positive",
         "GreaterThan": "positive" if bounds == ["0"] else "greater than",
-        "GreaterThanEq": "at least",
+        "GreaterThanEq": "nonnegative" if bounds == ["0"] else "at least",
         "UnitInterval": "unit_interval",
         "Interval": "unit_interval" if bounds == ["0", "1"] else "interval",
         "Simplex": "simplex",
@@ -195,7 +196,7 @@ def _words(support: Any) -> str:
         "NonnegativeInteger": "nonnegative_integer",
     }
     found = words.get(name, name[:1].lower() + name[1:])
-    plain = found in {"positive", "unit_interval", "simplex", "nonnegative_integer"}
+    plain = found in {"positive", "nonnegative", "unit_interval", "simplex", "nonnegative_integer"}
     return found if plain or not bounds else f"{found} {' to '.join(bounds)}"
 
 
@@ -326,12 +327,20 @@ def _sites_change(look: Look) -> Iterator[Found]:
     sound = [one for one in look.passes if one.error is None]
     if len(sound) < 2:
         return
-    names = [set(one.sites("model")) for one in sound]
-    every, always = set.union(*names), set.intersection(*names)
-    for name in sorted(every - always):
-        count = sum(name in some for some in names)
-        message = f'site "{name}" of the model comes and goes'
-        evidence = f"it is there in {count} of {len(names)} runs"
+    if any(site_is_subsample(node) for node in look.main.model.nodes.values()):
+        return  # other data may have other sites
+    names = [
+        {name for name, site in one.sites("model").items() if not look.summed_out(site)}
+        for one in sound
+    ]
+    every, always = set[str]().union(*names), names[0].intersection(*names)
+    changing = sorted(every - always)
+    if changing:
+        name, more = changing[0], len(changing) - 1
+        message = f'site "{name}" of the model comes and goes' + (
+            f", with {more} more" * (more > 0)
+        )
+        evidence = f"it is there in {sum(name in some for some in names)} of {len(names)} runs"
         line = next(o.sites("model")[name].line for o in sound if name in o.sites("model"))
         yield Found(_site(name), message, evidence=evidence, line=line)
 
@@ -361,8 +370,28 @@ def _cannot_run(look: Look) -> Iterator[Found]:
         return
     error = errors[0]
     assert error is not None
-    message = f"every step fails: {said(error)}"
-    yield Found(Subject("run"), message.rstrip("."))
+    text = str(error)
+    named = _IN_ERROR.search(text)
+    subject = _site(named[1]) if named else Subject("run")
+    hint = next((hint for words, hint in _KNOWN_ERRORS if words in text), "")
+    lines = [line.strip() for line in text.splitlines() if line.strip()][:2]
+    message = f"every step fails: {type(error).__name__}: {' '.join(lines)}"
+    yield Found(subject, message[:MOST_WORDS].rstrip(".:"), hint)
+
+
+MOST_WORDS = 300
+"""Characters of an error that are repeated."""
+
+_IN_ERROR = re.compile(r"""(?:site|sites named|site named) ['"]([^'"]+)['"]""")
+
+_KNOWN_ERRORS = (
+    ("already in the trace as a param", "give the site and the parameter different names"),
+    ("Multiple sample sites named", "give each pyro.sample a name of its own"),
+    ("Multiple param sites named", "give each pyro.param a name of its own"),
+    ("collide at dim", "give the plates different dims: pyro.plate(..., dim=-1) and dim=-2"),
+    ("must be same", "give data and distribution the same shape"),
+)
+"""What an error says, and what to do."""
 
 
 SVI = "https://pyro.ai/examples/svi_part_i.html"
@@ -550,6 +579,7 @@ def model():
 guide = AutoNormal(model)
 """,
         check=_unused_latent,
+        slow=True,
     ),
     Rule(
         code="SVI007",
@@ -576,6 +606,7 @@ def model():
 guide = AutoNormal(model)
 """,
         check=_fixed_observed,
+        slow=True,
     ),
     Rule(
         code="SVI008",
