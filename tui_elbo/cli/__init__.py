@@ -10,6 +10,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from tui_elbo.cli.completion import command_of_line, is_asked
 from tui_elbo.model.errors import ElboError
 
 COMMANDS = {
@@ -24,13 +25,17 @@ COMMANDS = {
     "attach": "tui_elbo.cli.attach",
     "end": "tui_elbo.cli.end",
     "serve": "tui_elbo.cli.serve",
+    "completion": "tui_elbo.cli.completion",
 }
 """Each command's module; without a command, the words belong to the explorer."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    # Not `list`: that is a module of this package as soon as it has been imported.
+    words = [*(sys.argv[1:] if argv is None else argv)]
+    if is_asked():
+        words = [command_of_line(COMMANDS)]
     module = COMMANDS.get(words[0]) if words else None
     try:
         if module is not None:

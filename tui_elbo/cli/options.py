@@ -6,7 +6,9 @@ import argparse
 import math
 import re
 from collections.abc import Callable
+from typing import Any
 
+from tui_elbo.cli import completion
 from tui_elbo.model.scenarios import CHECKPOINT_MEMORY, MAX_SEED
 from tui_elbo.model.verdict import TOLERANCE
 
@@ -18,11 +20,59 @@ MAX_THREADS = 4096
 """More than a machine has; far more would abort the process when torch starts them."""
 
 
+EXAMPLES: dict[str, tuple[str, ...]] = {
+    "elbo-tui": ("elbo-tui no_theta", "elbo-tui my/model.py --seed 3", "elbo-tui --draws 64 coin"),
+    "elbo-tui tour": ("elbo-tui tour", "elbo-tui tour --ascii"),
+    "elbo-tui run": (
+        "elbo-tui run no_theta --steps 300",
+        "elbo-tui run model.py --until 'elbo > -1.2' --every 10 --csv > steps.csv",
+        "elbo-tui run model.py --steps 500 --save my.run",
+        "elbo-tui run --from my.run --steps 1000 --json",
+    ),
+    "elbo-tui explain": (
+        "elbo-tui explain fixed_mean_guide",
+        "elbo-tui explain my/model.py --steps 500 --seed 1",
+    ),
+    "elbo-tui check": ("elbo-tui check my/model.py", "elbo-tui check my/model.py --steps 0 --json"),
+    "elbo-tui rule": ("elbo-tui rule", "elbo-tui rule SVI012"),
+    "elbo-tui list": ("elbo-tui list", "elbo-tui list --json"),
+    "elbo-tui new": ("elbo-tui new coin.py", "elbo-tui new experiments/first"),
+    "elbo-tui runs": ("elbo-tui runs", "elbo-tui runs --json"),
+    "elbo-tui attach": ("elbo-tui attach", "elbo-tui attach no_theta-2 --ascii"),
+    "elbo-tui end": ("elbo-tui runs", "elbo-tui end no_theta-2"),
+    "elbo-tui serve": (
+        "elbo-tui serve no_theta --steps 5000",
+        "elbo-tui serve my/model.py --linger 2h &",
+    ),
+    "elbo-tui completion": (
+        """bash, in ~/.bashrc:               eval "$(elbo-tui completion bash)\"""",
+        """zsh, in ~/.zshrc after compinit:  eval "$(elbo-tui completion zsh)\"""",
+        "fish, in config.fish:              elbo-tui completion fish | source",
+    ),
+}
+"""Of each command, for the end of its help."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Parses, unless a shell asks how its line may go on."""
+
+    _answers = False
+
+    def parse_known_args(self, *args: Any, **kwargs: Any) -> Any:
+        """Answer a shell that asks; else parse."""
+        if completion.is_asked() and not self._answers:
+            self._answers = True  # argcomplete parses what has been typed so far.
+            completion.complete(self)
+        return super().parse_known_args(*args, **kwargs)
+
+
 def parser(prog: str, description: str) -> argparse.ArgumentParser:
-    """A parser whose help keeps the description's lines."""
-    return argparse.ArgumentParser(
+    """A parser whose help keeps the description's lines, and ends with examples."""
+    examples = "\n".join(f"  {line}" for line in EXAMPLES.get(prog, ()))
+    return _Parser(
         prog=prog,
         description=description,
+        epilog=f"examples:\n{examples}" if examples else None,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
