@@ -14,7 +14,7 @@ from tests.benchmarks.pairs import bootstrap, interleaved, judge, ratio
 from tui_elbo.engine.lens import Lens
 from tui_elbo.engine.lens.fork import ForkedCall, fault_seconds
 from tui_elbo.engine.lens.schedule import LensScheduler
-from tui_elbo.engine.server.command_handler import CommandHandler
+from tui_elbo.engine.scenario_source import ScenarioSource
 from tui_elbo.engine.session import Session
 from tui_elbo.protocol import Event, LensPointAdded, Load, RunUntil
 
@@ -66,15 +66,15 @@ def test_while_running_looks_take_a_fiftieth_of_the_runs_time(
 
     monkeypatch.setattr(LensScheduler, "start", timed)
     events: list[Event] = []
-    handler = CommandHandler(events.append)
+    source = ScenarioSource(events.append)
     for command in (Load(target=name), RunUntil()):
-        handler.carry_out(command)
+        source.handle(command)
     while not any(isinstance(event, LensPointAdded) for event in events):
-        handler.work()
+        source.work()
     begin = time.perf_counter()
     looks.clear()
     while time.perf_counter() - begin < RUN or len(looks) <= LOOKS:
-        handler.work()
+        source.work()
     begins, took = np.array(looks).T
     # Each look, and the time from it to the next one.
     spans = np.stack([took[:-1], np.diff(begins)], axis=-1)

@@ -1,30 +1,30 @@
-"""The engine's handler in the test's own process: what it does with commands, without a socket."""
+"""A scenario source in the test's own process: what it does with commands, without a socket."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from tui_elbo.engine.server.command_handler import CommandHandler
+from tui_elbo.engine.scenario_source import ScenarioSource
 from tui_elbo.model.records import Batch, Layout
 from tui_elbo.protocol import Command, ErrorReported, Event, LayoutAdded, Load, StepsRecorded
 
 
 class Local:
-    """A handler, and everything that it has reported."""
+    """A scenario source, and everything that it has reported."""
 
     def __init__(self, path: Path | str) -> None:
         self.events: list[Event] = []
         self.layouts: dict[int, Layout] = {}
         self.batches: list[Batch] = []
-        self.handler = CommandHandler(self._told)
+        self.source = ScenarioSource(self._told)
         self.ask(Load(target=str(path), draws=0))
 
     def ask(self, command: Command) -> list[Event]:
         """Carry the command out, and all steps that it asks for; what is reported meanwhile."""
         before = len(self.events)
-        self.handler.carry_out(command)
-        while self.handler.busy:
-            self.handler.work()
+        self.source.handle(command)
+        while self.source.busy:
+            self.source.work()
         return self.events[before:]
 
     def faults(self) -> list[ErrorReported]:

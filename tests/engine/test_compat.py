@@ -40,7 +40,7 @@ PRIVATE_NAMES = re.compile(
 )
 """A private attribute of something else, or a private key of a site of a trace."""
 
-STAND_IN = "script/step_recorder.py"
+STAND_IN = "script/script_stepper.py"
 """It puts the trace builder in place for one step, and stands in for an estimator without one."""
 
 OF_A_LIBRARY = {one for _, api in APIS for one in re.findall(r"_[a-zA-Z]\w*", api.name)}

@@ -31,7 +31,7 @@ def test_a_complex_parameter_is_recorded_and_looked_at(tmp_path: Path) -> None:
     path = write(tmp_path, scenario(COMPLEX))
     plain = plain_run(path, 5)
     session = Session(path)
-    session.wanted.inspected = "c"
+    session.options.inspected = "c"
     attribution = Attribution(session, 32)
     records = []
     for _ in range(5):

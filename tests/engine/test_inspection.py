@@ -107,10 +107,10 @@ def test_it_is_reported_after_each_burst_and_each_command(tmp_path: Path) -> Non
     local = Local(write(tmp_path, CLIPPED))
     local.ask(InspectParam(name="scale"))
     before = len(local.events)
-    local.handler.carry_out(RunUntil())
+    local.source.handle(RunUntil())
     for _ in range(3):
-        local.handler.work()
-    local.handler.carry_out(Pause())
+        local.source.work()
+    local.source.handle(Pause())
     steps = [event.step for event in told(local, before)]
     assert len(steps) == 5
     assert steps[0] == 0
@@ -127,7 +127,7 @@ def test_after_a_failed_step_it_is_what_the_last_good_one_left(tmp_path: Path) -
     assert [fault.kind for fault in local.faults()] == ["step"]
     local.ask(InspectParam(name="scale"))
     session = Session(str(path))
-    session.wanted.inspected = "scale"
+    session.options.inspected = "scale"
     session.advance(2)
     assert told(local)[-1] == session.inspected()
     assert told(local)[-1].step == 2
@@ -137,7 +137,7 @@ def test_inspecting_changes_nothing(tmp_path: Path) -> None:
     path = str(write(tmp_path, CLIPPED))
     plain = plain_run(path, 4)
     session = Session(path)
-    session.wanted.inspected = "scale"
+    session.options.inspected = "scale"
     records = []
     for _ in range(4):
         records.append(session.step())
@@ -206,7 +206,7 @@ def guide():
         assert norm is not None
         assert norm > 0.0
     session = run.session
-    session.wanted.inspected = "table$$$weight"
+    session.options.inspected = "table$$$weight"
     session.step()
     told = session.inspected()
     assert told is not None

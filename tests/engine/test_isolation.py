@@ -27,7 +27,7 @@ from tests.runtime import runtime_folder
 from tui_elbo.engine.lens import fork
 from tui_elbo.engine.lens.attribution import Attribution
 from tui_elbo.engine.lens.fork import ForkedCall, LookError, LookLostError
-from tui_elbo.engine.server.command_handler import CommandHandler
+from tui_elbo.engine.scenario_source import ScenarioSource
 from tui_elbo.engine.session import Session
 from tui_elbo.model.tuning import Tuning
 from tui_elbo.protocol import (
@@ -361,21 +361,21 @@ def test_a_fork_that_fails_is_told_and_the_run_goes_on(
         raise failure
 
     seen: list[LensPointAdded] = []
-    handler = CommandHandler(
+    source = ScenarioSource(
         lambda event: seen.append(event) if isinstance(event, LensPointAdded) else None
     )
-    handler.carry_out(Load(target=write(tmp_path, scenario(PLAIN_MODEL, GUIDE))))
+    source.handle(Load(target=write(tmp_path, scenario(PLAIN_MODEL, GUIDE))))
     monkeypatch.setattr(os, "fork", fails)
     for _ in range(3):
-        handler.carry_out(Step())
-        while handler.busy:
-            handler.work()
+        source.handle(Step())
+        while source.busy:
+            source.work()
     note = seen[-1].point.note
     assert note.startswith("The lens cannot look: the process cannot be forked: E"), note
     monkeypatch.undo()
-    handler.carry_out(Step())
-    while handler.busy:
-        handler.work()
+    source.handle(Step())
+    while source.busy:
+        source.work()
     assert seen[-1].point.draws > 0
 
 
@@ -386,15 +386,15 @@ def test_where_cuda_is_in_use_the_lens_does_not_look_and_says_why(
     path = write(tmp_path, scenario(PLAIN_MODEL, GUIDE))
     for in_process, draws in ((False, 0), (True, 256)):
         seen: list[LensPointAdded] = []
-        handler = CommandHandler(
+        source = ScenarioSource(
             lambda event, seen=seen: (
                 seen.append(event) if isinstance(event, LensPointAdded) else None
             )
         )
-        handler.carry_out(Load(target=path, lens_in_process=in_process))
-        handler.carry_out(Step(count=2))
-        while handler.busy:
-            handler.work()
+        source.handle(Load(target=path, lens_in_process=in_process))
+        source.handle(Step(count=2))
+        while source.busy:
+            source.work()
         assert seen[-1].point.draws == draws
         assert ("CUDA" in seen[-1].point.note) == (not in_process)
 

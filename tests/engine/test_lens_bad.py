@@ -16,7 +16,7 @@ from tests.engine.looking import (
 from tests.engine.matrix import scenario, write
 from tui_elbo.engine.lens import attribution
 from tui_elbo.engine.lens.attribution import Attribution
-from tui_elbo.engine.server.command_handler import CommandHandler
+from tui_elbo.engine.scenario_source import ScenarioSource
 from tui_elbo.engine.session import Session
 from tui_elbo.model.attribution import SUM_TERMS, LensPoint, Term, attribute_change
 from tui_elbo.model.sentences import Sentence, choose_sentence, summarize_span
@@ -89,7 +89,7 @@ def guide():
     session.advance(1)
 
 
-# The same through the handler: what the terminal is told, and the sentence that it says.
+# The same through the source: what the terminal is told, and the sentence that it says.
 
 NO_LATENT = """
 def model():
@@ -135,11 +135,11 @@ def guide():
 def test_each_is_reported_and_has_its_sentence(
     text: str, players: tuple[str, ...], rule: str, tmp_path: Path
 ) -> None:
-    run, handler = told(text, tmp_path, optimizer="pyro.optim.Adam(dict(lr=0.2))")
+    run, source = told(text, tmp_path, optimizer="pyro.optim.Adam(dict(lr=0.2))")
     for command in (Step(count=5), RunUntil(until=12)):
-        handler.carry_out(command)
-        while handler.busy:
-            handler.work()
+        source.handle(command)
+        while source.busy:
+            source.work()
     assert [event.what for event in run.faults] == []
     assert run.seen[-1].state == 12
     assert run.seen[-1].players == players
@@ -164,11 +164,11 @@ class Heard:
             self.faults.append(event)
 
 
-def told(text: str, folder: Path, **options: str) -> tuple[Heard, CommandHandler]:
+def told(text: str, folder: Path, **options: str) -> tuple[Heard, ScenarioSource]:
     heard = Heard()
-    handler = CommandHandler(heard.hear)
-    handler.carry_out(Load(target=write(folder, scenario(text, **options))))
-    return heard, handler
+    source = ScenarioSource(heard.hear)
+    source.handle(Load(target=write(folder, scenario(text, **options))))
+    return heard, source
 
 
 def spoken(seen: list[LensPoint]) -> Sentence:
@@ -227,10 +227,10 @@ def guide():
     pyro.module("many", many)
     pyro.sample("z", dist.Normal(many(), 1.0))
 """
-    run, handler = told(text, tmp_path)
-    handler.carry_out(Step(count=3))
-    while handler.busy:
-        handler.work()
+    run, source = told(text, tmp_path)
+    source.handle(Step(count=3))
+    while source.busy:
+        source.work()
     assert [one.state for one in run.seen] == [0, 1, 2, 3]
     moved = attribute_change(run.seen[0], run.seen[-1])[SUM_TERMS[0]].shares["phi"]
     assert moved == pytest.approx(run.seen[-1].value[0] - run.seen[0].value[0])

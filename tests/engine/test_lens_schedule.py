@@ -13,7 +13,7 @@ from tests.engine.client import Client, engine
 from tests.engine.sources import SMALL, small, write
 from tests.engine.test_server import untimed
 from tui_elbo.engine.lens.attribution import Attribution
-from tui_elbo.engine.server.command_handler import CommandHandler
+from tui_elbo.engine.scenario_source import ScenarioSource
 from tui_elbo.engine.session import Session
 from tui_elbo.model.attribution import LensPoint
 from tui_elbo.model.lens_history import LensHistory
@@ -82,7 +82,7 @@ def test_the_lens_changes_nothing_of_the_run(draws: int | None, tmp_path: Path) 
     """Bit for bit the records of a session without any lens, by hand, running, there and back."""
     path = write(tmp_path, SMALL)
     events: list[AnyEvent] = []
-    handler = CommandHandler(events.append)  # type: ignore[arg-type]
+    source = ScenarioSource(events.append)  # type: ignore[arg-type]
     for command in (
         Load(target=str(path), draws=draws),
         Step(count=7),
@@ -92,9 +92,9 @@ def test_the_lens_changes_nothing_of_the_run(draws: int | None, tmp_path: Path) 
         RewindTo(step=20),
         RunUntil(until=80),
     ):
-        handler.carry_out(command)
-        while handler.busy:
-            handler.work()
+        source.handle(command)
+        while source.busy:
+            source.work()
     assert any(isinstance(event, LensPointAdded) for event in events) == (draws is None)
     records = recorded(events)
     session = Session(str(path))

@@ -96,7 +96,7 @@ def test_sums_are_those_of_the_raw_tensors(tmp_path: Path, params: int) -> None:
     path = str(write(tmp_path, many(params)))
     plain = plain_steps(path, 3, Particles(), lazy=True)
     session = Session(path)
-    session.wanted.watched = frozenset({LAYER})
+    session.options.watched = frozenset({LAYER})
     for seen in plain:
         record = session.step()
         assert set(record.modules) == {
@@ -151,7 +151,7 @@ def untimed(record: StepRecord) -> StepRecord:
 def test_watching_survives_steps_back_and_restarts(tmp_path: Path) -> None:
     session = Session(str(write(tmp_path, many(200))), checkpoint_memory=2**26)
     assert LAYER not in session.step().params
-    session.wanted.watched = frozenset({LAYER})
+    session.options.watched = frozenset({LAYER})
     records = [untimed(session.step()) for _ in range(3)]
     assert all(LAYER in record.params for record in records)
     assert all(record.params[LAYER].update_norm for record in records)
@@ -160,7 +160,7 @@ def test_watching_survives_steps_back_and_restarts(tmp_path: Path) -> None:
     session.restart()
     session.step()
     assert untimed(session.step()) == records[0]
-    session.wanted.watched = frozenset({SCALE})
+    session.options.watched = frozenset({SCALE})
     assert set(session.step().params) == {"prior.gain", "odds", SCALE}
 
 
@@ -171,21 +171,21 @@ def test_what_is_watched_counts_in_its_module_too(tmp_path: Path) -> None:
     plain = [untimed(alone.step()).modules for _ in range(3)]
     session = Session(path)
     found = [untimed(session.step()).modules]
-    session.wanted.watched = frozenset({LAYER})
+    session.options.watched = frozenset({LAYER})
     assert found + [untimed(session.step()).modules for _ in range(2)] == plain
 
 
 def test_watching_changes_nothing_within_the_budget(tmp_path: Path) -> None:
     session = Session(str(write(tmp_path, SMALL)))
     first = session.advance(1)[-1].layout
-    session.wanted.watched = frozenset({"loc", "no such"})
+    session.options.watched = frozenset({"loc", "no such"})
     assert session.advance(1)[-1].layout is first
 
 
 def test_sums_are_taken_when_they_are_due(tmp_path: Path) -> None:
     session = Session(str(write(tmp_path, many(200))))
     session.due = Every(3)
-    session.wanted.watched = frozenset({LAYER})
+    session.options.watched = frozenset({LAYER})
     records = [record for batch in session.advance(6) for record in batch.records()]
     for record in records:
         module = record.modules["net$$$layer0.weight"]
@@ -212,7 +212,7 @@ def test_a_condition_may_read_what_is_summed_up(tmp_path: Path) -> None:
     unwatched = session.advance(1)[-1]
     condition.check(unwatched.layout)
     assert not condition.holds(unwatched).any()
-    session.wanted.watched, session.until = condition.params, condition.met
+    session.options.watched, session.until = condition.params, condition.met
     batch = session.advance(20)[-1]
     assert (session.met, session.steps_taken) == (True, 3)
     assert condition.holds(batch).tolist() == [False, True]

@@ -132,7 +132,7 @@ def test_a_model_that_keeps_state_in_python_is_found_out_once(tmp_path: Path) ->
     path = tmp_path / "counts.py"
     path.write_text(COUNTS)
     told: list[RunFlagged] = []
-    session = Session(str(path), caution=told.append)
+    session = Session(str(path), flag=told.append)
     records = [session.step() for _ in range(9)]
     with pytest.raises(StepError) as stopped:
         session.go_to(6)
@@ -144,7 +144,7 @@ def test_a_model_that_keeps_state_in_python_is_found_out_once(tmp_path: Path) ->
     session.go_to(6)
     session.go_to(3)
     assert session.steps_taken == 3
-    assert [caution.kind for caution in told] == ["unrepeatable"]
+    assert [flag.kind for flag in told] == ["unrepeatable"]
     session.restart()
     assert session.repeatable
 
@@ -194,7 +194,7 @@ def test_a_file_edited_since_is_reported_once_and_the_run_keeps_to_what_it_was(
 ) -> None:
     path = write(tmp_path, small())
     told: list[RunFlagged] = []
-    session = Session(str(path), checkpoint_memory=45_000, caution=told.append)
+    session = Session(str(path), checkpoint_memory=45_000, flag=told.append)
     records = [untimed(session.step()) for _ in range(9)]
     path.touch()
     session.go_to(8)
@@ -203,7 +203,7 @@ def test_a_file_edited_since_is_reported_once_and_the_run_keeps_to_what_it_was(
     for to in (6, 0, 3):
         session.go_to(to)
         assert [untimed(session.step()) for _ in range(9 - to)] == records[to:]
-    assert [caution.kind for caution in told] == ["source"]
+    assert [flag.kind for flag in told] == ["source"]
     assert "scenario.py changed since the run began" in told[0].text
     assert "R reloads it" in told[0].text
     session.restart()

@@ -10,11 +10,11 @@ import torch
 from pyro import distributions as dist
 from pyro.infer import SVI
 from pyro.optim import Adam
+from tui_elbo.engine.script.step_recorder import StepRecorder
 
 from tests.engine import specials
 from tests.engine.compare import watched_run
 from tests.engine.matrix import CONTINUOUS, GUIDES, scenario, write
-from tui_elbo.engine.script.step_recorder import StepRecorder
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

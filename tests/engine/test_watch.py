@@ -20,7 +20,7 @@ from tests.engine.client import history
 from tests.engine.scripts import Script, attached, rest, simple
 from tests.runtime import runtime_folder
 from tui_elbo.client import registry
-from tui_elbo.engine.script import script_session
+from tui_elbo.engine.script import script_source
 from tui_elbo.engine.server.client import Client
 from tui_elbo.model.errors import UsageError
 from tui_elbo.model.records import Column
@@ -96,7 +96,7 @@ def test_what_cannot_be_had_of_a_script_is_refused() -> None:
         for command in (RewindTo(step=1), Restart(), Tune(tuning=Tuning(lr=1.0)), EndRun()):
             terminal.send(command)
             fault = terminal.until(ErrorReported)
-            assert (fault.kind, fault.what) == ("refused", script_session.ITS_OWN)
+            assert (fault.kind, fault.what) == ("refused", script_source.ITS_OWN)
         terminal.send(RunUntil(condition="nothing > 1"))
         assert "nothing" in terminal.until(ErrorReported).what
         with pytest.raises(UsageError, match="belongs to a script"):
@@ -304,7 +304,7 @@ def test_a_reading_that_fails_is_reported_and_leaves_the_training_alone(
         def broken(*_: object) -> None:
             raise ZeroDivisionError("in the reading")
 
-        reader = handle._watching._reader  # type: ignore[union-attr]
+        reader = handle._watching._stepper  # type: ignore[union-attr]
         monkeypatch.setattr(reader.params, "finish", broken)
         watched += [svi.step() for _ in range(3)]
         with attached("mine") as terminal:

@@ -18,7 +18,7 @@ from tests.engine.scripts import Script, attached, fresh, simple
 from tests.runtime import runtime_folder
 from tui_elbo.engine.lens.attribution import Attribution
 from tui_elbo.engine.lens.schedule import LensScheduler
-from tui_elbo.engine.script import step_recorder
+from tui_elbo.engine.script import script_stepper
 from tui_elbo.protocol import (
     ComputeGradients,
     GradientsComputed,
@@ -35,7 +35,7 @@ def runtime() -> Iterator[Path]:
 def test_where_the_beginning_is_not_known_it_is_known_from_the_first_look_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(step_recorder, "KEPT_BIRTHS", 0)
+    monkeypatch.setattr(script_stepper, "MAX_INITIAL_BYTES", 0)
     svi = simple()
     with tui_elbo.watch(svi, "mine"):
         for _ in range(20):
@@ -108,13 +108,14 @@ def test_a_look_that_fails_is_reported_and_leaves_the_training_alone(
 
 def test_a_look_ends_with_who_wanted_it(tmp_path: Path) -> None:
     """Each draw of the lens waits; the script goes on meanwhile, and the copy ends in the end."""
-    pid, over = tmp_path / "pid", threading.Event()
+    pid, part, over = tmp_path / "pid", tmp_path / "part", threading.Event()
     svi = simple()
     model = svi.model
 
     def slow() -> None:
         if not torch.is_grad_enabled():
-            pid.write_text(str(os.getpid()))
+            part.write_text(str(os.getpid()))
+            part.replace(pid)
             over.wait(0.05)
         model()
 

@@ -118,14 +118,14 @@ def _property(text: str) -> str:
 
 
 class _Run:
-    """A scenario carried by the engine's own command handler, in this process."""
+    """A scenario carried by the engine's own scenario source, in this process."""
 
     def __init__(self) -> None:
-        from tui_elbo.engine.server.command_handler import CommandHandler  # noqa: PLC0415 - torch
+        from tui_elbo.engine.scenario_source import ScenarioSource  # noqa: PLC0415 - torch
 
         self.state = RunState()
         self.faults: list[ErrorReported] = []
-        self.handler = CommandHandler(self._take, history=lambda: self.state.history)
+        self.source = ScenarioSource(self._take, history=lambda: self.state.history)
 
     def _take(self, event: Event) -> None:
         self.state.apply(event)
@@ -138,7 +138,7 @@ class _Run:
 
 def _check(chosen: argparse.Namespace, printer: FindingPrinter) -> int:
     run = _Run()
-    run.handler.carry_out(
+    run.source.handle(
         Load(
             target=chosen.scenario,
             seed=chosen.seed,
@@ -153,13 +153,13 @@ def _check(chosen: argparse.Namespace, printer: FindingPrinter) -> int:
         raise ScenarioError(
             fault.what, where=fault.where, hint=fault.hint, traceback=fault.traceback
         )
-    run.handler.wait_for_checks()
+    run.source.wait_for_checks()
     printer.take(run.state.findings)
     if chosen.steps:
-        run.handler.carry_out(RunUntil(until=chosen.steps))
-        while run.handler.busy:
-            run.handler.work()
-        run.handler.wait_for_checks()
+        run.source.handle(RunUntil(until=chosen.steps))
+        while run.source.busy:
+            run.source.work()
+        run.source.wait_for_checks()
         printer.take(run.state.findings)
     for text in () if run.state.checked is None else run.state.checked.unchecked:
         narrate(text)

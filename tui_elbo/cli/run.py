@@ -57,7 +57,7 @@ class UntilCondition:
         self, condition: Condition, session: Session, report: Callable[[str], object]
     ) -> None:
         self._condition, self._session, self._report = condition, session, report
-        session.until, session.wanted.watched = condition.met, condition.params
+        session.until, session.options.watched = condition.met, condition.params
 
     def check(self, batches: list[Batch]) -> None:
         """Check, after the first step, that the run has what the condition names.
@@ -327,7 +327,7 @@ def _session(name: str, chosen: argparse.Namespace, *, goes_back: bool) -> Sessi
         checkpoint_memory=chosen.checkpoint_memory if goes_back else 0,
         warn=narrate,
         busy=_NarrateOnce(),
-        caution=lambda caution: narrate(caution.text) if caution.kind == "source" else None,
+        flag=lambda caution: narrate(caution.text) if caution.kind == "source" else None,
     )
 
 

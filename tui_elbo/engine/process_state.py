@@ -33,7 +33,7 @@ def put_back() -> None:
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class Environment:
     """What a run is given: the same at each execution of its file.
 
     Args:
@@ -66,13 +66,13 @@ class Surroundings:
             os.chdir(self.folder)
 
 
-def here(threads: int, device: str | None) -> Surroundings:
-    """The surroundings of a run in the present working folder."""
+def here(threads: int, device: str | None) -> Environment:
+    """The environment of a run in the present working folder."""
     try:
         folder = os.getcwd()
     except OSError:
         folder = os.sep
-    return Surroundings(threads, device, folder)
+    return Environment(threads, device, folder)
 
 
 def warm_up() -> None:

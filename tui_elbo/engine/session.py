@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
@@ -17,28 +17,27 @@ from torch import Tensor
 from tui_elbo.engine.describe import estimator, optimizer, rate_decays
 from tui_elbo.engine.process_state import here, warm_up
 from tui_elbo.engine.record.budget import Always, Due
-from tui_elbo.engine.record.collector import Collector, Meets
 from tui_elbo.engine.record.inspection import inspected
 from tui_elbo.engine.record.nonfinite import NonFinite, NonFiniteFinder
 from tui_elbo.engine.record.options import RecordingOptions
+from tui_elbo.engine.record.step_recorder import Collector, StopTest
 from tui_elbo.engine.rewind.replay import ReplayableRun, Tell
-from tui_elbo.engine.rewind.resume import resume
-from tui_elbo.engine.rewind.time_travel import TimeTravel
+from tui_elbo.engine.rewind.resume import resume, saved
 from tui_elbo.engine.rewind.timeline import dense
 from tui_elbo.engine.scenario import Scenario
 from tui_elbo.engine.stepper import Stepper
 from tui_elbo.engine.tracebacks import message, place, place_of_site, shown, trimmed
 from tui_elbo.engine.verdict.iterates import Iterates
-from tui_elbo.model.errors import ElboError, StepError
+from tui_elbo.model.errors import ElboError, StepError, UsageError
 from tui_elbo.model.records import Batch, StepRecord
 from tui_elbo.model.scenarios import find_scenario
 from tui_elbo.model.tuning import Tuning
-from tui_elbo.protocol import ParamInspected, RunFlagged
+from tui_elbo.protocol import ParamInspected, RunFlagged, Stage
 from tui_elbo.runfile import is_run_file
-from tui_elbo.runfile.database import read
+from tui_elbo.runfile.database import RunSettings, read, write
 
 
-class Session(TimeTravel):
+class Session:
     """A scenario and its run, standing at a step.
 
     Args:
@@ -48,9 +47,10 @@ class Session(TimeTravel):
         device: torch's default device; None leaves it alone.
         checkpoint_memory: bytes for checkpoints; 0 takes none, and every step back is a replay
             from the beginning.
-        warn: is told what the person should know and no error says.
-        busy: is told what takes its time, such as "running steps 1 to 412 again: 35%".
-        caution: is told what holds of the run from now on.
+        options: what is kept of single parameters; it may be changed between two steps.
+        warn: receives what the person should know and no error says.
+        busy: receives what takes its time, such as "running steps 1 to 412 again: 35%".
+        flag: receives what holds of the run from now on.
 
     Raises:
         UsageError: if there is no such scenario, or no such device.
@@ -65,34 +65,35 @@ class Session(TimeTravel):
         threads: int = 1,
         device: str | None = None,
         checkpoint_memory: int = 0,
+        options: RecordingOptions | None = None,
         warn: Tell = id,
         busy: Tell = id,
-        caution: Callable[[RunFlagged], object] = id,
+        flag: Callable[[RunFlagged], object] = id,
     ) -> None:
         warm_up()
         self._saved = run = read(Path(target)) if is_run_file(target) else None
         if run is not None:
             seed, threads, device = run.settings.seed, run.settings.threads, run.settings.device
-        self._surroundings = here(threads, device)
+        self._environment = here(threads, device)
         self.source = find_scenario(target) if run is None else run.settings.source
         self.due: Due = Always()
         """When to take the sums of large parameters; replaced by whoever runs the session."""
-        self.wanted = RecordingOptions()
+        self.options = RecordingOptions() if options is None else options
         """What is kept of single parameters, from the next step on."""
         self.non_finite: NonFinite | None = None
         """Set when the newest step's loss is not finite; the run goes on if told to."""
         self.target: int | None = None
         """Where the run will stand, if that is known: states shortly before it are kept closer."""
-        self.until: Meets | None = None
+        self.until: StopTest | None = None
         """Asked after each step; `advance` stops on the first step that meets it."""
         self.met = False
         """Whether the newest step meets `until`."""
-        self._asked_seed, self._warn, self._busy, self._caution = seed, warn, busy, caution
+        self._asked_seed, self._warn, self._busy, self._flag = seed, warn, busy, flag
         self._memory = checkpoint_memory
         self._layout_ids = count(max((b.layout.id + 1 for b in self.restored), default=0))
         self._begin(None if run is None else run.text)
         if run is not None:
-            resume(self._track, run)
+            resume(self._run, run)
             self.iterates.changed(self.steps_taken)
 
     def restart(self) -> None:
@@ -105,15 +106,15 @@ class Session(TimeTravel):
         self._begin(self._saved.text if self._saved is not None and gone else None)
 
     def _begin(self, text: bytes | None) -> None:
-        self._track = ReplayableRun(
+        self._run = ReplayableRun(
             self.source,
             self._asked_seed,
-            self._surroundings,
-            self.wanted,
+            self._environment,
+            self.options,
             memory=self._memory,
             warn=self._warn,
             busy=self._busy,
-            caution=self._caution,
+            flag=self._flag,
             executed=self._executed,
             text=text,
         )
@@ -123,6 +124,11 @@ class Session(TimeTravel):
         self.non_finite = None
 
     @property
+    def steps_taken(self) -> int:
+        """The step at which the run stands."""
+        return self._run.step
+
+    @property
     def restored(self) -> tuple[Batch, ...]:
         """The steps that the saved run had taken which this one goes on from."""
         return () if self._saved is None else self._saved.batches
@@ -130,47 +136,47 @@ class Session(TimeTravel):
     @property
     def tunings(self) -> tuple[tuple[int, Tuning], ...]:
         """The changes of settings, each with the step after which it was made."""
-        return self._track.past.record.tunings
+        return self._run.past.record.tunings
 
     @property
     def settings(self) -> tuple[str, str]:
         """The estimator and the optimiser in use, in words."""
-        stepper = self._track.stepper
+        stepper = self._run.stepper
         return estimator(stepper.estimator), optimizer(stepper.optimizer)
 
     @property
     def rate_decays(self) -> bool:
         """Whether the learning rate changes by itself."""
-        return rate_decays(self._track.stepper.optimizer)
+        return rate_decays(self._run.stepper.optimizer)
 
     @property
     def scenario(self) -> Scenario:
         """What the file's last execution has made."""
-        return self._track.stepper.scenario
+        return self._run.stepper.scenario
 
     @property
     def seed(self) -> int:
         """The seed of the run."""
-        return self._track.stepper.seed
+        return self._run.stepper.seed
 
     @property
     def stepping(self) -> bool:
         """True while the person's own code may be running."""
-        return self._track.stepping
+        return self._run.stepping
 
     @stepping.setter
     def stepping(self, stepping: bool) -> None:
-        self._track.stepping = stepping
+        self._run.stepping = stepping
 
     @property
     def checkpoint_bytes(self) -> int:
         """What the checkpoints take, about."""
-        return self._track.past.timeline.size
+        return self._run.past.timeline.size
 
     @property
     def repeatable(self) -> bool:
         """False once a step that was run again did not meet the record."""
-        return self._track.past.stray is None
+        return self._run.past.stray is None
 
     def step(self) -> StepRecord:
         """Take one step.
@@ -191,7 +197,7 @@ class Session(TimeTravel):
             StepError: if the person's code raised. The steps before it are returned by `flush`.
             KeyboardInterrupt: likewise.
         """
-        self._track.stand_at_present()
+        self._run.stand_at_present()
         end = time.perf_counter() + seconds
         for _ in range(steps):
             self._take_step()
@@ -204,14 +210,14 @@ class Session(TimeTravel):
     @property
     def sound(self) -> bool:
         """Whether the parameters are those after `steps_taken`; not so after a failed step."""
-        return self._track.stands
+        return self._run.stands
 
     def state_at(self, step: int) -> dict[str, Tensor]:
         """The unconstrained parameters after a step, found again by replay.
 
         Leaves the session there: to be called in a forked copy of the process.
         """
-        self._track.stand_at(step)
+        self._run.stand_at(step)
         leaves = pyro.get_param_store().named_parameters()
         return {name: leaf.detach().clone() for name, leaf in leaves}
 
@@ -225,6 +231,103 @@ class Session(TimeTravel):
             self.non_finite = NonFinite(self._suspects.step, math.nan, self._suspects.first)
         return ready
 
+    def interrupt(self) -> None:
+        """Run steps again no further; may be called from a signal handler."""
+        self._run.interrupted = True
+
+    def go_to(self, step: int) -> None:
+        """Stand at an earlier step, exactly as the run stood there; what came after is dropped.
+
+        Raises:
+            UsageError: if there is no such step.
+            StepError: if a step that is run again raises, or does not meet the record.
+            KeyboardInterrupt: if it is broken off.
+
+        The run still stands where it stood if anything is raised.
+        """
+        if not 0 <= step <= self.steps_taken:
+            what = f"there is no step {step}"
+            raise UsageError(what, hint=f"choose one from 0 to {self.steps_taken}")
+        self.flush()
+        with self._step_errors():
+            self._run.go_to(step)
+        self.iterates.forget_after(step)
+        if self._suspects.step is not None and self._suspects.step > step:
+            self._suspects = NonFiniteFinder()
+        self.non_finite = None
+
+    @property
+    def branch_end(self) -> int:
+        """The last step of the future that was left behind; 0 if there is none."""
+        return self._run.left_branch.record.end if self._run.left_branch is not None else 0
+
+    @property
+    def branch(self) -> int:
+        """The last step that the run has in common with the future left behind, or its own."""
+        return self._run.left_branch.branch if self._run.left_branch is not None else self._run.step
+
+    def swap(self) -> None:
+        """Go over to the end of the future left behind; the present is then the one left behind.
+
+        Raises:
+            UsageError: if there is none.
+            StepError, KeyboardInterrupt: as `go_to`.
+        """
+        self.flush()
+        with self._step_errors():
+            self._run.swap()
+        self.iterates.changed(self.steps_taken)
+        self.non_finite = None
+        self._suspects = NonFiniteFinder()
+
+    def step_into(self) -> tuple[list[Batch], list[Stage]]:
+        """Take one step, and record all that happened in it.
+
+        Raises:
+            StepError: if the person's code raised; the run stays at the step before.
+        """
+        self.due = Always()
+        recorder = self._run.recorder()
+        with recorder.recording():
+            batches = self.advance(1)
+        return batches, recorder.stages()
+
+    def save(self, path: Path, batches: Sequence[Batch]) -> None:
+        """Write the run into a file, from which it can be gone on with.
+
+        Args:
+            path: of the file; a saved run that is there is replaced.
+            batches: all the steps up to the present.
+
+        Raises:
+            UsageError: if it cannot be written there.
+        """
+        source, given = self.source, self._environment
+        settings = RunSettings(
+            name=source.name,
+            path=str(source.path),
+            module=source.module,
+            root=str(source.root),
+            own=str(source.own),
+            seed=self._asked_seed,
+            threads=given.threads,
+            device=given.device,
+            step=self.steps_taken,
+        )
+        write(path, saved(self._run, settings, batches))
+
+    def undo(self) -> None:
+        """Take back the step that was stepped into, as if it had not been taken.
+
+        Raises:
+            UsageError: if it is not the newest.
+        """
+        self.flush()
+        self._run.undo()
+        self.iterates.forget_after(self.steps_taken)
+        self.non_finite = None
+        self._suspects = NonFiniteFinder()
+
     def tune(self, tuning: Tuning) -> tuple[str, str]:
         """Change settings from the next step on, if they fit the scenario.
 
@@ -234,7 +337,7 @@ class Session(TimeTravel):
         Raises:
             UsageError: with the reason, if they do not fit; the run is then as it was.
         """
-        words = self._track.tune(tuning)
+        words = self._run.tune(tuning)
         self.iterates.changed(self.steps_taken)
         return words
 
@@ -244,35 +347,35 @@ class Session(TimeTravel):
         Raises:
             StepError, KeyboardInterrupt: if a step failed, and one that is run again does too.
         """
-        if not self.wanted.inspected:
+        if not self.options.inspected:
             return None
-        with self._telling():
-            self._track.stand_at_present()
-        return inspected(self.wanted.inspected, self.steps_taken, self._track.stepper.params)
+        with self._step_errors():
+            self._run.stand_at_present()
+        return inspected(self.options.inspected, self.steps_taken, self._run.stepper.params)
 
     @property
     def _reports_no_loss(self) -> bool:
-        return self._track.stepper.reports_no_loss
+        return self._run.stepper.reports_no_loss
 
     def _executed(self, _: Stepper) -> None:
         """The file has been executed: its steps are watched from now on."""
         self._collector = Collector(self._layout_ids)
 
     def _take_step(self) -> None:
-        step = self._track.stepper.taken + 1
+        step = self._run.stepper.taken + 1
         due = self.due.at(step)
         try:
-            seen = self._track.advance(due=due)
+            seen = self._run.advance(due=due)
         except BaseException as error:
             self._raise_as_step_error(error)
-        loss = self._track.stepper.loss
+        loss = self._run.stepper.loss
         bad = seen.loss is not None and not math.isfinite(loss)
         self.non_finite = NonFinite(step, loss, "") if bad else None
         self.due.took(seen.watching if due else 0.0, seen.seconds)
-        self.iterates.took(step, self._track.stepper.params.stored, seen.seconds)
+        self.iterates.took(step, self._run.stepper.params.stored, seen.seconds)
         self._collector.add(seen)
         near = self.target is not None and dense(step, self.target)
-        self._track.keep(seen, always=near or isinstance(self.due, Always))
+        self._run.keep(seen, always=near or isinstance(self.due, Always))
 
     def _collect(self) -> None:
         batches = self._collector.flush()
@@ -281,7 +384,7 @@ class Session(TimeTravel):
         self._ready += batches
 
     @contextmanager
-    def _telling(self) -> Iterator[None]:
+    def _step_errors(self) -> Iterator[None]:
         """What the person's code raises becomes a `StepError`."""
         try:
             yield
@@ -294,14 +397,14 @@ class Session(TimeTravel):
             raise StepError(error.what, where=error.where, hint=stays) from error
         if isinstance(error, KeyboardInterrupt | ElboError):
             raise error
-        raise self._told(error) from error
+        raise self._step_error(error) from error
 
     @property
     def _stays(self) -> str:
         return f"the run stays at step {self.steps_taken}"
 
-    def _told(self, error: BaseException) -> StepError:
-        step = self._track.stepper.taken + 1
+    def _step_error(self, error: BaseException) -> StepError:
+        step = self._run.stepper.taken + 1
         what = f"step {step} raised {message(error)}"
         if isinstance(error, SystemExit):
             what = f"step {step} called sys.exit({shown(error.code)})"

@@ -18,11 +18,8 @@ from pyro.optim import PyroLRScheduler
 from tui_elbo.engine.forked import users_code
 from tui_elbo.engine.record.columns import Observation
 from tui_elbo.engine.record.estimators import traits_of
-from tui_elbo.engine.record.modules import BUDGET, LEAST
 from tui_elbo.engine.record.options import RecordingOptions
-from tui_elbo.engine.record.params import ParamRecorder
-from tui_elbo.engine.record.roles import Roles
-from tui_elbo.engine.record.terms import TermRecorder
+from tui_elbo.engine.record.step_recorder import StepRecorder
 from tui_elbo.engine.rewind.checkpoint import (
     Checkpoint,
     capture,
@@ -41,7 +38,7 @@ class Stepper:
     Args:
         source: the scenario's file.
         seed: of the run; None: the scenario's own.
-        wanted: what is kept of single parameters.
+        options: what is kept of single parameters.
         text: what to execute in place of what the file says now.
 
     Raises:
@@ -52,7 +49,7 @@ class Stepper:
         self,
         source: ScenarioFile,
         seed: int | None,
-        wanted: RecordingOptions,
+        options: RecordingOptions,
         text: bytes | None = None,
     ) -> None:
         self.scenario = scenario = load(source, text)
@@ -66,14 +63,8 @@ class Stepper:
         self.estimator = scenario.loss
         """The estimator in use: the scenario's own until another is chosen."""
         self._traits = traits_of(scenario.loss)
-        self.terms = TermRecorder(scenario.loss)
-        roles = Roles(
-            scenario.guide,
-            self.terms.model_params,
-            self.terms.guide_params,
-            lambda: self.terms.traced,
-        )
-        self.params = ParamRecorder(roles, wanted, lambda: max(LEAST, BUDGET - self.terms.columns))
+        self._recorder = StepRecorder(scenario.guide, scenario.loss, options)
+        self.params = self._recorder.params
         self._modules: dict[tuple[int, int], list[torch.nn.Module]] = {}
         self.optimizer = scenario.optimizer
         """The optimiser in use: the scenario's own until another is chosen."""
@@ -88,7 +79,7 @@ class Stepper:
         """Step with another estimator from now on."""
         self.estimator, self._traits = estimator, traits_of(estimator)
         self.svi.loss, self.svi.loss_and_grads = estimator.loss, estimator.loss_and_grads
-        self.terms.watch(estimator)
+        self._recorder.terms.watch(estimator)
 
     @users_code()
     def rehearse(self) -> None:
@@ -100,7 +91,7 @@ class Stepper:
         try:
             self.svi.loss_and_grads(self.scenario.model, self.scenario.guide, *args)
         finally:
-            self.terms.begin()
+            self._recorder.terms.begin()
 
     @users_code()
     def take(self, *, due: bool) -> Observation:
@@ -110,22 +101,17 @@ class Stepper:
             due: whether to take the sums of large parameters.
         """
         step = self.taken + 1
-        self.terms.begin()
-        self.params.begin(due=due)
+        self._recorder.begin(due=due)
         args = self._arguments(step)
         began = time.perf_counter()
         loss = self.svi.step(*args)
         ended = time.perf_counter()
         self._schedule(step, loss)
-        parts = tuple(float(part) for part in loss) if isinstance(loss, tuple) else ()
-        self.loss = math.fsum(parts) if parts else float(loss)
-        if self.reports_no_loss:
-            self.loss = math.nan
+        reports_loss = not self.reports_no_loss
+        seen = self._recorder.finish(step, loss, began, ended, reports_loss=reports_loss)
         self.taken = step
-        terms, params = self.terms.finish(), self.params.finish()
-        watching = time.perf_counter() - ended + self.params.before_seconds
-        told = None if self.reports_no_loss else self.loss
-        return Observation(step, told, parts, ended - began, watching, terms, params)
+        self.loss = math.nan if seen.loss is None else seen.loss
+        return seen
 
     def capture(self) -> Checkpoint:
         """The state after the newest step."""

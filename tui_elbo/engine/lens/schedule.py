@@ -96,7 +96,9 @@ class LensScheduler:
         self._lock = threading.RLock()
         self._ended = threading.Event()
         self._ended.set()
+        self._run: Followed
         self._attribution: Attribution | None = None
+        self._refusal, self._tolerance = "", TOLERANCE
         self._questions: deque[Question] = deque()
         self._call: Call | None = None
         self._generation = 0
@@ -121,6 +123,8 @@ class LensScheduler:
     @property
     def owed(self) -> bool:
         """Whether `start` has something to do."""
+        if self._refusal:
+            return bool(self._questions)
         ready = self._due or self._judge or bool(self._questions)
         return self._attribution is not None and self._call is None and ready
 
@@ -151,21 +155,32 @@ class LensScheduler:
             in_process: where the process cannot be forked, look inside it.
             tolerance: of the verdict: nats that do not matter.
         """
-        self.leave()
         with self._lock:
+            self._end()
             self._run, self._tolerance = run, tolerance
             if draws != 0:
                 self._attribution = Attribution(run, draws, births, in_process=in_process)
 
+    def refuse(self, run: Followed, why: str) -> None:
+        """Follow it no longer, and say once why nothing can be seen; questions get that answer."""
+        with self._lock:
+            if self._refusal != why:
+                self._end()
+                self._run, self._refusal = run, why
+                self._send(LensPointAdded(blind(run.steps_taken, (), why)))
+
     def leave(self) -> None:
         """Follow it no longer; what is under way is dropped."""
         with self._lock:
-            self._drop()
-            if self._attribution is not None:
-                self._attribution.close()
-            self._attribution = None
+            self._end()
             self._questions.clear()
-            self._reset()
+
+    def _end(self) -> None:
+        self._drop()
+        if self._attribution is not None:
+            self._attribution.close()
+        self._attribution, self._refusal = None, ""
+        self._reset()
 
     def asked(self) -> None:
         """Steps have been asked for by hand."""
@@ -176,20 +191,18 @@ class LensScheduler:
         if self._attribution is not None:
             self._attribution.learn(batches)
 
-    def stepped(self, batches: Sequence[Batch], seconds: float, *, by_hand: bool) -> None:
+    def stepped(self, steps: int, seconds: float, *, by_hand: bool) -> None:
         """Steps have been taken.
 
         Args:
-            batches: what was recorded of them.
+            steps: how many.
             seconds: how long they took.
             by_hand: whether they were asked for one by one.
         """
         if self._attribution is None:
             return
         with self._lock:
-            self.learn(batches)
-            steps = sum(batch.steps for batch in batches) or 1
-            self._step_seconds = seconds / steps
+            self._step_seconds = seconds / max(steps, 1)
             self._standing = self._previous = False
             self._budget.took(0.0, seconds)
             rested = time.monotonic() >= self._rests_until
@@ -231,11 +244,12 @@ class LensScheduler:
         with self._lock:
             self._drop()
             self._due = self._judge = False
+            self._refusal = ""
             self._questions.clear()
 
     def ask(self, question: Question) -> None:
         """Something is asked of the present step; nothing before the first."""
-        if self._attribution is not None and self._run.steps_taken:
+        if self._attribution is None or self._run.steps_taken:
             with self._lock:
                 self._make_way()
             self._questions.append(question)
@@ -243,6 +257,8 @@ class LensScheduler:
     def start(self) -> None:
         """Start the look that is due, else what was asked."""
         attribution = self._attribution
+        while self._refusal and self._questions:
+            self._cannot_answer(self._questions.popleft(), self._refusal)
         if attribution is None or self._call is not None:
             return
         with self._lock:

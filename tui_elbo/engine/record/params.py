@@ -114,12 +114,12 @@ class ParamRecorder:
 
     Args:
         roles: tells who reads each parameter.
-        wanted: what is kept of single parameters.
+        options: what is kept of single parameters.
         room: how many columns there are for parameters; asked when the store has changed.
     """
 
-    def __init__(self, roles: Roles, wanted: RecordingOptions, room: Callable[[], int]) -> None:
-        self._roles, self._wanted, self._room = roles, wanted, room
+    def __init__(self, roles: Roles, options: RecordingOptions, room: Callable[[], int]) -> None:
+        self._roles, self._options, self._room = roles, options, room
         self.gradient: Gradient | None = None
         """Of the parameter that is inspected, in the newest step; None if it is not known."""
         self.stored: list[tuple[str, Tensor]] = []
@@ -159,7 +159,7 @@ class ParamRecorder:
             self._before = [group.before() for group in self._groups]
             self._has_grad += tuple(before.grad_norm is not None for before in self._before)
             self.before_seconds = time.perf_counter() - began
-        self.gradient = self._inspect(self._wanted.inspected) if self._wanted.inspected else None
+        self.gradient = self._inspect(self._options.inspected) if self._options.inspected else None
 
     def finish(self) -> StepParams:
         """What the step did, once the optimiser has returned."""
@@ -197,7 +197,7 @@ class ParamRecorder:
         stored = pyro.get_param_store().named_parameters()
         # Identities are compared: the leaves are held here, so that none is given out again.
         seen: list[Any] = [id(tensor) for _, tensor in stored]
-        seen += [*self._roles.known, self._wanted.watched]
+        seen += [*self._roles.known, self._options.watched]
         if seen == self._seen:
             return
         self._seen, self.stored = seen, list(stored)
@@ -216,7 +216,7 @@ class ParamRecorder:
     def _divide(self) -> None:
         infos = tuple(param.info for param in self._tracked)
         division = divided(infos, self._room())
-        whole = division.whole | self._wanted.watched
+        whole = division.whole | self._options.watched
         alone = [param for param in self._tracked if param.name in whole]
         self._small = [param for param in alone if param.small]
         self._leaves = [param.tensor for param in self._small]

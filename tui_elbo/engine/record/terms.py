@@ -133,7 +133,7 @@ class TermRecorder:
         self._enumerates, self._note = traits.enumerates, traits.no_terms
         self._sums = not self._note and not self._enumerates
         self.begin()
-        take, original = self._take, trace_builder(loss)
+        take, original = self.take, trace_builder(loss)
         if original is None or own_trace_builder(loss) is not None:
             return
 
@@ -183,7 +183,8 @@ class TermRecorder:
             self._scales.clear()
         return terms
 
-    def _take(self, model_trace: Trace, guide_trace: Trace) -> None:
+    def take(self, model_trace: Trace, guide_trace: Trace) -> None:
+        """Read the traces of one particle."""
         self._traces += 1
         self.traced = True
         # This runs once a particle: one pass over each trace, and nothing that can wait.

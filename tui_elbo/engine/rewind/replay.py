@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from tui_elbo.engine.lens.fork import why_no_fork
-from tui_elbo.engine.process_state import Surroundings
+from tui_elbo.engine.process_state import Environment
 from tui_elbo.engine.record.budget import Always, Budget, Due
 from tui_elbo.engine.record.columns import Observation
 from tui_elbo.engine.record.options import RecordingOptions
@@ -39,12 +39,12 @@ class ReplayableRun:
     Args:
         source: the scenario's file.
         seed: of the run; None: the scenario's own.
-        surroundings: what each execution of the file is given.
-        wanted: what is kept of single parameters.
+        environment: what each execution of the file is given.
+        options: what is kept of single parameters.
         memory: bytes for checkpoints; 0 takes none.
         warn: receives what the person should know and no error says.
         busy: receives what takes its time.
-        caution: receives what holds of the run from now on.
+        flag: receives what holds of the run from now on.
         executed: is called with what a new execution of the file has made.
         text: what to execute in place of what the file says now.
 
@@ -56,20 +56,20 @@ class ReplayableRun:
         self,
         source: ScenarioFile,
         seed: int | None,
-        surroundings: Surroundings,
-        wanted: RecordingOptions,
+        environment: Environment,
+        options: RecordingOptions,
         *,
         memory: int,
         warn: Tell,
         busy: Tell,
-        caution: Callable[[RunFlagged], object],
+        flag: Callable[[RunFlagged], object],
         executed: Callable[[Stepper], object],
         text: bytes | None = None,
     ) -> None:
-        self._asked_seed, self._surroundings = seed, surroundings
-        self._wanted = wanted
+        self._asked_seed, self._environment = seed, environment
+        self._options = options
         self._warn, self._busy, self._executed = warn, busy, executed
-        self._caution = caution
+        self._flag = flag
         self.origin = Origin(source, text)
         self.step = 0
         """The step at which the run stands."""
@@ -144,7 +144,7 @@ class ReplayableRun:
 
         The run still stands where it stood if anything is raised.
         """
-        self.origin.look(self._caution)
+        self.origin.look(self._flag)
         place, record = self._place(), self.past.record
         try:
             self.stand_at(step, strict=True)
@@ -240,10 +240,10 @@ class ReplayableRun:
 
     def execute(self, text: bytes | None = None) -> None:
         """Execute the file afresh; what it makes stands at step 0."""
-        self._surroundings.put_back()
+        self._environment.put_back()
         self.stepping = True
         try:
-            self._stepper = Stepper(self.origin.source, self._asked_seed, self._wanted, text)
+            self._stepper = Stepper(self.origin.source, self._asked_seed, self._options, text)
         finally:
             self.stepping = False
         self.origin.note(own_files())
@@ -299,7 +299,7 @@ class ReplayableRun:
         self._taken(due=False)
         if self.past.repeated(self._stepper, keep=keep):
             text = str(self.past.stray)
-            self._caution(RunFlagged("unrepeatable", text))
+            self._flag(RunFlagged("unrepeatable", text))
             if strict:
                 hint = "going back once more goes on without the record"
                 raise StepError(text, where=str(self.origin.source.path), hint=hint)

@@ -19,7 +19,7 @@ from tui_elbo.engine.compat.torch import tensor_version
 from tui_elbo.engine.describe import rate_decays
 from tui_elbo.engine.lens.isolation import captured
 from tui_elbo.engine.lens.subject import FixedArguments, State
-from tui_elbo.engine.script.step_recorder import StepRecorder
+from tui_elbo.engine.script.script_stepper import ScriptStepper
 from tui_elbo.engine.verdict.iterates import Iterates
 
 MANY = 100
@@ -80,13 +80,13 @@ class ScriptSubject:
 
     Args:
         svi: what the script's loop drives.
-        reader: reads its steps.
+        stepper: takes its steps.
         lens: whether there is to be one.
     """
 
-    def __init__(self, svi: SVI, reader: StepRecorder, *, lens: bool) -> None:
-        self._svi, self._reader = svi, reader
-        self._never = _never(svi, reader.elbo) if lens else "It is watched without a lens"
+    def __init__(self, svi: SVI, stepper: ScriptStepper, *, lens: bool) -> None:
+        self._svi, self._stepper = svi, stepper
+        self._never = _never(svi, stepper.elbo) if lens else "It is watched without a lens"
         self.unseen = self._never
         """Why the lens cannot look, in words; empty while it can, or that is not known yet."""
         self._call: _Call | None = None
@@ -97,12 +97,12 @@ class ScriptSubject:
     @property
     def steps_taken(self) -> int:
         """How many steps have been taken since the script is watched."""
-        return self._reader.taken
+        return self._stepper.taken
 
     @property
     def iterates(self) -> Iterates:
         """The parameters after each step, as far as they are kept."""
-        return self._reader.iterates
+        return self._stepper.iterates
 
     @property
     def rate_decays(self) -> bool:
@@ -164,7 +164,7 @@ class ScriptSubject:
 
     def checked(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> CheckedScript | None:
         """What the rules look at, before the first step; None where the lens never can look."""
-        svi, elbo = self._svi, self._reader.elbo
+        svi, elbo = self._svi, self._stepper.elbo
         if self._never or elbo is None or (kwargs and isinstance(svi.guide, GuideMessenger)):
             return None
         model, guide = svi.model, svi.guide
@@ -200,7 +200,7 @@ class ScriptSubject:
             return
         if kwargs:
             model, guide = partial(model, **kwargs), partial(guide, **kwargs)
-        self._given = FixedArguments(model, guide, self._reader.elbo, args)
+        self._given = FixedArguments(model, guide, self._stepper.elbo, args)
 
     def _named(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Call:
         values = {"the model": self._svi.model, "the guide": self._svi.guide}

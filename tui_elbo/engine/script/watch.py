@@ -12,7 +12,7 @@ from typing import Any
 
 from pyro.infer import SVI
 
-from tui_elbo.engine.script.script_session import ScriptSession
+from tui_elbo.engine.script.script_source import ScriptSource
 from tui_elbo.model.errors import UsageError
 
 _ONE_AT_A_TIME = threading.Lock()
@@ -26,7 +26,7 @@ class Watched:
         watching: what stands in place of its `step`; None if it cannot be watched here.
     """
 
-    def __init__(self, svi: SVI, watching: ScriptSession | None) -> None:
+    def __init__(self, svi: SVI, watching: ScriptSource | None) -> None:
         self._svi, self._watching = svi, watching
 
     @property
@@ -69,7 +69,7 @@ def watch(svi: Any, name: str | None = None, *, lens: bool | str = True) -> Watc
             what = "this SVI is watched by the process that this one was forked from"
             raise UsageError(what, hint="make an SVI of its own in the worker, and watch that")
         try:
-            watching = ScriptSession(svi, Path(name) if name else _script(), lens=lens)
+            watching = ScriptSource(svi, Path(name) if name else _script(), lens=lens)
         except UsageError as error:
             # A script is not stopped because nobody could look at it.
             warnings.warn(f"elbo-tui cannot watch: {error}", stacklevel=3)
@@ -86,9 +86,9 @@ def _named(kind: type) -> str:
     return kind.__qualname__ if known else f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _watcher(svi: SVI) -> ScriptSession | None:
+def _watcher(svi: SVI) -> ScriptSource | None:
     owner = getattr(vars(svi).get("step"), "__self__", None)
-    return owner if isinstance(owner, ScriptSession) else None
+    return owner if isinstance(owner, ScriptSource) else None
 
 
 def _script() -> Path:

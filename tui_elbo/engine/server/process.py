@@ -56,23 +56,23 @@ def work(connection: Connection) -> None:
     for stream in streams:
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     connection.send(EngineBusy("importing torch and Pyro"))
-    from tui_elbo.engine.server.command_handler import CommandHandler  # noqa: PLC0415 - the terminal need not wait for it
+    from tui_elbo.engine.scenario_source import ScenarioSource  # noqa: PLC0415 - the terminal need not wait for it
 
     wake = lambda: connection.commands.put(WAKE)  # noqa: E731
-    handler = CommandHandler(connection.send, wake, connection.server.history)
-    signal.signal(signal.SIGINT, connection.not_within_a_message(handler.interrupt))
-    plain, warnings.showwarning = warnings.showwarning, handler.warned
+    source = ScenarioSource(connection.send, wake, connection.server.history)
+    signal.signal(signal.SIGINT, connection.not_within_a_message(source.interrupt))
+    plain, warnings.showwarning = warnings.showwarning, source.show_warning
     os.register_at_fork(after_in_child=partial(_behave_as_plain_python, plain))
     connection.send(EngineBusy(""))
     while True:
         # The person's code may have closed the streams; an interrupt may come late.
         with suppress(OSError, ValueError, KeyboardInterrupt), users_code():
-            if handler.ready and connection.commands.empty():
-                handler.work()
+            if source.ready and connection.commands.empty():
+                source.work()
             elif isinstance(command := connection.commands.get(), Command):
-                handler.carry_out(command)
+                source.handle(command)
             elif command is None:
-                handler.tell()
+                source.send_status()
             for stream in streams:
                 stream.flush()
 

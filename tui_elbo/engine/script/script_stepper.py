@@ -7,8 +7,6 @@ stays here: the training must not notice.
 
 from __future__ import annotations
 
-import itertools
-import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -18,21 +16,17 @@ from pyro.poutine import Trace
 
 from tui_elbo.engine import describe
 from tui_elbo.engine.lens.isolation import InitialParams
-from tui_elbo.engine.record.collector import Collector
 from tui_elbo.engine.record.columns import Observation
 from tui_elbo.engine.record.estimators import traits_of
-from tui_elbo.engine.record.modules import BUDGET, LEAST
 from tui_elbo.engine.record.options import RecordingOptions
-from tui_elbo.engine.record.params import ParamRecorder
-from tui_elbo.engine.record.roles import Roles
-from tui_elbo.engine.record.terms import TermRecorder
+from tui_elbo.engine.record.step_recorder import StepRecorder
 from tui_elbo.engine.tracebacks import said
 from tui_elbo.engine.verdict.iterates import Iterates
 
 Take = Callable[..., Any]
 """The SVI's own `step`."""
 
-KEPT_BIRTHS = 2**26
+MAX_INITIAL_BYTES = 2**26
 """Bytes of parameters up to which the state before the first step is kept."""
 
 
@@ -45,24 +39,21 @@ class NoEstimator:
         raise NotImplementedError
 
 
-class StepRecorder:
+class ScriptStepper:
     """Takes steps of an SVI and reads them.
 
     Args:
         svi: what the loop drives.
+        options: what is kept of single parameters.
     """
 
-    def __init__(self, svi: SVI) -> None:
+    def __init__(self, svi: SVI, options: RecordingOptions) -> None:
         self._svi = svi
         self._optim = svi.optim
         owner = getattr(svi.loss, "__self__", None)
         self._elbo: Any = owner if isinstance(owner, ELBO) else None
-        self.births = InitialParams(hooked=False, most=KEPT_BIRTHS)
+        self.initial_params = InitialParams(hooked=False, most=MAX_INITIAL_BYTES)
         """The values that parameters began with, as far as the steps read here have moved them."""
-        self.wanted = RecordingOptions()
-        """What is kept of single parameters."""
-        self.collector = Collector(itertools.count())
-        """What has been read and not been turned into numbers yet."""
         self.iterates = Iterates()
         """The parameters after each step."""
         self.taken = 0
@@ -70,19 +61,12 @@ class StepRecorder:
         self.failed = ""
         """Why nothing is read any more, in words; empty while all is well."""
         self._before = None if self._elbo is None else vars(self._elbo).get("_get_trace")
-        self.terms = TermRecorder(self._elbo or NoEstimator())
+        self._recorder = StepRecorder(svi.guide, self._elbo or NoEstimator(), options)
+        self.params = self._recorder.params
         if self._elbo is not None:
             if self._before is None:
                 vars(self._elbo).pop("_get_trace", None)
             self._get_trace = self._hook()
-        roles = Roles(
-            svi.guide,
-            self.terms.model_params,
-            self.terms.guide_params,
-            lambda: self.terms.traced,
-        )
-        room = lambda: max(LEAST, BUDGET - self.terms.columns)  # noqa: E731
-        self.params = ParamRecorder(roles, self.wanted, room)
 
     @property
     def elbo(self) -> ELBO | None:
@@ -115,10 +99,9 @@ class StepRecorder:
         """
         if self.failed:
             return take(*args, **kwargs), None
-        svi, elbo, terms, params = self._svi, self._elbo, self.terms, self.params
-        terms.begin()
-        params.begin(due=due)
-        params.forget()  # Another loop may have moved the parameters since.
+        svi, elbo = self._svi, self._elbo
+        self._recorder.begin(due=due)
+        self.params.forget()  # Another loop may have moved the parameters since.
         self._optim, svi.optim = svi.optim, self._update
         if elbo is not None:
             elbo._get_trace = self._get_trace
@@ -132,27 +115,24 @@ class StepRecorder:
                 self._put_back()
         self.taken += 1
         try:
-            return result, self._seen(result, began, ended)
+            return result, self._observation(result, began, ended)
         except Exception as error:
             self._fail(error)
             return result, None
 
-    def _seen(self, result: Any, began: float, ended: float) -> Observation | None:
+    def _observation(self, result: Any, began: float, ended: float) -> Observation | None:
         if self.failed:
             return None
-        parts = tuple(map(float, result)) if isinstance(result, tuple) else ()
-        loss: float | None = math.fsum(parts) if parts else float(result)
-        if not traits_of(self._elbo).reports_loss:
-            loss = None  # It reports infinity at each step.
-        terms, params = self.terms.finish(), self.params.finish()
+        # Without a loss of its own, it returns infinity at each step.
+        reports_loss = traits_of(self._elbo).reports_loss
+        seen = self._recorder.finish(self.taken, result, began, ended, reports_loss=reports_loss)
         self.iterates.took(self.taken, self.params.stored, ended - began)
-        watching = time.perf_counter() - ended + self.params.before_seconds
-        return Observation(self.taken, loss, parts, ended - began, watching, terms, params)
+        return seen
 
     def _update(self, params: Any, *args: Any, **kwargs: Any) -> Any:
         """Read what the optimiser is about to use and to change, and let it."""
         try:
-            self.births.look()
+            self.initial_params.look()
             self.params.before_update()
         except Exception as error:
             self._fail(error)
@@ -160,7 +140,7 @@ class StepRecorder:
 
     def _hook(self) -> Callable[..., tuple[Trace, Trace]]:
         """What builds the traces of a step, and reads them."""
-        build, take = self._elbo._get_trace, self.terms._take
+        build, take = self._elbo._get_trace, self._recorder.terms.take
 
         def get_trace(*args: Any) -> tuple[Trace, Trace]:
             traces: tuple[Trace, Trace] = build(*args)

@@ -1,0 +1,130 @@
+"""Reads an SVI's steps, and turns what was read into batches of columns."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Hashable, Iterator
+from itertools import count, groupby
+from typing import Any, TypeAlias
+
+import numpy as np
+from pyro.infer import ELBO
+
+from tui_elbo.engine.record.cache import remember
+from tui_elbo.engine.record.columns import Formulas, Observation, Steps
+from tui_elbo.engine.record.modules import BUDGET, LEAST
+from tui_elbo.engine.record.options import RecordingOptions
+from tui_elbo.engine.record.params import ParamRecorder
+from tui_elbo.engine.record.roles import Roles
+from tui_elbo.engine.record.terms import TermRecorder
+from tui_elbo.model.records import Batch, Column, Layout
+
+StopTest: TypeAlias = Callable[[Layout, int, Callable[[Column], float]], bool]
+"""Whether a step meets a condition: from its layout, its number, and what gives its numbers."""
+
+
+class StepRecorder:
+    """Reads each step: its terms off the traces, the parameters around the update.
+
+    Args:
+        guide: of the SVI.
+        estimator: its estimator.
+        options: what is kept of single parameters.
+    """
+
+    def __init__(self, guide: Any, estimator: ELBO, options: RecordingOptions) -> None:
+        self.terms = TermRecorder(estimator)
+        roles = Roles(
+            guide,
+            self.terms.model_params,
+            self.terms.guide_params,
+            lambda: self.terms.traced,
+        )
+        self.params = ParamRecorder(roles, options, lambda: max(LEAST, BUDGET - self.terms.columns))
+
+    def begin(self, *, due: bool) -> None:
+        """A step is about to be taken.
+
+        Args:
+            due: whether to take the sums of large parameters.
+        """
+        self.terms.begin()
+        self.params.begin(due=due)
+
+    def finish(
+        self, step: int, result: Any, began: float, ended: float, *, reports_loss: bool
+    ) -> Observation:
+        """A step has been taken.
+
+        Args:
+            step: its number.
+            result: what `svi.step` returned.
+            began: when it did, by `time.perf_counter`.
+            ended: likewise.
+            reports_loss: whether the result means anything.
+        """
+        parts = tuple(map(float, result)) if isinstance(result, tuple) else ()
+        loss = math.fsum(parts) if parts else float(result)
+        terms, params = self.terms.finish(), self.params.finish()
+        watching = time.perf_counter() - ended + self.params.before_seconds
+        reported = loss if reports_loss else None
+        return Observation(step, reported, parts, ended - began, watching, terms, params)
+
+
+class Collector:
+    """Keeps observations until they are asked for, then turns them into numbers together.
+
+    Args:
+        ids: a number for each layout that this collector makes; None: from 0 on.
+    """
+
+    def __init__(self, ids: Iterator[int] | None = None) -> None:
+        self._pending: list[Observation] = []
+        self._columns: dict[Hashable, tuple[Layout, Formulas]] = {}
+        self._ids = count() if ids is None else ids
+
+    def add(self, observation: Observation) -> None:
+        """Keep one more step."""
+        self._pending.append(observation)
+
+    @property
+    def pending(self) -> int:
+        """How many steps are kept."""
+        return len(self._pending)
+
+    def newest_meets(self, condition: StopTest) -> bool:
+        """Whether the step that was added last meets a condition; no columns are made for it."""
+        seen = self._pending[-1]
+        layout, formulas = self._columns_of(seen)
+        return condition(layout, seen.step, Steps([seen], formulas).first)
+
+    def flush(self) -> list[Batch]:
+        """All that was kept, as batches of consecutive steps; nothing is kept any more."""
+        pending, self._pending = self._pending, []
+        return [self._batch(list(group)) for _, group in groupby(pending, lambda seen: seen.key)]
+
+    def _batch(self, seen: list[Observation]) -> Batch:
+        layout, formulas = self._columns_of(seen[0])
+        steps = Steps(seen, formulas)
+        return Batch(layout, seen[0].step, np.stack([steps.column(c) for c in layout.columns]))
+
+    def _columns_of(self, seen: Observation) -> tuple[Layout, Formulas]:
+        """The layout of a step, and what defines its columns."""
+        known = self._columns.get(seen.key)
+        if known is None:
+            formulas = seen.formulas()
+            known = self._layout(seen, tuple(formulas)), formulas
+            remember(self._columns, seen.key, known)
+        return known
+
+    def _layout(self, seen: Observation, columns: tuple[Column, ...]) -> Layout:
+        terms, params = seen.terms.plan, seen.params.plan
+        return Layout(
+            id=next(self._ids),
+            sites=terms.sites,
+            params=params.infos,
+            columns=columns,
+            note=terms.note,
+            modules=params.modules,
+        )

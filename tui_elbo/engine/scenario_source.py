@@ -1,0 +1,312 @@
+"""A scenario as the source of a run: we own the loop, so it can go back, be tuned and branch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tui_elbo.engine.describe import estimator, optimizer, plain
+from tui_elbo.engine.forked import users_code
+from tui_elbo.engine.process_state import warm_up
+from tui_elbo.engine.record.estimators import estimators
+from tui_elbo.engine.record.options import RecordingOptions
+from tui_elbo.engine.rewind.resume import own_of
+from tui_elbo.engine.runner import BURST_SECONDS, BURST_STEPS, Runner
+from tui_elbo.engine.session import Session
+from tui_elbo.engine.tracebacks import interrupted, said, trimmed
+from tui_elbo.engine.tuning import optimizers
+from tui_elbo.model.errors import ElboError, UsageError
+from tui_elbo.model.history import History
+from tui_elbo.protocol import (
+    AnyCommand,
+    BranchSwitched,
+    Capabilities,
+    EngineBusy,
+    Event,
+    Load,
+    Loaded,
+    ParamInspected,
+    Pause,
+    Restart,
+    RewindTo,
+    Rewound,
+    RunSaved,
+    Save,
+    StepBack,
+    StepInto,
+    SteppedInto,
+    SwitchBranch,
+    Tune,
+    Tuned,
+    UndoStep,
+)
+
+NO_LENS = "there is no lens: the run was started with --draws 0"
+
+Travel = RewindTo | SwitchBranch | StepInto | UndoStep
+
+
+class InterruptedTravelError(ElboError):
+    """The person has broken it off."""
+
+
+class ScenarioSource:
+    """Executes scenarios and takes their steps, one run at a time.
+
+    Args:
+        send: takes the events, in order.
+        wake: called from another thread when there may be something to do.
+        history: gives every step of the run, to be saved.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[Event], None],
+        wake: Callable[[], object] = lambda: None,
+        history: Callable[[], History] = History,
+    ) -> None:
+        warm_up()
+        self._send, self._history = send, history
+        self._runner = Runner(self, send, wake)
+        self.show_warning, self.send_status = self._runner.show_warning, self._runner.send_status
+        self._session: Session | None = None
+        self._load: Load | None = None
+        self._own: Path | None = None
+        self._loading = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is still to be done, or under way."""
+        return self.ready or self._runner.lens.busy
+
+    @property
+    def ready(self) -> bool:
+        """Whether `work` has something to do now."""
+        return self._runner.running or self._runner.lens.owed
+
+    def handle(self, command: AnyCommand) -> None:
+        """Do what the terminal asks, as far as it can be done at once."""
+        self._runner.seq = command.seq
+        self._guarded(self._handle, command)
+
+    def work(self) -> None:
+        """Start the look that is due, else take steps; as long as a terminal can wait."""
+        lens = self._runner.lens
+        if lens.owed:
+            self._guarded(lens.start)
+        elif self._runner.running:
+            self._guarded(self._take_steps)
+        else:
+            lens.wait(BURST_SECONDS)
+
+    def wait_for_checks(self) -> None:
+        """Wait until what can be found before the first step has been reported."""
+        self._runner.checker.wait()
+
+    def interrupt(self, *_: object) -> None:
+        """SIGINT: break off the person's own code; our own goes on to the next command."""
+        self._runner.running = False
+        self._runner.lens.rest()
+        if self._session is not None:
+            self._session.interrupt()
+        if self._loading or (self._session is not None and self._session.stepping):
+            raise KeyboardInterrupt
+
+    # What the runner asks.
+
+    @property
+    def steps_taken(self) -> int:
+        """The step at which the run stands."""
+        return 0 if self._session is None else self._session.steps_taken
+
+    def status(self) -> tuple[str, int, int]:
+        """What state a run that stands still is in, its step, and the bytes of its checkpoints."""
+        if self._session is None:
+            return "paused" if self._load is None else "failed", 0, 0
+        return "paused", self._session.steps_taken, self._session.checkpoint_bytes
+
+    def inspected(self) -> ParamInspected | None:
+        """The parameter that is inspected, if there is one."""
+        return None if self._session is None else self._session.inspected()
+
+    def carry_out(self, command: AnyCommand) -> None:
+        """Do what only a scenario can do."""
+        session = self._session
+        match command:
+            case Load():
+                self._load, self._session = command, None
+                self._runner.forget_names()
+                self._open(command)
+            case Restart() if self._load is not None:
+                self._open(self._load)
+            case RewindTo() | SwitchBranch() | StepInto() | UndoStep() if session is not None:
+                self._travel(session, command)
+            case StepBack() if session is not None:
+                self._back(session, max(command.count, 1))
+            case Save() if session is not None:
+                self._save(session, command)
+            case Tune() if session is not None:
+                words = session.tune(command.tuning)
+                self._send(Tuned(session.steps_taken, str(command.tuning), *words))
+            case _:
+                pass
+
+    # The run's thread.
+
+    def _guarded(self, act: Callable[..., None], *args: Any) -> None:
+        """Do something that may run the person's code, and report what goes wrong."""
+        try:
+            with users_code():
+                act(*args)
+        except KeyboardInterrupt as error:
+            step = None if self._session is None else self._session.steps_taken
+            self._failed("interrupted", interrupted(error, self._own, step))
+        except InterruptedTravelError as error:
+            self._failed("interrupted", error)
+        except UsageError as error:
+            self._failed("refused" if self._session is not None else "load", error)
+        except ElboError as error:
+            self._failed("load" if self._session is None else "step", error)
+        except Exception as error:
+            what = f"elbo-tui itself failed: {said(error)}"
+            hint = "R starts a fresh engine; the traceback is worth a report"
+            self._failed("step", ElboError(what, hint=hint, traceback=trimmed(error)))
+
+    def _failed(self, kind: str, error: ElboError) -> None:
+        runner, session = self._runner, self._session
+        runner.running = False
+        runner.lens.failed()
+        if session is not None:
+            runner.send_steps(session.flush())
+        runner.send_error(kind, error, self.steps_taken)
+        runner.send_status()
+
+    def _handle(self, command: AnyCommand) -> None:
+        if self._session is not None or isinstance(command, Load | Restart | Pause):
+            self._runner.carry_out(command)
+        self._runner.send_inspected()
+        self._runner.send_status()
+
+    def _take_steps(self) -> None:
+        """As many as a terminal can wait for."""
+        runner, session = self._runner, self._session
+        if session is None:
+            runner.running = False
+            return
+        began = time.perf_counter()
+        most = 1 if runner.by_hand and runner.lens.each else BURST_STEPS
+        if runner.target is not None:
+            most = min(most, runner.target - session.steps_taken)
+        session.due, session.until, session.target = runner.due, runner.stops.test, runner.target
+        batches = session.advance(most, BURST_SECONDS)
+        seconds = time.perf_counter() - began
+        steps = runner.send_steps(batches, seconds)
+        runner.send_inspected()
+        runner.stepped(steps, seconds, met=session.met)
+        if session.non_finite is not None:
+            hint = "n takes the next step all the same, r restarts"
+            self._failed("nonfinite", ElboError(str(session.non_finite), hint=hint))
+        else:
+            runner.send_status()
+
+    def _open(self, load: Load) -> None:
+        """Load a scenario, or execute it afresh; torch stays imported."""
+        runner = self._runner
+        runner.begin()
+        runner.send_status("loading")
+        self._send(EngineBusy(f"loading {load.target}"))
+        session, self._session = self._session, None
+        self._loading = True
+        try:
+            self._own = own_of(load.target) if session is None else self._own
+            if session is not None:
+                session.restart()
+            else:
+                runner.options = RecordingOptions()
+                session = Session(
+                    load.target,
+                    seed=load.seed,
+                    threads=load.threads,
+                    device=load.device,
+                    checkpoint_memory=load.checkpoint_memory,
+                    options=runner.options,
+                    warn=runner.warn,
+                    busy=lambda text: self._send(EngineBusy(text)),
+                    flag=self._send,
+                )
+        finally:
+            self._loading = False
+        self._session = session
+        self._send(_loaded(session, lens=load.draws != 0))
+        if session.steps_taken:  # It goes on from the steps of a saved run.
+            runner.send_steps(session.restored)
+            for step, tuning in session.tunings:
+                self._send(Tuned(step, str(tuning), *session.settings))
+        runner.lens.follow(
+            session, load.draws, in_process=load.lens_in_process, tolerance=load.tolerance
+        )
+        if load.draws != 0 and not session.steps_taken:
+            runner.checker.follow(session.scenario, ignore=session.scenario.ignore)
+
+    def _back(self, session: Session, count: int) -> None:
+        step = max(0, self._runner.end_of_steps - count)
+        if step > session.steps_taken:
+            self._runner.target = step
+        else:
+            self._travel(session, RewindTo(step=step))
+
+    def _travel(self, session: Session, command: Travel) -> None:
+        """Stand elsewhere, and say what came of it."""
+        runner, common = self._runner, session.branch
+        runner.running = False
+        try:
+            match command:
+                case RewindTo():
+                    session.go_to(command.step)
+                    self._send(Rewound(session.steps_taken, session.branch_end))
+                case SwitchBranch():
+                    session.swap()
+                    self._send(BranchSwitched(session.steps_taken, session.branch_end))
+                case UndoStep():
+                    session.undo()
+                    self._send(Rewound(session.steps_taken, session.branch_end, leaves=False))
+                case StepInto():
+                    session.until = runner.stops.test
+                    batches, stages = session.step_into()
+                    runner.send_steps(batches)
+                    self._send(SteppedInto(session.steps_taken, tuple(stages)))
+        except KeyboardInterrupt as error:
+            what = "going there was interrupted"
+            if isinstance(command, RewindTo):
+                what = f"going back to step {command.step} was interrupted"
+            hint = f"the run stays at step {session.steps_taken}"
+            raise InterruptedTravelError(what, hint=hint, traceback=trimmed(error)) from error
+        runner.checker.rewound(session.steps_taken)
+        runner.lens.travelled(common if isinstance(command, SwitchBranch) else session.steps_taken)
+
+    def _save(self, session: Session, command: Save) -> None:
+        history = self._history()
+        if history.last != session.steps_taken:
+            raise UsageError("the run's steps are not all known here", hint="run --save keeps them")
+        session.save(Path(command.path), history.batches())
+        self._send(RunSaved(command.path, session.steps_taken))
+
+
+def _loaded(session: Session, *, lens: bool) -> Loaded:
+    scenario = session.scenario
+    return Loaded(
+        name=scenario.source.name,
+        path=str(scenario.source.path),
+        title=scenario.title,
+        notes=scenario.notes,
+        seed=session.seed,
+        steps=scenario.steps,
+        estimator=estimator(scenario.loss),
+        optimizer=optimizer(scenario.optimizer),
+        reference=plain(scenario.reference),
+        estimators=tuple(estimators()),
+        optimizers=tuple(optimizers()),
+        capabilities=Capabilities(lens="" if lens else NO_LENS),
+    )

@@ -1,0 +1,365 @@
+"""A script's own loop as the source of a run: seen, held and let go on, never changed.
+
+The script's thread takes the steps; commands are carried out by the server's thread, at once: so a
+script that does something else between two steps still answers. It is held only by a person who
+asked for it, and let go when that person goes away.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+from pyro.infer import SVI
+
+from tui_elbo.engine.record.budget import Budget
+from tui_elbo.engine.record.inspection import inspected
+from tui_elbo.engine.record.nonfinite import NonFiniteFinder
+from tui_elbo.engine.record.step_recorder import Collector
+from tui_elbo.engine.runner import BURST_SECONDS, BURST_STEPS, Runner
+from tui_elbo.engine.script.script_stepper import ScriptStepper
+from tui_elbo.engine.script.step_arguments import ScriptSubject
+from tui_elbo.engine.server.server import Server, ServerOptions
+from tui_elbo.engine.tracebacks import said
+from tui_elbo.model.errors import ElboError, UsageError
+from tui_elbo.model.findings import finding_line
+from tui_elbo.model.records import Batch
+from tui_elbo.model.text import safe
+from tui_elbo.protocol import (
+    AnyCommand,
+    Capabilities,
+    Event,
+    FindingsChanged,
+    Loaded,
+    ParamInspected,
+)
+
+ALONE_SECONDS = 1.0
+"""What has been seen is sent after so many seconds without a terminal."""
+
+LAST_WORD = 0.5
+"""Seconds for which the end of a script waits at most."""
+
+WAKE = 1.0
+"""Seconds after which a held script looks around, should a signal have come as it went to sleep."""
+
+NOTES = """\
+This is a script's own loop, which calls `svi.step` itself.
+
+- `space`, `n`, `u`: hold it, step it, let it run until something happens.
+- What moved log p is seen where each step is called with the same data: the lens looks between two
+  steps, and only while a terminal is there.
+- It cannot go back, and its settings are its own.
+- `d` and `q` leave it going; so does a lost line. A script that was held goes on then.
+"""
+
+NO_LENS = "the script watches this SVI without a lens"
+"""Why the lens of a script is off, if it is."""
+
+CAPABILITIES = Capabilities(
+    rewind="a script's own loop cannot go back; , and . look at earlier steps",
+    tune="the settings of a script are its own",
+    step_into="a script's own loop is stepped as a whole: n takes a step",
+    finish="a script knows by itself where it ends; space lets it run",
+    restart="a script cannot be restarted from here: start it anew where it runs",
+    reload="a script cannot be reloaded from here: start it anew where it runs",
+    save="the run of a script cannot be saved; x exports its numbers",
+)
+
+ITS_OWN = "this is a script's own loop: it can be held, stepped and let go on, and nothing else"
+REFUSES_END = "the run belongs to a script, which ends by itself or where it was started"
+
+
+class ScriptSource:
+    """Stands between a script's `svi.step` and the terminals.
+
+    Args:
+        svi: what the script's loop drives.
+        script: the script's file.
+        lens: whether it may be looked at through the lens; "in-process": without a fork where
+            none can be used, which may disturb the training.
+
+    Raises:
+        UsageError: if no terminal can find the run.
+    """
+
+    def __init__(self, svi: SVI, script: Path, *, lens: bool | str = True) -> None:
+        self._take: Callable[..., Any] = svi.step
+        self._closed = False
+        self._inside = threading.Lock()
+        self._flushed = time.perf_counter()
+        self._suspects = NonFiniteFinder()
+        self._step_seconds = 0.0
+        self._reported_failure = False
+        self._attended = False
+        """Whether a terminal's breakpoints and pauses count."""
+        self._visited = False
+        """Whether a terminal is there, or was, and what it left behind has not been put away."""
+        self._following = False
+        self._newest: Sequence[Batch] = ()
+        self._unchecked = True
+        self._printed: set[object] = set()
+        options = ServerOptions(stays=True, refuses_end=REFUSES_END)
+        self.server = Server(self._deliver, options, self._let_go)
+        self._runner = Runner(self, self._send, self._wake)
+        self._collector = Collector()
+        self._stepper = ScriptStepper(svi, self._runner.options)
+        self._subject = ScriptSubject(svi, self._stepper, lens=bool(lens))
+        self._in_process = lens == "in-process"
+        why = self.server.open(script.stem)
+        if why:
+            self.server.close()
+            raise UsageError(why)
+        about = (self._stepper.estimator, self._stepper.optimizer)
+        title = "a script's own loop"
+        allowed = CAPABILITIES if lens else replace(CAPABILITIES, lens=NO_LENS)
+        self.server.send(
+            Loaded(
+                *(script.name, str(script), title, NOTES, 0, 0, *about, {}),
+                watched=True,
+                capabilities=allowed,
+            )
+        )
+        self._runner.running = True
+        self._runner.send_status()
+        self.server.start()
+
+    # The script's thread.
+
+    def step(self, *args: Any, **kwargs: Any) -> Any:
+        """In place of the SVI's own `step`."""
+        if not self.server.is_ours:
+            return self._take(*args, **kwargs)  # in a worker that was forked: not this run's
+        if not self._inside.acquire(blocking=False):
+            return self._take(*args, **kwargs)  # by a second thread: not this run's
+        runner = self._runner
+        try:
+            if self._unchecked:
+                self._guarded(self._check, args, kwargs)
+            alone = runner.running and not (self.server.attached or self._visited)
+            if not alone:
+                self._attend(args, kwargs)
+            due = runner.due.at(self._stepper.taken + 1)
+            result, seen = self._stepper.step(self._take, args, kwargs, due=due)
+            if not self.server.is_ours:
+                return result  # in a child that the model has forked: not this run's
+            if seen is not None:
+                self._step_seconds = seen.seconds
+                runner.due.took(seen.watching if due else 0.0, seen.seconds)
+                self._collector.add(seen)
+            self._guarded(self._after_step, alone)
+            return result
+        finally:
+            if self._closed and self.server.is_ours:
+                self._close_lens()
+            self._inside.release()
+
+    def close(self) -> None:
+        """The loop is over, or shall be watched no more."""
+        if self.server.is_ours:
+            self._closed = True
+            self._let_go()
+            self._runner.checker.wait(LAST_WORD)
+            # A thread that steps for long is not waited for.
+            if self._inside.acquire(timeout=LAST_WORD):
+                self._guarded(self._flush)
+                self._close_lens()
+                self._inside.release()
+            self.server.close(patience=LAST_WORD)
+
+    def _check(self, args: Any, kwargs: Any) -> None:
+        """Look for faults before the first step, in a forked copy."""
+        self._unchecked = False
+        subject = self._subject.checked(args, kwargs)
+        if subject is not None:
+            self._runner.checker.follow(subject)
+
+    def _attend(self, args: Any, kwargs: Any) -> None:
+        """Somebody is there, or was: see what is wanted before the next step."""
+        runner = self._runner
+        if self.server.attached and not self._attended:
+            with runner.changed:
+                self._attended = True
+                runner.update_recording()
+        self._follow(args, kwargs)
+        self._look()
+        if not runner.running:
+            self._hold()
+        if self._following:
+            self._subject.keep_state(self._step_seconds)
+
+    def _follow(self, args: Any, kwargs: Any) -> None:
+        """Have the lens follow the script, once it is known what its steps are called with."""
+        runner, subject = self._runner, self._subject
+        if not self._wants_lens:
+            if self._visited:
+                self._visited = False
+                runner.lens.rest()
+                subject.rest()
+            return
+        self._visited = True
+        try:
+            subject.called(args, kwargs)
+            if subject.unseen:
+                self._refuse()
+            elif subject.known and not self._following:
+                initial = self._stepper.initial_params
+                runner.lens.follow(subject, None, initial, in_process=self._in_process)
+                runner.lens.learn(self._newest)
+                self._following = True
+                runner.lens.stands()
+        except Exception as error:
+            self._lens_failed(error)
+
+    def _look(self) -> None:
+        """Look through the lens, if that is due: what has been seen before is sent before."""
+        if self._owes_look():
+            self._guarded(self._flush)
+            try:
+                self._runner.lens.start()
+            except Exception as error:
+                self._lens_failed(error)
+
+    @property
+    def _wants_lens(self) -> bool:
+        return self.server.attached and not self._closed
+
+    def _owes_look(self) -> bool:
+        return self._wants_lens and not self._stepper.failed and self._runner.lens.owed
+
+    def _refuse(self) -> None:
+        self._following = False
+        self._runner.lens.refuse(self._subject, self._subject.unseen)
+
+    def _lens_failed(self, error: Exception) -> None:
+        self._subject.refuse(f"The lens cannot look: {said(error)}")
+        self._refuse()
+
+    def _close_lens(self) -> None:
+        """Look no more, and keep nothing of the script's."""
+        self._following = False
+        self._runner.lens.leave()
+        self._subject.forget()
+
+    def _hold(self) -> None:
+        """Stand still for as long as a person wants it."""
+        runner = self._runner
+        self._guarded(self._flush)
+        runner.lens.stands()
+        while not runner.running:
+            self._look()
+            with runner.changed:
+                if not runner.running and not self._owes_look():
+                    runner.changed.wait(WAKE)
+        self._flushed = time.perf_counter()
+
+    def _guarded(self, act: Callable[..., object], *args: Any) -> None:
+        """Whatever goes wrong, the training goes on."""
+        try:
+            act(*args)
+        except Exception as error:  # Something is wrong with the watching itself.
+            self._let_go()
+            self._stepper.failed = f"elbo-tui can read this run no further: {said(error)}"
+            self._send_error(self._stepper.failed, "step")
+
+    def _after_step(self, alone: bool) -> None:
+        """Send what has been seen, where that is due: after most of a script's steps it is not."""
+        runner, pending = self._runner, self._collector.pending
+        since = time.perf_counter() - self._flushed
+        patience = ALONE_SECONDS if alone or not self.server.attached else BURST_SECONDS
+        due = since > patience or pending >= BURST_STEPS
+        if alone:
+            if due:
+                self._flush(seconds=since)
+            return
+        test = runner.stops.test if self._attended else None
+        met = bool(test and pending and self._collector.newest_meets(test))
+        ends = met or not runner.running or runner.reached(self._stepper.taken)
+        if due or ends or (runner.by_hand and runner.lens.each):
+            runner.stepped(self._flush(seconds=since), since, met=met)
+            runner.send_status()
+
+    def _flush(self, seconds: float = 0.0) -> int:
+        """Send the steps that have been seen; returns how many."""
+        batches = self._collector.flush()
+        self._flushed = time.perf_counter()
+        self._newest = batches[-1:] or self._newest
+        steps = self._runner.send_steps(batches, seconds)
+        sound = not self._suspects.first
+        for batch in batches:
+            self._suspects.look(batch)
+        if sound and self._suspects.first:
+            self._send_error(self._suspects.first, "nonfinite")
+        if self._stepper.failed and not self._reported_failure:
+            self._reported_failure = True
+            self._send_error(self._stepper.failed, "step")
+        self._runner.send_inspected()
+        self._runner.send_status()
+        return steps
+
+    # What the runner asks.
+
+    @property
+    def steps_taken(self) -> int:
+        """How many steps have been taken since the script is watched."""
+        return self._stepper.taken
+
+    def status(self) -> tuple[str, int, int]:
+        """What state a run that is held is in, and the newest step sent; it has no checkpoints."""
+        return "paused", self._runner.newest, 0
+
+    def inspected(self) -> ParamInspected | None:
+        """The parameter that is inspected."""
+        name = self._runner.options.inspected
+        return inspected(name, self._stepper.taken, self._stepper.params)
+
+    def carry_out(self, command: AnyCommand) -> None:  # noqa: ARG002
+        """A script's loop can do no more than any."""
+        raise UsageError(ITS_OWN)
+
+    # The server's thread.
+
+    def _deliver(self, command: AnyCommand) -> None:
+        runner = self._runner
+        runner.seq = command.seq
+        with runner.changed:
+            try:
+                runner.carry_out(command)
+            except ElboError as error:
+                self._send_error(error.what, "refused", error.hint)
+            runner.changed.notify_all()
+        runner.send_status()
+
+    def _let_go(self) -> None:
+        """The person has gone: nobody would let the script go on. Breakpoints sleep."""
+        runner = self._runner
+        with runner.changed:
+            runner.running, runner.target, runner.by_hand = True, None, False
+            runner.due, self._attended = Budget(), False
+            runner.stops.rest()
+            runner.changed.notify_all()
+        runner.send_status()
+
+    def _wake(self) -> None:
+        """The lens has an answer."""
+        with self._runner.changed:
+            self._runner.changed.notify_all()
+
+    def _send(self, event: Event) -> None:
+        """Send it; a fault that is found where nobody is there to see it is said on stderr."""
+        self.server.send(event)
+        findings = event.findings if isinstance(event, FindingsChanged) else ()
+        for finding in findings:
+            if finding.level != "note" and finding.key not in self._printed:
+                self._printed.add(finding.key)
+                if not self.server.attached:
+                    text = safe(finding_line(finding), lines=True)
+                    print(f"elbo-tui: {text}", file=sys.stderr, flush=True)
+
+    def _send_error(self, what: str, kind: str, hint: str = "") -> None:
+        self._runner.send_error(kind, ElboError(what, hint=hint), self._stepper.taken)
