@@ -10,11 +10,12 @@ import torch
 from pyro import distributions as dist
 from pyro.infer import SVI
 from pyro.optim import Adam
-from tui_elbo.engine.script.step_recorder import StepRecorder
 
 from tests.engine import specials
 from tests.engine.compare import watched_run
 from tests.engine.matrix import CONTINUOUS, GUIDES, scenario, write
+from tui_elbo.engine.record.options import RecordingOptions
+from tui_elbo.engine.script.script_stepper import ScriptStepper
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -142,7 +143,7 @@ def test_of_a_loss_without_traces_the_roles_are_not_known():
 
     pyro.clear_param_store()
     svi = SVI(model, lambda: None, Adam({"lr": 0.1}), loss=loss)
-    recorder = StepRecorder(svi)
-    _, seen = recorder.step(svi.step, (), {}, due=True)
+    stepper = ScriptStepper(svi, RecordingOptions())
+    _, seen = stepper.step(svi.step, (), {}, due=True)
     assert [info.role for info in seen.params.plan.infos] == ["unknown"]
     assert seen.terms.plan.note == "the loss builds no traces that elbo-tui can see"
