@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import sys
 import time
 import warnings
@@ -12,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyro
 import torch
 from pyro import poutine
@@ -26,6 +28,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from tui_elbo.engine.compat.pyro import is_deterministic
 from tui_elbo.engine.forked import users_code
 from tui_elbo.engine.lens.batches import SEED
+from tui_elbo.engine.lens.fork import cuda_in_use
 from tui_elbo.engine.lens.subject import Subject
 from tui_elbo.engine.record.estimators import traits_of
 from tui_elbo.engine.tracebacks import said
@@ -194,7 +197,7 @@ class Look:
             args: of both; None: those of step 1.
             fixed: what the model's sites are set to; None: what the guide draws.
         """
-        pyro.set_rng_seed(seed)
+        _seed(seed)
         args = self.args if args is None else args
         found = Pass()
         model, guide = self.scenario.model, self.scenario.guide
@@ -218,7 +221,7 @@ class Look:
 
     def run_model(self, seed: int, fixed: Trace) -> Pass:
         """Run the model alone, its sites set to those of a trace."""
-        pyro.set_rng_seed(seed)
+        _seed(seed)
         found = Pass()
         with users_code(), pyro.validation_enabled(False), torch.no_grad():
             try:
@@ -230,7 +233,7 @@ class Look:
 
     def run_guide(self, seed: int, fixed: Trace) -> Pass:
         """Run the guide alone, its sites set to those of a trace."""
-        pyro.set_rng_seed(seed)
+        _seed(seed)
         found = Pass()
         with users_code(), pyro.validation_enabled(False), torch.no_grad():
             try:
@@ -251,7 +254,7 @@ class Look:
             setattr(found, side, tracer.trace.copy())
 
     def _estimate(self, seed: int) -> Estimate:
-        pyro.set_rng_seed(seed)
+        _seed(seed)
         leaves = dict(pyro.get_param_store().named_parameters())
         for leaf in leaves.values():
             leaf.grad = None
@@ -312,6 +315,16 @@ class Look:
     def failed(self) -> str:
         """Why model or guide could not be run, in words; empty if they could."""
         return "" if self.main.error is None else said(self.main.error)
+
+
+def _seed(seed: int) -> None:
+    """As `pyro.set_rng_seed`, which also asks CUDA and takes longer than a small model."""
+    if cuda_in_use():
+        pyro.set_rng_seed(seed)
+        return
+    torch.default_generator.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed)
 
 
 class _Notes(Messenger):  # type: ignore[misc]

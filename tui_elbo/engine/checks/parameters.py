@@ -192,12 +192,25 @@ def _broken(
 ) -> tuple[tuple[str, str, str], float] | None:
     """An argument that is now beyond its bounds, with its value."""
     now = look.run(SEED)
+    if _draws_outside(now):
+        return None  # it is the draw that is outside, whatever the argument
     for side in ("guide", "model"):
         for site in now.sites(side).values():
             for arg, value in broken_arguments(site.fn).items():
                 if (side, site.name, arg) in targets:
                     return (side, site.name, arg), value
     return None
+
+
+def _draws_outside(now: Pass) -> bool:
+    for site in now.sites("model").values():
+        try:
+            inside = site.observed or bool(site.fn.support.check(site.value).all())
+        except Exception:
+            continue
+        if not inside:
+            return True
+    return False
 
 
 def _not_in_store(look: Look) -> Iterator[Found]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
+import numpy as np
 import pyro
 import torch
 from torch import Tensor
@@ -34,9 +36,18 @@ def _size(shape: Any) -> int:
     return int(torch.Size(shape).numel())
 
 
+def _terms_shape(site: Site) -> tuple[int, ...]:
+    """The shape of a site's log probability, as its value and its distribution are broadcast."""
+    fn, event = site.fn, len(site.fn.event_shape)
+    whole = tuple(fn.batch_shape) + tuple(fn.event_shape)
+    with suppress(ValueError):
+        whole = np.broadcast_shapes(whole, tuple(site.value.shape))
+    return whole[: len(whole) - event]
+
+
 def uncovered(site: Site) -> tuple[int, ...]:
     """The dimensions of a site's batch, from the right, that no plate is responsible for."""
-    shape = site.fn.batch_shape
+    shape = _terms_shape(site)
     covered = {frame.dim for frame in site.node["cond_indep_stack"] if frame.vectorized}
     return tuple(d for d in range(-1, -len(shape) - 1, -1) if shape[d] > 1 and d not in covered)
 
@@ -48,13 +59,23 @@ def _vector_outside_plate(look: Look) -> Iterator[Found]:
             open_dims = uncovered(site)
             if not open_dims or name in told or _more_terms(site) or _is_factor(site):
                 continue
+            if side == "model" and name in look.guide_sites and not uncovered_alone(site):
+                continue  # the guide gives it another shape
             told.add(name)
-            sizes = " × ".join(str(site.fn.batch_shape[dim]) for dim in sorted(open_dims))
+            shape = _terms_shape(site)
+            sizes = " × ".join(str(shape[dim]) for dim in sorted(open_dims))
             message = f'"{name}" in the {side} draws {sizes} values at once and is in no plate'
             count = len(open_dims)
-            hint = f'put it in `with pyro.plate("...", {site.fn.batch_shape[-1]}):` if its values '
+            hint = f'put it in `with pyro.plate("...", {shape[-1]}):` if its values '
             hint += f"are independent, or add .to_event({count}) to its distribution"
             yield Found(_site(name), message, hint, line=site.line, level=_fails(look))
+
+
+def uncovered_alone(site: Site) -> bool:
+    """Whether the distribution itself has a dimension that no plate is responsible for."""
+    shape = site.fn.batch_shape
+    covered = {frame.dim for frame in site.node["cond_indep_stack"] if frame.vectorized}
+    return any(shape[dim] > 1 and dim not in covered for dim in range(-1, -len(shape) - 1, -1))
 
 
 def _fails(look: Look) -> Any:
@@ -77,7 +98,10 @@ def _more_terms(site: Site) -> int:
         return 0
     fn, given = site.fn, tuple(value.shape)
     event, batch = tuple(fn.event_shape), tuple(fn.batch_shape)
-    whole = batch + event
+    try:
+        whole = np.broadcast_shapes(batch + event, given)
+    except ValueError:
+        return 0
     padded = (1,) * (len(whole) - len(given)) + given
     dims = [dim - len(event) for dim in uncovered(site)] + [-1 - i for i in range(len(event))]
     return _size(whole) if any(padded[dim] < whole[dim] for dim in dims) else 0
