@@ -150,13 +150,12 @@ class CellGrid:
     def _free(self, row: int, column: int, width: int) -> tuple[int, int] | None:
         """Where a text of this width hides nothing, as near as can be; None where it would."""
         first, last = self.canvas.left, self.canvas.left + self.canvas.width - width
-        wanted = min(column, last)
-        for near in sorted(range(self.canvas.height), key=lambda one: abs(one - row)):
-            for start in sorted(range(first, last + 1), key=lambda one: abs(one - wanted)):
-                under = set(self._styles[near][start : start + width])
-                if under <= {BLANK, BRANCH, REFERENCE}:
-                    return near, start
-        return None
+        places = [(y, x) for y in range(self.canvas.height) for x in range(first, last + 1)]
+        # A cell is about twice as high as it is wide.
+        places.sort(key=lambda at: 2 * abs(at[0] - row) + abs(at[1] - min(column, last)))
+        free = {BLANK, BRANCH, REFERENCE}
+        fitting = ((y, x) for y, x in places if {*self._styles[y][x : x + width]} <= free)
+        return next(fitting, None)
 
     def upright(self, step: int, axes: Axes, line: str, style: str) -> None:
         """A vertical line at a step, behind the curve."""
