@@ -57,12 +57,18 @@ class Toured:
         return self.history.values(Column("param", name, "value[0]"))
 
 
+def roles(t: Toured) -> list[tuple[str, str]]:
+    record = t.history.record(t.history.last)
+    assert record is not None
+    return [(name, one.role) for name, one in record.params.items()]
+
+
 def no_theta(t: Toured) -> None:
     assert t.summary.players == ("phi",)
     assert t.numbers["log_p"] == t.numbers["log_p_phi"] > 30
     assert t.numbers["log_p"] == pytest.approx(42.0, abs=3 * 1.3)
     assert {"loc", "scale"} <= t.numbers.keys()
-    assert t.session.scenario.steps == 1000
+    assert [role for _, role in roles(t)] == ["guide", "guide"]
 
 
 def fixed_mean_guide(t: Toured) -> None:
@@ -74,6 +80,7 @@ def fixed_mean_guide(t: Toured) -> None:
 
 def learned_prior(t: Toured) -> None:
     assert t.summary.players == ("phi", "theta")
+    assert [name for name, role in roles(t) if role == "model"] == ["a"]
     assert t.numbers["log_p_theta"] > 0.5
     assert t.numbers["log_p"] > 0
     assert t.param("a")[0] == pytest.approx(2.0, rel=0.11)

@@ -18,12 +18,12 @@ def two_stops(monkeypatch) -> None:
 
 async def test_leads_through_all_stops_to_the_rule_and_the_gallery():
     async with driven("normal", target=None, tour=True) as d:
-        await d.shows("This model has no pyro.param", "tour 1 of 2: no_theta   f runs it")
+        await d.shows("so there is no θ", "tour 1 of 2: no_theta   f runs it")
         await d.press("enter")
         await d.ready()
         assert d.run.step == 0
         await d.press("f")
-        await d.shows("log p rose by about", "enter goes on", "step 200")
+        await d.shows("The pane at the right says θ 0", "enter goes on", "step 200")
         await d.golden("tour_80x24")
         await d.press("enter")
         await d.shows("So does SVI always raise log p?", "tour 2 of 2")
@@ -31,8 +31,7 @@ async def test_leads_through_all_stops_to_the_rule_and_the_gallery():
         await d.shows("No: the ELBO rose by", "enter the rule")
         await d.press("enter")
         await d.shows("What SVI does", "A hyperprior is better")
-        await d.press("end")
-        await d.shows("Look again: no_theta, fixed_mean_guide.")
+        await d.shows("What a Delta guide does", "uncertainty, too.")
         await d.press("escape")
         await d.shows("The question", "no_theta")
         assert isinstance(d.app.screen, Gallery)

@@ -34,10 +34,10 @@ STOPS = (
     Stop(
         "no_theta",
         "f",
-        "This model has no pyro.param: the pane at the right says θ 0, φ 2. What can SVI optimise, "
-        "then? Press f: it takes {steps} steps.",
-        "log p rose by about {log_p:.0f} nats, all of it by φ: the guide moved, so that z is drawn "
-        "where log p is high. The model stayed as it was.",
+        "This model has no pyro.param, so there is no θ. What does SVI optimise, then? Press f: it "
+        "takes {steps} steps.",
+        "The pane at the right says θ 0 · φ 2: only the guide's parameters moved. log p rose by "
+        "about {log_p:.0f} nats all the same, since z is now drawn where log p is high.",
     ),
     Stop(
         "fixed_mean_guide",
@@ -50,10 +50,10 @@ STOPS = (
     Stop(
         "learned_prior",
         "f",
-        "Now the prior has a parameter a = pyro.param(...): the pane says θ 1. Press f, and watch "
-        "a.",
-        "Now the model was fitted too: of what log p rose, φ did {log_p_phi:+.1f} nats and θ "
-        "{log_p_theta:+.1f}. SVI took a from 2 to {a:.2f}, where the data are most probable.",
+        "Now the prior has a parameter, a = pyro.param(...). Press f, and watch a.",
+        "The pane says θ 1: now the model is fitted too. Of what log p rose, φ did "
+        "{log_p_phi:+.1f} nats and θ {log_p_theta:+.1f}. SVI took a from 2 to {a:.2f}, where the "
+        "data are most probable.",
     ),
     Stop(
         "prior_collapse",
@@ -92,9 +92,9 @@ RULE = (
     ),
     (
         "What a Delta guide does",
-        "AutoDelta, or Delta(pyro.param(...)), keeps one value of a: the MAP estimate. It equals "
-        "maximum likelihood only where the hyperprior is flat, and it does not say how uncertain a "
-        "is. AutoNormal, or a guide of your own with a width, does.",
+        "AutoDelta, or Delta(pyro.param(...)), keeps one value of a: the MAP estimate, which is "
+        "maximum likelihood only where the hyperprior is flat. A guide with a width, such as "
+        "AutoNormal, keeps its uncertainty, too.",
     ),
 )
 """The rule that the tour ends with: headings and paragraphs."""

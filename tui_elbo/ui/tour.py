@@ -14,6 +14,7 @@ from tui_elbo.client.process import Engine, spawn
 from tui_elbo.client.session import Options
 from tui_elbo.model.tour import RULE, STOPS, numbers
 from tui_elbo.ui.explorer import Explorer
+from tui_elbo.ui.panes.sentence import SentenceLine
 from tui_elbo.ui.style.theme import DIM, KEY, WARN
 from tui_elbo.ui.views.views import View
 from tui_elbo.ui.widgets.lines import Lines
@@ -51,13 +52,16 @@ class TourExplorer(Explorer):
         yield TourLines(id="tour", ascii=self.session.options.ascii)
         yield from super().compose()
 
+    def on_mount(self) -> None:
+        """The tour's lines say what is to be said."""
+        self.query_one(SentenceLine).display = False
+
     def on_unmount(self) -> None:
         """Leave no engine behind that nobody took."""
         if self._next_engine is not None:
             self._next_engine.end()
         if self._state != "left":
             self.session.leave()
-        super().on_unmount()
 
     def action_press(self, key: str) -> None:
         """Do what the tour asks for; any other key leaves it, and does what it always does."""
@@ -79,6 +83,7 @@ class TourExplorer(Explorer):
 
     def _leave(self) -> None:
         self._state = "left"
+        self.query_one(SentenceLine).display = True
         self.query_one(TourLines).display = False
         self.answer("the tour is over: this is the explorer, ? lists its keys")
 
@@ -162,6 +167,4 @@ def rule_lines(width: int = 74) -> list[Line]:
         lines.append([(heading, "bold")])
         lines += [[(line, "")] for line in textwrap.wrap(text, width)]
         lines.append([("", "")])
-    names = ", ".join(stop.scenario for stop in STOPS)
-    lines.append([(f"Look again: {names}.", DIM)])
-    return lines
+    return lines[:-1]
