@@ -34,7 +34,7 @@ async def test_a_long_error_is_shown_whole_at_once_and_once():
         await d.ready()
         await d.press("n")
         await d.until(lambda: isinstance(d.app.screen, ErrorView))
-        await d.shows("/far/model.py:12", '    w = sample("w", d)', "The run stands at step 0.")
+        await d.shows("/far/model.py:12", '    w = sample("w", d)', "the run stays at step 0")
         assert re.sub(r"[│\s]+", " ", d.text()).count("fix it so;") == 60
         await d.press("escape")
         place = '/far/model.py:12 · w = sample("w", d)'

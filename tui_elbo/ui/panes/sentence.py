@@ -96,6 +96,9 @@ def sentence_text(session: Session, span: Span | None, step: int) -> str:
         return choose_sentence(span.summary).text
     why = unseen(run, step)
     if why:
+        cause = why.partition(": ")[2][:60]
+        if cause and run.fault is not None and cause in run.fault.what:
+            return "The lens cannot look here: model or guide raises the error below."
         return f"{why[:1].upper()}{why[1:]}."
     when = "After the first step"
     if run.phase.startswith(LOOKS):

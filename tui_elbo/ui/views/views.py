@@ -191,7 +191,7 @@ def error_lines(fault: ErrorReported) -> Iterator[Line]:
     for text, style in ((fault.what, BAD), (place, ""), (fault.hint, WARN)):
         for line in safe(text, lines=True).splitlines():
             yield [(line, style)]
-    if fault.kind != "load":
+    if fault.kind != "load" and f"step {fault.step}" not in fault.hint:
         yield [(f"The run stands at step {fault.step}.", DIM)]
     if fault.traceback:
         yield [("", "")]
