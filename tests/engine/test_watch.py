@@ -350,3 +350,15 @@ def test_a_script_of_its_own_ends_as_it_would(tmp_path: Path) -> None:
     ran = subprocess.run([sys.executable, path], capture_output=True, check=True, text=True)
     assert ran.stdout == "trained\n"
     assert ran.stderr == "elbo-tui: `elbo-tui attach my-script` shows this run\n"
+
+
+@pytest.mark.slow
+def test_a_script_without_a_terminal_says_on_stderr_what_is_wrong(tmp_path: Path) -> None:
+    path = tmp_path / "faulty.py"
+    path.write_text(
+        SCRIPT.replace('pyro.sample("z", dist.Normal(pyro', 'pyro.sample("y", dist.Normal(pyro')
+    )
+    ran = subprocess.run([sys.executable, path], capture_output=True, check=True, text=True)
+    assert ran.stdout == "trained\n"
+    assert "SVI002 not-in-model: line" in ran.stderr
+    assert "SVI012 missing-in-guide: line" in ran.stderr

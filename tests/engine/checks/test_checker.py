@@ -74,3 +74,30 @@ def test_a_finding_can_be_dismissed_and_taken_back(tmp_path: Path) -> None:
 def test_a_scenario_ignores_rules(tmp_path: Path, ignored: str) -> None:
     session, heard = Session(str(write(tmp_path, TEXT.format(ignore=[ignored])))), Heard()
     assert heard.follow(session) == ()
+
+
+def test_an_ignored_name_that_is_no_rule_is_said(tmp_path: Path) -> None:
+    session, heard = Session(str(write(tmp_path, TEXT.format(ignore=["SVI999"])))), Heard()
+    assert len(heard.follow(session)) == 1
+    assert heard.events[-1].unchecked == ('the scenario ignores "SVI999", which is no rule',)
+
+
+MANY = """
+import pyro, torch
+import pyro.distributions as dist
+
+def model():
+    z = pyro.sample("z", dist.Normal(torch.zeros(5000), 1.0).to_event(1))
+    pyro.sample("x", dist.Normal(z.sum(), 1.0), obs=torch.tensor(1.0))
+
+def guide():
+    scales = [pyro.param(f"scale_{i}", torch.tensor(1.0)) for i in range(5000)]
+    pyro.sample("z", dist.Normal(0.0, torch.stack(scales)).to_event(1))
+"""
+
+
+@pytest.mark.slow
+def test_what_takes_too_long_is_left_out_and_said(tmp_path: Path) -> None:
+    session, heard = Session(str(write(tmp_path, MANY))), Heard()
+    heard.follow(session)
+    assert any("not " in text and "SVI040" in text for text in heard.events[-1].unchecked)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from tui_elbo.engine.checks import static
+from tui_elbo.engine.checks.catalogue import rule_named
 from tui_elbo.engine.checks.ledger import Ledger
 from tui_elbo.engine.lens.fork import ForkedCall, LookError, in_thread
 from tui_elbo.model.findings import Finding
@@ -30,6 +31,7 @@ class Checker:
         self._done.set()
         self._ledger = Ledger()
         self._unchecked: tuple[str, ...] = ()
+        self._unknown: tuple[str, ...] = ()
 
     def follow(self, scenario: Any, *, ignore: Collection[str] = ()) -> None:
         """Check a run that stands before its first step, and keep its findings from now on.
@@ -41,6 +43,11 @@ class Checker:
         self.leave()
         with self._lock:
             self._ledger, self._unchecked = Ledger(ignore), ()
+            self._unknown = tuple(
+                f'the scenario ignores "{name}", which is no rule'
+                for name in ignore
+                if rule_named(name) is None
+            )
             try:
                 call = self._call = static.begin(scenario)
             except LookError as error:
@@ -90,8 +97,8 @@ class Checker:
                 self._done.set()
 
     def _take(self, found: static.Checked) -> None:
-        self._unchecked = found.unchecked
-        if self._ledger.add(found.findings) or found.unchecked:
+        self._unchecked = *self._unknown, *found.unchecked
+        if self._ledger.add(found.findings) or self._unchecked:
             self._tell()
 
     def _tell(self) -> None:
