@@ -20,7 +20,7 @@ from tests.engine.looking import (
 )
 from tests.engine.matrix import scenario, write
 from tui_elbo.engine.lens import Lens, LensReading
-from tui_elbo.engine.lens.attribution import Attribution
+from tui_elbo.engine.lens.attribution import LOOPED_STATES, Attribution
 from tui_elbo.engine.lens.draws import seed_draw
 from tui_elbo.engine.session import Session
 
@@ -155,3 +155,17 @@ def test_a_draw_is_seeded_as_pyro_does_it() -> None:
         state = pyro.util.get_rng_state()
         states.append((state["torch"].tolist(), state["random"], state["numpy"][1].tolist()))
     assert states[0] == states[1]
+
+
+def test_one_by_one_only_some_of_the_steps_taken_by_hand_are_looked_at(tmp_path: Path) -> None:
+    session = Session(write(tmp_path, scenario(PRODUCT)))
+    attribution = Attribution(session, 8)
+    attribution.learn(session.advance(1))
+    attribution.begin()
+    for _ in range(20):
+        attribution.learn(session.advance(1))
+        attribution.remember()
+    looked = [one.step for one in attribution.request()]
+    attribution.close()
+    assert len(looked) <= LOOPED_STATES + 1
+    assert (looked[0], looked[-1]) == (2, 21)

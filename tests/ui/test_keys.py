@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.ui.driving import driven
 from tui_elbo.protocol import Capabilities
 from tui_elbo.ui.explorer import Explorer
 from tui_elbo.ui.keys import KEYS, NAMED
@@ -45,3 +46,12 @@ def test_the_key_line_fits_and_drops_the_least_first(width):
     assert [key for key in KEYS if key in shown] == shown
     if width >= 40:
         assert {"n", "space", "?", "q"} <= {key.show for key in shown}
+
+
+async def test_a_key_without_a_use_says_so():
+    async with driven("normal") as d:
+        await d.ready()
+        await d.press("h")
+        await d.shows("h has no use here: ? lists the keys")
+        await d.press("n")
+        await d.until(lambda: "no use here" not in d.text())

@@ -354,6 +354,9 @@ class Explorer(Screen[None]):
         elif bound is not None and bound.node is self:
             event.stop()
             await self.run_action(bound.binding.action)
+        elif bound is None and event.is_printable:
+            self.notice = f"{event.character} has no use here: ? lists the keys"
+            self.touch()  # With the next frame: a paste is many such keys.
 
     def leave_question(self) -> bool:
         """Ask no more; whether there was a question."""
