@@ -23,7 +23,7 @@ PAIRS, STEPS = 7, 1_500
 
 HEADLESS = """
 import sys, time
-from tui_elbo.engine.record.budget import Budget
+from tui_elbo.engine.record.options import Budget
 from tui_elbo.engine.session import Session
 session = Session(sys.argv[1])
 session.due = Budget()

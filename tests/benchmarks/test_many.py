@@ -10,8 +10,8 @@ import pytest
 from tests.benchmarks.pairs import judge, ratio
 from tests.benchmarks.training import Plain, settle_heap, side
 from tests.engine.many import many
-from tui_elbo.engine.record.budget import Always, Budget
 from tui_elbo.engine.record.modules import BUDGET, LEAST
+from tui_elbo.engine.record.options import Always, Budget
 from tui_elbo.engine.session import Session
 
 pytestmark = pytest.mark.benchmark

@@ -8,7 +8,7 @@ import pytest
 
 from tests.benchmarks.pairs import interleaved, judge, ratio
 from tests.benchmarks.training import Plain, one_latent, settle_heap, side, steps_of_a_burst
-from tui_elbo.engine.record.budget import Budget
+from tui_elbo.engine.record.options import Budget
 from tui_elbo.engine.session import Session
 
 pytestmark = pytest.mark.benchmark

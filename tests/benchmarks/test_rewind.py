@@ -9,7 +9,7 @@ import pytest
 
 from tests.benchmarks.pairs import bootstrap, interleaved, judge, ratio
 from tests.benchmarks.training import one_latent, seconds, settle_heap, side
-from tui_elbo.engine.record.budget import Budget
+from tui_elbo.engine.record.options import Budget
 from tui_elbo.engine.session import Session
 from tui_elbo.model.scenarios import CHECKPOINT_MEMORY
 

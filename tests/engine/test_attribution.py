@@ -15,8 +15,8 @@ from tests.engine.checks.expected import TROUBLE
 from tests.engine.matrix import scenario, write
 from tui_elbo.engine.lens import Lens
 from tui_elbo.engine.lens.attribution import Attribution
-from tui_elbo.engine.lens.gradients import pulls
-from tui_elbo.engine.lens.importance_weights import bound, weigh
+from tui_elbo.engine.lens.gradients import param_gradients
+from tui_elbo.engine.lens.importance_weights import bound, importance_bound
 from tui_elbo.engine.session import Session
 from tui_elbo.model.attribution import SUM_TERMS, attribute_change, observed_terms
 from tui_elbo.model.scenarios import gallery
@@ -165,7 +165,7 @@ def test_gradients_of_the_closed_form() -> None:
     lens = Lens(session.scenario, 4000)
     lens.see()
     before = pyro.util.get_rng_state()["torch"].clone()
-    found = pulls(lens, {"phi": "guide"})["phi"]
+    found = param_gradients(lens, {"phi": "guide"})["phi"]
     assert (pyro.util.get_rng_state()["torch"] == before).all()
     assert found.log_p is not None
     assert found.log_q is not None
@@ -185,7 +185,7 @@ def test_gradients_are_absent_where_draws_let_none_through(tmp_path: Path) -> No
     roles = {info.name: info.role for info in batches[-1].layout.params}
     lens = Lens(session.scenario, 16)
     lens.see()
-    found = pulls(lens, roles)
+    found = param_gradients(lens, roles)
     for name, role in roles.items():
         assert (found[name].log_p is None) == (role == "guide")
         reason = 'no gradient goes through the draws of site "k"' if role == "guide" else ""
@@ -206,7 +206,7 @@ def test_khat_is_within_its_interval(sd: float) -> None:
 def test_the_bound_lies_between_the_elbo_and_the_evidence() -> None:
     session = Session("regression")
     session.advance(400)
-    found = weigh(session.scenario)
+    found = importance_bound(session.scenario)
     assert found.draws == 2000
     assert found.elbo < found.value < -14.9685 + 3 * found.error
     assert not found.exact
@@ -224,7 +224,7 @@ def guide():
 """
     session = Session(write(tmp_path, scenario(text, optimizer="pyro.optim.SGD(dict(lr=0.0))")))
     session.advance(1)
-    found = weigh(session.scenario)
+    found = importance_bound(session.scenario)
     assert found.exact
     assert math.isnan(found.khat)
     assert found.value == pytest.approx(-0.5 * math.log(4 * math.pi) - 0.25, abs=1e-5)
@@ -233,9 +233,9 @@ def guide():
 def test_weights_are_refused_where_they_mean_nothing(tmp_path: Path) -> None:
     session = Session("coin_map")
     session.advance(1)
-    assert "is a point" in weigh(session.scenario).reason
+    assert "is a point" in importance_bound(session.scenario).reason
     session = Session(write(tmp_path, scenario(specials.NETWORK)))
     session.advance(1)
-    assert "part of the data" in weigh(session.scenario, draws=40).reason
+    assert "part of the data" in importance_bound(session.scenario, draws=40).reason
     nothing = bound(np.full(100, -np.inf))
     assert nothing.reason == "a draw has no finite weight"

@@ -54,5 +54,5 @@ def test_a_complex_parameter_is_recorded_and_looked_at(tmp_path: Path) -> None:
     )
     parts = plain.params["c"].numpy().view(np.float32)
     assert last.max == pytest.approx(float(parts.max()))
-    assert "complex" in attribution.pulls()["c"].reason
+    assert "complex" in attribution.gradients()["c"].reason
     attribution.close()

@@ -75,8 +75,8 @@ def test_a_scenario_that_is_looked_at_at_each_step_is_the_plain_run(
         records += [record for batch in batches for record in batch.records()]
         attribution.learn(batches)
         notes.append(attribution.point().note)
-        attribution.weigh(DRAWS)
-        attribution.pulls()
+        attribution.importance_bound(DRAWS)
+        attribution.gradients()
     attribution.close()
     assert_same(plain, WatchedRun(session, records))
     assert_reason(name, notes[-1])

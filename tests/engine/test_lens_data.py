@@ -17,7 +17,7 @@ from tests.engine.looking import (
     value,
 )
 from tests.engine.matrix import scenario, write
-from tui_elbo.engine.lens import Lens, captured
+from tui_elbo.engine.lens import Lens, snapshot
 from tui_elbo.engine.session import Session
 from tui_elbo.model.attribution import Term
 
@@ -75,7 +75,7 @@ def guide():
 """
     session = Session(write(tmp_path, scenario(text, loss="Trace_ELBO(num_particles=2)")))
     session.advance(1)
-    lens, state = Lens(session.scenario, 2000), captured()
+    lens, state = Lens(session.scenario, 2000), snapshot()
     row = lens.see().reading.terms.index(Term("", "log_q"))
     state["a"] = torch.tensor(0.5)
     first = lens.see(state).reading.units[row]

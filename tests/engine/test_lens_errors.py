@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tests.engine.checks.expected import TROUBLE
-from tui_elbo.engine.lens import Lens, captured
+from tui_elbo.engine.lens import Lens, snapshot
 from tui_elbo.engine.lens.attribution import Attribution
 from tui_elbo.engine.lens.batches import SEED
 from tui_elbo.engine.session import Session
@@ -41,7 +41,7 @@ def closed_form(phi: float) -> tuple[float, float]:
 def seen(session: Session, draws: int, seed: int) -> tuple[Any, Any]:
     """The same change as the lens sees it, and its standard error; log p and log q."""
     lens = Lens(session.scenario, draws, seed)
-    end = captured()
+    end = snapshot()
     units = lens.see(end).reading.units - lens.see({"phi": torch.tensor(START)}).reading.units
     return units.mean(axis=1)[:2], standard_error(units)[:2]
 

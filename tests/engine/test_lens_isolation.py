@@ -16,7 +16,7 @@ from tests.engine.looking import (
 )
 from tests.engine.matrix import scenario, write
 from tests.engine.plain import plain_run
-from tui_elbo.engine.lens import untouched
+from tui_elbo.engine.lens import isolated
 from tui_elbo.engine.lens.attribution import Attribution
 from tui_elbo.engine.session import Session
 
@@ -75,7 +75,7 @@ def test_what_another_thread_prints_meanwhile_is_not_lost(
     def other() -> None:
         print("from another thread")
 
-    with untouched():
+    with isolated():
         print("from the look")
         thread = threading.Thread(target=other)
         thread.start()

@@ -11,7 +11,7 @@ import pytest
 from tests.engine.client import Client, engine
 from tests.engine.sources import HEAD, SMALL, write
 from tests.engine.test_odd_shapes import CHANGING
-from tui_elbo.engine.record.budget import Budget
+from tui_elbo.engine.record.options import Budget
 from tui_elbo.engine.session import Session
 from tui_elbo.model.lens_history import MAX_BYTES as SIGHTINGS_MEMORY
 from tui_elbo.model.scenarios import CHECKPOINT_MEMORY

@@ -17,8 +17,8 @@ from tests.engine.oracle import Particles, plain_steps
 from tests.engine.plain import plain_run
 from tests.engine.sources import SMALL, write
 from tui_elbo.cli import main
-from tui_elbo.engine.record.budget import Every
 from tui_elbo.engine.record.modules import BUDGET, Division, columns_of, divided
+from tui_elbo.engine.record.options import Every
 from tui_elbo.engine.session import Session
 from tui_elbo.model.conditions import parse
 from tui_elbo.model.records import Column, ParamInfo, ParamRecord, Role, StepRecord

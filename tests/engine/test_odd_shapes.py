@@ -16,7 +16,7 @@ from tests.engine.many import many
 from tests.engine.plain import plain_run
 from tests.engine.sources import HEAD, write
 from tui_elbo.cli.report import JsonLines
-from tui_elbo.engine.record.cache import MOST
+from tui_elbo.engine.record.columns import MOST
 from tui_elbo.engine.session import Session
 from tui_elbo.model.records import Layout, StepRecord
 from tui_elbo.protocol import InspectParam, Restart, RewindTo, Step, WatchParams

@@ -29,7 +29,7 @@ from tests.engine.matrix import (
 from tests.engine.models import NETWORK
 from tests.engine.plain import PlainRun, plain_run
 from tests.engine.specials import OPTIMIZERS, SCHEDULERS, SPECIALS, with_optimizer
-from tui_elbo.engine.record.budget import Every
+from tui_elbo.engine.record.options import Every
 from tui_elbo.engine.session import Session
 from tui_elbo.model.errors import ScenarioError, StepError
 

@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 
 from tests.engine.sources import SMALL, small, write
-from tui_elbo.engine.lens.posterior_draws import drawn
+from tui_elbo.engine.lens.posterior_draws import draw_posterior
 from tui_elbo.engine.session import Session
 
 
 def test_draws_are_those_of_the_guide(tmp_path: Path) -> None:
     session = Session(str(write(tmp_path, SMALL)))
-    assert drawn(session, 10).note
+    assert draw_posterior(session, 10).note
     session.advance(20)
     loc = session.advance(1)[-1].records()[-1].params["loc"].value
-    found = drawn(session, 2000)
+    found = draw_posterior(session, 2000)
     assert (found.step, found.count, found.note) == (21, 2000, "")
     (site,) = found.sites
     values = site.values
@@ -33,7 +33,7 @@ def test_the_run_does_not_notice(tmp_path: Path) -> None:
     losses = []
     for _ in range(8):
         losses += [r.loss for r in session.advance(1)[-1].records()]
-        drawn(session, 5)
+        draw_posterior(session, 5)
     assert losses == plain
 
 
@@ -43,7 +43,7 @@ def test_an_autoguide_gives_constrained_draws_of_plain_sites(tmp_path: Path) -> 
     head = "import pyro.infer.autoguide\n"
     session = Session(str(write(tmp_path, head + small(model=model, tail=auto))))
     session.advance(2)
-    found = drawn(session, 50)
+    found = draw_posterior(session, 50)
     assert {site.name for site in found.sites} == {"s", "z"}
     by_name = {site.name: site.values.ravel() for site in found.sites}
     assert (by_name["s"] > 0).all()
@@ -55,4 +55,4 @@ def test_a_guide_that_raises_says_why(tmp_path: Path) -> None:
     tail += "def full_batch():\n    at[0] = 9\n    return ()\n"
     session = Session(str(write(tmp_path, small(guide=raises, tail=tail))))
     session.advance(2)
-    assert drawn(session, 5).note == "ValueError: not now"
+    assert draw_posterior(session, 5).note == "ValueError: not now"

@@ -7,7 +7,7 @@ import random
 import numpy as np
 import torch
 
-from tui_elbo.engine.rewind.rng_state import random_state, set_random_state
+from tui_elbo.engine.rewind.checkpoint import random_state, set_random_state
 
 
 def test_what_is_drawn_after_it_is_drawn_again() -> None:

@@ -70,7 +70,7 @@ from tui_elbo.engine.session import Session
 session = Session(sys.argv[1], checkpoint_memory=2**26)
 session.save(Path(sys.argv[2]), session.advance(30))
 session = Session(sys.argv[2], checkpoint_memory=2**26)
-print(session._track.past.timeline.earliest.step)
+print(session._run.log.timeline.earliest.step)
 """
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tui_elbo.cli import main
-from tui_elbo.engine.record.budget import Always, Every
+from tui_elbo.engine.record.options import Always, Every
 from tui_elbo.engine.session import Session
 from tui_elbo.model.conditions import parse
 from tui_elbo.model.records import Batch, Column, Layout

@@ -287,7 +287,7 @@ def site_table(start: LensPoint, end: LensPoint) -> list[str]:
 
 def parameter_table(attribution: Attribution) -> list[str]:
     """Each parameter's change since step 0, and its gradients now."""
-    (_, changes), pulls = attribution.changes(), attribution.pulls()
+    (_, changes), pulls = attribution.changes(), attribution.gradients()
     if not changes:
         return ["There is no parameter."]
     rows = [["by parameter (unconstrained)", "change", "pull of log p", "of log q", "of the ELBO"]]
@@ -307,7 +307,7 @@ def parameter_table(attribution: Attribution) -> list[str]:
 def evidence_gap(session: Session, attribution: Attribution) -> list[str]:
     """The gap between the ELBO and the log evidence, else the importance-weighted bound."""
     players, points = attribution.players, len(attribution.latents[1])
-    bound = attribution.weigh()
+    bound = attribution.importance_bound()
     evidence = session.scenario.reference.get("log_evidence")
     if evidence is not None and (points or math.isfinite(bound.elbo)):
         error = bound.elbo_error

@@ -286,7 +286,7 @@ def main(words: list[str]) -> int:
     name = run_target(chosen, pressed)
     condition = None if chosen.until is None else parse(chosen.until)
     out = own_stdout()
-    from tui_elbo.engine.record.budget import Always, Every  # noqa: PLC0415 - these import torch
+    from tui_elbo.engine.record.options import Always, Every  # noqa: PLC0415 - these import torch
 
     session = _session(name, chosen, goes_back=bool(pressed or chosen.save))
     steps = chosen.steps or (condition and condition.step) or session.scenario.steps

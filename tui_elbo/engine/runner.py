@@ -12,8 +12,7 @@ from typing import Protocol, TextIO
 
 from tui_elbo.engine.checks.checker import Checker
 from tui_elbo.engine.lens.schedule import LensScheduler
-from tui_elbo.engine.record.budget import Always, Budget, Due
-from tui_elbo.engine.record.options import RecordingOptions
+from tui_elbo.engine.record.options import Always, Budget, Due, RecordingOptions
 from tui_elbo.engine.record.step_recorder import StopTest
 from tui_elbo.model.breakpoints import StopCondition, parse_breakpoint
 from tui_elbo.model.conditions import Condition, parse

@@ -83,7 +83,7 @@ def load(source: ScenarioFile, text: bytes | None = None) -> Scenario:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        raise _told(error, source) from error
+        raise _scenario_error(error, source) from error
     title, notes = split_docstring(module.__doc__)
     return Scenario(source, title, notes, **_attributes(vars(module), str(source.path)))
 
@@ -160,7 +160,7 @@ def _parts(path: str) -> tuple[str, ...]:
     return Path(path).parts
 
 
-def _told(error: BaseException, source: ScenarioFile) -> ScenarioError:
+def _scenario_error(error: BaseException, source: ScenarioFile) -> ScenarioError:
     path = str(source.path)
     if isinstance(error, SyntaxError) and error.filename == path:
         where = f"{path}:{error.lineno}"

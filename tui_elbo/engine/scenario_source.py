@@ -15,7 +15,7 @@ from tui_elbo.engine.record.options import RecordingOptions
 from tui_elbo.engine.rewind.resume import own_of
 from tui_elbo.engine.runner import BURST_SECONDS, BURST_STEPS, Runner
 from tui_elbo.engine.session import Session
-from tui_elbo.engine.tracebacks import interrupted, said, trimmed
+from tui_elbo.engine.tracebacks import error_text, interrupted, trimmed
 from tui_elbo.engine.tuning import optimizers
 from tui_elbo.model.errors import ElboError, UsageError
 from tui_elbo.model.history import History
@@ -170,7 +170,7 @@ class ScenarioSource:
         except ElboError as error:
             self._failed("load" if self._session is None else "step", error)
         except Exception as error:
-            what = f"elbo-tui itself failed: {said(error)}"
+            what = f"elbo-tui itself failed: {error_text(error)}"
             hint = "R starts a fresh engine; the traceback is worth a report"
             self._failed("step", ElboError(what, hint=hint, traceback=trimmed(error)))
 

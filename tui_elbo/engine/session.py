@@ -16,14 +16,13 @@ from torch import Tensor
 
 from tui_elbo.engine.describe import estimator, optimizer, rate_decays
 from tui_elbo.engine.process_state import here, warm_up
-from tui_elbo.engine.record.budget import Always, Due
 from tui_elbo.engine.record.inspection import inspected
 from tui_elbo.engine.record.nonfinite import NonFinite, NonFiniteFinder
-from tui_elbo.engine.record.options import RecordingOptions
+from tui_elbo.engine.record.options import Always, Due, RecordingOptions
 from tui_elbo.engine.record.step_recorder import Collector, StopTest
+from tui_elbo.engine.rewind.checkpoint import dense
 from tui_elbo.engine.rewind.replay import ReplayableRun, Tell
 from tui_elbo.engine.rewind.resume import resume, saved
-from tui_elbo.engine.rewind.timeline import dense
 from tui_elbo.engine.scenario import Scenario
 from tui_elbo.engine.stepper import Stepper
 from tui_elbo.engine.tracebacks import message, place, place_of_site, shown, trimmed
@@ -136,7 +135,7 @@ class Session:
     @property
     def tunings(self) -> tuple[tuple[int, Tuning], ...]:
         """The changes of settings, each with the step after which it was made."""
-        return self._run.past.record.tunings
+        return self._run.log.record.tunings
 
     @property
     def settings(self) -> tuple[str, str]:
@@ -171,12 +170,12 @@ class Session:
     @property
     def checkpoint_bytes(self) -> int:
         """What the checkpoints take, about."""
-        return self._run.past.timeline.size
+        return self._run.log.timeline.size
 
     @property
     def repeatable(self) -> bool:
         """False once a step that was run again did not meet the record."""
-        return self._run.past.stray is None
+        return self._run.log.mismatch is None
 
     def step(self) -> StepRecord:
         """Take one step.

@@ -14,7 +14,7 @@ _UNKNOWN = object()
 """The stamp of a file that may have changed since its text was read."""
 
 
-class Origin:
+class SourceSnapshot:
     """A scenario's files as they were when the run began.
 
     Args:
@@ -26,7 +26,7 @@ class Origin:
         self.source = source
         self.text = source.path.read_bytes() if text is None else text
         """What the run was executed from, whatever the file says by now."""
-        self._told = False
+        self._reported = False
         self._seen: dict[Path, tuple[object, bytes]] = {}
 
     def note(self, paths: Sequence[Path]) -> None:
@@ -53,9 +53,9 @@ class Origin:
 
     def look(self, tell: Callable[[RunFlagged], object]) -> None:
         """Say, once, that the files are not what the run was executed from."""
-        if self._told or not (changed := self.changed()):
+        if self._reported or not (changed := self.changed()):
             return
-        self._told = True
+        self._reported = True
         names = " and ".join(path.name for path in changed[:3])
         text = f"{names} changed since the run began, which keeps to what it was: R reloads it"
         tell(RunFlagged("source", text))

@@ -70,7 +70,7 @@ def place_of_site(error: BaseException, source: Path) -> str:
 
     Pyro computes log_prob after the model has returned: then no frame is in the person's file.
     """
-    found = _SITE.search(said(error))
+    found = _SITE.search(error_text(error))
     if found is None:
         return ""
     try:
@@ -114,7 +114,7 @@ def shown(value: Any, show: Callable[[Any], str] = repr) -> str:
         return f"<{type(value).__name__}, which cannot be shown: {type(error).__name__}>"
 
 
-def said(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """The error in one line: its class, and the first line of its message if it has one."""
     lines = _message_lines(error)
     return f"{type(error).__name__}: {lines[0][:MAX_LINE]}" if lines else type(error).__name__

@@ -31,7 +31,7 @@ from tui_elbo.engine.lens.batches import SEED
 from tui_elbo.engine.lens.fork import cuda_in_use
 from tui_elbo.engine.lens.subject import Subject
 from tui_elbo.engine.record.estimators import traits_of
-from tui_elbo.engine.tracebacks import said
+from tui_elbo.engine.tracebacks import error_text
 
 ENUMERATING = (TraceEnum_ELBO, TraceTMC_ELBO, ReweightedWakeSleep)
 
@@ -314,7 +314,7 @@ class Look:
 
     def failed(self) -> str:
         """Why model or guide could not be run, in words; empty if they could."""
-        return "" if self.main.error is None else said(self.main.error)
+        return "" if self.main.error is None else error_text(self.main.error)
 
 
 def _seed(seed: int) -> None:

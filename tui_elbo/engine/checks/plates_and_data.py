@@ -15,7 +15,7 @@ from torch import Tensor
 from tui_elbo.engine.checks.look import Look, Pass, Site, base_of, log_prob
 from tui_elbo.engine.checks.rule import Found, Rule
 from tui_elbo.engine.lens.batches import SEED
-from tui_elbo.engine.tracebacks import said
+from tui_elbo.engine.tracebacks import error_text
 from tui_elbo.model.findings import Subject
 
 BATCHES = 1000
@@ -314,7 +314,7 @@ def _batches_change(look: Look) -> Iterator[Found]:
         differ = [name for name in model if name in guide and guide[name][0] != model[name][0]]
         if later.error is None and not differ:
             return
-        evidence = "" if later.error is None else said(later.error)
+        evidence = "" if later.error is None else error_text(later.error)
         usual = _frames(look.main, "model")
         for name, (size, line) in usual.items():
             now = model.get(name, (size, 0))[0]
@@ -415,9 +415,9 @@ def _mixed_types(look: Look) -> Iterator[Found]:
     error = look.main.error
     text = "" if error is None else str(error)
     if error is not None and "same device" in text:
-        yield Found(Subject("data"), f"two devices meet: {said(error)}", level="error")
+        yield Found(Subject("data"), f"two devices meet: {error_text(error)}", level="error")
     elif error is not None and "ouble" in text:
-        message = f"float64 meets float32: {said(error)}"
+        message = f"float64 meets float32: {error_text(error)}"
         yield Found(Subject("data"), message, level="error")
     if error is not None:
         return

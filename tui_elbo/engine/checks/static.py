@@ -10,7 +10,7 @@ from tui_elbo.engine.checks.catalogue import CATALOGUE
 from tui_elbo.engine.checks.look import Look, path_of
 from tui_elbo.engine.checks.rule import Rule
 from tui_elbo.engine.lens.fork import ForkedCall, LookError, Progress, why_no_fork
-from tui_elbo.engine.tracebacks import said
+from tui_elbo.engine.tracebacks import error_text
 from tui_elbo.model.findings import Finding
 from tui_elbo.protocol.codec import decode
 
@@ -48,7 +48,7 @@ def _check(scenario: Any, progress: Progress) -> Checked:
     try:
         look = Look(scenario, getattr(scenario, "optimizer", None), path_of(scenario))
     except Exception as error:
-        return Checked((), (f"nothing was checked before the first step: {said(error)}",))
+        return Checked((), (f"nothing was checked before the first step: {error_text(error)}",))
     found: list[Finding] = []
     for done, rule in enumerate(rules):
         if time.process_time() - began > SECONDS:
@@ -72,7 +72,7 @@ def _tried(rule: Rule, look: Look) -> list[Finding]:
     try:
         return [rule.finding(found) for found in rule.check(look)]
     except Exception as error:
-        look.explain(f"{rule.code} {rule.name} was not checked: {said(error)}")
+        look.explain(f"{rule.code} {rule.name} was not checked: {error_text(error)}")
         return []
 
 

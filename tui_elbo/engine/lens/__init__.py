@@ -4,7 +4,7 @@ Two states seen through one lens differ by their parameters alone, and the stand
 difference is that of the paired differences. Nothing of the run is changed by looking.
 """
 
-from tui_elbo.engine.lens.isolation import InitialParams, captured, held, untouched
+from tui_elbo.engine.lens.isolation import InitialParams, isolated, snapshot, with_params
 from tui_elbo.engine.lens.lens import DRAWS, Lens, LensReading, Settled
 from tui_elbo.engine.lens.subject import State
 
@@ -15,7 +15,7 @@ __all__ = [
     "LensReading",
     "Settled",
     "State",
-    "captured",
-    "held",
-    "untouched",
+    "isolated",
+    "snapshot",
+    "with_params",
 ]

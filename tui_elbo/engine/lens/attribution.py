@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from tui_elbo.engine.lens import DRAWS, InitialParams, Lens, Settled, State, captured
+from tui_elbo.engine.lens import DRAWS, InitialParams, Lens, Settled, State, snapshot
 from tui_elbo.engine.lens.fork import (
     Call,
     CallInProcess,
@@ -23,13 +23,13 @@ from tui_elbo.engine.lens.fork import (
     Progress,
     why_no_fork,
 )
-from tui_elbo.engine.lens.gradients import ParamGradients, pulls
+from tui_elbo.engine.lens.gradients import ParamGradients, param_gradients
 from tui_elbo.engine.lens.importance_weights import DRAWS as WEIGHED
-from tui_elbo.engine.lens.importance_weights import weigh
+from tui_elbo.engine.lens.importance_weights import importance_bound
 from tui_elbo.engine.lens.lens import LensReading
 from tui_elbo.engine.lens.subject import Followed
 from tui_elbo.engine.record.numbers import real
-from tui_elbo.engine.tracebacks import said
+from tui_elbo.engine.tracebacks import error_text
 from tui_elbo.model.attribution import (
     PLAYER_OF_ROLE,
     AttributionPath,
@@ -72,7 +72,7 @@ CHANGED = (
 
 
 @dataclass(frozen=True, eq=False)
-class _Kept:
+class _PathPoint:
     path: AttributionPath
     state: State
 
@@ -116,7 +116,7 @@ class StateRequest:
     step: int
     state: State | None
     """Its unconstrained values; None: the copy finds it again by replay."""
-    births: int = 0
+    params: int = 0
     """How many parameters had been made by then."""
 
 
@@ -126,9 +126,9 @@ class Attribution:
     Args:
         run: followed from before its first step.
         draws: of the lens, where they can be taken all at once; None: `DRAWS`.
-        births: of its parameters, where somebody else has kept them; the run may then stand
+        initial_params: of its parameters, where somebody else has kept them; the run may then stand
             anywhere.
-        in_process: where the process cannot be forked, look inside it; what `untouched` does not
+        in_process: where the process cannot be forked, look inside it; what `isolated` does not
             put back may change.
     """
 
@@ -136,7 +136,7 @@ class Attribution:
         self,
         run: Followed,
         draws: int | None = None,
-        births: InitialParams | None = None,
+        initial_params: InitialParams | None = None,
         *,
         in_process: bool = False,
     ) -> None:
@@ -146,25 +146,25 @@ class Attribution:
         self._run, self._draws = run, draws or DRAWS
         self.roles: dict[str, Role] = {}
         """Who reads each parameter."""
-        self._births = births or InitialParams()
+        self._initial_params = initial_params or InitialParams()
         self._path, self._base = AttributionPath(), State()
-        self._kept: list[_Kept] = []
-        self._remembered: list[StateRequest] = []
+        self._kept: list[_PathPoint] = []
+        self._kept_states: list[StateRequest] = []
         self._scenario: object = None
         self._settled: Settled | None = None
-        self._version = self._base_version = self._base_births = 0
+        self._version = self._base_version = self._base_count = 0
         self._separate = False
         self.incomparable = ""
         """Why looks at two steps cannot be compared, in words; empty while they can."""
 
     def close(self) -> None:
         """Follow no longer."""
-        self._births.close()
+        self._initial_params.close()
 
     @property
     def knows_beginning(self) -> bool:
         """Whether the parameters of step 0 are known."""
-        return self._births.known
+        return self._initial_params.known
 
     def lens(self) -> Lens:
         """A lens that draws as it was settled; another one after the file was executed anew."""
@@ -178,9 +178,9 @@ class Attribution:
             self.roles = {info.name: info.role for info in batches[-1].layout.params}
 
     @property
-    def births(self) -> State:
+    def initial_state(self) -> State:
         """The parameters of step 0; empty where they are not known."""
-        return dict(self._births.values) if self.knows_beginning else State()
+        return dict(self._initial_params.values) if self.knows_beginning else State()
 
     @property
     def draws(self) -> int:
@@ -213,10 +213,10 @@ class Attribution:
         """
         earlier = [kept for kept in self._kept if 0 < kept.path.state <= since]
         begin = earlier[-1].state if earlier else State()
-        begin = self._births.completed(begin)
+        begin = self._initial_params.completed(begin)
         changes = {
             name: float(torch.linalg.vector_norm(real(value - begin[name]).double()))
-            for name, value in captured().items()
+            for name, value in snapshot().items()
             if name in begin
         }
         return (earlier[-1].path.state if earlier else 0), changes
@@ -229,32 +229,32 @@ class Attribution:
         Args:
             previous: also the state before the newest step, which its record was drawn from.
         """
-        step, births = self._run.steps_taken, len(self._births.values)
+        step, params = self._run.steps_taken, len(self._initial_params.values)
         wanted = []
         if self._path.base is None and self.knows_beginning:
-            wanted.append(StateRequest(0, dict(self._births.values), births))
+            wanted.append(StateRequest(0, dict(self._initial_params.values), params))
         newest = wanted[-1].step if wanted else self._last_state
         if self._settled is not None and self._settled.loop_reason:
-            every = -(-len(self._remembered) // LOOPED_STATES) or 1
-            self._remembered = self._remembered[::every]
-        wanted += [one for one in self._remembered if newest < one.step < step]
-        self._remembered.clear()
+            every = -(-len(self._kept_states) // LOOPED_STATES) or 1
+            self._kept_states = self._kept_states[::every]
+        wanted += [one for one in self._kept_states if newest < one.step < step]
+        self._kept_states.clear()
         newest = wanted[-1].step if wanted else newest
         if previous and newest < step - 1:
-            wanted.append(StateRequest(step - 1, None, births))
+            wanted.append(StateRequest(step - 1, None, params))
         if step > 0 and self._run.sound:
-            wanted.append(StateRequest(step, self._births.completed(captured()), births))
+            wanted.append(StateRequest(step, self._initial_params.completed(snapshot()), params))
         return wanted
 
-    def remember(self) -> None:
+    def keep_state(self) -> None:
         """Keep the present state, to be looked at together with a later one."""
-        state = self._births.completed(captured())
-        self._remembered.append(
-            StateRequest(self._run.steps_taken, state, len(self._births.values))
+        state = self._initial_params.completed(snapshot())
+        self._kept_states.append(
+            StateRequest(self._run.steps_taken, state, len(self._initial_params.values))
         )
         size = sum(value.nbytes for value in state.values())
-        if len(self._remembered) > max(min(KEPT_STATES, KEPT_BYTES // (size + 1)), 1):
-            del self._remembered[::2]
+        if len(self._kept_states) > max(min(KEPT_STATES, KEPT_BYTES // (size + 1)), 1):
+            del self._kept_states[::2]
 
     @property
     def _last_state(self) -> int:
@@ -305,7 +305,7 @@ class Attribution:
         base, version = self._path.base, 0 if self._settled is None else self._settled.version
         if base is not None and seen.again is not None:
             same = base.terms == seen.again.terms and base.units.shape == seen.again.units.shape
-            if version != self._version or wanted.births != self._base_births or not same:
+            if version != self._version or wanted.params != self._base_count or not same:
                 self._path.rebase(seen.again)
             elif not self.incomparable and not _alike(base, seen.again):
                 self.incomparable = USED_UP if self._separate else CHANGED
@@ -323,27 +323,27 @@ class Attribution:
         )
         self.posterior = seen.posterior or {}
         if self._path.base is seen.reading:
-            self._version, self._base_births = version, wanted.births
+            self._version, self._base_count = version, wanted.params
             if wanted.state is not None:
                 self._base = wanted.state
                 self._keep()
         return point
 
-    def weigh(self, draws: int = WEIGHED) -> ImportanceBound:
+    def importance_bound(self, draws: int = WEIGHED) -> ImportanceBound:
         """The importance-weighted bound at the present parameters, at once."""
         scenario = self._run.scenario
-        work = lambda progress: weigh(scenario, draws=draws, report=progress)  # noqa: E731
+        work = lambda progress: importance_bound(scenario, draws=draws, report=progress)  # noqa: E731
         try:
             bound: ImportanceBound = decode(self.call(work).wait(PATIENCE), ImportanceBound)
         except LookError as error:
             return no_bound(0, f"the lens cannot look: {error}")
         return bound
 
-    def pulls(self) -> dict[str, ParamGradients]:
+    def gradients(self) -> dict[str, ParamGradients]:
         """The gradients of the terms at the present parameters, at once; none if not to be had."""
         lens = self.lens()
         try:
-            data = self.call(lambda _: pulls(lens, self.roles)).wait(PATIENCE)
+            data = self.call(lambda _: param_gradients(lens, self.roles)).wait(PATIENCE)
         except LookError:
             return {}
         found: dict[str, ParamGradients] = decode(data, dict[str, ParamGradients])
@@ -379,15 +379,15 @@ class Attribution:
         """
         while self._kept and self._kept[-1].path.state > step:
             self._kept.pop()
-        kept = self._kept[-1] if self._kept else _Kept(AttributionPath(), State())
+        kept = self._kept[-1] if self._kept else _PathPoint(AttributionPath(), State())
         self._path, self._base = copy.copy(kept.path), kept.state
         self.incomparable = ""
-        self._remembered.clear()
+        self._kept_states.clear()
         return self._last_state
 
     def _keep(self) -> None:
         """Keep where the path stands; every second of the older ones goes when it gets much."""
-        self._kept.append(_Kept(copy.copy(self._path), self._base))
+        self._kept.append(_PathPoint(copy.copy(self._path), self._base))
         if len(self._kept) > max(min(KEPT_STATES, KEPT_BYTES // (self._kept[-1].size + 1)), 2):
             del self._kept[1:-1:2]
 
@@ -395,7 +395,7 @@ class Attribution:
 
     def work(self, wanted: Sequence[StateRequest], progress: Progress) -> LookAnswer:
         """Look at these states, one after the other; each is compared with the one before."""
-        base = self._births.completed(self._base) if self._path.base is not None else None
+        base = self._initial_params.completed(self._base) if self._path.base is not None else None
         recalled = {one.step: self._recall(one.step) for one in wanted if one.state is None}
         # To recall a state may take executing the file again.
         lens = Lens(self._run.scenario, self._draws, settled=self._settled)
@@ -406,11 +406,11 @@ class Attribution:
             if state is None:
                 states.append(StateLook(no_samples(), note="this state cannot be had again"))
                 continue
-            state = self._births.completed(state)
+            state = self._initial_params.completed(state)
             try:
                 seen = self._look(lens, base, state, first=not states)
             except (Exception, SystemExit, GeneratorExit) as error:
-                seen = StateLook(no_samples(), note=f"the lens sees nothing: {said(error)}")
+                seen = StateLook(no_samples(), note=f"the lens sees nothing: {error_text(error)}")
             else:
                 base = state
             states.append(seen)

@@ -1,4 +1,4 @@
-"""Draws of a scenario whose discrete sites are enumerated.
+"""How a scenario is drawn from: plainly, or with its discrete sites enumerated.
 
 Sites that the model enumerates are summed out, so log p is that of what is left; sites that the
 guide enumerates weigh each term by the probability of its branch, which takes draws one by one.
@@ -30,7 +30,8 @@ from tui_elbo.engine.compat.pyro import (
     set_trace_builder,
     trace_builder,
 )
-from tui_elbo.engine.lens.draws import PLATE, Part, Plate, RowByRow, Traces, entered
+from tui_elbo.engine.forked import users_code
+from tui_elbo.engine.lens.draws import PLATE, Part, Plate, RowByRow, Traces, entered, run, run_many
 from tui_elbo.engine.record.enumeration import enumerated_terms
 
 WHOLE = Part("log_p", "", False)
@@ -155,3 +156,33 @@ def summed_many(
 
 def _nodes(trace: Trace) -> list[Any]:
     return list(trace.nodes.values())
+
+
+@dataclass(frozen=True)
+class DrawStrategy:
+    """Draws from one scenario, under the random state that there is."""
+
+    model: Any
+    guide: Any
+    nesting: int
+    """How many dimensions its plates take."""
+    enumerated: bool
+    """Whether its estimator enumerates a site of it."""
+
+    def one(self, args: tuple[Any, ...], *outer: Messenger) -> Traces:
+        """A single draw.
+
+        Args:
+            args: of model and guide.
+            outer: what is around each of the two.
+        """
+        with users_code():
+            if self.enumerated:
+                return summed_one(self.model, self.guide, args, self.nesting, *outer)
+            return run(self.model, self.guide, args, *outer)
+
+    def many(self, args: tuple[Any, ...], draws: int, seed: int) -> Traces:
+        """So many draws in a plate, seeded."""
+        way = summed_many if self.enumerated else run_many
+        with users_code():
+            return way(self.model, self.guide, args, draws=draws, nesting=self.nesting, seed=seed)

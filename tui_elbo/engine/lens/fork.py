@@ -37,8 +37,8 @@ from typing import Any, NoReturn
 
 import torch
 
-from tui_elbo.engine.lens.isolation import untouched
-from tui_elbo.engine.tracebacks import said
+from tui_elbo.engine.lens.isolation import isolated
+from tui_elbo.engine.tracebacks import error_text
 from tui_elbo.protocol.codec import encode
 
 NICE = 19
@@ -229,18 +229,18 @@ class ForkedCall:
 class CallInProcess:
     """The same without a copy, in this process and at once, where no fork can be used.
 
-    What `untouched` puts back is put back; what else the person's code changes stays changed.
+    What `isolated` puts back is put back; what else the person's code changes stays changed.
     """
 
     def __init__(self, work: Callable[[Progress], Any]) -> None:
         began = time.perf_counter()
         self.progress: tuple[int, int] = (0, 0)
         self._answer, self._error = b"", ""
-        with untouched():
+        with isolated():
             try:
                 self._answer = encode(work(self._report))
             except (Exception, SystemExit, GeneratorExit) as error:
-                self._error = said(error)
+                self._error = error_text(error)
         self.fork_seconds = time.perf_counter() - began
 
     def _report(self, done: int, of: int) -> None:
@@ -274,7 +274,7 @@ def _run_copy(work: Callable[[Progress], Any], write: int, state: Any, limit: in
 
         body, kind = encode(work(report)), _ANSWER
     except BaseException as error:
-        body, kind = said(error).encode("utf-8", "replace"), _ERROR
+        body, kind = error_text(error).encode("utf-8", "replace"), _ERROR
     try:
         # Processes that the person's code has forked have no answer to give.
         if os.getpid() == own:

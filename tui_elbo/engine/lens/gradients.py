@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from tui_elbo.engine.compat.torch import has_backward_hooks
-from tui_elbo.engine.lens import Lens, untouched
+from tui_elbo.engine.lens import Lens, isolated
 from tui_elbo.engine.lens.draws import Traces, seed_draw
 from tui_elbo.engine.record.numbers import table
 from tui_elbo.model.records import Floats, Role
@@ -54,7 +54,7 @@ class ParamGradients:
     """Why there are none, in words; empty when there are."""
 
 
-def pulls(lens: Lens, roles: dict[str, Role]) -> dict[str, ParamGradients]:
+def param_gradients(lens: Lens, roles: dict[str, Role]) -> dict[str, ParamGradients]:
     """The gradients at the present parameters.
 
     Args:
@@ -69,7 +69,7 @@ def pulls(lens: Lens, roles: dict[str, Role]) -> dict[str, ParamGradients]:
     if not wanted:
         return found
     sums = _Sums([leaf.numel() for leaf in wanted.values()])
-    with untouched(), torch.enable_grad():
+    with isolated(), torch.enable_grad():
         for traces in _traces(lens):
             for size, gradients in _blocks(traces, list(wanted.values())):
                 sums.add(size, gradients)
@@ -129,11 +129,11 @@ def _absent(lens: Lens, role: Role, leaf: Tensor) -> str:
 def _traces(lens: Lens) -> Iterator[Traces]:
     for group in lens.groups:
         if not lens.looped:
-            yield lens.way.many(group.args, group.draws, group.seed)
+            yield lens.strategy.many(group.args, group.draws, group.seed)
             continue
         for draw in range(group.first, group.first + group.draws):
             seed_draw(lens.groups[0].seed + draw)
-            yield lens.way.one(group.args)
+            yield lens.strategy.one(group.args)
 
 
 def _blocks(traces: Traces, leaves: Sequence[Tensor]) -> Iterator[tuple[int, Floats]]:

@@ -26,7 +26,7 @@ WIDTH = 2.58
 """Standard errors to each side of k̂: 99 % of a normal's, and 95 % of k̂'s, which is skewed."""
 
 
-def weigh(
+def importance_bound(
     scenario: Subject,
     state: State | None = None,
     *,

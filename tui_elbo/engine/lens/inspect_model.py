@@ -15,8 +15,8 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 
 from tui_elbo.engine.forked import users_code
 from tui_elbo.engine.lens.batches import SEED
-from tui_elbo.engine.lens.draw_strategy import Way
 from tui_elbo.engine.lens.draws import FixedValues, Traces, run
+from tui_elbo.engine.lens.enumerated import DrawStrategy
 from tui_elbo.engine.lens.subject import Subject
 
 _ACROSS_ROWS = (
@@ -104,7 +104,7 @@ def look(scenario: Subject, args: tuple[Any, ...]) -> Kind:
     )
 
 
-def mismatch(way: Way, args: tuple[Any, ...], seed: int) -> str:
+def mismatch(way: DrawStrategy, args: tuple[Any, ...], seed: int) -> str:
     """Why a plate of draws cannot be trusted, in words; empty if it can.
 
     A few draws of the plate are repeated one by one: guide and model are run alone with what that

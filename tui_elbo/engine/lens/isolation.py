@@ -25,7 +25,7 @@ from tui_elbo.engine.lens.subject import State
 
 
 @contextmanager
-def untouched() -> Iterator[None]:
+def isolated() -> Iterator[None]:
     """Nothing that is run inside leaves a trace in the run."""
     with ExitStack() as stack:
         stack.enter_context(_same_random_state())
@@ -133,14 +133,14 @@ def _silence() -> Iterator[None]:
         warnings.showwarning = shown
 
 
-def captured() -> State:
+def snapshot() -> State:
     """A copy of every parameter in the store."""
     leaves = pyro.get_param_store().named_parameters()
     return {name: leaf.detach().clone() for name, leaf in leaves}
 
 
 @contextmanager
-def held(state: State) -> Iterator[None]:
+def with_params(state: State) -> Iterator[None]:
     """The parameters have these values inside; those that it does not name keep theirs.
 
     The values are changed in place, and put back in place: an optimiser, a module or a compiled

@@ -9,11 +9,10 @@ import numpy as np
 import torch
 
 from tui_elbo.engine.lens.batches import SEED, Data, Group, data, groups
-from tui_elbo.engine.lens.draw_strategy import Way
 from tui_elbo.engine.lens.draws import Table, seed_draw
-from tui_elbo.engine.lens.enumerated import WHOLE
+from tui_elbo.engine.lens.enumerated import WHOLE, DrawStrategy
 from tui_elbo.engine.lens.inspect_model import NO_BROADCAST, Kind, look, mismatch
-from tui_elbo.engine.lens.isolation import held, untouched
+from tui_elbo.engine.lens.isolation import isolated, with_params
 from tui_elbo.engine.lens.subject import State, Subject
 from tui_elbo.model.attribution import ONE_BY_ONE, SUM_TERMS, Term, TermSamples, mean
 from tui_elbo.model.records import Floats
@@ -91,13 +90,13 @@ class Lens:
         Raises:
             Exception: whatever the person's own code raises.
         """
-        with untouched(), torch.no_grad(), held(state or {}):
+        with isolated(), torch.no_grad(), with_params(state or {}):
             self._prepare()
             if not self.looped and self.settled.looks % CHECK_EVERY == CHECK_EVERY - 1:
                 self._check()
             self._settled = replace(self.settled, looks=self.settled.looks + 1)
             table = self._table()
-        return self._sight(table)
+        return self._lens_reading(table)
 
     @property
     def settled(self) -> Settled:
@@ -142,9 +141,9 @@ class Lens:
         return self.settled.kind
 
     @property
-    def way(self) -> Way:
+    def strategy(self) -> DrawStrategy:
         """How it draws."""
-        return Way(
+        return DrawStrategy(
             self.scenario.model, self.scenario.guide, self.kind.nesting, self.kind.enumerated
         )
 
@@ -167,7 +166,7 @@ class Lens:
 
     def prepare(self) -> None:
         """Make ready to draw as it was settled, in a process that has not looked yet."""
-        with untouched(), torch.no_grad():
+        with isolated(), torch.no_grad():
             self._prepare()
 
     def _prepare(self) -> None:
@@ -186,7 +185,7 @@ class Lens:
 
     def _check(self) -> None:
         group = self._groups[self.settled.looks % len(self._groups)]
-        reason = mismatch(self.way, group.args, group.seed)
+        reason = mismatch(self.strategy, group.args, group.seed)
         if reason:
             self._loop(reason)
 
@@ -216,7 +215,7 @@ class Lens:
         table = self._empty()
         for group in self._groups:
             self.report(group.first, table.draws)
-            table.take(group.first, self.way.many(group.args, group.draws, group.seed))
+            table.take(group.first, self.strategy.many(group.args, group.draws, group.seed))
         return table
 
     def _one_by_one(self) -> Table:
@@ -226,7 +225,7 @@ class Lens:
                 self.report(draw, table.draws)
                 seed_draw(self._groups[0].seed + draw)
                 try:
-                    table.take(draw, self.way.one(group.args))
+                    table.take(draw, self.strategy.one(group.args))
                 except Exception as error:
                     failed = error
                     table.failed.append(draw)
@@ -237,7 +236,7 @@ class Lens:
     def _empty(self) -> Table:
         return Table(sum(group.draws for group in self._groups), local=self.alike)
 
-    def _sight(self, table: Table) -> LensReading:
+    def _lens_reading(self, table: Table) -> LensReading:
         own, bad = _own(table, self.kind)
         rows = {Term(part.site, part.field): row for part, row in table.rows.items() if part.site}
         units = np.array([*own, *rows.values()]).reshape(-1, table.draws)

@@ -10,16 +10,16 @@ import torch
 from pyro import poutine
 
 from tui_elbo.engine.forked import users_code
-from tui_elbo.engine.lens.isolation import untouched
+from tui_elbo.engine.lens.isolation import isolated
 from tui_elbo.engine.lens.subject import Followed
-from tui_elbo.engine.tracebacks import said
+from tui_elbo.engine.tracebacks import error_text
 from tui_elbo.protocol import PosteriorDrawn, SiteDraws
 
 MOST_BYTES = 48 * 2**20
 """Of all draws together: one message has no more room."""
 
 
-def drawn(
+def draw_posterior(
     session: Followed, count: int, report: Callable[[int, int], None] = lambda _done, _of: None
 ) -> PosteriorDrawn:
     """DrawPosterior so many times. Training does not notice.
@@ -33,7 +33,7 @@ def drawn(
         return PosteriorDrawn(0, 0, (), "the guide has no parameters before the first step")
     values: dict[str, list[Any]] = {}
     try:
-        with untouched(), torch.no_grad():
+        with isolated(), torch.no_grad():
             size = _draw(session, values)
             count = max(1, min(count, MOST_BYTES // max(1, size)))
             for done in range(1, count):
@@ -41,7 +41,7 @@ def drawn(
                 _draw(session, values)
         sites = tuple(_site(name, found) for name, found in values.items() if len(found) == count)
     except (Exception, SystemExit) as error:
-        return PosteriorDrawn(session.steps_taken, 0, (), said(error))
+        return PosteriorDrawn(session.steps_taken, 0, (), error_text(error))
     note = "" if sites else "the guide draws nothing that has one shape"
     return PosteriorDrawn(session.steps_taken, count, sites, note)
 

@@ -29,11 +29,11 @@ from tui_elbo.engine.lens.fork import (
     fault_seconds,
     in_thread,
 )
-from tui_elbo.engine.lens.gradients import ParamGradients, pulls
-from tui_elbo.engine.lens.importance_weights import weigh
-from tui_elbo.engine.lens.posterior_draws import drawn
+from tui_elbo.engine.lens.gradients import ParamGradients, param_gradients
+from tui_elbo.engine.lens.importance_weights import importance_bound
+from tui_elbo.engine.lens.posterior_draws import draw_posterior
 from tui_elbo.engine.lens.subject import Followed
-from tui_elbo.engine.record.budget import Budget
+from tui_elbo.engine.record.options import Budget
 from tui_elbo.engine.verdict.probe import judge, judged
 from tui_elbo.model.attribution import LensPoint
 from tui_elbo.model.bound import ImportanceBound, no_bound
@@ -141,7 +141,7 @@ class LensScheduler:
         self,
         run: Followed,
         draws: int | None,
-        births: InitialParams | None = None,
+        initial_params: InitialParams | None = None,
         *,
         in_process: bool = False,
         tolerance: float = TOLERANCE,
@@ -151,7 +151,7 @@ class LensScheduler:
         Args:
             run: the run.
             draws: of the lens; None: its own default; 0: there is none.
-            births: as for `Attribution`.
+            initial_params: as for `Attribution`.
             in_process: where the process cannot be forked, look inside it.
             tolerance: of the verdict: nats that do not matter.
         """
@@ -159,7 +159,7 @@ class LensScheduler:
             self._end()
             self._run, self._tolerance = run, tolerance
             if draws != 0:
-                self._attribution = Attribution(run, draws, births, in_process=in_process)
+                self._attribution = Attribution(run, draws, initial_params, in_process=in_process)
 
     def refuse(self, run: Followed, why: str) -> None:
         """Follow it no longer, and say once why nothing can be seen; questions get that answer."""
@@ -211,7 +211,7 @@ class LensScheduler:
             if by_hand and self._judging:
                 self._drop()
             if self._due and by_hand and self._call is not None:
-                self._attribution.remember()
+                self._attribution.keep_state()
 
     def stands(self) -> None:
         """The run stands still now: whoever looks wants to see this step, and what its record was
@@ -472,7 +472,7 @@ class LensScheduler:
             draws = question.draws
             self._ask(
                 question,
-                lambda progress: weigh(scenario, draws=draws, report=progress),
+                lambda progress: importance_bound(scenario, draws=draws, report=progress),
                 lambda data: self._send(
                     ImportanceBoundComputed(step, decode(data, ImportanceBound))
                 ),
@@ -481,15 +481,15 @@ class LensScheduler:
             count = question.count
             self._ask(
                 question,
-                lambda progress: drawn(self._run, count, progress),
+                lambda progress: draw_posterior(self._run, count, progress),
                 lambda data: self._send(decode(data, PosteriorDrawn)),
             )
         else:
             since = question.since
             self._ask(
                 question,
-                lambda _: (*attribution.changes(since), pulls(lens, roles)),
-                lambda data: self._pulled(
+                lambda _: (*attribution.changes(since), param_gradients(lens, roles)),
+                lambda data: self._send_gradients(
                     step, *decode(data, tuple[int, dict[str, float], dict[str, ParamGradients]])
                 ),
             )
@@ -510,7 +510,7 @@ class LensScheduler:
 
         self._begin(work, take, lost)
 
-    def _pulled(
+    def _send_gradients(
         self, step: int, start: int, changes: dict[str, float], found: dict[str, ParamGradients]
     ) -> None:
         order = sorted(changes, key=lambda name: -changes[name])

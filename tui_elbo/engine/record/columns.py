@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -169,3 +169,17 @@ def _constrained(param: Tracked, values: Floats) -> Floats:
         found = torch.stack([param.to_constrained(step) for step in steps])
     numbers: Floats = found.reshape(len(values), -1).to("cpu", torch.float64).numpy()
     return numbers
+
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+MOST = 256
+"""So many things are remembered; a run that alternates among fewer works each out once."""
+
+
+def put_bounded(known: dict[K, V], key: K, value: V) -> None:
+    """Add what is known; everything is forgotten first when it is too much."""
+    if len(known) >= MOST:
+        known.clear()
+    known[key] = value

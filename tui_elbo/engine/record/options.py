@@ -1,8 +1,9 @@
-"""What a person wants to know of single parameters; it outlives restarts and steps back."""
+"""What is recorded of single parameters, and when what costs more than a small step can bear."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 
 @dataclass(eq=False)
@@ -13,3 +14,53 @@ class RecordingOptions:
     """Parameters that are recorded whole, however many there are."""
     inspected: str = ""
     """The parameter whose gradient is kept; empty for none."""
+
+
+class Due(Protocol):
+    """Decides at which steps the sums of large parameters are taken."""
+
+    def at(self, step: int) -> bool:
+        """Whether to take them at this step."""
+
+    def took(self, cost: float, step: float) -> None:
+        """Called after each step: seconds spent on watching it if it was due, and on itself."""
+
+
+class Always:
+    """At every step: when stepping by hand."""
+
+    def at(self, step: int) -> bool:  # noqa: ARG002
+        """Yes."""
+        return True
+
+    def took(self, cost: float, step: float) -> None:
+        """Does not matter."""
+
+
+class Every:
+    """At every k-th step, and at the first: when each k-th record is printed."""
+
+    def __init__(self, k: int, last: int | None = None) -> None:
+        self._k, self._last = k, last
+
+    def at(self, step: int) -> bool:
+        """Whether this step's record is printed."""
+        return step % self._k == 0 or step == self._last
+
+    def took(self, cost: float, step: float) -> None:
+        """Does not matter."""
+
+
+class Budget:
+    """As often as a share of the running time allows: when running freely."""
+
+    def __init__(self, share: float = 0.03) -> None:
+        self._share, self._credit = share, 0.0
+
+    def at(self, step: int) -> bool:  # noqa: ARG002
+        """Whether enough time has been earned."""
+        return self._credit >= 0.0
+
+    def took(self, cost: float, step: float) -> None:
+        """Earn a share of the step's time, spend what the watching cost."""
+        self._credit = min(self._credit + self._share * step - cost, 0.0)

@@ -11,8 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from pyro.infer import ELBO
 
-from tui_elbo.engine.record.cache import remember
-from tui_elbo.engine.record.columns import Formulas, Observation, Steps
+from tui_elbo.engine.record.columns import Formulas, Observation, Steps, put_bounded
 from tui_elbo.engine.record.modules import BUDGET, LEAST
 from tui_elbo.engine.record.options import RecordingOptions
 from tui_elbo.engine.record.params import ParamRecorder
@@ -115,7 +114,7 @@ class Collector:
         if known is None:
             formulas = seen.formulas()
             known = self._layout(seen, tuple(formulas)), formulas
-            remember(self._columns, seen.key, known)
+            put_bounded(self._columns, seen.key, known)
         return known
 
     def _layout(self, seen: Observation, columns: tuple[Column, ...]) -> Layout:

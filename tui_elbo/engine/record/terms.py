@@ -24,8 +24,7 @@ from tui_elbo.engine.compat.pyro import (
     set_trace_builder,
     trace_builder,
 )
-from tui_elbo.engine.record.cache import remember
-from tui_elbo.engine.record.columns import Formula, Formulas, Steps
+from tui_elbo.engine.record.columns import Formula, Formulas, Steps, put_bounded
 from tui_elbo.engine.record.enumeration import enumerated_terms
 from tui_elbo.engine.record.estimators import traits_of
 from tui_elbo.engine.record.numbers import Kept, kept
@@ -122,7 +121,7 @@ class TermRecorder:
         self._summed_out: dict[str, str] = {}
         self._hidden: set[str] = set()
         self._plans: dict[Hashable, TermPlan] = {}
-        self._told: set[str] = set()
+        self._described: set[str] = set()
         self._scales: dict[str, float] = {}
         self.watch(loss)
 
@@ -174,11 +173,17 @@ class TermRecorder:
         plan = self._plans.get(key)
         if plan is None:
             plan = self._plan()
-            remember(self._plans, key, plan)
+            put_bounded(self._plans, key, plan)
         terms = StepTerms(plan, self._p + self._q)
         self.begin()
         if len(self._infos) > MANY_SITES:
-            for known in (self._infos, self._guide, self._summed_out, self._hidden, self._told):
+            for known in (
+                self._infos,
+                self._guide,
+                self._summed_out,
+                self._hidden,
+                self._described,
+            ):
                 known.clear()
             self._scales.clear()
         return terms
@@ -200,7 +205,7 @@ class TermRecorder:
         scales = self._scales
         for name, node in model_trace.nodes.items():
             if node["type"] == "sample":
-                if name not in self._told:
+                if name not in self._described:
                     self._describe_model_site(name, node)
                 elif node["scale"] is not scales.get(name):
                     self._note_scale(name, node["scale"])
@@ -230,7 +235,7 @@ class TermRecorder:
         self._infos.setdefault(shown, site_info(shown, node, self._nesting))
 
     def _describe_model_site(self, name: str, node: Any) -> None:
-        self._told.add(name)
+        self._described.add(name)
         self._note_scale(name, node["scale"])
         if is_deterministic(node):
             self._hidden.add(name)
@@ -268,7 +273,7 @@ class TermRecorder:
             plan.terms.setdefault(Column("site", shown, term), []).append(index)
         present = {column.name for column in plan.terms} or set(self._infos)
         present |= self._summed_out.keys()
-        order = sorted(self._infos, key=lambda name: name not in self._told)
+        order = sorted(self._infos, key=lambda name: name not in self._described)
         plan.sites = tuple(self._noted(self._infos[name]) for name in order if name in present)
         return plan
 

@@ -8,15 +8,13 @@ from typing import TypeAlias
 
 from tui_elbo.engine.lens.fork import why_no_fork
 from tui_elbo.engine.process_state import Environment
-from tui_elbo.engine.record.budget import Always, Budget, Due
 from tui_elbo.engine.record.columns import Observation
-from tui_elbo.engine.record.options import RecordingOptions
+from tui_elbo.engine.record.options import Always, Budget, Due, RecordingOptions
 from tui_elbo.engine.record.step_into import Recorder
-from tui_elbo.engine.rewind.branch import BranchState, SavedPosition
-from tui_elbo.engine.rewind.replay_log import ReplayLog
-from tui_elbo.engine.rewind.timeline import Timeline, dense
+from tui_elbo.engine.rewind.checkpoint import Timeline, dense
+from tui_elbo.engine.rewind.replay_log import BranchState, ReplayLog, SavedPosition
 from tui_elbo.engine.scenario import own_files
-from tui_elbo.engine.source_snapshot import Origin
+from tui_elbo.engine.source_snapshot import SourceSnapshot
 from tui_elbo.engine.stepper import Stepper
 from tui_elbo.engine.tuning import apply, rehearsed, retune
 from tui_elbo.model.errors import StepError, UsageError
@@ -70,14 +68,14 @@ class ReplayableRun:
         self._options = options
         self._warn, self._busy, self._executed = warn, busy, executed
         self._flag = flag
-        self.origin = Origin(source, text)
+        self.source_snapshot = SourceSnapshot(source, text)
         self.step = 0
         """The step at which the run stands."""
         self.stepping = False
         """True while the person's own code may be running."""
         self.interrupted = False
         """Set from a signal handler to have steps run again no further."""
-        self.past = ReplayLog(memory)
+        self.log = ReplayLog(memory)
         self.left_branch: BranchState | None = None
         """The future that was left behind last."""
         self._before_step: tuple[int, SavedPosition] | None = None
@@ -113,7 +111,7 @@ class ReplayableRun:
         """Records the next step, and remembers the state before it for `undo`."""
         self.stand_at_present()
         self._before_step = self.step, self._place()
-        return Recorder(self._stepper, self.origin.source.path, self.origin.text)
+        return Recorder(self._stepper, self.source_snapshot.source.path, self.source_snapshot.text)
 
     def undo(self) -> None:
         """Take back the step that was recorded last; no future is left behind.
@@ -126,12 +124,12 @@ class ReplayableRun:
             raise UsageError("only the step just stepped into can be undone", hint="N goes back")
         self.step, self._before_step = step, None
         self._come_back(place)
-        self.past.forget_after(self.step)
+        self.log.forget_after(self.step)
 
     def keep(self, seen: Observation, *, always: bool) -> None:
         """Keep of the newest step what going back takes; its state when that is due."""
         when: Due = Always() if always else self._keep_when_running
-        if said := self.past.took(self._stepper, when, seen.seconds):
+        if said := self.log.took(self._stepper, when, seen.seconds):
             self._warn(said)
 
     def go_to(self, step: int) -> None:
@@ -144,8 +142,8 @@ class ReplayableRun:
 
         The run still stands where it stood if anything is raised.
         """
-        self.origin.look(self._flag)
-        place, record = self._place(), self.past.record
+        self.source_snapshot.look(self._flag)
+        place, record = self._place(), self.log.record
         try:
             self.stand_at(step, strict=True)
         except BaseException:
@@ -153,7 +151,7 @@ class ReplayableRun:
             raise
         if record.end > step:
             self._leave(BranchState(place, record, step))
-        self.past.forget_after(step)
+        self.log.forget_after(step)
         self.step = step
 
     def swap(self) -> None:
@@ -167,12 +165,12 @@ class ReplayableRun:
         if left is None:
             hint = "going back leaves one behind"
             raise UsageError("no future has been left behind", hint=hint)
-        place, record = self._place(), self.past.record
-        self.past.record = left.record
+        place, record = self._place(), self.log.record
+        self.log.record = left.record
         try:
             self._go_over(left)
         except BaseException:
-            self.past.record = record
+            self.log.record = record
             self._come_back(place)
             raise
         self.left_branch, self.step = None, left.record.end
@@ -190,14 +188,14 @@ class ReplayableRun:
     def _go_over(self, left: BranchState) -> None:
         state = left.place.state
         if state is not None and left.place.stepper is not self._stepper:
-            self._stepper, self.past.timeline = left.place.stepper, Timeline(self.past.memory)
+            self._stepper, self.log.timeline = left.place.stepper, Timeline(self.log.memory)
             self._executed(self._stepper)
         else:
-            self.past.timeline.forget_after(left.branch)
+            self.log.timeline.forget_after(left.branch)
         if state is not None and self._stepper.restore(state):
             self._failed = False
-            if self.past.memory:
-                self.past.timeline.add(state)
+            if self.log.memory:
+                self.log.timeline.add(state)
         else:
             self.stand_at(left.record.end, strict=True)
 
@@ -216,7 +214,7 @@ class ReplayableRun:
             words = self._tried(tuning) if why_no_fork() else rehearsed(self._stepper, tuning)
         finally:
             self.stepping = False
-        self.past.tuned(self.step, tuning)
+        self.log.tuned(self.step, tuning)
         return words
 
     def _tried(self, tuning: Tuning) -> tuple[str, str]:
@@ -230,11 +228,11 @@ class ReplayableRun:
 
     def _place(self) -> SavedPosition:
         state = None if not self.stands or not self.step else self._stepper.capture()
-        return SavedPosition(self._stepper, self.past.timeline, state)
+        return SavedPosition(self._stepper, self.log.timeline, state)
 
     def _come_back(self, place: SavedPosition) -> None:
         if self._stepper is not place.stepper:
-            self._stepper, self.past.timeline = place.stepper, place.timeline
+            self._stepper, self.log.timeline = place.stepper, place.timeline
             self._executed(self._stepper)
         self._failed = place.state is None or not self._stepper.restore(place.state)
 
@@ -243,10 +241,12 @@ class ReplayableRun:
         self._environment.put_back()
         self.stepping = True
         try:
-            self._stepper = Stepper(self.origin.source, self._asked_seed, self._options, text)
+            self._stepper = Stepper(
+                self.source_snapshot.source, self._asked_seed, self._options, text
+            )
         finally:
             self.stepping = False
-        self.origin.note(own_files())
+        self.source_snapshot.note(own_files())
         self._keep_when_running = Budget(CHECKPOINTS)
         self._failed = False
         self._executed(self._stepper)
@@ -257,14 +257,14 @@ class ReplayableRun:
         Raises:
             UsageError: if a file is not there any more as it was.
         """
-        earliest = self.past.timeline.earliest
-        self.origin.require(earliest.step if earliest is not None else 0)
-        unchanged = self.origin.source.path not in self.origin.changed()
-        self.past.timeline = Timeline(self.past.memory)
-        self.execute(None if unchanged else self.origin.text)
+        earliest = self.log.timeline.earliest
+        self.source_snapshot.require(earliest.step if earliest is not None else 0)
+        unchanged = self.source_snapshot.source.path not in self.source_snapshot.changed()
+        self.log.timeline = Timeline(self.log.memory)
+        self.execute(None if unchanged else self.source_snapshot.text)
 
     def _taken(self, *, due: bool) -> Observation:
-        for tuning in self.past.tunings(self._stepper.taken):
+        for tuning in self.log.tunings(self._stepper.taken):
             apply(self._stepper, tuning)
         self.stepping = True
         try:
@@ -282,7 +282,7 @@ class ReplayableRun:
         at each step, since that would cost every step.
         """
         self.interrupted = False
-        checkpoint = self.past.timeline.nearest(step)
+        checkpoint = self.log.timeline.nearest(step)
         if checkpoint is None or not self._stepper.restore(checkpoint):
             self._execute_again()
         self._failed = False
@@ -297,9 +297,9 @@ class ReplayableRun:
 
     def _repeat_step(self, *, keep: bool, strict: bool) -> None:
         self._taken(due=False)
-        if self.past.repeated(self._stepper, keep=keep):
-            text = str(self.past.stray)
+        if self.log.repeated(self._stepper, keep=keep):
+            text = str(self.log.mismatch)
             self._flag(RunFlagged("unrepeatable", text))
             if strict:
                 hint = "going back once more goes on without the record"
-                raise StepError(text, where=str(self.origin.source.path), hint=hint)
+                raise StepError(text, where=str(self.source_snapshot.source.path), hint=hint)

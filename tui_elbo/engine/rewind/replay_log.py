@@ -1,4 +1,4 @@
-"""What a run keeps of its past, to find any of its steps again."""
+"""What a run keeps of its steps to find any of them again, and the branch that it left."""
 
 from __future__ import annotations
 
@@ -7,11 +7,53 @@ import time
 from array import array
 from dataclasses import dataclass
 
-from tui_elbo.engine.record.budget import Due
-from tui_elbo.engine.rewind.branch import Record
-from tui_elbo.engine.rewind.timeline import Timeline
+from tui_elbo.engine.record.options import Due
+from tui_elbo.engine.rewind.checkpoint import Checkpoint, Timeline
 from tui_elbo.engine.stepper import Stepper
 from tui_elbo.model.tuning import Tuning
+
+
+@dataclass(frozen=True, eq=False)
+class SavedPosition:
+    """Where a run stands, to stand there again if going elsewhere fails."""
+
+    stepper: Stepper
+    timeline: Timeline
+    state: Checkpoint | None
+    """None if the state has to be found again anyway."""
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """What is known of every step of a run, and what going over them again takes."""
+
+    losses: array[float]
+    tunings: tuple[tuple[int, Tuning], ...]
+    """The changes of settings, each with the step after which it was made."""
+
+    @property
+    def end(self) -> int:
+        """The last step."""
+        return len(self.losses)
+
+    def retraces(self, other: Record) -> bool:
+        """Whether it is the beginning of the other, or all of it."""
+        settings = tuple(one for one in other.tunings if one[0] < self.end)
+        same = self.losses.tobytes() == other.losses[: self.end].tobytes()
+        return same and tuple(one for one in self.tunings if one[0] < self.end) == settings
+
+
+@dataclass(frozen=True, eq=False)
+class BranchState:
+    """A future that was left behind."""
+
+    place: SavedPosition
+    """Its end."""
+    record: Record
+    """Of all its steps, from the first on."""
+    branch: int
+    """The last step that it has in common with the run."""
+
 
 HICCUP = 2.0
 """A checkpoint that took so many times as long as the last one has waited for something else."""
@@ -43,7 +85,7 @@ class ReplayLog:
 
     def __init__(self, memory: int) -> None:
         self.timeline = Timeline(memory)
-        self.stray: ReplayMismatch | None = None
+        self.mismatch: ReplayMismatch | None = None
         """The first step that did not meet the record when it was run again."""
         self.memory = memory
         """Bytes for checkpoints."""
@@ -86,15 +128,15 @@ class ReplayLog:
         """A step was run again; keep its state if asked to.
 
         Returns:
-            Whether it is the first that does not meet the record; `stray` says how.
+            Whether it is the first that does not meet the record; `mismatch` says how.
         """
         step, loss, recorded = stepper.taken, stepper.loss, self._losses[stepper.taken - 1]
         same = loss == recorded or (math.isnan(loss) and math.isnan(recorded))
-        if same or self.stray is not None:
+        if same or self.mismatch is not None:
             if keep and self.memory:
                 self.timeline.add(stepper.capture())
             return False
-        self.stray = ReplayMismatch(step, "loss", recorded, loss)
+        self.mismatch = ReplayMismatch(step, "loss", recorded, loss)
         return True
 
     def tuned(self, step: int, tuning: Tuning) -> None:

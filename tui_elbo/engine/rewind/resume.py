@@ -10,11 +10,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from tui_elbo.engine.rewind.branch import Record
-from tui_elbo.engine.rewind.checkpoint import Checkpoint
+from tui_elbo.engine.rewind.checkpoint import Checkpoint, Timeline
 from tui_elbo.engine.rewind.packing import NotPackedError, packed, unpacked
 from tui_elbo.engine.rewind.replay import ReplayableRun
-from tui_elbo.engine.rewind.timeline import Timeline
+from tui_elbo.engine.rewind.replay_log import Record
 from tui_elbo.engine.tuning import apply
 from tui_elbo.model.errors import StepError, UsageError
 from tui_elbo.model.records import Batch, Column
@@ -25,79 +24,82 @@ from tui_elbo.runfile.database import PackedTensor, RunSettings, SavedRun, read
 LOSS = Column("step", "", "loss")
 
 
-def saved(track: ReplayableRun, settings: RunSettings, batches: Sequence[Batch]) -> SavedRun:
+def saved(replayable: ReplayableRun, settings: RunSettings, batches: Sequence[Batch]) -> SavedRun:
     """What a file holds of a run.
 
     Its state is one of some steps before the present, so that whoever goes on from it takes those
     again and sees that they meet the record.
 
     Args:
-        track: the run.
-        settings: its settings, but for those that the track knows.
+        replayable: the run.
+        settings: its settings, but for those that the replayable knows.
         batches: all its steps.
     """
-    kept = track.past.timeline.nearest(max(0, track.step - 1))
+    kept = replayable.log.timeline.nearest(max(0, replayable.step - 1))
     state: tuple[bytes, tuple[PackedTensor, ...]] = (b"", ())
     if kept is not None:
         with suppress(NotPackedError):
-            state = packed(kept, track.stepper)
-    origin = track.origin
+            state = packed(kept, replayable.stepper)
+    source_snapshot = replayable.source_snapshot
     settings = msgspec.structs.replace(
-        settings, step=track.step, tunings=track.past.record.tunings, files=origin.digests
+        settings,
+        step=replayable.step,
+        tunings=replayable.log.record.tunings,
+        files=source_snapshot.digests,
     )
-    return SavedRun(settings, origin.text, tuple(batches), *state)
+    return SavedRun(settings, source_snapshot.text, tuple(batches), *state)
 
 
-def resume(track: ReplayableRun, run: SavedRun) -> None:
+def resume(replayable: ReplayableRun, run: SavedRun) -> None:
     """Stand at the end of a saved run, which is seen to be the same run.
 
     Args:
-        track: standing at step 0 of what the run was executed from.
+        replayable: standing at step 0 of what the run was executed from.
         run: the saved run.
 
     Raises:
         UsageError: if a module beside the scenario is not as it was.
         StepError: if the run's steps, taken again, do not meet its record.
     """
-    _check_files(track, run.settings.files)
-    track.past.record = record = Record(_losses(run), run.settings.tunings)
-    kept = _set_up(track, run, record) if run.state else None
-    if kept is None or not track.stepper.restore(kept):
+    _check_files(replayable, run.settings.files)
+    replayable.log.record = record = Record(_losses(run), run.settings.tunings)
+    kept = _set_up(replayable, run, record) if run.state else None
+    if kept is None or not replayable.stepper.restore(kept):
         kept = None
-        _from_the_beginning(track)
+        _from_the_beginning(replayable)
     else:
-        track.past.timeline.add(track.stepper.capture())
-    track.step = record.end
+        replayable.log.timeline.add(replayable.stepper.capture())
+    replayable.step = record.end
     try:
-        track.stand_at(track.step, strict=True)
+        replayable.stand_at(replayable.step, strict=True)
     except StepError:
         if kept is None:
             raise
         # What the state does not hold, all the steps from the first on bring about.
-        track.past.stray = None
-        _from_the_beginning(track)
-        track.stand_at(track.step, strict=True)
+        replayable.log.mismatch = None
+        _from_the_beginning(replayable)
+        replayable.stand_at(replayable.step, strict=True)
 
 
-def _from_the_beginning(track: ReplayableRun) -> None:
-    track.past.timeline = Timeline(track.past.memory)
-    track.execute(track.origin.text)
+def _from_the_beginning(replayable: ReplayableRun) -> None:
+    replayable.log.timeline = Timeline(replayable.log.memory)
+    replayable.execute(replayable.source_snapshot.text)
 
 
-def _set_up(track: ReplayableRun, run: SavedRun, record: Record) -> Checkpoint | None:
+def _set_up(replayable: ReplayableRun, run: SavedRun, record: Record) -> Checkpoint | None:
     """The saved state, in terms of an execution that a first step has set up."""
-    track.stepping = True
+    replayable.stepping = True
     try:
         at = _step_of(run)
         for after, tuning in record.tunings:
             if after < at:
-                apply(track.stepper, tuning)
-        track.stepper.take(due=False)
-        return unpacked(run.state, run.tensors, track.stepper)
+                apply(replayable.stepper, tuning)
+        replayable.stepper.take(due=False)
+        return unpacked(run.state, run.tensors, replayable.stepper)
     except Exception:
         return None
     finally:
-        track.stepping = False
+        replayable.stepping = False
 
 
 def _step_of(run: SavedRun) -> int:
@@ -115,8 +117,8 @@ def _losses(run: SavedRun) -> array[float]:
     return losses
 
 
-def _check_files(track: ReplayableRun, files: dict[str, str]) -> None:
-    now = track.origin.digests
+def _check_files(replayable: ReplayableRun, files: dict[str, str]) -> None:
+    now = replayable.source_snapshot.digests
     for path, digest in files.items():
         if path in now and now[path] != digest:
             what = "this file is not as it was when the run was saved"

@@ -17,15 +17,15 @@ from typing import Any
 from msgspec.structs import replace
 from pyro.infer import SVI
 
-from tui_elbo.engine.record.budget import Budget
 from tui_elbo.engine.record.inspection import inspected
 from tui_elbo.engine.record.nonfinite import NonFiniteFinder
+from tui_elbo.engine.record.options import Budget
 from tui_elbo.engine.record.step_recorder import Collector
 from tui_elbo.engine.runner import BURST_SECONDS, BURST_STEPS, Runner
 from tui_elbo.engine.script.script_stepper import ScriptStepper
 from tui_elbo.engine.script.step_arguments import ScriptSubject
 from tui_elbo.engine.server.server import Server, ServerOptions
-from tui_elbo.engine.tracebacks import said
+from tui_elbo.engine.tracebacks import error_text
 from tui_elbo.model.errors import ElboError, UsageError
 from tui_elbo.model.findings import finding_line
 from tui_elbo.model.records import Batch
@@ -237,7 +237,7 @@ class ScriptSource:
         self._runner.lens.refuse(self._subject, self._subject.unseen)
 
     def _lens_failed(self, error: Exception) -> None:
-        self._subject.refuse(f"The lens cannot look: {said(error)}")
+        self._subject.refuse(f"The lens cannot look: {error_text(error)}")
         self._refuse()
 
     def _close_lens(self) -> None:
@@ -264,7 +264,7 @@ class ScriptSource:
             act(*args)
         except Exception as error:  # Something is wrong with the watching itself.
             self._let_go()
-            self._stepper.failed = f"elbo-tui can read this run no further: {said(error)}"
+            self._stepper.failed = f"elbo-tui can read this run no further: {error_text(error)}"
             self._send_error(self._stepper.failed, "step")
 
     def _after_step(self, alone: bool) -> None:

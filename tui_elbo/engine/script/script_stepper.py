@@ -20,7 +20,7 @@ from tui_elbo.engine.record.columns import Observation
 from tui_elbo.engine.record.estimators import traits_of
 from tui_elbo.engine.record.options import RecordingOptions
 from tui_elbo.engine.record.step_recorder import StepRecorder
-from tui_elbo.engine.tracebacks import said
+from tui_elbo.engine.tracebacks import error_text
 from tui_elbo.engine.verdict.iterates import Iterates
 
 Take = Callable[..., Any]
@@ -159,4 +159,4 @@ class ScriptStepper:
             self._elbo._get_trace = self._before
 
     def _fail(self, error: Exception) -> None:
-        self.failed = f"elbo-tui can read this run no further: {said(error)}"
+        self.failed = f"elbo-tui can read this run no further: {error_text(error)}"

@@ -17,7 +17,7 @@ from pyro.poutine.guide import GuideMessenger
 
 from tui_elbo.engine.compat.torch import tensor_version
 from tui_elbo.engine.describe import rate_decays
-from tui_elbo.engine.lens.isolation import captured
+from tui_elbo.engine.lens.isolation import snapshot
 from tui_elbo.engine.lens.subject import FixedArguments, State
 from tui_elbo.engine.script.script_stepper import ScriptStepper
 from tui_elbo.engine.verdict.iterates import Iterates
@@ -119,7 +119,7 @@ class ScriptSubject:
         self._before = None
         if self._copying <= COPY_SHARE * step_seconds:
             began = time.perf_counter()
-            self._before = self.steps_taken, captured()
+            self._before = self.steps_taken, snapshot()
             self._copying = time.perf_counter() - began
         else:
             self._copying *= COPY_FORGETS

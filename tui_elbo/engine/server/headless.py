@@ -35,7 +35,7 @@ def serve_alone(load: Load, steps: int | None, idle_timeout: float, narrate: Nar
     Raises:
         UsageError: if the run cannot be found by any terminal.
     """
-    alone = Alone(steps, idle_timeout, narrate)
+    alone = HeadlessConnection(steps, idle_timeout, narrate)
     why = alone.server.open(name_of(load.target))
     if why:
         alone.server.close()
@@ -46,7 +46,7 @@ def serve_alone(load: Load, steps: int | None, idle_timeout: float, narrate: Nar
     work(alone)
 
 
-class Alone(Connection):
+class HeadlessConnection(Connection):
     """A connection with nobody at the other end, at first; the arguments are as above."""
 
     def __init__(self, steps: int | None, idle_timeout: float, narrate: Narrate) -> None:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from tui_elbo.engine.lens.subject import State
-from tui_elbo.engine.record.budget import Budget
+from tui_elbo.engine.record.options import Budget
 
 MEMORY = 2**24
 """Bytes, by default."""

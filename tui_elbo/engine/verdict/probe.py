@@ -18,12 +18,12 @@ import torch
 from torch import Tensor
 
 from tui_elbo.engine.compat.torch import has_backward_hooks
-from tui_elbo.engine.lens import DRAWS, Lens, Settled, State, untouched
+from tui_elbo.engine.lens import DRAWS, Lens, Settled, State, isolated
 from tui_elbo.engine.lens.attribution import Attribution
 from tui_elbo.engine.lens.batches import SEED
 from tui_elbo.engine.lens.draws import Traces
 from tui_elbo.engine.lens.fork import Progress
-from tui_elbo.engine.lens.isolation import held
+from tui_elbo.engine.lens.isolation import with_params
 from tui_elbo.engine.lens.subject import Followed, Subject
 from tui_elbo.engine.record.numbers import table
 from tui_elbo.engine.verdict.iterates import Iterates
@@ -71,7 +71,7 @@ class Judged:
     scenario: Subject
     step: int
     iterates: Iterates
-    births: State
+    initial_state: State
     """What parameters began with."""
     settled: Settled | None = None
     """How the lens draws; None if it has not looked yet."""
@@ -93,7 +93,7 @@ def judged(attribution: Attribution, run: Followed, tolerance: float = TOLERANCE
         scenario=run.scenario,
         step=run.steps_taken,
         iterates=run.iterates,
-        births=attribution.births,
+        initial_state=attribution.initial_state,
         settled=attribution.settled_or_none,
         draws=attribution.draws,
         rate_decays=run.rate_decays,
@@ -239,7 +239,7 @@ class _Probe:
 
     def _start(self, lens: Lens, begin: int) -> float:
         """The ELBO where the window begins."""
-        state = self._run.births if begin == 0 else State()
+        state = self._run.initial_state if begin == 0 else State()
         if not state:
             first = self._run.iterates.between(begin, self._run.step, 10**9)
             state = first[0][1]
@@ -287,7 +287,7 @@ class _Probe:
                 return True
             return many >= EVALUATIONS and time.monotonic() - began > SECONDS
 
-        with untouched(), held(start):
+        with isolated(), with_params(start):
             found = search(loss, flat, MOST_EVALUATIONS, enough)
         if found.error:
             return f"the search for a better place failed: {found.error}"
@@ -309,7 +309,7 @@ def _value_and_gradient(lens: Lens, state: State, leaves: Sequence[Tensor]) -> t
     """The ELBO at the lens's draws, and its gradient with respect to these parameters."""
     lens.prepare()
     value, gradient, draws = 0.0, np.zeros(sum(leaf.numel() for leaf in leaves)), 0
-    with held(state), torch.enable_grad():
+    with with_params(state), torch.enable_grad():
         for traces in _traces(lens):
             total = torch.zeros(traces.draws, dtype=torch.float64)
             lens.report(0, 0)
@@ -326,11 +326,11 @@ def _value_and_gradient(lens: Lens, state: State, leaves: Sequence[Tensor]) -> t
 def _traces(lens: Lens) -> Iterator[Traces]:
     for group in lens.groups:
         if not lens.looped:
-            yield lens.way.many(group.args, group.draws, group.seed)
+            yield lens.strategy.many(group.args, group.draws, group.seed)
             continue
         for draw in range(group.first, group.first + group.draws):
             pyro.set_rng_seed(lens.groups[0].seed + draw)
-            yield lens.way.one(group.args)
+            yield lens.strategy.one(group.args)
 
 
 def _paired(units: Floats) -> Estimate:
