@@ -182,3 +182,13 @@ def test_the_gap_is_named_as_it_may_be() -> None:
     assert gap_name(("phi", "theta"), 0) == "gap to the best θ"
     assert gap_name(("both",), 0) == "gap to the best θ"
     assert gap_name(("phi",), 1) == ""
+
+
+def test_errors_that_cancel_do_not_make_a_clear_change_unsure():
+    moved: dict[Player, float] = {"phi": 9.7, "theta": -6.4}
+    log_p = TermAttribution(moved, {"phi": 1.5, "theta": 1.5}, 0.0, 3.3)
+    told = scene(log_p, share(2.5, 0.0))
+    unsure = replace(told, shares={**told.shares, ELBO: replace(log_p, shares=dict(moved))})
+    assert choose_sentence(unsure).rule == "quiet"
+    sure = replace(unsure, error_bounds={LOG_P: 0.1, ELBO: 0.1})
+    assert choose_sentence(sure).rule == "fitted_model"

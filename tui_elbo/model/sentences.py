@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tui_elbo.model.attribution import SUM_TERMS, LensPoint, Player, Term, TermAttribution
 
@@ -42,6 +42,8 @@ class SpanSummary:
     """Draws of the lens that are not finite."""
     note: str = ""
     """A remark on how the lens draws; empty when there is none."""
+    error_bounds: Mapping[Term, float] = field(default_factory=dict)
+    """What the standard error of the change by all parameters together is at most, in nats."""
 
 
 def summarize_span(
@@ -77,7 +79,26 @@ def summarize_span(
         draws=end.draws,
         nonfinite_draws=end.nonfinite_draws,
         note=end.note,
+        error_bounds=_error_bounds(start, end, shares),
     )
+
+
+def _error_bounds(
+    start: LensPoint, end: LensPoint, shares: Mapping[Term, TermAttribution]
+) -> dict[Term, float]:
+    """The sum of the standard errors at both ends.
+
+    φ and θ that move against each other have large errors, which cancel in their sum; what they
+    changed together is the difference of the ends, where nothing else has changed it.
+    """
+    bounds = {}
+    for term, share in shares.items():
+        if term in start.terms and term in end.terms:
+            first, last = start.terms.index(term), end.terms.index(term)
+            change = float(end.value[last] - start.value[first])
+            if math.isclose(sum(share.shares.values()), change, rel_tol=1e-6, abs_tol=1e-6):
+                bounds[term] = float(start.error[first] + end.error[last])
+    return bounds
 
 
 SMALL = 0.02
@@ -290,7 +311,9 @@ def _clear(span: SpanSummary, term: Term) -> bool:
 
 def _error(span: SpanSummary, term: Term) -> float:
     errors = span.shares[term].errors.values()
-    return math.hypot(*(error for error in errors if math.isfinite(error)))
+    apart = math.hypot(*(error for error in errors if math.isfinite(error)))
+    bound = span.error_bounds.get(term, math.inf)
+    return min(apart, bound) if math.isfinite(bound) else apart
 
 
 def _rests(span: SpanSummary) -> bool:
