@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Protocol, TextIO
 
 from tui_elbo.engine.checks.checker import Checker
-from tui_elbo.engine.lens.schedule import LensScheduler
+from tui_elbo.engine.checks.monitor import Monitor
+from tui_elbo.engine.lens.schedule import Examine, LensScheduler
 from tui_elbo.engine.record.options import Always, Budget, Due, RecordingOptions
 from tui_elbo.engine.record.step_recorder import StopTest
 from tui_elbo.model.breakpoints import StopCondition, parse_breakpoint
@@ -96,6 +97,7 @@ class Runner:
         self.changed = threading.Condition(threading.RLock())
         self.lens = LensScheduler(send, wake)
         self.checker = Checker(send)
+        self.monitor = Monitor(self.checker)
         self.options = RecordingOptions()
         """What is kept of single parameters."""
         self.stops = Stops()
@@ -154,6 +156,9 @@ class Runner:
         """The run stands still."""
         self.running = False
         self.lens.stands()
+        self.monitor.judge()
+        if self.monitor.due:
+            self.lens.ask(Examine(self.monitor.examination(), self.monitor.examined))
 
     @property
     def end_of_steps(self) -> int:
@@ -215,6 +220,7 @@ class Runner:
         step = self._source.steps_taken
         with self.changed:
             self.lens.stepped(steps, seconds, by_hand=self.by_hand)
+            self.monitor.stepped()
             if met or self.reached(step):
                 self.pause()
         if met:

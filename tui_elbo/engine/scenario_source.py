@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tui_elbo.engine.checks.running import Failure
 from tui_elbo.engine.describe import estimator, optimizer, plain
 from tui_elbo.engine.forked import users_code
 from tui_elbo.engine.process_state import warm_up
@@ -180,6 +181,11 @@ class ScenarioSource:
         runner.lens.failed()
         if session is not None:
             runner.send_steps(session.flush())
+        if kind == "step":
+            text = f"{error.traceback}\n{error.what}"
+            runner.monitor.failed(Failure(self.steps_taken + 1, text, _line(error)))
+        elif kind == "nonfinite":
+            runner.monitor.judge()
         runner.send_error(kind, error, self.steps_taken)
         runner.send_status()
 
@@ -247,6 +253,11 @@ class ScenarioSource:
         runner.lens.follow(
             session, load.draws, in_process=load.lens_in_process, tolerance=load.tolerance
         )
+        runner.checker.begin(ignore=session.scenario.ignore)
+        runner.monitor.follow(
+            lambda: session.optimizer, session.scenario.steps, step=session.steps_taken
+        )
+        session.observe(runner.monitor.observe)
         if load.draws != 0 and not session.steps_taken:
             runner.checker.follow(session.scenario, ignore=session.scenario.ignore)
 
@@ -283,6 +294,8 @@ class ScenarioSource:
                 what = f"going back to step {command.step} was interrupted"
             hint = f"the run stays at step {session.steps_taken}"
             raise InterruptedTravelError(what, hint=hint, traceback=trimmed(error)) from error
+        if not isinstance(command, StepInto):
+            runner.monitor.rewound(session.steps_taken)
         runner.checker.rewound(session.steps_taken)
         runner.lens.travelled(common if isinstance(command, SwitchBranch) else session.steps_taken)
 
@@ -292,6 +305,12 @@ class ScenarioSource:
             raise UsageError("the run's steps are not all known here", hint="run --save keeps them")
         session.save(Path(command.path), history.batches())
         self._send(RunSaved(command.path, session.steps_taken))
+
+
+def _line(error: ElboError) -> int:
+    """The line that an error says it came from; 0 if it says none."""
+    line = error.where.rpartition(":")[2]
+    return int(line) if line.isdigit() else 0
 
 
 def _loaded(session: Session, *, lens: bool) -> Loaded:

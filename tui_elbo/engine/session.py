@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pyro
+from pyro.optim import PyroOptim
 from torch import Tensor
 
 from tui_elbo.engine.describe import estimator, optimizer, rate_decays
@@ -19,7 +20,7 @@ from tui_elbo.engine.process_state import here, warm_up
 from tui_elbo.engine.record.inspection import inspected
 from tui_elbo.engine.record.nonfinite import NonFinite, NonFiniteFinder
 from tui_elbo.engine.record.options import Always, Due, RecordingOptions
-from tui_elbo.engine.record.step_recorder import Collector, StopTest
+from tui_elbo.engine.record.step_recorder import Collector, Observe, StopTest
 from tui_elbo.engine.rewind.checkpoint import dense
 from tui_elbo.engine.rewind.replay import ReplayableRun, Tell
 from tui_elbo.engine.rewind.resume import resume, saved
@@ -87,6 +88,7 @@ class Session:
         """Asked after each step; `advance` stops on the first step that meets it."""
         self.met = False
         """Whether the newest step meets `until`."""
+        self._observe: Observe | None = None
         self._asked_seed, self._warn, self._busy, self._flag = seed, warn, busy, flag
         self._memory = checkpoint_memory
         self._layout_ids = count(max((b.layout.id + 1 for b in self.restored), default=0))
@@ -122,6 +124,10 @@ class Session:
         self._suspects = NonFiniteFinder()
         self.non_finite = None
 
+    def observe(self, observe: Observe | None) -> None:
+        """Have each batch handed on as it is made, with the tables that it is made of."""
+        self._observe = self._collector.observe = observe
+
     @property
     def steps_taken(self) -> int:
         """The step at which the run stands."""
@@ -147,6 +153,11 @@ class Session:
     def rate_decays(self) -> bool:
         """Whether the learning rate changes by itself."""
         return rate_decays(self._run.stepper.optimizer)
+
+    @property
+    def optimizer(self) -> PyroOptim:
+        """The optimiser in use."""
+        return self._run.stepper.optimizer
 
     @property
     def scenario(self) -> Scenario:
@@ -359,6 +370,7 @@ class Session:
     def _executed(self, _: Stepper) -> None:
         """The file has been executed: its steps are watched from now on."""
         self._collector = Collector(self._layout_ids)
+        self._collector.observe = self._observe
 
     def _take_step(self) -> None:
         step = self._run.stepper.taken + 1

@@ -4,7 +4,15 @@ parameters 04x, estimator 05x); rules on a running run: SVI1xx.
 
 from __future__ import annotations
 
-from tui_elbo.engine.checks import estimator, parameters, plates_and_data, sites
+from tui_elbo.engine.checks import (
+    broken,
+    estimator,
+    fit,
+    movement,
+    parameters,
+    plates_and_data,
+    sites,
+)
 from tui_elbo.engine.checks.rule import Rule
 
 CATALOGUE: tuple[Rule, ...] = (
@@ -12,6 +20,9 @@ CATALOGUE: tuple[Rule, ...] = (
     *plates_and_data.RULES,
     *parameters.RULES,
     *estimator.RULES,
+    *broken.RULES,
+    *movement.RULES,
+    *fit.RULES,
 )
 """In the order in which they are tried: within a family, the most important first."""
 

@@ -32,6 +32,13 @@ class Checker:
         self._ledger = Ledger()
         self._unchecked: tuple[str, ...] = ()
         self._unknown: tuple[str, ...] = ()
+        self._running: tuple[Finding, ...] = ()
+        self._before_steps: tuple[Finding, ...] = ()
+
+    @property
+    def static_findings(self) -> tuple[Finding, ...]:
+        """What was found before the first step."""
+        return self._before_steps
 
     def follow(self, scenario: Any, *, ignore: Collection[str] = ()) -> None:
         """Check a run that stands before its first step, and keep its findings from now on.
@@ -43,6 +50,7 @@ class Checker:
         self.leave()
         with self._lock:
             self._ledger, self._unchecked = Ledger(ignore), ()
+            self._running = self._before_steps = ()
             self._unknown = tuple(
                 f'the scenario ignores "{name}", which is no rule'
                 for name in ignore
@@ -56,21 +64,33 @@ class Checker:
             self._done.clear()
         in_thread(lambda: self._wait(call))
 
+    def begin(self, *, ignore: Collection[str] = ()) -> None:
+        """Keep the findings of another run, without a look before its first step."""
+        self.leave()
+        self._ledger = Ledger(ignore)
+
     def leave(self) -> None:
         """Follow it no longer; what is under way is dropped."""
         with self._lock:
             self._call = None
             self._ledger, self._unchecked = Ledger(), ()
+            self._running = self._before_steps = ()
             self._done.set()
 
     def wait(self, seconds: float | None = None) -> None:
         """Wait until the static rules are done; None: for as long as that takes."""
         self._done.wait(seconds)
 
-    def add(self, found: Iterable[Finding]) -> None:
-        """Take in what a rule on the running run has found."""
+    def running(self, found: Iterable[Finding]) -> None:
+        """Take in all that the rules on the running run find now; what they found before and find
+        no longer is resolved.
+        """
         with self._lock:
-            if self._ledger.add(found):
+            before = {one.key: one for one in self._running}
+            self._running = tuple(_kept(before.get(one.key), one) for one in found)
+            gone = before.keys() - {one.key for one in self._running}
+            resolved = self._ledger.resolve(gone)
+            if self._ledger.add(self._running) or resolved:
                 self._tell()
 
     def rewound(self, step: int) -> None:
@@ -97,10 +117,15 @@ class Checker:
                 self._done.set()
 
     def _take(self, found: static.Checked) -> None:
-        self._unchecked = *self._unknown, *found.unchecked
+        self._unchecked, self._before_steps = (*self._unknown, *found.unchecked), found.findings
         if self._ledger.add(found.findings) or self._unchecked:
             self._tell()
 
     def _tell(self) -> None:
         ledger = self._ledger
         self._send(FindingsChanged(ledger.findings, ledger.dismissed, self._unchecked))
+
+
+def _kept(before: Finding | None, now: Finding) -> Finding:
+    """What is found again keeps its words until the run is twice as old: they hold still."""
+    return now if before is None or now.step >= 2 * before.step else before

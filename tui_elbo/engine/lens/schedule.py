@@ -14,12 +14,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from tui_elbo.engine.lens import InitialParams
+from tui_elbo.engine.lens import InitialParams, Lens
 from tui_elbo.engine.lens.attribution import Attribution, StateRequest, blind
 from tui_elbo.engine.lens.fork import (
     Call,
@@ -37,7 +37,7 @@ from tui_elbo.engine.record.options import Budget
 from tui_elbo.engine.verdict.probe import judge, judged
 from tui_elbo.model.attribution import LensPoint
 from tui_elbo.model.bound import ImportanceBound, no_bound
-from tui_elbo.model.records import Batch
+from tui_elbo.model.records import Batch, Role
 from tui_elbo.model.verdict import LEAST_STEPS, TOLERANCE, Verdict, cannot_tell
 from tui_elbo.protocol import (
     ComputeGradients,
@@ -74,7 +74,18 @@ TRIES = 3
 SHOWN_AFTER = 0.5
 """Seconds after which the progress of a look is shown, when the run stands still."""
 
-Question = ComputeImportanceBound | ComputeGradients | DrawPosterior | JudgeRun
+
+@dataclass(frozen=True, eq=False)
+class Examine:
+    """Something that the rules on a running run want to know."""
+
+    work: Callable[[Lens, dict[str, Role], Progress], Any]
+    """Is called in the copy with a lens that has looked already."""
+    take: Callable[[bytes], None]
+    """Receives what it answers."""
+
+
+Question = ComputeImportanceBound | ComputeGradients | DrawPosterior | JudgeRun | Examine
 
 
 class LensScheduler:
@@ -101,6 +112,7 @@ class LensScheduler:
         self._refusal, self._tolerance = "", TOLERANCE
         self._questions: deque[Question] = deque()
         self._call: Call | None = None
+        self._examining = False
         self._generation = 0
         self._reset()
 
@@ -208,7 +220,8 @@ class LensScheduler:
             rested = time.monotonic() >= self._rests_until
             self._due = self.each if by_hand else rested and self._budget.at(0)
             self._judge = not by_hand and self._doubled()
-            if by_hand and self._judging:
+            if (by_hand and self._judging) or (self._due and self._examining):
+                # Who waits for a look goes before the rules, which ask again.
                 self._drop()
             if self._due and by_hand and self._call is not None:
                 self._attribution.keep_state()
@@ -251,7 +264,8 @@ class LensScheduler:
         """Something is asked of the present step; nothing before the first."""
         if self._attribution is None or self._run.steps_taken:
             with self._lock:
-                self._make_way()
+                if not isinstance(question, Examine):
+                    self._make_way()
             self._questions.append(question)
 
     def start(self) -> None:
@@ -305,10 +319,12 @@ class LensScheduler:
         )
 
     def _make_way(self) -> None:
-        """Judge later: something else is wanted first."""
+        """Judge later: something else is wanted first; so are the rules, which ask again."""
         if self._judging:
             self._drop()
             self._judged, self._judge = -1, True
+        elif self._examining:
+            self._drop()
 
     # A look under way.
 
@@ -389,14 +405,14 @@ class LensScheduler:
                     take(data)
             except Exception as broken:
                 self._give_up(f"The lens cannot look: {type(broken).__name__}: {broken}")
-            self._call, self._judging = None, False
+            self._call, self._judging, self._examining = None, False, False
             self._ended.set()
         self._wake()
 
     def _drop(self) -> None:
         """Whatever is under way does not count any more; its thread ends the copy."""
         self._generation += 1
-        self._call, self._judging = None, False
+        self._call, self._judging, self._examining = None, False, False
         self._ended.set()
 
     def _seen(self, attribution: Attribution, wanted: Sequence[StateRequest], data: bytes) -> None:
@@ -477,6 +493,10 @@ class LensScheduler:
                     ImportanceBoundComputed(step, decode(data, ImportanceBound))
                 ),
             )
+        elif isinstance(question, Examine):
+            examine = question.work
+            self._examining = True
+            self._ask(question, lambda progress: examine(lens, roles, progress), question.take)
         elif isinstance(question, DrawPosterior):
             count = question.count
             self._ask(
@@ -528,6 +548,8 @@ class LensScheduler:
                 self._send(PosteriorDrawn(step, 0, (), why))
             case ComputeGradients():
                 self._send(GradientsComputed(step, question.since, (), (), np.empty((0, 7))))
+            case Examine():
+                pass
             case ComputeImportanceBound():
                 self._send(ImportanceBoundComputed(step, no_bound(0, why)))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from itertools import count, groupby
 from typing import Any, TypeAlias
 
@@ -21,6 +21,9 @@ from tui_elbo.model.records import Batch, Column, Layout
 
 StopTest: TypeAlias = Callable[[Layout, int, Callable[[Column], float]], bool]
 """Whether a step meets a condition: from its layout, its number, and what gives its numbers."""
+
+Observe: TypeAlias = Callable[[Batch, Sequence[Observation], Steps], object]
+"""Receives a batch as it is made, with the tables that its columns are made of."""
 
 
 class StepRecorder:
@@ -82,6 +85,7 @@ class Collector:
         self._pending: list[Observation] = []
         self._columns: dict[Hashable, tuple[Layout, Formulas]] = {}
         self._ids = count() if ids is None else ids
+        self.observe: Observe | None = None
 
     def add(self, observation: Observation) -> None:
         """Keep one more step."""
@@ -106,7 +110,11 @@ class Collector:
     def _batch(self, seen: list[Observation]) -> Batch:
         layout, formulas = self._columns_of(seen[0])
         steps = Steps(seen, formulas)
-        return Batch(layout, seen[0].step, np.stack([steps.column(c) for c in layout.columns]))
+        values = np.stack([steps.column(column) for column in layout.columns])
+        batch = Batch(layout, seen[0].step, values)
+        if self.observe is not None:
+            self.observe(batch, seen, steps)
+        return batch
 
     def _columns_of(self, seen: Observation) -> tuple[Layout, Formulas]:
         """The layout of a step, and what defines its columns."""

@@ -17,6 +17,7 @@ from typing import Any
 from msgspec.structs import replace
 from pyro.infer import SVI
 
+from tui_elbo.engine.checks.running import Failure
 from tui_elbo.engine.record.inspection import inspected
 from tui_elbo.engine.record.nonfinite import NonFiniteFinder
 from tui_elbo.engine.record.options import Budget
@@ -25,7 +26,7 @@ from tui_elbo.engine.runner import BURST_SECONDS, BURST_STEPS, Runner
 from tui_elbo.engine.script.script_stepper import ScriptStepper
 from tui_elbo.engine.script.step_arguments import ScriptSubject
 from tui_elbo.engine.server.server import Server, ServerOptions
-from tui_elbo.engine.tracebacks import error_text
+from tui_elbo.engine.tracebacks import error_text, trimmed
 from tui_elbo.model.errors import ElboError, UsageError
 from tui_elbo.model.findings import finding_line
 from tui_elbo.model.records import Batch
@@ -108,6 +109,8 @@ class ScriptSource:
         self.server = Server(self._deliver, options, self._let_go)
         self._runner = Runner(self, self._send, self._wake)
         self._collector = Collector()
+        self._collector.observe = self._runner.monitor.observe
+        self._runner.monitor.follow(lambda: svi.optim, 0)
         self._stepper = ScriptStepper(svi, self._runner.options)
         self._subject = ScriptSubject(svi, self._stepper, lens=bool(lens))
         self._in_process = lens == "in-process"
@@ -145,7 +148,12 @@ class ScriptSource:
             if not alone:
                 self._attend(args, kwargs)
             due = runner.due.at(self._stepper.taken + 1)
-            result, seen = self._stepper.step(self._take, args, kwargs, due=due)
+            try:
+                result, seen = self._stepper.step(self._take, args, kwargs, due=due)
+            except Exception as error:
+                if self.server.is_ours:
+                    self._guarded(self._raised, error)
+                raise
             if not self.server.is_ours:
                 return result  # in a child that the model has forked: not this run's
             if seen is not None:
@@ -158,6 +166,12 @@ class ScriptSource:
             if self._closed and self.server.is_ours:
                 self._close_lens()
             self._inside.release()
+
+    def _raised(self, error: Exception) -> None:
+        """A step has failed: say why, as far as that can be told."""
+        self._flush()
+        text = f"{trimmed(error)}\n{error_text(error)}"
+        self._runner.monitor.failed(Failure(self._stepper.taken + 1, text))
 
     def close(self) -> None:
         """The loop is over, or shall be watched no more."""
@@ -298,6 +312,7 @@ class ScriptSource:
         if self._stepper.failed and not self._reported_failure:
             self._reported_failure = True
             self._send_error(self._stepper.failed, "step")
+        self._runner.monitor.stepped()
         self._runner.send_inspected()
         self._runner.send_status()
         return steps

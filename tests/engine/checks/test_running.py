@@ -1,0 +1,103 @@
+"""The rules on a running run fire on their examples, are silent on the mended ones, and watching
+with them changes nothing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyro
+import pytest
+
+from tests.engine.compare import assert_same_state
+from tests.engine.plain import plain_run
+from tests.engine.sources import write
+from tui_elbo.engine.checks.catalogue import CATALOGUE
+from tui_elbo.engine.checks.checker import Checker
+from tui_elbo.engine.checks.examples import PRELUDE
+from tui_elbo.engine.checks.monitor import Monitor
+from tui_elbo.engine.checks.rule import Rule
+from tui_elbo.engine.checks.running import Failure
+from tui_elbo.engine.lens import Lens, isolated
+from tui_elbo.engine.session import Session
+from tui_elbo.model.errors import StepError
+from tui_elbo.model.findings import Finding
+from tui_elbo.protocol.codec import encode
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Found vars in model"),
+    pytest.mark.filterwarnings("ignore:Found non-auxiliary vars in guide"),
+]
+
+RUNNING = [rule for rule in CATALOGUE if rule.when == "running"]
+BY_COLUMNS = {
+    "non-finite-gradient",
+    "step-overflows",
+    "non-finite-term",
+    "left-its-support",
+    "draw-off-support",
+    "argument-became-invalid",
+    "size-changes",
+    "never-moves",
+    "rate-decayed",
+}
+"""Those that need no examination."""
+
+
+def followed(path: Path, steps: int, *, examined: bool) -> tuple[list[Finding], Session]:
+    """What is found in a run of so many steps."""
+    session = Session(str(path))
+    monitor = Monitor(Checker(lambda _: None))
+    monitor.follow(lambda: session.optimizer, steps)
+    session.observe(monitor.observe)
+    failure = None
+    try:
+        while session.steps_taken < steps and session.non_finite is None:
+            session.advance(steps - session.steps_taken, 0.05)
+    except StepError as error:
+        session.flush()
+        failure = Failure(session.steps_taken + 1, f"{error.traceback}\n{error.what}")
+    if failure is not None:
+        monitor.failed(failure)
+    elif examined:
+        roles = dict.fromkeys(pyro.get_param_store(), "guide")
+        with isolated():
+            seen = monitor.examination()(Lens(session.scenario), roles, lambda _done, _of: None)
+        monitor.examined(encode(seen))
+    return monitor.findings(), session
+
+
+def told(rule: Rule, text: str, tmp_path: Path) -> set[str]:
+    path = write(tmp_path, PRELUDE + text)
+    found, _ = followed(path, rule.steps, examined=rule.name not in BY_COLUMNS)
+    return {one.code for one in found if one.level != "note"}
+
+
+def pick(rules: list[Rule], *, by_columns: bool) -> list[Rule]:
+    return [rule for rule in rules if (rule.name in BY_COLUMNS) == by_columns]
+
+
+@pytest.mark.parametrize("rule", pick(RUNNING, by_columns=True), ids=lambda rule: rule.name)
+def test_a_rule_on_columns_fires_on_its_example_alone(rule: Rule, tmp_path: Path) -> None:
+    assert rule.code in told(rule, rule.fires, tmp_path)
+    assert told(rule, rule.silent, tmp_path) == set()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", pick(RUNNING, by_columns=False), ids=lambda rule: rule.name)
+def test_a_rule_on_examinations_fires_on_its_example_alone(rule: Rule, tmp_path: Path) -> None:
+    assert rule.code in told(rule, rule.fires, tmp_path)
+    assert told(rule, rule.silent, tmp_path) == set()
+
+
+def test_a_run_that_is_followed_is_bit_for_bit_the_plain_one(tmp_path: Path) -> None:
+    path = write(tmp_path, PRELUDE + next(r for r in RUNNING if r.code == "SVI111").silent)
+    plain = plain_run(path, 40)
+    session = Session(str(path))
+    monitor = Monitor(Checker(lambda _: None))
+    monitor.follow(lambda: session.optimizer, 40)
+    session.observe(monitor.observe)
+    batches = session.advance(40)
+    assert [record.loss for batch in batches for record in batch.records()] == plain.losses
+    monitor.judge()
+    assert_same_state(plain, session)

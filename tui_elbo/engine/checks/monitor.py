@@ -1,0 +1,212 @@
+"""Follows a running run with the rules on running runs.
+
+What is taken in of each batch, and how often the rules are tried, is bounded to a share of the
+run's time; what runs the person's code happens in a forked copy.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pyro
+
+from tui_elbo.engine.checks.catalogue import CATALOGUE
+from tui_elbo.engine.checks.checker import Checker
+from tui_elbo.engine.checks.evidence import ElementRows, Elements, Evidence
+from tui_elbo.engine.checks.examination import Examination, Wanted, examine
+from tui_elbo.engine.checks.running import Failure, Running
+from tui_elbo.engine.checks.trials import rates_of
+from tui_elbo.engine.lens import Lens
+from tui_elbo.engine.lens.fork import Progress
+from tui_elbo.engine.record.columns import Observation, Steps
+from tui_elbo.engine.record.options import Budget
+from tui_elbo.model.findings import Finding
+from tui_elbo.model.records import Batch, Role
+from tui_elbo.protocol.codec import decode
+
+FOLLOWING, JUDGING = 0.014, 0.005
+"""Of the time of the steps, what following them and what trying the rules may take."""
+
+LENT = 0.05
+"""Seconds of the processor by which following may be ahead of its share; beyond them, batches are
+only skimmed."""
+
+LEAST_STEPS = 100
+"""No examination before so many steps, unless they are all there are to be."""
+
+GROWTH = 2.0
+"""The run has to have grown by so much since the last one."""
+
+SAID_BEFORE = {
+    "never-moves": "no-gradient",
+    "draw-off-support": "outside-support",
+    "size-changes": "batch-size-changes",
+    "non-finite-gradient": "gradient-not-finite",
+}
+"""Rules that add nothing where a fault of the same subject, or this one, was found before the first
+step."""
+
+RUNNING = tuple(rule for rule in CATALOGUE if rule.when == "running")
+
+
+class Monitor:
+    """Takes in the batches of one run at a time, and hands what the rules find to a checker.
+
+    Args:
+        checker: keeps the findings.
+    """
+
+    def __init__(self, checker: Checker) -> None:
+        self._checker, self._lock = checker, threading.RLock()
+        self._optimizer: Callable[[], Any] = lambda: None
+        self._planned = 0
+        self.forget()
+
+    def follow(self, optimizer: Callable[[], Any], planned: int, *, step: int = 0) -> None:
+        """Follow another run.
+
+        Args:
+            optimizer: gives the one in use.
+            planned: how many steps there are to be; 0 where nobody knows.
+            step: where the run stands.
+        """
+        self.forget(step)
+        self._optimizer, self._planned = optimizer, planned
+
+    def forget(self, step: int = 0) -> None:
+        """Nothing is known of the run but where it stands."""
+        with self._lock:
+            self._evidence = Evidence(since=step, last=step)
+            self._failure: Failure | None = None
+            self._seen: Examination | None = None
+            self._before: Examination | None = None
+            self._examined = 0
+            self._owed, self._warm = 0.0, False
+            self._judging = Budget(JUDGING)
+
+    def rewound(self, step: int) -> None:
+        """The run stands elsewhere: what was seen of it later holds no longer."""
+        seen = self._seen
+        self.forget(step)
+        if seen is not None and seen.step <= step:
+            self._seen, self._examined = seen, seen.step
+
+    def observe(self, batch: Batch, seen: Sequence[Observation], steps: Steps) -> None:
+        """Take in a batch as it is made."""
+        with self._lock:
+            began = time.thread_time()
+            self._failure = None
+            if self._owed < LENT:
+                self._evidence.take(batch, _elements(batch, seen, steps))
+            else:
+                self._evidence.skim(batch)
+            took = sum(one.seconds for one in seen)
+            cost = time.thread_time() - began
+            # The first batch also pays for what is only set up once.
+            cost *= self._warm
+            self._warm = True
+            self._owed = max(0.0, self._owed + cost - FOLLOWING * took)
+            self._judging.took(0.0, took)
+
+    def stepped(self) -> None:
+        """Steps have been taken: try the rules if there is time."""
+        if self._judging.at(0):
+            self.judge()
+
+    def failed(self, failure: Failure) -> None:
+        """The next step raised."""
+        self._failure = failure
+        self.judge()
+
+    def judge(self) -> None:
+        """Try every rule on what is known."""
+        with self._lock:
+            began = time.thread_time()
+            self._checker.running(self.findings())
+            self._judging.took(time.thread_time() - began, 0.0)
+
+    def findings(self) -> list[Finding]:
+        """What the rules find now."""
+        evidence = self._evidence
+        if evidence.layout is None and self._failure is None:
+            return []
+        faults = {name for one in self._checker.static_findings for name in _names(one)}
+        known = frozenset(faults)
+        run = Running(
+            evidence,
+            rates=self._rates(),
+            failure=self._failure,
+            seen=self._seen,
+            before=self._before,
+            planned=self._planned,
+        )
+        found: list[Finding] = []
+        for rule in RUNNING:
+            asked = replace(run, faults=frozenset(faults))
+            for one in rule.check(asked):
+                if known.intersection((SAID_BEFORE.get(rule.name, ""), one.subject.name)) and (
+                    rule.name in SAID_BEFORE
+                ):
+                    continue
+                finding = rule.finding(one, max(1, evidence.last))
+                found.append(finding)
+                faults.update(_names(finding))
+        return found
+
+    # Examinations.
+
+    @property
+    def due(self) -> bool:
+        """Whether the run has gone far enough for another examination."""
+        step, end = self._evidence.last, self._planned
+        if step >= LEAST_STEPS and step >= GROWTH * self._examined:
+            return True
+        return step == end > self._examined and step >= LEAST_STEPS // 3
+
+    def examination(self) -> Callable[[Lens, dict[str, Role], Progress], Examination]:
+        """What is to be called in a forked copy of the process."""
+        evidence, optimizer = self._evidence, self._optimizer()
+        layout = evidence.layout
+        infos = layout.params if layout is not None else ()
+        wanted = Wanted(
+            step=evidence.last,
+            gradients=not evidence.whole,
+            positive=[info.name for info in infos if info.constraint != "real"],
+        )
+        return lambda lens, roles, report: examine(lens, roles, wanted, optimizer, report)
+
+    def examined(self, data: bytes) -> None:
+        """Take in what the copy has answered."""
+        with self._lock:
+            seen: Examination = decode(data, Examination)
+            if seen.step <= self._evidence.last:
+                self._before, self._seen = self._seen, seen
+                self._examined = seen.step
+                self.judge()
+
+    def _rates(self) -> Mapping[str, float] | None:
+        optimizer = self._optimizer()
+        if optimizer is None or not getattr(optimizer, "optim_objs", None):
+            return None
+        rates = rates_of(optimizer)
+        leaves = pyro.get_param_store().named_parameters()
+        return {name: rates[id(leaf)] for name, leaf in leaves if id(leaf) in rates}
+
+
+def _names(finding: Finding) -> tuple[str, ...]:
+    """What a finding of level warning or worse is about, and its rule."""
+    return () if finding.level == "note" else (finding.subject.name, finding.name)
+
+
+def _elements(batch: Batch, seen: Sequence[Observation], steps: Steps) -> ElementRows | None:
+    plan = seen[0].params.plan
+    if not plan.small:
+        return None
+    names = tuple(param.name for param in plan.small)
+    shapes = tuple(tuple(param.tensor.shape) for param in plan.small)
+    elements = Elements(names, shapes, plan.has_grad[: len(plan.small)])
+    return ElementRows(elements, batch.first, steps.after, steps.grads)
