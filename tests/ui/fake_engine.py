@@ -17,6 +17,7 @@ from fake_numbers import layout
 from fake_scripts import Late, Minibatches, Script
 
 from tui_elbo import protocol
+from tui_elbo.model.findings import Finding, Subject
 
 
 class Hangs(Engine):
@@ -270,7 +271,45 @@ class Left(Engine):
             self.wish()
 
 
+class Faulty(Engine):
+    """Something is wrong with the run: an error and a note."""
+
+    FOUND: ClassVar = (
+        Finding(
+            "SVI110",
+            "never-moves",
+            "warning",
+            Subject("param", "phi"),
+            '"phi" never moves: no gradient reaches it',
+            "look between the parameter and the loss for what cuts the graph",
+            evidence="none at 20 of 20 steps",
+            why="What is not moved is not fitted.",
+            step=3,
+            since=2,
+        ),
+        Finding("SVI010", "no-data", "note", Subject("data"), "no data", "give it some"),
+    )
+
+    def restart(self) -> None:
+        super().restart()
+        self.aside: set[str] = set()
+        self.find()
+
+    def find(self) -> None:
+        standing = tuple(one for one in self.FOUND if one.code not in self.aside)
+        dismissed = tuple(one for one in self.FOUND if one.code in self.aside)
+        self.say(protocol.FindingsChanged(standing, dismissed, ("SVI053: too slow",)))
+
+    def more(self, command) -> None:
+        super().more(command)
+        if isinstance(command, protocol.DismissFinding):
+            change = self.aside.add if command.dismissed else self.aside.discard
+            change(command.code)
+            self.find()
+
+
 BEHAVIOURS = {
+    "faulty": Faulty,
     "script": Script,
     "left": Left,
     "minibatches": Minibatches,

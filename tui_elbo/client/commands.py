@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from tui_elbo.model.findings import Finding
 from tui_elbo.model.tuning import Tuning
 from tui_elbo.protocol import (
     Breakpoint,
     Command,
     ComputeGradients,
     ComputeImportanceBound,
+    DismissFinding,
     InspectParam,
     Loaded,
     Pause,
@@ -126,6 +128,11 @@ class RunCommands:
     def break_at(self, points: tuple[Breakpoint, ...]) -> None:
         """Stop at these breakpoints from now on."""
         self.sent(self._send(SetBreakpoints(points=points)))
+
+    def dismiss(self, finding: Finding, *, dismissed: bool) -> None:
+        """Put a finding aside for this run, or take it back."""
+        command = DismissFinding(code=finding.code, subject=finding.subject, dismissed=dismissed)
+        self.sent(self._send(command))
 
     def tune(self, tuning: Tuning) -> None:
         """Change settings from the next step on; a run goes on with them."""

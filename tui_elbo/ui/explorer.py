@@ -35,7 +35,12 @@ from tui_elbo.ui.look_cursor import LookCursor
 from tui_elbo.ui.pane_grid import PaneGrid
 from tui_elbo.ui.panes.attribution import AttributionPane
 from tui_elbo.ui.panes.params import ParamsPane
-from tui_elbo.ui.panes.sentence import SentenceLine, sentence_text, verdict_texts
+from tui_elbo.ui.panes.sentence import (
+    SentenceLine,
+    sentence_text,
+    shown_finding,
+    verdict_texts,
+)
 from tui_elbo.ui.plot.run_curves import status_summary
 from tui_elbo.ui.views.detail import ParamView
 from tui_elbo.ui.views.step import StepView
@@ -180,12 +185,15 @@ class Explorer(Screen[None]):
         self.cursor.taken_back(run.step)
         self.panes.span_choice.taken_back(run.step)
         self.panes.params.show_watched(self.session.commands.watched)
+        self.panes.mark(run.findings)
         tables = not (running and now < self._pace.tables and self._tabled)
         self.panes.draw(run, self.cursor.step(run.step), tables=tables, live=running)
         if tables:
             text = sentence_text(self.session, self.span(), self.cursor.step(run.step))
             verdict = verdict_texts(run, self.cursor.step(run.step))
-            self.query_one(SentenceLine).show(text, now, live=running, verdict=verdict)
+            sentence = self.query_one(SentenceLine)
+            sentence.show(text, now, live=running, verdict=verdict)
+            sentence.show_finding(shown_finding(run))
             self._compute_bound_when_idle(live=running)
             self._pace.tabled(now)
             self._tabled = run.step
@@ -256,16 +264,20 @@ class Explorer(Screen[None]):
 
     def on_params_pane_opened(self, event: ParamsPane.Opened) -> None:
         """All about one parameter, over the panes."""
+        self.open_param(event.name)
+
+    def open_param(self, name: str) -> None:
+        """Show all about one parameter, over the panes."""
         session = self.session
 
         def closed(_result: None) -> None:
             session.commands.inspect("")
 
-        session.commands.inspect(event.name)
+        session.commands.inspect(name)
         view = ParamView(
             session.run,
             self.cursor,
-            event.name,
+            name,
             self.action_press,
             ascii=session.options.ascii,
         )

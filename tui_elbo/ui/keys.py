@@ -287,6 +287,13 @@ KEYS = (
     ),
     Key("o", "o", look.show_output, "output", "what the model prints, and warnings", 5),
     Key(
+        "F",
+        "F",
+        look.show_findings,
+        "",
+        "the findings: what is wrong, the evidence, what to do",
+    ),
+    Key(
         "e",
         "e",
         look.show_error,

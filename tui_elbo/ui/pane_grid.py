@@ -13,6 +13,7 @@ from textual.widget import Widget
 from tui_elbo.client.preferences import Preferences
 from tui_elbo.client.run_state import Run
 from tui_elbo.client.spans import SpanChoice
+from tui_elbo.model.findings import Finding
 from tui_elbo.ui.panes.attribution import AttributionPane
 from tui_elbo.ui.panes.curve import CurvePane
 from tui_elbo.ui.panes.params import ParamsPane
@@ -103,6 +104,13 @@ class PaneGrid(Widget):
     def params(self) -> ParamsPane:
         """The pane of the parameters."""
         return self.query_one(ParamsPane)
+
+    def mark(self, findings: Sequence[Finding]) -> None:
+        """Mark the rows that an error or a warning is about."""
+        grave = [one.subject for one in findings if one.level != "note"]
+        params, sites = self.query_one(ParamsPane), self.query_one(SitesPane)
+        params.marked = frozenset(one.name for one in grave if one.kind == "param")
+        sites.marked = frozenset(one.name for one in grave if one.kind == "site")
 
     def on_mount(self) -> None:
         """Nothing is shown before there is a size."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tui_elbo.client.run_state import WEIGHING
+from tui_elbo.model.findings import Finding
 from tui_elbo.ui.actions import questions
 from tui_elbo.ui.actions.run import confirm, stuck
+from tui_elbo.ui.style.glyphs import ASCII, UNICODE
 from tui_elbo.ui.views.breakdown import BreakdownView
+from tui_elbo.ui.views.findings import FindingsView
 from tui_elbo.ui.views.views import ErrorView, NotesView, OutputView
 
 if TYPE_CHECKING:
@@ -192,6 +195,26 @@ def show_output(explorer: Explorer) -> None:
         explorer.answer()
 
     explorer.app.push_screen(OutputView(output), seen)
+
+
+def show_findings(explorer: Explorer) -> None:
+    """What is wrong with the run, with the evidence."""
+    session = explorer.session
+
+    def dismiss(finding: Finding, dismissed: bool) -> None:
+        session.commands.dismiss(finding, dismissed=dismissed)
+
+    def go(finding: Finding) -> None:
+        """To the step since which it holds, and to its row in the tables."""
+        step = max(1, min(finding.since, session.run.step))
+        if 1 < step < session.run.step:
+            explorer.cursor.to(step, session.run.step)
+        if finding.subject.kind == "param":
+            explorer.open_param(finding.subject.name)
+        explorer.redraw()
+
+    glyphs = ASCII if session.options.ascii else UNICODE
+    explorer.app.push_screen(FindingsView(session.run, dismiss, go, glyphs))
 
 
 def show_error(explorer: Explorer) -> None:

@@ -25,7 +25,7 @@ from tui_elbo.model.records import (
 from tui_elbo.model.text import safe
 from tui_elbo.ui.plot.sparkline import sparkline, stride
 from tui_elbo.ui.style.text import left, number, signed, tail
-from tui_elbo.ui.style.theme import BAD, DIM, KEY, ROLE
+from tui_elbo.ui.style.theme import BAD, DIM, KEY, ROLE, WARN
 from tui_elbo.ui.widgets.pane import Shown
 from tui_elbo.ui.widgets.table import Table
 from tui_elbo.ui.widgets.text_lines import Line, Piece
@@ -176,6 +176,8 @@ class ParamsPane(Table):
         super().__init__("parameters", "known after the first step", id=id, ascii=ascii)
         self.watched: tuple[str, ...] = ()
         """The parameters that come first, and are recorded whole."""
+        self.marked: frozenset[str] = frozenset()
+        """Those that an error or a warning is about."""
         self.order = ORDERS[0]
         """One of `ORDERS`."""
         self._layout: Layout | None = None
@@ -317,10 +319,11 @@ class ParamsPane(Table):
         name, grad, sparkline = self._plan
         letter = left(self.glyphs.role(one.role), self._role_width - 1)
         watched = one.kind == "param" and one.name in self.watched
+        marked = one.kind == "param" and one.name in self.marked
         first: list[Piece] = [
             (letter, ROLE[one.role]),
-            (self.glyphs.watched if watched else " ", KEY),
-            (tail(safe(one.label), name - 1, self.glyphs.more) + " ", ""),
+            ("!", WARN) if marked else (self.glyphs.watched if watched else " ", KEY),
+            (tail(safe(one.label), name - 1, self.glyphs.more) + " ", WARN if marked else ""),
             *self._value(one, whole),
             self._piece(self._change(one), CHANGE, self._style(one), signs=one.size == 1),
         ]

@@ -9,10 +9,13 @@ from textual.events import Resize
 
 from tui_elbo.client.session import Session
 from tui_elbo.client.spans import Span, unseen
+from tui_elbo.model.findings import Finding
 from tui_elbo.model.sentences import choose_sentence
 from tui_elbo.model.text import safe
 from tui_elbo.protocol.run_state import RunState
+from tui_elbo.ui.style.glyphs import Glyphs
 from tui_elbo.ui.style.text import left
+from tui_elbo.ui.style.theme import BAD, WARN
 from tui_elbo.ui.widgets.status import BottomLine
 from tui_elbo.ui.widgets.text_lines import Line
 
@@ -21,6 +24,12 @@ WIDE = 160
 
 LOOKS = "the lens looks"
 """So begins what the engine says of a look under way."""
+
+MOST, ROOMY = 4, 24
+"""A finding takes up to so many rows, where the screen has at least this many."""
+
+KEY_OF_FINDINGS = "F"
+"""The key that lists all findings."""
 
 EVERY = 1.0
 """Seconds from one sentence to the next while running: nobody reads faster."""
@@ -35,6 +44,14 @@ class SentenceLine(BottomLine):
         super().__init__(id=id, ascii=ascii)
         self._text, self._next = "", 0.0
         self._verdict: tuple[str, ...] = ()
+        self._finding: Finding | None = None
+
+    def show_finding(self, finding: Finding | None) -> None:
+        """Show an error or a warning in the place of the sentence; None: the sentence."""
+        if finding != self._finding:
+            self._finding = finding
+            self._fit(self.app.size.width)
+            self.paint()
 
     def show(self, text: str, now: float, *, live: bool, verdict: tuple[str, ...] = ()) -> None:
         """Show a sentence.
@@ -51,7 +68,9 @@ class SentenceLine(BottomLine):
         self.paint()
 
     def lines(self, width: int) -> Sequence[Line]:
-        """The sentence wrapped into the rows that there are."""
+        """The sentence wrapped into the rows that there are; of a finding, its remedy last."""
+        if self._finding is not None:
+            return finding_lines(self._finding, width, max(1, self.size.height), self.glyphs)
         rows = max(1, self.size.height)
         for verdict in (*self._verdict, ""):
             text = self.glyphs.plain(safe(f"{self._text} {verdict}".strip()))
@@ -65,8 +84,56 @@ class SentenceLine(BottomLine):
 
     def on_resize(self, event: Resize) -> None:
         """One row where that is enough for any sentence."""
-        self.styles.height = 1 if event.size.width >= WIDE else 2
+        self._fit(event.size.width)
         self.paint()
+
+    def _fit(self, width: int) -> None:
+        """Take the rows that are needed."""
+        rows = 1 if width >= WIDE else 2
+        if self._finding is not None:
+            most = MOST if self.app.size.height >= ROOMY else 2
+            message, hint = _wrapped(self._finding, width, self.glyphs)
+            rows = min(most, len(message) + len(hint))
+        self.styles.height = rows
+
+
+def finding_lines(finding: Finding, width: int, rows: int, glyphs: Glyphs) -> list[Line]:
+    """A finding in so many rows: what is wrong first, then what to do.
+
+    Args:
+        finding: what was found.
+        width: in cells.
+        rows: at least one.
+        glyphs: of the terminal.
+    """
+    message, hint = _wrapped(finding, width, glyphs)
+    room = max(1, rows - min(len(hint), max(1, rows // 2)) * (rows > 1))
+    texts = [*_cut(message, room), *_cut(hint, rows - room)]
+    style = BAD if finding.level == "error" else WARN
+    styles = [style] * min(len(message), room) + [""] * rows
+    shown = [*texts, *[""] * (rows - len(texts))][:rows]
+    return [
+        [(left(f" {text}", width, glyphs.more), one)]
+        for text, one in zip(shown, styles, strict=False)
+    ]
+
+
+def _wrapped(finding: Finding, width: int, glyphs: Glyphs) -> tuple[list[str], list[str]]:
+    """The rows of what is wrong, and those of what to do."""
+    head = f"{finding.level} {finding.code}: {finding.message}."
+    hint = f"{finding.hint[:1].upper()}{finding.hint[1:]}." if finding.hint else ""
+    texts = (glyphs.plain(safe(text)) for text in (head, f"{hint} ({KEY_OF_FINDINGS}: more)"))
+    message, remedy = (textwrap.wrap(text.strip(), max(10, width - 2)) for text in texts)
+    return message, remedy
+
+
+def _cut(rows: list[str], room: int) -> list[str]:
+    return [*rows[: room - 1], " ".join(rows[room - 1 :])] if room > 0 else []
+
+
+def shown_finding(run: RunState) -> Finding | None:
+    """The gravest error or warning that stands; None if there is none."""
+    return next((one for one in run.findings if one.level != "note"), None)
 
 
 def verdict_texts(run: RunState, step: int) -> tuple[str, ...]:

@@ -39,6 +39,8 @@ class SitesPane(Table):
         self._layout: Layout | None = None
         self._history = History()
         self._step = 0
+        self.marked: frozenset[str] = frozenset()
+        """Those that an error or a warning is about."""
         self._plan = LEAST
         self._more: dict[str, int] = {}
 
@@ -114,9 +116,12 @@ class SitesPane(Table):
         """The site in one line, and why it lacks a term below it."""
         site, (name, dist, shape), more = self._sites[row], self._plan, self.glyphs.more
         mark = self.glyphs.observed if site.observed else self.glyphs.latent
+        marked = site.name in self.marked
         first: list[Piece] = [
-            (left(mark, MARK), OBSERVED if site.observed else LATENT),
-            (_cell(tail, safe(site.name), name, more), ""),
+            (left("!" if marked else mark, MARK), WARN)
+            if marked
+            else (left(mark, MARK), OBSERVED if site.observed else LATENT),
+            (_cell(tail, safe(site.name), name, more), WARN if marked else ""),
             (_cell(left, safe(site.dist), dist, more), DIM),
             (_cell(left, shape_text(site), shape, more), DIM),
             *((left(more_text(site, f), wide, more), DIM) for f, wide in self._more.items()),
