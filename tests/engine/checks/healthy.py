@@ -122,6 +122,18 @@ def guide(x):
 def batch(step):
     return (data[(10 * step) % 50 :][:10],)
 """,
+    "plate_without_a_size": """
+def model():
+    with pyro.plate("n"):
+        z = pyro.sample("z", dist.Normal(torch.zeros(4), 1.0))
+        pyro.sample("x", dist.Normal(z, 1.0), obs=torch.ones(4))
+
+
+def guide():
+    loc = pyro.param("loc", torch.zeros(4))
+    with pyro.plate("n"):
+        pyro.sample("z", dist.Normal(loc, 1.0))
+""",
     "restarts_in_a_plate": """
 data = torch.linspace(-1.0, 1.0, 8)
 

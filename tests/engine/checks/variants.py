@@ -602,6 +602,32 @@ def guide():
 """,
         {("plate-size-mismatch", "n")},
     ),
+    "nesting_too_small": (
+        """
+@config_enumerate
+def model():
+    p = pyro.sample("p", dist.Beta(1.0, 1.0))
+    with pyro.plate("n", 4):
+        k = pyro.sample("k", dist.Bernoulli(p))
+        pyro.sample("x", dist.Normal(k, 1.0), obs=torch.zeros(4))
+
+
+guide = AutoNormal(poutine.block(model, hide=["k"]))
+loss = TraceEnum_ELBO(max_plate_nesting=0)
+""",
+        {("step-fails", "")},
+    ),
+    "autoguide_of_a_discrete_site": (
+        """
+def model():
+    k = pyro.sample("k", dist.Bernoulli(0.5))
+    pyro.sample("x", dist.Normal(k, 1.0), obs=torch.tensor(1.0))
+
+
+guide = AutoNormal(model)
+""",
+        {("step-fails", "k")},
+    ),
     "prior_of_a_scale": (
         """
 def model():

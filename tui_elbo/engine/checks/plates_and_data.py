@@ -149,7 +149,8 @@ def _plate_size(look: Look) -> Iterator[Found]:
             if not frame.vectorized or -frame.dim > len(shape) or _is_factor(site):
                 continue
             rows = shape[frame.dim]
-            if rows not in (1, frame.size):
+            # A plate that is given no size has -1, and fits whatever is in it.
+            if frame.size > 0 and rows not in (1, frame.size):
                 message = f'plate "{frame.name}" has {frame.size} elements, and the data of '
                 message += f'"{name}" have {rows}'
                 yield Found(Subject("plate", frame.name), message, line=site.line)
@@ -177,7 +178,7 @@ def _frames(one: Pass, side: str) -> dict[str, tuple[int, int]]:
     found: dict[str, tuple[int, int]] = {}
     for site in one.sites(side).values():
         for frame in site.node["cond_indep_stack"]:
-            if frame.vectorized:
+            if frame.vectorized and frame.size > 0:
                 size = int(getattr(frame, "full_size", None) or frame.size)
                 found.setdefault(frame.name, (size, site.line))
     return found

@@ -371,6 +371,14 @@ def _cannot_run(look: Look) -> Iterator[Found]:
     error = errors[0]
     assert error is not None
     text = str(error)
+    given = getattr(look.scenario.loss, "max_plate_nesting", float("inf"))
+    frames = [f for s in look.model_sites.values() for f in s.node["cond_indep_stack"]]
+    nesting = max([-frame.dim for frame in frames if frame.vectorized], default=0)
+    if nesting > given:
+        message = f"max_plate_nesting is {given}, and the plates take {nesting} dimensions"
+        hint = f"give the estimator max_plate_nesting={nesting}"
+        yield Found(Subject("estimator"), f"every step fails: {message}", hint)
+        return
     named = _IN_ERROR.search(text)
     subject = _site(named[1]) if named else Subject("run")
     hint = next((hint for words, hint in _KNOWN_ERRORS if words in text), "")
@@ -389,6 +397,11 @@ _KNOWN_ERRORS = (
     ("Multiple sample sites named", "give each pyro.sample a name of its own"),
     ("Multiple param sites named", "give each pyro.param a name of its own"),
     ("collide at dim", "give the plates different dims: pyro.plate(..., dim=-1) and dim=-2"),
+    ("cast to the desired output type Long", "convert the data to floats: data.float()"),
+    (
+        "Continuous inference cannot handle discrete",
+        "hide the site from the guide with poutine.block, and enumerate it with TraceEnum_ELBO",
+    ),
     ("must be same", "give data and distribution the same shape"),
 )
 """What an error says, and what to do."""
