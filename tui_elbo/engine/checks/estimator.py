@@ -119,6 +119,9 @@ def _nothing_enumerated(look: Look) -> Iterator[Found]:
     if not isinstance(look.scenario.loss, TraceEnum_ELBO) or look.main.error is not None:
         return
     sites = [*look.latents.values(), *look.guide_sites.values()]
+    if look.args:
+        second = look.run(SEED, look.batch(2))  # such as rows without their label
+        sites += [*second.sites("model").values(), *second.sites("guide").values()]
     if any(site.enumerate is not None for site in sites):
         return
     discrete = [s.name for s in look.latents.values() if _is_enumerable(s)]

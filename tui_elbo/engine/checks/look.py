@@ -181,11 +181,11 @@ class Look:
 
     @cached_property
     def estimates(self) -> list[Estimate]:
-        """A few calls of the estimator; none of a compiled one."""
+        """Calls of the estimator with the data of the first steps; none of a compiled one."""
         loss = self.scenario.loss
         if not isinstance(loss, ELBO) or traits_of(loss).no_terms.find("compiled") >= 0:
             return []
-        return [self._estimate(SEED + trial) for trial in range(ESTIMATES)]
+        return [self._estimate(SEED + trial, self.batch(1 + trial)) for trial in range(ESTIMATES)]
 
     def run(
         self, seed: int, args: tuple[Any, ...] | None = None, fixed: Trace | None = None
@@ -253,7 +253,7 @@ class Look:
         finally:
             setattr(found, side, tracer.trace.copy())
 
-    def _estimate(self, seed: int) -> Estimate:
+    def _estimate(self, seed: int, args: tuple[Any, ...]) -> Estimate:
         _seed(seed)
         leaves = dict(pyro.get_param_store().named_parameters())
         for leaf in leaves.values():
@@ -262,7 +262,7 @@ class Look:
             warnings.simplefilter("ignore")
             try:
                 loss: Any = self.scenario.loss.loss_and_grads(
-                    self.scenario.model, self.scenario.guide, *self.args
+                    self.scenario.model, self.scenario.guide, *args
                 )
                 value = sum(map(float, loss)) if isinstance(loss, tuple) else float(loss)
             except Exception as error:

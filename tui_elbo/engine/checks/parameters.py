@@ -369,7 +369,7 @@ def _few(value: Tensor) -> str:
 
 def _no_gradient(look: Look) -> Iterator[Found]:
     sound = [one for one in look.estimates if one.error is None]
-    if not sound:
+    if not sound or len(sound) < len(look.estimates):
         return
     read = set.intersection(*(one.read for one in sound))
     read &= look.main.params()
@@ -379,11 +379,18 @@ def _no_gradient(look: Look) -> Iterator[Found]:
         if name in sound[0].gradients and all(one.gradients.get(name) is None for one in sound)
     )
     absent = [name for name in absent if _leaves()[name].requires_grad and _leaves()[name].numel()]
-    for name in absent[:10]:
-        message = f'no gradient reaches "{name}": it stays where it starts'
+    networks: dict[str, list[str]] = {}
+    for name in absent:
+        if "$$$" in name:
+            networks.setdefault(name.partition("$$$")[0], []).append(name)
+    for module, names in networks.items():
         # A network that is kept as it is, as within torch.no_grad(), may be meant to be.
-        level: Any = "note" if "$$$" in name else "error"
-        yield Found(_param(name), message, line=_line(look, name), level=level)
+        message = f'no gradient reaches {len(names)} of the weights of module "{module}"'
+        evidence = f"such as {names[0]}"
+        yield Found(Subject("module", module), message, evidence=evidence, level="note")
+    for name in [name for name in absent if "$$$" not in name][:10]:
+        message = f'no gradient reaches "{name}": it stays where it starts'
+        yield Found(_param(name), message, line=_line(look, name))
 
 
 def _frozen(look: Look) -> Iterator[Found]:
