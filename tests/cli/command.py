@@ -1,28 +1,20 @@
-"""The command, run as a person runs it: in a process of its own, without a terminal."""
+"""The command in a process of its own, without a terminal."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-COMMAND = [sys.executable, "-P", "-m", "tui_elbo.cli"]
+from tests.warm_start import Program
+
 PATIENCE = 60.0
 """Seconds after which a command is not expected to end any more. No test waits for it."""
 
 
-def started(*words: str, folder: Path | None = None, **options: Any) -> subprocess.Popen[bytes]:
+def started(*words: str, folder: Path | None = None, **options: Any) -> Program:
     """The command, running, with a pipe at its stdout and its stderr."""
-    return subprocess.Popen(
-        [*COMMAND, *words],
-        stdin=subprocess.DEVNULL,
-        stdout=options.pop("stdout", subprocess.PIPE),
-        stderr=subprocess.PIPE,
-        cwd=folder,
-        **options,
-    )
+    return Program("tui_elbo.cli", *words, cwd=folder, **options)
 
 
 def ran(*words: str, folder: Path | None = None) -> tuple[int, str, str]:

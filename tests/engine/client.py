@@ -10,7 +10,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,6 +19,7 @@ from typing import TypeVar
 
 import msgspec
 
+from tests.warm_start import Program
 from tui_elbo import protocol
 from tui_elbo.model.history import History
 from tui_elbo.model.records import Batch, Layout, StepRecord
@@ -148,10 +148,11 @@ class Client(Speaker):
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the client
         read, write = os.pipe() if apart else (-1, -1)
         last = [theirs.fileno(), read] if apart else [theirs.fileno()]
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "tui_elbo.engine", *options, *map(str, last)],
-            pass_fds=last,
-            stdin=subprocess.DEVNULL,
+        self.process = Program(
+            "tui_elbo.engine",
+            *options,
+            *map(str, last),
+            pass_fds=tuple(last),
             stdout=write if apart else self._output,
             stderr=subprocess.STDOUT,
             start_new_session=True,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.cli.command import ran
 from tui_elbo.cli import main
 from tui_elbo.engine.record.options import Always, Every
 from tui_elbo.engine.session import Session
@@ -134,8 +134,8 @@ def test_the_steps_before_come_in_batches_and_not_singly() -> None:
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-P", "-m", "tui_elbo.cli", "run", *words]
-    return subprocess.run(command, check=False, capture_output=True, text=True)
+    code, out, err = ran("run", *words)
+    return subprocess.CompletedProcess(words, code, out, err)
 
 
 def test_the_command_stops_there_and_says_why() -> None:
