@@ -38,7 +38,9 @@ def test_json_is_the_records_of_a_session_bit_for_bit(tmp_path: Path) -> None:
     told = [session.step() for _ in range(8)]
     expected = b"\n".join(msgspec.json.encode(record) for record in told).decode()
     assert untimed(out) == untimed(expected + "\n")
-    for text in ("x" * 10**7, "from C, held back to the exit\n", "to one\n", "careful", "{", "["):
+    # What is found is said as soon as it is, between what the model prints.
+    assert err.count("x") >= 10**7
+    for text in ("from C, held back to the exit\n", "to one\n", "careful", "{", "["):
         assert text in err
 
 
