@@ -63,8 +63,8 @@ EXPECTED: dict[str, Expected] = {
     "schedule_for_epochs": Expected({("rate-will-vanish", ""): 1}, DONE),
     "decoder_stays_random": Expected({("not-in-store", "decoder"): 1}),
     "point_of_a_hierarchy": Expected({("unbounded-map", "spread"): 1}, DONE),
-    "same_start": Expected({}, DONE),
-    "noise_too_small": Expected({}, DONE),
+    "same_start": Expected({("equal-rows", "means"): 400}, DONE),
+    "noise_too_small": Expected({("likelihood-misfit", "weight"): 600}),
 }
 """By the name of the file. What may be found besides is a note."""
 
