@@ -93,9 +93,12 @@ class ReplayableRun:
         return not self._failed and self._stepper.taken == self.step
 
     def stand_at_present(self) -> None:
-        """Find the state at which the run stands, if something has left another behind."""
+        """Find the state at which the run stands, if something has left another behind.
+
+        Its last step is run again: a gradient belongs to it, and to no checkpoint.
+        """
         if not self.stands:
-            self.stand_at(self.step)
+            self.stand_at(self.step, start=max(0, self.step - 1))
 
     def advance(self, *, due: bool) -> Observation:
         """Take the next step; whatever the person's code raises goes through.
@@ -275,14 +278,19 @@ class ReplayableRun:
         finally:
             self.stepping = False
 
-    def stand_at(self, step: int, *, strict: bool = False) -> None:
+    def stand_at(self, step: int, *, start: int | None = None, strict: bool = False) -> None:
         """Find the state of a step again: from a checkpoint if there is one, else from the file.
+
+        Args:
+            step: which.
+            start: no checkpoint of a later step is used.
+            strict: raise if a step that is run again does not meet the record.
 
         A failed step leaves random state and lazily made things behind; nothing of them is saved
         at each step, since that would cost every step.
         """
         self.interrupted = False
-        checkpoint = self.log.timeline.nearest(step)
+        checkpoint = self.log.timeline.nearest(step if start is None else start)
         if checkpoint is None or not self._stepper.restore(checkpoint):
             self._execute_again()
         self._failed = False
