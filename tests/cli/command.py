@@ -25,9 +25,17 @@ def ran(*words: str, folder: Path | None = None) -> tuple[int, str, str]:
 
 
 def records(out: str) -> list[dict[str, Any]]:
-    """One JSON object a line, and nothing else."""
+    """One JSON object a line, and nothing else; the verdict that ends them is left out."""
     assert out == "" or out.endswith("\n")
-    return [json.loads(line) for line in out.splitlines()]
+    found = [json.loads(line) for line in out.splitlines()]
+    assert all("verdict" not in one for one in found[:-1])
+    return found[:-1] if found and "verdict" in found[-1] else found
+
+
+def verdict(out: str) -> dict[str, Any]:
+    """The verdict that ends the output."""
+    found: dict[str, Any] = json.loads(out.splitlines()[-1])["verdict"]
+    return found
 
 
 def untimed(out: str) -> list[dict[str, Any]]:

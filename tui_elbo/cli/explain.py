@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from tui_elbo.cli.options import add_engine_options, parser, whole
 from tui_elbo.cli.report import (
@@ -16,6 +15,7 @@ from tui_elbo.cli.report import (
     span_sentence,
 )
 from tui_elbo.cli.run import narrate, own_stdout
+from tui_elbo.cli.verdict import print_verdict, reached
 from tui_elbo.model.scenarios import find_scenario
 from tui_elbo.model.text import safe
 
@@ -50,17 +50,25 @@ def main(words: list[str]) -> int:
     options.add_argument(
         "--draws", type=whole(2), metavar="M", help="of the lens; default: 256, fewer one by one"
     )
+    options.add_argument(
+        "--json", action="store_true", help="one JSON object a lens point, and the verdict"
+    )
     add_engine_options(options)
     chosen = options.parse_args(words)
     find_scenario(chosen.scenario)
     out = own_stdout()
-    session, attribution, follower = _run(chosen)
-    out.write("\n".join(explanation_lines(session, attribution, follower)) + "\n")
+    session, attribution, follower = _run(chosen, out)
+    verdict = reached(session, chosen, attribution)
+    if chosen.json:
+        print_verdict(verdict, out)
+    else:
+        lines = [*explanation_lines(session, attribution, follower), "", verdict.text]
+        out.write("\n".join(lines) + "\n")
     out.close()
     return 0 if session.non_finite is None else 3
 
 
-def _run(chosen: argparse.Namespace) -> tuple[Session, Attribution, LensFollower]:
+def _run(chosen: argparse.Namespace, out: TextIO) -> tuple[Session, Attribution, LensFollower]:
     from tui_elbo.engine.lens.attribution import Attribution  # noqa: PLC0415 - these import torch
     from tui_elbo.engine.session import Session  # noqa: PLC0415
 
@@ -76,7 +84,13 @@ def _run(chosen: argparse.Namespace) -> tuple[Session, Attribution, LensFollower
     attribution = Attribution(session, chosen.draws, in_process=chosen.lens_in_process)
     every = max(steps // POINTS, 1)
     follower = LensFollower(
-        session, attribution, every=every, steps=steps, out=sys.stderr, json=False, report=narrate
+        session,
+        attribution,
+        every=every,
+        steps=steps,
+        out=out,
+        json=chosen.json,
+        report=narrate,
     )
     while session.steps_taken < steps and session.non_finite is None:
         follower.take(session.advance(min(steps - session.steps_taken, follower.most())))

@@ -430,7 +430,9 @@ class LensFollower:
         self.breakpoints: list[LensPoint] = []
         self.seen: dict[int, ObservedTerms] = {}
         """The terms of the record drawn from a point's state, by state."""
-        self._session, self._attribution = session, attribution
+        self._session = session
+        self.attribution = attribution
+        """What the points are of."""
         self._every, self._steps = every, steps
         self._out, self._json, self._report, self._reported_note = out, json, report, ""
 
@@ -443,10 +445,10 @@ class LensFollower:
 
     def take(self, batches: list[Batch]) -> None:
         """Take the next steps, and evaluate the lens where it is due."""
-        self._attribution.learn(batches)
+        self.attribution.learn(batches)
         now = self._session.steps_taken
         if not self.breakpoints and now:
-            self._add(self._attribution.begin())
+            self._add(self.attribution.begin())
         for batch in batches:
             state = batch.first - 1
             if state == self.breakpoints[-1].state:
@@ -454,15 +456,15 @@ class LensFollower:
                 self.seen[state] = observed_terms(record)
                 self._print()
         if now and (now + 1) % self._every == 0 and now < self._steps:
-            self._add(self._attribution.point())
+            self._add(self.attribution.point())
 
     def close(self) -> None:
         """Print what is left, and detach from the session."""
-        self._attribution.close()
+        self.attribution.close()
         known = self.known
         if not self._json and known:
             lines = ["", *attribution_table(known[0], known[-1], self.seen), ""]
-            lines += [span_sentence(known[0], known[-1], self.seen, self._attribution)]
+            lines += [span_sentence(known[0], known[-1], self.seen, self.attribution)]
             self._out.write("\n".join(lines) + "\n")
 
     @property

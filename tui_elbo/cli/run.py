@@ -25,6 +25,7 @@ from tui_elbo.cli.report import (
     add_lens_options,
     follow,
 )
+from tui_elbo.cli.verdict import UntilConverged, print_verdict, reached
 from tui_elbo.client.commands import MAX_COUNT
 from tui_elbo.model.conditions import Condition, parse
 from tui_elbo.model.csv_table import CsvTable
@@ -35,6 +36,7 @@ from tui_elbo.model.records import Batch, Column
 from tui_elbo.model.scenarios import find_scenario
 from tui_elbo.model.text import safe
 from tui_elbo.model.tuning import Tuning, parse_tuning
+from tui_elbo.model.verdict import CONVERGED
 from tui_elbo.protocol import Event, FindingsChanged
 from tui_elbo.runfile import is_run_file
 from tui_elbo.runfile.database import read
@@ -264,8 +266,11 @@ COND is a step number, or compares the numbers of a step, by the names that --js
   --until 500                  --until 'params["phi"] > 1 and step > 100'
   --until 'elbo > -1.2'        --until 'params["w"][3] < 0 or params["w"].mean > 0.9'
   --until 'grad_norm > 100'    --until 'not finite(sites["x"].log_p)'
+  --until converged            until the verdict is stationary, or stopped with more to gain
 grad_norm and update_norm alone are the largest of any parameter.
 Beyond 512 columns parameters are summed up by module, and those that COND names recorded whole.
+
+The last line of --json, and of the summary, is the verdict: is it done, and how much is left.
 
 --csv has a column for whatever any step has; an empty cell is a number that the step lacks or
 that is not finite. Since columns may come late, the table is written when the run ends.
@@ -284,7 +289,8 @@ def main(words: list[str]) -> int:
     chosen = _options().parse_args(words)
     pressed = script_keys(chosen)
     name = run_target(chosen, pressed)
-    condition = None if chosen.until is None else parse(chosen.until)
+    converging = chosen.until is not None and chosen.until.strip() == CONVERGED
+    condition = None if chosen.until is None or converging else parse(chosen.until)
     out = own_stdout()
     from tui_elbo.engine.record.options import Always, Every  # noqa: PLC0415 - these import torch
 
@@ -298,21 +304,32 @@ def main(words: list[str]) -> int:
     follower = follow(session, chosen, steps, out, narrate)
     stop = _Stop(session)
     checker = _checker(session)
+    attribution = None if follower is None else follower.attribution
+    end = None
+    if converging:
+        end = UntilConverged(session, lambda: reached(session, chosen, attribution), narrate)
 
     def go() -> int:
         if pressed:
             press_keys(session, pressed, printer, lambda: stop.asked)
             return _ended(session)
-        return _run(session, steps, printer, until=until, follower=follower, stop=stop)
+        return _run(session, steps, printer, until=until, end=end, follower=follower, stop=stop)
 
     try:
         code = _guarded(session, printer, stop, go)
     finally:
         if not stop.asked:
             checker.wait()
-    for one in (printer, follower, out):
+    for one in (printer, follower):
         if one is not None:
             one.close()
+    if not chosen.csv and not stop.asked and session.steps_taken:
+        verdict = reached(session, chosen, attribution)
+        if chosen.json:
+            print_verdict(verdict, out)
+        else:
+            out.write(f"\n{verdict.text}\n")
+    out.close()
     return code
 
 
@@ -439,6 +456,7 @@ def _run(
     printer: Printer,
     *,
     until: UntilCondition | None,
+    end: UntilConverged | None,
     follower: LensFollower | None,
     stop: _Stop,
 ) -> int:
@@ -447,6 +465,8 @@ def _run(
         most = 1 if until is not None and session.steps_taken == 0 else CHUNK_STEPS
         if follower is not None:
             most = min(most, follower.most())
+        if end is not None:
+            most = min(most, end.most)
         batches = session.advance(min(steps - session.steps_taken, most), CHUNK_SECONDS)
         if until is not None:
             until.check(batches)
@@ -454,10 +474,14 @@ def _run(
         if follower is not None:
             follower.take(batches)
         met = until is not None and until.met(batches)
+        if end is not None and end.met():
+            printer.take([], last=True)
+            met = True
         if met or session.non_finite is not None:
             return _ended(session)
-    if until is not None and not stop.asked:
-        until.missed()
+    for one in (until, end):
+        if one is not None and not stop.asked:
+            one.missed()
     return 0
 
 

@@ -12,13 +12,14 @@ from typing import Protocol, TextIO
 
 from tui_elbo.engine.checks.checker import Checker
 from tui_elbo.engine.checks.monitor import Monitor
-from tui_elbo.engine.lens.schedule import Examine, LensScheduler
+from tui_elbo.engine.lens.schedule import DOUBLED, Examine, LensScheduler
 from tui_elbo.engine.record.options import Always, Budget, Due, RecordingOptions
 from tui_elbo.engine.record.step_recorder import StopTest
 from tui_elbo.model.breakpoints import StopCondition, parse_breakpoint
 from tui_elbo.model.conditions import Condition, parse
 from tui_elbo.model.errors import ElboError
 from tui_elbo.model.records import Batch, Column, Layout
+from tui_elbo.model.verdict import CONVERGED, SPACING
 from tui_elbo.protocol import (
     AnyCommand,
     Breakpoint,
@@ -109,6 +110,8 @@ class Runner:
         """The step after which the run pauses by itself."""
         self.by_hand = False
         """Whether the steps to take were asked for one by one."""
+        self.converging = False
+        """Whether they end with the verdict that going on would gain nothing."""
         self.newest = 0
         """The newest step sent."""
         self.seq = 0
@@ -154,7 +157,7 @@ class Runner:
 
     def pause(self) -> None:
         """The run stands still."""
-        self.running = False
+        self.running = self.converging = False
         self.lens.stands()
         self.monitor.judge()
         if self.monitor.due:
@@ -168,7 +171,9 @@ class Runner:
         return self._source.steps_taken
 
     def _run_until(self, command: RunUntil) -> None:
-        condition = None if command.condition is None else parse(command.condition)
+        self.converging = (command.condition or "").strip() == CONVERGED
+        asked = None if self.converging else command.condition
+        condition = None if asked is None else parse(asked)
         if condition is not None and self._layout is not None:
             condition.check(self._layout)
         self.stops.condition, self.target = condition, command.until
@@ -181,6 +186,7 @@ class Runner:
         self.target = self.end_of_steps + count
         self.stops.condition = None
         self.running, self.due, self.by_hand = True, Always(), True
+        self.converging = False
         self.update_recording()
 
     def _subscribe(self, command: WatchParams | SetBreakpoints) -> None:
@@ -219,12 +225,16 @@ class Runner:
         """
         step = self._source.steps_taken
         with self.changed:
-            self.lens.stepped(steps, seconds, by_hand=self.by_hand)
+            spacing = SPACING if self.converging else DOUBLED
+            self.lens.stepped(steps, seconds, by_hand=self.by_hand, spacing=spacing)
             self.monitor.stepped()
-            if met or self.reached(step):
+            verdict = self.lens.settled if self.converging else None
+            if met or verdict is not None or self.reached(step):
                 self.pause()
         if met:
             self.send(ConditionMet(step, self.stops.found))
+        elif verdict is not None:
+            self.send(ConditionMet(step, verdict.brief))
 
     # Events.
 

@@ -14,6 +14,12 @@ from typing import Any, Literal, TypeAlias
 TOLERANCE = 0.1
 """Nats that do not matter, unless a person says another number."""
 
+CONVERGED = "converged"
+"""What a person runs until: the verdict that going on would gain nothing."""
+
+SPACING = 1.5
+"""A run that is to stop by its verdict is judged whenever it is so many times as long."""
+
 LEAST_STEPS = 128
 """A shorter run, or a shorter time since a change of settings, is not judged."""
 

@@ -122,7 +122,7 @@ KEYS = (
         "u",
         run.until,
         "until",
-        "run until a step (500) or a condition (elbo > -1.2)",
+        "run until a step (500), a condition (elbo > -1.2), converged",
         3,
         refuses=run.stuck,
     ),

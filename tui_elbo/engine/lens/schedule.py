@@ -71,6 +71,9 @@ long as none is known, so many steps; whichever is longest."""
 TRIES = 3
 """After so many copies in a row that were lost, the lens says why."""
 
+DOUBLED = 2.0
+"""While running, a run is judged whenever it is so many times as long."""
+
 SHOWN_AFTER = 0.5
 """Seconds after which the progress of a look is shown, when the run stands still."""
 
@@ -124,6 +127,7 @@ class LensScheduler:
         self._usual_faults = math.nan
         self._mark: tuple[int, int] | None = None
         self._judge, self._judging, self._judged = False, False, -1
+        self._verdict: Verdict | None = None
 
     # What the run's thread asks.
 
@@ -131,6 +135,13 @@ class LensScheduler:
     def busy(self) -> bool:
         """Whether a look is under way."""
         return self._call is not None
+
+    @property
+    def settled(self) -> Verdict | None:
+        """The newest verdict, if it says that going on would gain nothing; else None."""
+        verdict = self._verdict
+        holds = verdict is not None and verdict.done and verdict.step > self._run.iterates.begin
+        return verdict if holds else None
 
     @property
     def owed(self) -> bool:
@@ -203,13 +214,16 @@ class LensScheduler:
         if self._attribution is not None:
             self._attribution.learn(batches)
 
-    def stepped(self, steps: int, seconds: float, *, by_hand: bool) -> None:
+    def stepped(
+        self, steps: int, seconds: float, *, by_hand: bool, spacing: float = DOUBLED
+    ) -> None:
         """Steps have been taken.
 
         Args:
             steps: how many.
             seconds: how long they took.
             by_hand: whether they were asked for one by one.
+            spacing: by so many times the run has to grow to be judged again.
         """
         if self._attribution is None:
             return
@@ -219,7 +233,7 @@ class LensScheduler:
             self._budget.took(0.0, seconds)
             rested = time.monotonic() >= self._rests_until
             self._due = self.each if by_hand else rested and self._budget.at(0)
-            self._judge = not by_hand and self._doubled()
+            self._judge = not by_hand and self._grown(spacing)
             if (by_hand and self._judging) or (self._due and self._examining):
                 # Who waits for a look goes before the rules, which ask again.
                 self._drop()
@@ -243,7 +257,7 @@ class LensScheduler:
             with self._lock:
                 self._drop()
                 self._last = self._attribution.go_back(common)
-                self._judged = -1
+                self._judged, self._verdict = -1, None
                 self.stands()
 
     def failed(self) -> None:
@@ -294,29 +308,32 @@ class LensScheduler:
 
     # The verdict.
 
-    def _doubled(self) -> bool:
-        """Whether the run is twice as long as when it was judged last."""
+    def _grown(self, spacing: float) -> bool:
+        """Whether the run is so many times as long as when it was judged last."""
         step, begin = self._run.steps_taken, self._run.iterates.begin
         last = self._judged - begin
-        return step - begin >= 2 * (last if last >= LEAST_STEPS else LEAST_STEPS // 2)
+        return step - begin >= (spacing * last if last >= LEAST_STEPS else LEAST_STEPS)
 
     def _start_judging(self, attribution: Attribution, step: int) -> None:
         self._judged = step
         run = judged(attribution, self._run, self._tolerance)
         if step - self._run.iterates.begin < LEAST_STEPS:
-            self._send(VerdictReached(judge(run)))
+            self._reached(judge(run))
             return
 
         def lost(why: str) -> None:
-            verdict = cannot_tell(step, f"the lens cannot look: {why}", self._tolerance)
-            self._send(VerdictReached(verdict))
+            self._reached(cannot_tell(step, f"the lens cannot look: {why}", self._tolerance))
 
         self._begin(
             lambda progress: judge(run, progress),
-            lambda data: self._send(VerdictReached(decode(data, Verdict))),
+            lambda data: self._reached(decode(data, Verdict)),
             lost,
             judging=True,
         )
+
+    def _reached(self, verdict: Verdict) -> None:
+        self._verdict = verdict
+        self._send(VerdictReached(verdict))
 
     def _make_way(self) -> None:
         """Judge later: something else is wanted first; so are the rules, which ask again."""

@@ -8,26 +8,28 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyro
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from tui_elbo.engine.compat.torch import has_backward_hooks
 from tui_elbo.engine.lens import DRAWS, Lens, Settled, State, isolated
 from tui_elbo.engine.lens.attribution import Attribution
 from tui_elbo.engine.lens.batches import SEED
-from tui_elbo.engine.lens.draws import Traces
+from tui_elbo.engine.lens.draws import RowByRow, Traces
 from tui_elbo.engine.lens.fork import Progress
 from tui_elbo.engine.lens.isolation import with_params
 from tui_elbo.engine.lens.subject import Followed, Subject
 from tui_elbo.engine.record.numbers import table
 from tui_elbo.engine.verdict.iterates import Iterates
-from tui_elbo.engine.verdict.search import search
+from tui_elbo.engine.verdict.search import Found, Objective, follow_gradient, search
 from tui_elbo.model.records import Floats
 from tui_elbo.model.verdict import (
     LEAST_STEPS,
@@ -51,8 +53,13 @@ LOOKS = 24
 LEAST_LOOKS = 4
 """Of each of the two quarters."""
 
-EVALUATIONS, MOST_EVALUATIONS = 40, 160
-"""Of the search; more where it still gains and there is time."""
+LEAST_EVALUATIONS, EVALUATIONS, MOST_EVALUATIONS = 24, 40, 160
+"""Of the search: at least, usually, and where it still gains and there is time."""
+
+JUMPING_EVALUATIONS = 120
+"""Of the search where draws are taken by rejection."""
+
+Climb = Callable[[Objective, Floats, int, Callable[[Floats], bool]], Found]
 
 SECONDS = 8.0
 """After so long the search stops before `MOST_EVALUATIONS`."""
@@ -261,37 +268,28 @@ class _Probe:
         return int(after[0]) if after else step
 
     def _search(self, lens: Lens, start: State) -> tuple[State, float, int] | str:
-        names, leaves = list(self._leaves), list(self._leaves.values())
-        sizes = [leaf.numel() for leaf in leaves]
-        flat = torch.cat([start[n].double().reshape(-1) for n in names]).numpy()
         began, tolerance = time.monotonic(), self._run.tolerance
 
-        def state(place: Floats) -> State:
-            parts = torch.split(torch.from_numpy(place), sizes)
-            return {
-                name: part.reshape(leaf.shape).to(leaf.dtype)
-                for name, leaf, part in zip(names, leaves, parts, strict=True)
-            }
-
-        def loss(place: Floats) -> tuple[float, Floats]:
-            self._tick()
-            value, gradient = _value_and_gradient(lens, state(place), leaves)
-            return -value, -gradient
-
         def enough(gains: Floats) -> bool:
-            """Whether it gains nothing any more, or has had its time and gains little."""
+            """Whether it gains nothing any more, or has had its time."""
+            self._tick()
             many = len(gains)
-            if many < 16:
+            if many < LEAST_EVALUATIONS:
                 return False
-            if gains[-1] - gains[many - many // 4 - 1] <= tolerance / 100 and many >= 24:
+            if gains[-1] - gains[many - many // 4 - 1] <= tolerance / 100:
                 return True
             return many >= EVALUATIONS and time.monotonic() - began > SECONDS
 
-        with isolated(), with_params(start):
-            found = search(loss, flat, MOST_EVALUATIONS, enough)
+        if _rejects(lens, start):
+            climb, evaluations = follow_gradient, JUMPING_EVALUATIONS
+        else:
+            # Where it cannot finish anyway, it need not go far: a lower bound is all that it gives.
+            climb = search
+            evaluations = EVALUATIONS if self._limit(lens) else MOST_EVALUATIONS
+        place, found = _climb(lens, start, self._leaves, evaluations, enough, climb=climb)
         if found.error:
             return f"the search for a better place failed: {found.error}"
-        return start | state(found.place), found.rising, len(found.gains)
+        return place, found.rising, len(found.gains)
 
     def _tick(self) -> None:
         self._done += 1
@@ -299,6 +297,70 @@ class _Probe:
 
     def _tell(self) -> None:
         self._progress(min(self._done, self._total), self._total)
+
+
+def climbed(lens: Lens, start: State, leaves: dict[str, Tensor], evaluations: int) -> State:
+    """The best place that a search from `start` finds at the lens's draws.
+
+    Args:
+        lens: settled by an earlier look.
+        start: the unconstrained parameters.
+        leaves: the parameters that may move, by name.
+        evaluations: how many there may be.
+    """
+    climb = follow_gradient if _rejects(lens, start) else search
+    return _climb(lens, start, leaves, evaluations, lambda _: False, climb=climb)[0]
+
+
+def _rejects(lens: Lens, state: State) -> bool:
+    """Whether draws are taken by rejection, so that the ELBO at fixed draws jumps."""
+    with isolated(), torch.no_grad(), with_params(state), _Calls(RowByRow.SAMPLERS) as calls:
+        lens.prepare()
+        next(_traces(lens))
+    return bool(calls.seen)
+
+
+def _climb(
+    lens: Lens,
+    start: State,
+    leaves: dict[str, Tensor],
+    evaluations: int,
+    enough: Callable[[Floats], bool],
+    *,
+    climb: Climb = search,
+) -> tuple[State, Found]:
+    """The place that a search has found, and how it went."""
+    sizes = [leaf.numel() for leaf in leaves.values()]
+    flat = torch.cat([start[name].double().reshape(-1) for name in leaves]).numpy()
+
+    def state(place: Floats) -> State:
+        parts = torch.split(torch.from_numpy(place), sizes)
+        return {
+            name: part.reshape(leaf.shape).to(leaf.dtype)
+            for (name, leaf), part in zip(leaves.items(), parts, strict=True)
+        }
+
+    def loss(place: Floats) -> tuple[float, Floats]:
+        value, gradient = _value_and_gradient(lens, state(place), list(leaves.values()))
+        return -value, -gradient
+
+    with isolated(), with_params(start):
+        found = climb(loss, flat, evaluations, enough)
+    return start | state(found.place), found
+
+
+class _Calls(TorchFunctionMode):
+    """Notes whether one of some functions is called."""
+
+    def __init__(self, functions: frozenset[Callable[..., Any]]) -> None:
+        super().__init__()
+        self._functions, self.seen = functions, False
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        self.seen = self.seen or func in self._functions
+        return func(*args, **(kwargs or {}))
 
 
 def _can_move(leaf: Tensor) -> bool:

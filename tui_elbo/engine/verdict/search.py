@@ -23,6 +23,9 @@ FIRST = 0.05
 MEMORY = 16
 """Pairs of steps and changes of the gradient."""
 
+FAR, NEAR = 0.1, 0.02
+"""Adam's rates in the first and the second half, where the objective jumps."""
+
 Objective = Callable[[Floats], tuple[float, Floats]]
 """The value to be made small, and its gradient; may raise, and may be not finite."""
 
@@ -34,13 +37,10 @@ class Found:
     place: Floats
     gains: Floats
     """What had been gained by each evaluation, shape (evaluations,)."""
+    rising: float
+    """What the last quarter of the evaluations has gained."""
     error: str = ""
     """What the objective raised where the search began; empty if it did not."""
-
-    @property
-    def rising(self) -> float:
-        """What the last quarter of the evaluations has gained."""
-        return float(self.gains[-1] - self.gains[(3 * len(self.gains)) // 4])
 
 
 class _EnoughError(Exception):
@@ -109,4 +109,44 @@ def search(
     with suppress(_EnoughError):
         optimizer.step(closure)  # type: ignore[no-untyped-call]
     gains = values[0] - np.array(values) if math.isfinite(values[0]) else np.zeros(1)
-    return Found(place, gains, error)
+    rising = float(gains[-1] - gains[(3 * len(gains)) // 4])
+    return Found(place, gains, rising, error)
+
+
+def follow_gradient(
+    objective: Objective,
+    start: Floats,
+    evaluations: int,
+    enough: Callable[[Floats], bool] = lambda _: False,
+) -> Found:
+    """The same for an objective that jumps, so that no line search can go by its values.
+
+    Adam goes far at first and then slowly; the place is the mean of its last quarter.
+    """
+    values: list[float] = []
+    places: list[Floats] = []
+    where = torch.tensor(start, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.Adam([where], lr=FAR, betas=(0.8, 0.99))
+    for count in range(evaluations):
+        if count == evaluations // 2:
+            optimizer.param_groups[0]["lr"] = NEAR
+        place = where.detach().numpy().copy()
+        try:
+            value, gradient = objective(place)
+        except (Exception, SystemExit) as raised:
+            if not values:
+                return Found(start, np.zeros(1), 0.0, f"{type(raised).__name__}: {raised}")
+            break
+        if not (math.isfinite(value) and np.isfinite(gradient).all()):
+            break
+        values.append(value)
+        places.append(place)
+        enough(values[0] - np.array(values))
+        where.grad = torch.from_numpy(gradient.copy())
+        optimizer.step()
+    gains = values[0] - np.array(values) if values else np.zeros(1)
+    quarter = len(gains) // 4
+    if len(gains) < evaluations:
+        return Found(places[-1] if places else start, gains, math.inf)
+    rising = float(gains[-quarter:].mean() - gains[-2 * quarter : -quarter].mean())
+    return Found(np.mean(places[-quarter:], axis=0), gains, rising)

@@ -11,6 +11,7 @@ from tui_elbo.model.conditions import parse
 from tui_elbo.model.errors import UsageError
 from tui_elbo.model.records import Layout
 from tui_elbo.model.tuning import SETTINGS, Tuning, parse_tuning
+from tui_elbo.model.verdict import CONVERGED
 from tui_elbo.ui.actions.prompt import Question
 from tui_elbo.ui.widgets.table import Table
 
@@ -22,8 +23,8 @@ MOST_WORDS = 2000
 
 def until(run: Run, go: Callable[[int | None, str], None]) -> Question:
     """Asks for a step or a condition, and hands on the step, or None and the condition."""
-    hint = f"a step (500) or a condition: {EXAMPLES}"
-    words = _words(run.history.layout)
+    hint = f"a step (500), {CONVERGED}, or a condition: {EXAMPLES}"
+    words = [CONVERGED, *_words(run.history.layout)]
     return Question("run until", hint, lambda text: go(*goal(text, run)), words)
 
 
@@ -73,6 +74,8 @@ def goal(text: str, run: Run) -> tuple[int | None, str]:
     """
     if not text:
         raise UsageError("nothing to run to", hint="give a step, or a condition")
+    if text.strip() == CONVERGED:
+        return None, CONVERGED
     condition = parse(text)
     layouts = [layout for _, _, layout in run.history.stretches()]
     condition.check(*layouts)
@@ -86,7 +89,16 @@ def goal(text: str, run: Run) -> tuple[int | None, str]:
 
 def _words(layout: Layout | None) -> list[str]:
     """What a word of a condition may be."""
-    found = ["elbo", "loss", "log_p", "log_q", "step", "grad_norm", "update_norm", "finite("]
+    found = [
+        "elbo",
+        "loss",
+        "log_p",
+        "log_q",
+        "step",
+        "grad_norm",
+        "update_norm",
+        "finite(",
+    ]
     if layout is not None:
         found += [f'params["{info.name}"]' for info in layout.params]
         found += [f'sites["{site.name}"].log_p' for site in layout.sites]

@@ -1,0 +1,267 @@
+"""Runs the bench of the verdict and prints the table: how often which verdict was right.
+
+python -m tests.engine.verdict.bench [--steps 1024] [--seeds 2] [PROBLEM ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyro
+import torch
+
+from tests.engine.verdict.problems import PROBLEMS, Problem
+from tui_elbo.engine.lens import Lens, State, isolated
+from tui_elbo.engine.lens.attribution import Attribution
+from tui_elbo.engine.session import Session
+from tui_elbo.engine.verdict import probe
+from tui_elbo.model.verdict import LEAST_STEPS, TOLERANCE, WIDE, Verdict
+
+TRUTH_DRAWS, TRUTH_SEED = 4096, 161_803
+"""Of the lens that the truth is measured with; a seed that the product does not use."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A verdict, and what was true."""
+
+    problem: str
+    optimizer: str
+    seed: int
+    verdict: Verdict
+    left: float
+    """What was left from the mean of the last quarter's iterates: nats."""
+    left_error: float
+    gains: float
+    """What going on twice as far has gained of that; NaN where it did not go on."""
+    seconds: float
+    steps: float
+    """The same, in steps of the run."""
+
+
+class Truth:
+    """The best of a guide's family near where the runs go, measured with many draws."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+        self._units: np.ndarray | None = None
+
+    def left(self, session: Session, state: State) -> tuple[float, float]:
+        """What is left from a state to the best, and its error."""
+        lens = Lens(session.scenario, TRUTH_DRAWS, TRUTH_SEED)
+        seen = lens.see(state).reading.units[2]
+        best: float | np.ndarray | None = self._problem.best
+        if best is None:
+            if self._units is None:
+                self._units = lens.see(self._best(session, state)).reading.units[2]
+            best = self._units
+        units = best - seen
+        return float(units.mean()), float(units.std(ddof=1)) / math.sqrt(len(units))
+
+    def _best(self, session: Session, state: State) -> State:
+        lens = Lens(session.scenario, TRUTH_DRAWS, SEARCH_SEED)
+        lens.see(state)
+        store = pyro.get_param_store().named_parameters()
+        return probe.climbed(lens, state, dict(store), 400)
+
+
+SEARCH_SEED = 577_215
+
+
+def cases(
+    names: Sequence[str], steps: int, seeds: int, tolerance: float = TOLERANCE
+) -> Iterator[Case]:
+    """Every verdict at the doublings of every run."""
+    for name in names:
+        problem = PROBLEMS[name]
+        truth = Truth(problem)
+        for optimizer, text in problem.optimizers().items():
+            for seed in range(seeds):
+                with tempfile.TemporaryDirectory() as folder:
+                    path = Path(folder) / "scenario.py"
+                    path.write_text(problem.scenario(text))
+                    yield from _run(
+                        *(name, optimizer, seed),
+                        path=str(path),
+                        truth=truth,
+                        steps=steps,
+                        tolerance=tolerance,
+                    )
+
+
+def _run(
+    name: str, optimizer: str, seed: int, *, path: str, truth: Truth, steps: int, tolerance: float
+) -> Iterator[Case]:
+    session = Session(path, seed=seed)
+    attribution = Attribution(session)
+    found: list[tuple[Verdict, float, float, float, float]] = []
+    at = LEAST_STEPS
+    while at <= steps:
+        began = time.process_time()
+        while session.steps_taken < at:
+            attribution.learn(session.advance(at - session.steps_taken))
+        stepped = (time.process_time() - began) / (at // 2 if at > LEAST_STEPS else at)
+        began = time.process_time()
+        with isolated():
+            verdict = probe.judge(probe.judged(attribution, session, tolerance))
+        seconds = time.process_time() - began
+        mean = session.iterates.mean(at - at // 4, at)
+        left, error = truth.left(session, mean)
+        found.append((verdict, left, error, seconds, seconds / stepped))
+        at *= 2
+    attribution.close()
+    lefts = [left for _, left, _, _, _ in found]
+    gains = [a - b for a, b in zip(lefts, [*lefts[1:], math.nan], strict=True)]
+    for (verdict, left, error, seconds, cost), gain in zip(found, gains, strict=True):
+        yield Case(name, optimizer, seed, verdict, left, error, gain, seconds, cost)
+
+
+def wilson(hits: int, of: int) -> tuple[float, float]:
+    """The 95 % interval of a share.
+
+    References:
+        Wilson (1927), Probable inference, the law of succession, and statistical inference.
+    """
+    if not of:
+        return 0.0, 1.0
+    share, z = hits / of, 1.96
+    middle = (share + z * z / (2 * of)) / (1 + z * z / of)
+    half = z / (1 + z * z / of) * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of))
+    return max(middle - half, 0.0), min(middle + half, 1.0)
+
+
+@dataclass(frozen=True)
+class Table:
+    """The counts."""
+
+    cases: list[Case]
+    tolerance: float = TOLERANCE
+
+    def of(self, state: str) -> list[Case]:
+        """The cases with that verdict."""
+        return [case for case in self.cases if case.verdict.state == state]
+
+    @property
+    def false_stationary(self) -> list[Case]:
+        """Called stationary, and clearly more than three tolerances from the best."""
+        limit = WIDE * self.tolerance
+        return [c for c in self.of("stationary") if c.left - 2 * c.left_error > limit]
+
+    @property
+    def far_stationary(self) -> list[Case]:
+        """Called stationary, and more than one tolerance from the best."""
+        limit = self.tolerance
+        return [c for c in self.of("stationary") if c.left - 2 * c.left_error > limit]
+
+    @property
+    def stuck_stationary(self) -> list[Case]:
+        """Called stationary after a decayed rate, with more than a tolerance left."""
+        return [c for c in self.far_stationary if c.optimizer == "decayed"]
+
+    @property
+    def false_improving(self) -> list[Case]:
+        """Called improving, and within the tolerance, and a doubling gained less than that."""
+        return [
+            c
+            for c in self.of("improving")
+            if c.left + 2 * c.left_error < self.tolerance and not c.gains > self.tolerance
+        ]
+
+    @property
+    def covered(self) -> list[Case]:
+        """The interval of what is left holds what was left, within its own error."""
+        return [
+            c
+            for c in self.bounded
+            if c.verdict.left_low - 2 * c.left_error - 0.01
+            <= c.left
+            <= c.verdict.left_high + 2 * c.left_error + 0.01
+        ]
+
+    @property
+    def bounded(self) -> list[Case]:
+        """Those that give an interval."""
+        return [c for c in self.cases if c.verdict.trend is not None]
+
+    @property
+    def delays(self) -> list[float]:
+        """Of each run: the doubling at which it was called stationary, over the first at which no
+        more than the tolerance was left."""
+        found = []
+        keys = {(c.problem, c.optimizer, c.seed) for c in self.cases}
+        for key in keys:
+            run = [c for c in self.cases if (c.problem, c.optimizer, c.seed) == key]
+            there = [c.verdict.step for c in run if c.left < self.tolerance]
+            said = [c.verdict.step for c in run if c.verdict.state == "stationary"]
+            if there and said:
+                found.append(said[0] / there[0])
+        return found
+
+    def lines(self) -> list[str]:
+        """The table."""
+        cases, stationary = len(self.cases), len(self.of("stationary"))
+        improving, unclear = len(self.of("improving")), len(self.of("cannot_tell"))
+        delays = self.delays or [math.nan]
+        return [
+            f"{cases} verdicts on {len({c.problem for c in self.cases})} problems; 95 % intervals",
+            "  ".join(
+                f"{s} {len(self.of(s))}" for s in sorted({c.verdict.state for c in self.cases})
+            ),
+            _share(
+                "stationary, more than 3 τ from the best", len(self.false_stationary), stationary
+            ),
+            _share("stationary, more than τ from the best", len(self.far_stationary), stationary),
+            _share("decayed and far, called stationary", len(self.stuck_stationary), stationary),
+            _share("improving, and nothing was left", len(self.false_improving), improving),
+            _share("cannot tell", unclear, cases),
+            _share("the interval holds what was left", len(self.covered), len(self.bounded)),
+            f"delay of stationary: median {np.median(delays):.2g}, most {max(delays):.3g} × the "
+            f"doubling at which τ was reached ({len(self.delays)} runs)",
+            f"cost: median {np.median([c.seconds for c in self.cases]):.2f} s, "
+            f"{np.median([c.steps for c in self.cases]):.0f} steps",
+        ]
+
+
+def _share(what: str, hits: int, of: int) -> str:
+    low, high = wilson(hits, of)
+    return f"{what}: {hits} of {of} = {hits / max(of, 1):.1%} [{low:.1%}, {high:.1%}]"
+
+
+def case_line(case: Case) -> str:
+    """One verdict beside the truth."""
+    v = case.verdict
+    return (
+        f"{case.problem:24}{case.optimizer:9}{case.seed} {v.step:5} {v.state:14}"
+        f"[{v.left_low:8.3f},{v.left_high:8.3f}] left {case.left:8.3f} ± {case.left_error:.3f} "
+        f"gains {case.gains:8.3f} {case.seconds:5.2f} s {v.reason}"
+    )
+
+
+def main() -> None:
+    """Print the table, by problem and in all."""
+    options = argparse.ArgumentParser()
+    options.add_argument("problems", nargs="*", default=list(PROBLEMS))
+    options.add_argument("--steps", type=int, default=1024)
+    options.add_argument("--seeds", type=int, default=2)
+    chosen = options.parse_args()
+    torch.set_num_threads(1)
+    found = []
+    for case in cases(chosen.problems, chosen.steps, chosen.seeds):
+        found.append(case)
+        print(case_line(case), flush=True)
+    for group in sorted({PROBLEMS[c.problem].group for c in found}):
+        part = Table([c for c in found if PROBLEMS[c.problem].group == group])
+        print(f"\n{group}", *part.lines(), sep="\n")
+    print("\nall", *Table(found).lines(), sep="\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

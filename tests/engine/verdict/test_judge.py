@@ -1,0 +1,159 @@
+"""The verdict on real runs whose answer is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.engine.verdict.problems import HEAD, PROBLEMS
+from tui_elbo.engine.lens import isolated
+from tui_elbo.engine.lens.attribution import Attribution
+from tui_elbo.engine.session import Session
+from tui_elbo.engine.verdict.probe import judge, judged
+from tui_elbo.model.tuning import Tuning
+from tui_elbo.model.verdict import Verdict
+
+
+def session(folder: Path, text: str) -> Session:
+    path = folder / "scenario.py"
+    path.write_text(text)
+    return Session(str(path))
+
+
+def verdict(run: Session, draws: int | None = None) -> Verdict:
+    attribution = Attribution(run, draws)
+    with isolated():
+        found = judge(judged(attribution, run))
+    attribution.close()
+    return found
+
+
+def normal(optimizer: str) -> str:
+    return PROBLEMS["normal"].scenario(PROBLEMS["normal"].optimizers()[optimizer])
+
+
+def test_a_run_improves_and_then_is_stationary(tmp_path: Path) -> None:
+    run = session(tmp_path, normal("usual"))
+    run.advance(100)
+    assert verdict(run).state == "cannot_tell"
+    run.advance(28)
+    early = verdict(run)
+    assert early.state == "improving"
+    # What is left of this run at the mean of its last 32 iterates, with 4,096 draws.
+    assert early.left_low < 0.804 + 0.02
+    assert early.left_high > 0.804 - 0.02
+    run.advance(512 - 128)
+    late = verdict(run)
+    assert late.state == "stationary"
+    assert late.left_high < 0.1
+    assert late.since is not None
+    assert 128 < late.since < 400
+
+
+def test_a_rate_that_has_decayed_to_nothing_is_not_called_the_end(tmp_path: Path) -> None:
+    run = session(tmp_path, normal("decayed"))
+    run.advance(256)
+    found = verdict(run)
+    assert found.state == "stopped"
+    assert found.left_low <= 2.11 <= found.left_high
+    assert "not converged" in found.text
+
+
+@pytest.mark.slow
+def test_a_hot_rate_is_told_with_its_price(tmp_path: Path) -> None:
+    run = session(tmp_path, PROBLEMS["poisson"].scenario('pyro.optim.Adam({"lr": 1.0})'))
+    run.advance(512)
+    found = verdict(run)
+    assert found.state == "rate_too_high"
+    assert found.rate_gain is not None
+    assert found.rate_gain.value > 1.0
+
+
+def test_judging_changes_nothing_of_the_run(tmp_path: Path) -> None:
+    losses = []
+    # Pyro's store is the process's: one run after the other.
+    for text, judges in ((normal("usual"), True), (normal("usual"), False)):
+        run = session(tmp_path, text)
+        found = []
+        for _ in range(2):
+            found += [record.loss for batch in run.advance(130) for record in batch.records()]
+            if judges:
+                verdict(run)
+        losses.append(found)
+    assert losses[0] == losses[1]
+
+
+def test_after_a_change_of_settings_the_window_begins_anew(tmp_path: Path) -> None:
+    run = session(tmp_path, normal("usual"))
+    run.advance(20)
+    run.tune(Tuning(lr=0.02))
+    run.advance(127)
+    assert "since the change at step 20" in verdict(run).text
+
+
+@pytest.mark.slow
+def test_a_point_guide_has_no_luck(tmp_path: Path) -> None:
+    problem = PROBLEMS["point"]
+    run = session(tmp_path, problem.scenario(problem.optimizers()["large"]))
+    run.advance(512)
+    found = verdict(run)
+    assert found.state == "stationary"
+    assert found.left_high < 0.01
+
+
+UNDECIDED = {
+    "discrete": (
+        """
+def model():
+    z = pyro.sample("z", dist.Bernoulli(0.3))
+    pyro.sample("x", dist.Normal(z, 1.0), obs=torch.tensor(1.0))
+
+def guide():
+    p = pyro.param("p", torch.tensor(0.5), constraint=constraints.unit_interval)
+    pyro.sample("z", dist.Bernoulli(p))
+""",
+        "no gradient goes through",
+    ),
+    "no parameter": (
+        """
+def model():
+    pyro.sample("z", dist.Normal(0.0, 1.0))
+
+def guide():
+    pyro.sample("z", dist.Normal(0.0, 1.0))
+""",
+        "no parameter",
+    ),
+    "minibatches": (
+        """
+data = torch.randn(1000, generator=torch.Generator().manual_seed(0))
+
+def batch(step):
+    return (data[torch.randint(1000, (10,), generator=torch.Generator().manual_seed(step))],)
+
+def model(x):
+    z = pyro.sample("z", dist.Normal(0.0, 10.0))
+    with pyro.plate("data", 1000, subsample_size=10):
+        pyro.sample("x", dist.Normal(z, 1.0), obs=x)
+
+def guide(x):
+    m = pyro.param("m", torch.tensor(0.0))
+    s = pyro.param("s", torch.tensor(0.03), constraint=constraints.positive)
+    pyro.sample("z", dist.Normal(m, s))
+""",
+        "full_batch()",
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", UNDECIDED)
+def test_where_it_cannot_be_sure_it_says_why(name: str, tmp_path: Path) -> None:
+    text, reason = UNDECIDED[name]
+    run = session(tmp_path, f'{HEAD}{text}\noptimizer = pyro.optim.Adam({{"lr": 0.001}})\n')
+    run.advance(128)
+    found = verdict(run)
+    assert found.state in {"cannot_tell", "improving", "falling"}
+    if found.state == "cannot_tell":
+        assert reason in found.text or "changed the ELBO by" in found.text

@@ -1,0 +1,93 @@
+"""The verdict without a screen: at the end of a run, and as the condition that ends it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TextIO
+
+import msgspec
+
+from tui_elbo.model.verdict import CONVERGED, LEAST_STEPS, SPACING, Verdict, cannot_tell
+
+if TYPE_CHECKING:
+    from tui_elbo.engine.lens.attribution import Attribution
+    from tui_elbo.engine.session import Session
+
+
+def reached(
+    session: Session, chosen: argparse.Namespace, attribution: Attribution | None = None
+) -> Verdict:
+    """The verdict on a run where it stands.
+
+    Args:
+        session: the run.
+        chosen: the options `draws`, `tolerance` and `lens_in_process`.
+        attribution: follows the run; None: its lens is made anew.
+    """
+    from tui_elbo.engine.lens.attribution import PATIENCE, Attribution  # noqa: PLC0415 - torch
+    from tui_elbo.engine.lens.fork import LookError  # noqa: PLC0415
+    from tui_elbo.engine.verdict.probe import judge, judged  # noqa: PLC0415
+    from tui_elbo.protocol.codec import decode  # noqa: PLC0415
+
+    step, own = session.steps_taken, None
+    if session.non_finite is not None:
+        return cannot_tell(step, "the loss is not finite", chosen.tolerance)
+    if attribution is None:
+        own = attribution = Attribution(session, chosen.draws, in_process=chosen.lens_in_process)
+    try:
+        run = judged(attribution, session, chosen.tolerance)
+        if step - session.iterates.begin < LEAST_STEPS:
+            return judge(run)
+        call = attribution.call(lambda progress: judge(run, progress))
+        verdict: Verdict = decode(call.wait(PATIENCE), Verdict)
+    except LookError as error:
+        return cannot_tell(step, f"the lens cannot look: {error}", chosen.tolerance)
+    finally:
+        if own is not None:
+            own.close()
+    return verdict
+
+
+def print_verdict(verdict: Verdict, out: TextIO) -> None:
+    """Print it as the JSON object that ends the output."""
+    out.write(msgspec.json.encode({"verdict": verdict.record()}).decode() + "\n")
+    out.flush()
+
+
+class UntilConverged:
+    """Ends a run once going on would gain nothing, and reports it.
+
+    Args:
+        session: what is run.
+        judge: reaches the verdict on it.
+        report: called with each message.
+    """
+
+    def __init__(
+        self, session: Session, judge: Callable[[], Verdict], report: Callable[[str], object]
+    ) -> None:
+        self._session, self._judge, self._report = session, judge, report
+        self._next = session.iterates.begin + LEAST_STEPS
+        self._verdict: Verdict | None = None
+
+    @property
+    def most(self) -> int:
+        """How many steps the run may take before it is judged."""
+        return max(self._next - self._session.steps_taken, 1)
+
+    def met(self) -> bool:
+        """Whether it is done; if so, report it."""
+        step, begin = self._session.steps_taken, self._session.iterates.begin
+        if step < self._next:
+            return False
+        self._next = begin + max(int((step - begin) * SPACING), LEAST_STEPS)
+        self._verdict = self._judge()
+        if self._verdict.done:
+            self._report(f"--until {CONVERGED}: {self._verdict.text}")
+        return self._verdict.done
+
+    def missed(self) -> None:
+        """Report that the run has ended without it."""
+        steps = self._session.steps_taken
+        self._report(f"--until {CONVERGED}: not reached in {steps} steps")
