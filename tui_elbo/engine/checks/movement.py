@@ -150,6 +150,8 @@ def _rate_too_low(run: Running) -> Iterator[Found]:
         return
     if gain < 2 * own * left or higher.elbo - 2 * error <= trial.same.elbo:
         return
+    if any(edge.gains and edge.gains[-1] > GAIN for edge in seen.edges):
+        return  # Where there may be no maximum, a higher rate only gets further on the way to it.
     if "rate-decayed" in run.faults or any("never" in fault for fault in run.faults):
         return
     message = (
