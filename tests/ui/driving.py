@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import sys
@@ -138,6 +139,9 @@ async def driven(
 
     async def all_handled(*_: float) -> None:
         """Every message that waits is handled; some of them send others."""
+        await pilot._wait_for_screen()
+        while app.input_waits:
+            await asyncio.sleep(0)
         for _ in range(3):
             await pilot._wait_for_screen()
             app.screen._on_timer_update()

@@ -16,7 +16,7 @@ from tui_elbo.client.process import Engine
 from tui_elbo.client.session import Options
 from tui_elbo.model.tour import STOPS
 from tui_elbo.ui.actions.leave import farewells
-from tui_elbo.ui.compat.textual import quick_driver
+from tui_elbo.ui.compat.textual import InputDropped, quick_driver
 from tui_elbo.ui.explorer import Explorer
 from tui_elbo.ui.gallery import Gallery
 from tui_elbo.ui.palette import AppWithPalette
@@ -94,6 +94,13 @@ class ElboApp(AppWithPalette):
             self.pop_screen()
         else:
             self.switch_screen(Gallery(self._options))
+
+    def on_input_dropped(self, _event: InputDropped) -> None:
+        """Say that not all that was typed has been read."""
+        text = "too much was typed at once, as a paste does: the rest of it was not read"
+        for screen in self.screen_stack:
+            if isinstance(screen, (Explorer, Gallery)):
+                screen.answer(text)
 
     def action_interrupt(self) -> None:
         """Pass ctrl+c on to the explorer, whatever lies over it; it never quits."""

@@ -125,6 +125,10 @@ class Gallery(Screen[None]):
             "answer", *([] if known else [(f" {name} has no use here: ? lists the keys", WARN)])
         )
 
+    def answer(self, notice: str) -> None:
+        """Show a line in answer to what was typed."""
+        self._word("answer", (f" {notice}", WARN))
+
     def _word(self, id: str, *pieces: Piece) -> None:
         self.query_one(f"#{id}", TextLine).show(pieces)
 

@@ -9,7 +9,7 @@ from typing import Any
 from textual.app import App, SystemCommand
 from textual.screen import Screen
 
-from tui_elbo.ui.compat.textual import CellDiffApp
+from tui_elbo.ui.compat.textual import CellDiffApp, palette_class
 from tui_elbo.ui.explorer import Explorer
 from tui_elbo.ui.keys import by_name
 
@@ -23,10 +23,14 @@ class AppWithPalette(CellDiffApp):
 
     def action_command_palette(self) -> None:
         """Open it, with a word that every terminal can draw."""
-        from textual.command import CommandPalette  # noqa: PLC0415 - it takes a while
+        if not isinstance(self.screen, palette_class()):
+            self.push_screen(palette_class()(placeholder="what to do"))
 
-        if not isinstance(self.screen, CommandPalette):
-            self.push_screen(CommandPalette(placeholder="what to do", id="--command-palette"))
+    def search_themes(self) -> None:
+        """Offer the themes in a palette of the same kind."""
+        from textual.theme import ThemeProvider  # noqa: PLC0415 - it takes a while
+
+        self.push_screen(palette_class()([ThemeProvider], placeholder="which theme"))
 
 
 def commands(app: App[Any], screen: Screen[Any]) -> Iterator[SystemCommand]:

@@ -5,14 +5,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import selectors
+import signal
+import threading
 from codecs import getincrementaldecoder
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import partial
-from typing import Any
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from rich.color import ColorSystem
 from rich.console import COLOR_SYSTEMS, Console, RenderableType
@@ -20,18 +24,29 @@ from textual import messages
 from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
 from textual._xterm_parser import XTermParser
 from textual.app import App, ScreenError
+from textual.await_complete import AwaitComplete
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
-from textual.events import Resize
+from textual.errors import NoWidget
+from textual.events import Event, InputEvent, MouseEvent, Resize
 from textual.geometry import Offset, Size
+from textual.message import Message
+from textual.message_pump import MessagePump
 from textual.screen import Screen
 from textual.timer import Timer
 
 from tui_elbo.ui.cell_diff import Changes, Piece, ScreenCells
 
+if TYPE_CHECKING:
+    from textual.command import CommandPalette
+
 PRIVATE = {
     "textual.app:App._display": "the only place where a frame is still strips and not yet text",
     "textual.app:App._driver": "asked whether the terminal has taken the output before",
+    "textual.app:App._handle_exception": "where an error while input is passed on belongs",
+    "textual.message_pump:MessagePump._task": "ends with a widget that was waited for",
+    "textual.message_pump:MessagePump._mounted_event": "a screen takes keys from then on",
+    "textual.message_pump:MessagePump._dispatch_message": "a closed palette answers no message",
     "textual._compositor:CompositorUpdate.render_segments": "what `_display` writes",
     "textual._compositor:LayoutUpdate.strips": "a frame of the whole screen",
     "textual._compositor:LayoutUpdate.region": "where that is",
@@ -39,6 +54,8 @@ PRIVATE = {
     "textual._compositor:ChopsUpdate.chop_ends": "where these parts end",
     "textual._compositor:ChopsUpdate.spans": "what of them needs drawing",
     "textual.driver:Driver._app": "notified when the terminal hangs up",
+    "textual.message_pump:MessagePump._message_queue": "has the input that waits",
+    "textual.drivers.linux_driver:LinuxDriver._file": "the terminal, which may go away",
     "textual.driver:Driver._debug": "what the parser is made with",
     "textual.drivers.linux_driver:LinuxDriver.run_input_thread": "replaced, as it ends too late",
     "textual.drivers.linux_driver:LinuxDriver._writer_thread": "has the output that waits",
@@ -54,12 +71,23 @@ TICK = 0.1
 TICKS = 3
 """So many looks after the last byte; then there is nothing to wait for but the next."""
 
-CHUNK = 4096
+CHUNK = 256
+"""Bytes read at once."""
+
+MAX_TYPED = 300
+"""Keys and mouse reports that may wait; what comes on top is not read. A person types ten a second,
+and a paste that is no bracketed paste is a hundred thousand keys."""
+
+LOST_SECONDS = 4.0
+"""After which a program without a terminal ends in any case."""
 
 MAX_WAITING = 3
 """Pieces of output that may wait: a frame is at most so many. Textual's own bound is 30, which on a
 slow line are seconds between a key and its answer."""
 
+
+INPUT_SECONDS = 1.0
+"""So long at most the next key waits for what the one before has begun."""
 
 SETTLED = 0.1
 """Seconds without another change after which a terminal has found its size."""
@@ -74,6 +102,63 @@ class CellDiffApp(App[int]):
         self._sent_screen: Screen[Any] | None = None
         self._sent_cursor: Offset | None = None
         self._settling: Timer | None = None
+        self._input: deque[Event] = deque()
+        self._passing: asyncio.Task[None] | None = None
+
+    async def on_event(self, event: Event) -> None:
+        """Pass input on one by one.
+
+        Textual passes on at once all that arrives together, to what has the focus then; a key that
+        opens or closes a screen leaves the keys behind it to a screen that is no longer there.
+        """
+        if not isinstance(event, InputEvent) or event.is_forwarded:
+            await super().on_event(event)
+            return
+        self._input.append(event)
+        if not self.input_waits:
+            self._passing = asyncio.create_task(self._pass_on())
+
+    @property
+    def waiting_input(self) -> int:
+        """How much of what was typed has not been handled."""
+        return len(self._input) + self._message_queue.qsize()
+
+    @property
+    def input_waits(self) -> bool:
+        """Whether something that was typed is not handled yet."""
+        return self._passing is not None and not self._passing.done()
+
+    async def _pass_on(self) -> None:
+        try:
+            while self._input and self.is_running:
+                event = self._input.popleft()
+                where = self._way_of(event)
+                await super().on_event(event)
+                await self._handled(where)
+        except Exception as error:
+            self._handle_exception(error)
+
+    def _way_of(self, event: Event) -> list[MessagePump]:
+        """The widget that an event goes to, and all those that it bubbles up to."""
+        node: MessagePump | None = self.focused or self.screen
+        if isinstance(event, MouseEvent):
+            with suppress(NoWidget):
+                node, _ = self.get_widget_at(event.x, event.y)
+        way: list[MessagePump] = []
+        while node is not None and node is not self:
+            way.append(node)
+            node = node._parent
+        return [*way, self]
+
+    async def _handled(self, way: list[MessagePump]) -> None:
+        """What was passed on is handled, and a screen that it has opened takes the next."""
+        for node in way:
+            await _turn(node)
+        with suppress(ScreenError):
+            screen = self.screen
+            if not screen._mounted_event.is_set():
+                await _either(screen._mounted_event, screen)
+                await _turn(screen)
 
     def on_resize(self) -> None:
         """Send everything again: a terminal that was smaller for a moment, or suspended, has lost
@@ -142,6 +227,46 @@ class CellDiffApp(App[int]):
         self._sent_screen, self._sent_cursor = screen, self.cursor_position
 
 
+async def _turn(node: MessagePump) -> None:
+    """Everything is handled that waits in a widget's queue now."""
+    handled = asyncio.Event()
+    if node.is_running and node.call_later(handled.set):
+        await _either(handled, node)
+
+
+async def _either(event: asyncio.Event, node: MessagePump) -> None:
+    """Wait for an event, but no longer than for the end of a widget, or for a second."""
+    comes = asyncio.create_task(event.wait())
+    ends = [node._task] if node._task is not None else []
+    await asyncio.wait([comes, *ends], timeout=INPUT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+    comes.cancel()
+
+
+@lru_cache(1)
+def palette_class() -> type[CommandPalette]:
+    """Textual's palette, which closes once: imported only when it is opened, as it takes a while.
+
+    It calls what was chosen twice, and dismisses whatever screen is there, when two keys choose:
+    see `CommandPalette._select_or_command`.
+    """
+    from textual.command import CommandPalette  # noqa: PLC0415
+    from textual.widgets import Input, OptionList  # noqa: PLC0415
+
+    class Palette(CommandPalette):
+        """The palette, closed once."""
+
+        def dismiss(self, result: None = None) -> AwaitComplete:
+            return super().dismiss(result) if self.is_current else AwaitComplete()
+
+        async def _dispatch_message(self, message: Message) -> None:
+            # What its widgets still say when it has closed is not answered any more.
+            said = isinstance(message, (Input.Changed, Input.Submitted, OptionList.OptionMessage))
+            if self.is_current or not said:
+                await super()._dispatch_message(message)
+
+    return Palette
+
+
 class _CellUpdate(CompositorUpdate):
     """Changed cells. It reports when it is written: Textual drops updates in a batch."""
 
@@ -186,6 +311,74 @@ def quick_driver(driver: type[Driver]) -> type[Driver]:
     return QuickDriver if driver is LinuxDriver else driver
 
 
+class InputDropped(Message):
+    """More was typed at once than is read."""
+
+
+class InputReader:
+    """Turns bytes of a terminal into events.
+
+    Args:
+        debug: what Textual's parser is made with.
+    """
+
+    def __init__(self, debug: bool = False) -> None:
+        self._debug = debug
+        self._dropping = False
+        self._begin()
+
+    def _begin(self) -> None:
+        self._parser = XTermParser(self._debug)
+        self._decode = getincrementaldecoder("utf-8")("replace").decode
+
+    def read(self, data: bytes, waiting: int) -> Iterator[Message]:
+        """The events of what has come.
+
+        Args:
+            data: the bytes.
+            waiting: how many earlier events have not been handled yet.
+        """
+        if waiting > MAX_TYPED:
+            if not self._dropping:
+                self._begin()  # What is cut off must not continue what comes later.
+                yield InputDropped()
+            self._dropping = True
+            return
+        self._dropping = False
+        # Half a character decodes to an empty string, which the parser takes for the end of input.
+        if text := self._decode(data):
+            yield from self._parser.feed(text)
+
+    def tick(self) -> Iterator[Message]:
+        """The events of an escape sequence of which no more comes."""
+        yield from self._parser.tick()
+
+
+class _LosableFile:
+    """What is drawn on, as long as it is there: without it the thread that writes would die, and
+    the one that draws would wait for it for ever."""
+
+    def __init__(self, file: TextIO, lost: Callable[[], None]) -> None:
+        self._file, self._lost, self._gone = file, lost, False
+
+    def write(self, text: str) -> None:
+        self._guarded(partial(self._file.write, text))
+
+    def flush(self) -> None:
+        self._guarded(self._file.flush)
+
+    def _guarded(self, act: Callable[[], object]) -> None:
+        if not self._gone:
+            try:
+                act()
+            except OSError:
+                self._gone = True
+                self._lost()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
 class QuickDriver(LinuxDriver):
     """Reads keys until woken, and ends the program when the terminal hangs up.
 
@@ -197,6 +390,19 @@ class QuickDriver(LinuxDriver):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._woken, self._wake = os.pipe()
+        self._file: Any = _LosableFile(cast(TextIO, self._file), self._lost)
+        self._watchdog: threading.Timer | None = None
+
+    def _lost(self) -> None:
+        """The terminal is gone: end in good order, and if that does not do, at once.
+
+        Good order can wait for a terminal that reads no more: see `WriterThread.stop`.
+        """
+        if self._watchdog is None:
+            self._watchdog = threading.Timer(LOST_SECONDS, os._exit, (128 + signal.SIGHUP,))
+            self._watchdog.daemon = True
+            self._watchdog.start()
+            self._app.post_message(messages.ExitApp())
 
     @property
     def output_waiting(self) -> bool:
@@ -206,8 +412,7 @@ class QuickDriver(LinuxDriver):
 
     def run_input_thread(self) -> None:
         """Hand what is typed to the app."""
-        parser = XTermParser(self._debug)
-        decode = getincrementaldecoder("utf-8")("replace").decode
+        reader = InputReader(self._debug)
         with selectors.DefaultSelector() as selector:
             selector.register(self.fileno, selectors.EVENT_READ)
             selector.register(self._woken, selectors.EVENT_READ)
@@ -218,11 +423,12 @@ class QuickDriver(LinuxDriver):
                 if self.fileno in ready:
                     data, ticks = self._read(), TICKS
                     if not data:
-                        self._app.post_message(messages.ExitApp())
+                        self._lost()
                         return
-                    for event in parser.feed(decode(data)):
+                    waiting = getattr(self._app, "waiting_input", 0)
+                    for event in reader.read(data, waiting):
                         self.process_message(event)
-                for event in parser.tick():
+                for event in reader.tick():
                     self.process_message(event)
 
     def _read(self) -> bytes:
