@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -23,6 +24,10 @@ def runtime_folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="elbo-") as name, pytest.MonkeyPatch.context() as patch:
         folder = Path(name)
         patch.setenv("XDG_RUNTIME_DIR", name)
+        # Nor is the other place, for this process and those that it starts.
+        tempfile.gettempdir()  # From here on it is known, and stays.
+        patch.setattr(runtime_dir, "tempfile", SimpleNamespace(gettempdir=lambda: name))
+        patch.setenv("TMPDIR", name)
         yield folder
         assert list(folder.rglob("*.sock")) == []
 

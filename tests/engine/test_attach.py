@@ -61,6 +61,7 @@ def run(runtime: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
     """The socket of a run that has lost its terminal; one engine for most tests here."""
     with engine(None, apart=True) as first:
         path = loaded(first, write(tmp_path_factory.mktemp("first"), SMALL))
+        first.ask(Step())
         first.hang_up()
         yield path
         registry.end(path)
@@ -220,6 +221,27 @@ def test_without_a_scenario_there_is_nothing_to_go_on_for(runtime: Path) -> None
     with engine(apart=True) as client:
         client.hang_up()
         assert client.end() == 0
+
+
+@pytest.mark.slow
+def test_a_run_goes_no_further_alone_than_its_scenario_says(runtime: Path, tmp_path: Path) -> None:
+    """And before the first step there is nothing to go on for."""
+    with engine(None, apart=True) as client:
+        path = loaded(client, write(tmp_path, small(tail="steps = 40")))
+        client.send(RunUntil())
+        client.hang_up()
+        while (status := registry.look(path).status) is None or status.state != "paused":
+            pass
+        assert (status.step, status.steps) == (40, 40)
+        assert status.left is not None
+        assert 0 < status.left <= 24 * 3600
+        assert status.memory > 10 * 2**20
+        registry.end(path)
+    with engine(None, apart=True) as client:
+        path = loaded(client, write(tmp_path, SMALL))
+        client.hang_up()
+        assert client.end() == 0
+        assert not path.exists()
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -17,7 +18,7 @@ from tests.engine.client import ClosedError, Speaker, history, visitor
 from tests.runtime import runtime_folder
 from tui_elbo import protocol
 from tui_elbo.client import registry
-from tui_elbo.engine.server import client
+from tui_elbo.engine.server import client, server
 from tui_elbo.engine.server.server import VISITORS, Server, ServerOptions
 from tui_elbo.engine.server.stdout_capture import MOST_WAITING, StdoutCapture
 from tui_elbo.model.records import Column, Layout
@@ -154,7 +155,7 @@ def test_levels_repeat_numbers_that_the_terminal_knows(hosted: Hosted) -> None:
         assert second.until(RunStatus, lambda level: level.seq > 0).seq == asked
 
 
-def test_too_many_clients_are_turned_away(hosted: Hosted) -> None:
+def test_the_oldest_of_too_many_clients_are_turned_away(hosted: Hosted) -> None:
     with ExitStack() as stack:
         lines = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(VISITORS + 5)]
         said = []
@@ -162,15 +163,40 @@ def test_too_many_clients_are_turned_away(hosted: Hosted) -> None:
             one.settimeout(30)
             one.connect(str(hosted.path))
             said.append(bool(one.recv(100)))
-        assert said == [True] * VISITORS + [False] * 5
-    # Nothing is known of when those who leave have been noticed: ask until there is room.
-    while not known(hosted.path):
-        pass
+        assert said == [True] * (VISITORS + 5)
+        # However many are idle, whoever asks is answered.
+        assert known(hosted.path)
+        for one in lines[:6]:
+            while one.recv(100):
+                pass
 
 
 def known(path: Path) -> bool:
     found = registry.look(path)
     return found.status is not None
+
+
+def test_a_socket_that_was_removed_is_bound_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """systemd removes all of XDG_RUNTIME_DIR at the last logout: then in the other place."""
+    monkeypatch.setattr(server, "BIND_SECONDS", 0.02)
+    with runtime_folder() as folder:
+        given = folder / "run"
+        given.mkdir()
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(given))
+        hosted = Hosted()
+        assert known(hosted.path)
+        shutil.rmtree(given)
+        while not (found := [path for path in runtime_dir.socket_paths() if known(path)]):
+            pass
+        # Both places are looked at when the first is there again.
+        given.mkdir()
+        assert runtime_dir.socket_paths() == found
+        assert registry.choose("fake") == found[0]
+        listener, other = runtime_dir.claim("fake")
+        assert (other.parent.parent, other.stem) == (given, "fake-2")
+        listener.close()
+        other.unlink()
+        hosted.server.close()
 
 
 def test_the_end_may_be_refused(hosted: Hosted) -> None:

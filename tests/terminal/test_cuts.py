@@ -42,7 +42,10 @@ def told(path: Path) -> tuple[int, list[bytes]]:
 def cut(argv: list[str], rng: random.Random, first: bool) -> None:
     """Open a terminal, press keys, and cut the line in the middle of whatever is going on."""
     with Terminal(argv) as terminal:
-        terminal.wait(r"step \d+ .*(paused|/s)" if not first else r"step 0 .*paused")
+        if first:  # Before the first step there is nothing to go on for.
+            terminal.wait(r"step 0 .*paused")
+            terminal.press("n")
+        terminal.wait(r"step [1-9]\d* .*(paused|/s)")
         for _ in range(rng.randrange(6)):
             terminal.press(rng.choice(KEYS))
         until = time.monotonic() + rng.uniform(0.0, 0.15)

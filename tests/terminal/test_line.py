@@ -41,10 +41,12 @@ def test_a_run_is_left_and_taken_up_again() -> None:
         (seen,) = re.findall(r"step 7 .* log p +\S+", terminal.wait(r"step 7 .*paused"))
         terminal.press("d")
         assert terminal.ended() == 0
-        assert b"no_theta goes on; `elbo-tui attach no_theta` shows it again" in terminal.sent
+        assert b"no_theta waits at step 7; `elbo-tui attach no_theta` shows it" in terminal.sent
     code, out, _ = ran("runs")
     assert code == 0
-    assert re.search(r"^no_theta +no_theta +7 +paused +\d{4}-\d\d-\d\d \d\d:\d\d +\d+$", out, re.M)
+    since = r"\d{4}-\d\d-\d\d \d\d:\d\d"
+    line = rf"^no_theta +no_theta +7 of \d+ +paused +{since} +\d+ MB +(1 d|24 h) +\d+$"
+    assert re.search(line, out, re.M)
     with Terminal([*COMMAND, "attach"]) as terminal:
         assert seen in terminal.wait(r"step 7 .*paused")
         terminal.press("n")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 
 from tests.ui.driving import driven
 from tui_elbo.protocol import RunIdAssigned
+from tui_elbo.ui import palette
 from tui_elbo.ui.actions import leave
 
 
@@ -67,15 +70,77 @@ async def test_d_leaves_the_engine_alive():
         link = d.explorer.session.connection
         link.named = RunIdAssigned("fake")
         process = link.engine.process
-        assert leave.farewell(d.explorer.session) == (
-            "elbo-tui: fake goes on; `elbo-tui attach fake` shows it again"
-        )
+        await d.press("d")
+        assert "nothing to leave going: it has not taken a step" in d.text()
+        await d.press("3", "n")
+        await d.shows("step 3 ", "paused")
         await d.press("d")
         await d.until(lambda: d.app._exit)
+        assert d.explorer.session.options.farewells == [
+            "elbo-tui: fake waits at step 3; `elbo-tui attach fake` shows it again, "
+            "`elbo-tui end fake` ends it"
+        ]
         assert not link.open
         assert link.engine.over
     # The fake has nobody to go on for: it ends by itself, and nobody has killed it.
     assert process.wait(30) == 0
+
+
+async def test_q_asks_before_many_steps_are_lost():
+    async with driven("long") as d:
+        await d.ready()
+        await d.press(*"150", "n")
+        await d.shows("step 150 ", "paused")
+        await d.press("q")
+        await d.shows("quit? 150 steps are not exported (x)")
+        await d.press("n")
+        d.run.saved = 150
+        await d.press("q")
+        await d.until(lambda: d.app._exit)
+        assert d.explorer.session.options.farewells == []
+
+
+@pytest.mark.parametrize("way", ["ctrl+q", "palette", "crash"])
+async def test_whichever_way_one_leaves_what_goes_on_is_said(way):
+    """Also from a view that lies over the run."""
+    options: list[str] = []
+    with suppress(ZeroDivisionError):
+        async with driven("normal", farewells=options) as d:
+            await d.ready()
+            engine = d.explorer.session.connection.engine.process
+            d.explorer.session.connection.named = RunIdAssigned("fake")
+            await d.press("space", "i")
+            await d.until(lambda: d.run.step > 0)
+            match way:
+                case "palette":
+                    commands = {c.title: c.callback for c in palette.commands(d.app, d.app.screen)}
+                    d.app.call_later(commands["quit"])
+                case "crash":
+                    d.app.call_later(lambda: 1 / 0)
+                case _:
+                    await d.press(way)
+            await d.until(lambda: d.app._exit or d.app._exception)
+    assert options == [
+        "elbo-tui: fake goes on; `elbo-tui attach fake` shows it again, `elbo-tui end fake` ends it"
+    ]
+    engine.wait(30)
+
+
+async def test_back_to_the_gallery_ends_the_run_as_it_says():
+    async with driven("normal", target=None) as d:
+        await d.press("enter")
+        await d.until(lambda: len(d.app.screen_stack) == 2)
+        await d.ready()
+        session, engine = d.explorer.session, d.explorer.session.connection.engine.process
+        session.connection.named = RunIdAssigned("fake")
+        await d.press("n")
+        await d.until(lambda: d.run.step == 1)
+        await d.press("escape")
+        await d.shows("back to the gallery? 1 step will be lost")
+        await d.press("y")
+        await d.until(lambda: len(d.app.screen_stack) == 1)
+        assert session.options.farewells == []
+    engine.wait(30)
 
 
 async def test_a_scripts_own_loop_is_held_and_left_and_nothing_else():

@@ -128,9 +128,11 @@ def show(
     plain = chosen.ascii
     if plain is None:
         plain = environment.has_little_unicode(os.environ)
+    from tui_elbo.client import registry  # noqa: PLC0415
     from tui_elbo.ui.app import Options, run  # noqa: PLC0415
 
-    asked = Options(argv=argv, ascii=plain, memory=memory, **engine_options)
+    others = "" if engine.attached else registry.others()
+    asked = Options(argv=argv, ascii=plain, memory=memory, others=others, **engine_options)
     return run(target, asked, engine, mouse=not chosen.no_mouse, tour=tour)
 
 

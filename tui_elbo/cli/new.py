@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tui_elbo.cli.options import parser
 from tui_elbo.model.errors import UsageError
+from tui_elbo.model.scenarios import expanded
 from tui_elbo.model.text import safe
 
 TEMPLATE = Path(__file__).with_name("new_scenario.txt")
@@ -57,7 +58,7 @@ def _path(text: str) -> Path:
         UsageError: if no scenario can be there.
     """
     try:
-        path = Path(text).expanduser()
+        path = expanded(text)
         if not text.strip() or path.is_dir():
             what = "this is a directory" if text.strip() else "this names no file"
             raise UsageError(what, where=text, hint="name a file, such as my_model.py")

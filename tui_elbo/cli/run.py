@@ -39,7 +39,7 @@ from tui_elbo.model.tuning import Tuning, parse_tuning
 from tui_elbo.model.verdict import CONVERGED
 from tui_elbo.protocol import Event, FindingsChanged
 from tui_elbo.runfile import is_run_file
-from tui_elbo.runfile.database import read
+from tui_elbo.runfile.database import check_place, read
 
 if TYPE_CHECKING:
     from tui_elbo.engine.checks.checker import Checker
@@ -215,6 +215,8 @@ def run_target(chosen: argparse.Namespace, pressed: list[KeyPress]) -> str:
     if chosen.save is not None and any(press.key == "G" for press in pressed):
         what = "--save keeps one way that the run went, and G goes over to another"
         raise UsageError(what, hint="leave out one of them")
+    if chosen.save is not None:
+        check_place(Path(chosen.save))
     name: str = chosen.scenario if chosen.saved is None else chosen.saved
     if chosen.saved is None and not is_run_file(name):
         find_scenario(name)

@@ -12,12 +12,13 @@ from tui_elbo.client import registry
 from tui_elbo.client.registry import Found
 from tui_elbo.model.text import safe
 
-HEADER = ("id", "scenario", "step", "state", "since", "pid")
+HEADER = ("id", "scenario", "step", "state", "since", "memory", "ends in", "pid")
 
 DESCRIPTION = """\
 The runs that are alive, with a terminal or without.
 
-`elbo-tui attach ID` shows one, `elbo-tui end ID` ends it.
+`elbo-tui attach ID` shows one, `elbo-tui end ID` ends it. `ends in` is for how long one that
+stands still without a terminal waits for the next.
 """
 
 
@@ -51,7 +52,9 @@ def plain(found: Found) -> dict[str, object]:
     """A run as it is printed in JSON; what is not known is null."""
     stands = found.status
     if stands is None:
-        nothing = dict.fromkeys((*HEADER[1:], "path", "target", "attached", "watched"))
+        nothing = dict.fromkeys(
+            (*HEADER[1:6], "pid", "path", "target", "attached", "watched", "steps", "left")
+        )
         return {"id": found.id} | nothing | {"why": found.why}
     records = msgspec.structs.asdict(stands)
     since = datetime.fromtimestamp(stands.since).astimezone().isoformat(timespec="seconds")
@@ -62,7 +65,7 @@ def row(found: Found) -> tuple[str, ...]:
     """A run as a line of the table."""
     stands = found.status
     if stands is None:
-        return (found.id, "", "", found.why, "", "")
+        return (found.id, "", "", found.why, *([""] * (len(HEADER) - 4)))
     state = stands.state
     if stands.state == "running" and stands.target is not None:
         state += f" to {stands.target}"
@@ -72,4 +75,16 @@ def row(found: Found) -> tuple[str, ...]:
         state += ", attached"
     since = datetime.fromtimestamp(stands.since).strftime("%Y-%m-%d %H:%M")
     scenario = safe(stands.scenario) or "(loading)"
-    return (found.id, scenario, str(stands.step), state, since, str(stands.pid))
+    step = f"{stands.step} of {stands.steps}" if stands.steps else str(stands.step)
+    memory = f"{stands.memory / 2**20:.0f} MB" if stands.memory else ""
+    return (found.id, scenario, step, state, since, memory, _time(stands.left), str(stands.pid))
+
+
+def _time(seconds: float | None) -> str:
+    """A duration in its largest unit; empty for none."""
+    if seconds is None:
+        return ""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

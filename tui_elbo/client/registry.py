@@ -152,6 +152,20 @@ def runs() -> list[Found]:
     return [look(path) for path in runtime_dir.socket_paths()]
 
 
+def others() -> str:
+    """Which runs are alive, in one line; empty for none."""
+    try:
+        ids = [path.stem for path in runtime_dir.socket_paths()]
+    except (UsageError, OSError):
+        return ""
+    if not ids:
+        return ""
+    what = (
+        f"another run is alive: {ids[0]}" if len(ids) == 1 else f"{len(ids)} other runs are alive"
+    )
+    return f"{what}; `elbo-tui runs` says how they stand"
+
+
 def look(path: Path) -> Found:
     """How the run at this socket stands."""
     try:

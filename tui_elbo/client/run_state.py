@@ -36,6 +36,8 @@ class Run(RunState):
         """How the engine ended, in words; empty while it lives."""
         self.loss_apart = False
         """Whether some step's loss was not −ELBO, beyond what float32 rounds away."""
+        self.saved = 0
+        """The step at which the run was saved last."""
         self.notice = ""
         """What the engine has to say to the person, until the next key."""
         self.stepped: SteppedInto | None = None
@@ -63,6 +65,7 @@ class Run(RunState):
                 self.last_error = event
                 self.errors += event.kind not in ("refused", "interrupted")
             case RunSaved():
+                self.saved = event.step
                 self.notice = f"saved at step {event.step}: {event.path}"
             case SteppedInto():
                 self.stepped = event

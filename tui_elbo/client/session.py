@@ -49,6 +49,10 @@ class Options:
     """Of the verdict: nats that do not matter."""
     ascii: bool = False
     """Draw with ASCII characters alone."""
+    others: str = ""
+    """Which other runs are alive, in words."""
+    farewells: list[str] = field(default_factory=list)
+    """What to say when the screen has closed: of each run that was left, how to come back to it."""
     memory: PreferenceStore = field(default_factory=PreferenceStore)
     """What is remembered from one start to the next."""
 
@@ -159,9 +163,29 @@ class Session:
             return RunIdAssigned("", "the engine has ended")
         return self.connection.named
 
+    @property
+    def nothing_to_keep(self) -> bool:
+        """Whether the engine has nothing that it would go on for without a terminal."""
+        return not (self.watched or self.run.step or self.run.branch or self.commands.running)
+
+    @property
+    def farewell(self) -> str:
+        """What goes on without this terminal, how to return, how to end it; empty for nothing."""
+        id, loaded, level = self.way_back.id, self.run.loaded, self.run.level
+        if not id or loaded is None or self.nothing_to_keep:
+            return ""
+        does = f"waits at step {self.run.step}"
+        if self.watched or self.commands.running:
+            target = level.target if level is not None else None
+            does = "goes on" if self.watched or target is None else f"goes on to step {target}"
+        end = "" if self.watched else f", `elbo-tui end {id}` ends it"
+        return f"elbo-tui: {loaded.name} {does}; `elbo-tui attach {id}` shows it again{end}"
+
     def detach(self) -> None:
-        """Leave the run going."""
+        """Leave the run going; how to come back is said when the screen has closed."""
         if self.connection is not None and self.connection.open:
+            if text := self.farewell:
+                self.options.farewells.append(text)
             self.connection.detach()
 
     def draw(self, then: Callable[[PosteriorDrawn], object]) -> None:

@@ -102,6 +102,21 @@ class ScenarioSource:
         else:
             lens.wait(BURST_SECONDS)
 
+    def left_alone(self) -> None:
+        """Without a terminal a run goes no further than it was to, or than the scenario says: one
+        that nobody sees must not run for ever. What waits for a condition gets as many steps more.
+        """
+        session, runner = self._session, self._runner
+        if session is None or not runner.running or runner.target is not None:
+            return
+        end, taken = session.scenario.steps, session.steps_taken
+        if runner.stops.condition is not None and taken >= end:
+            end = taken + max(end, 1)
+        runner.target = max(end, taken)
+        if runner.target <= taken:
+            runner.pause()
+        runner.send_status()
+
     def wait_for_checks(self) -> None:
         """Wait until what can be found before the first step has been reported."""
         self._runner.checker.wait()
@@ -170,7 +185,7 @@ class ScenarioSource:
             self._failed("refused" if self._session is not None else "load", error)
         except ElboError as error:
             self._failed("load" if self._session is None else "step", error)
-        except Exception as error:
+        except BaseException as error:  # The person's code has errors of its own kinds.
             what = f"elbo-tui itself failed: {error_text(error)}"
             hint = "R starts a fresh engine; the traceback is worth a report"
             self._failed("step", ElboError(what, hint=hint, traceback=trimmed(error)))

@@ -128,6 +128,19 @@ def split_docstring(docstring: str | None) -> tuple[str, str]:
     return title.strip(), notes.strip()
 
 
+def expanded(path: str | Path) -> Path:
+    """The path, with the home folder for a `~`.
+
+    Raises:
+        UsageError: if there is no such home.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        what = "there is no home folder of this name"
+        raise UsageError(what, where=str(path), hint="write the whole path") from error
+
+
 def find_scenario(target: str) -> ScenarioFile:
     """Where the code of the scenario named `target` is. Imports nothing.
 
@@ -157,7 +170,7 @@ def _find(target: str) -> ScenarioFile:
 
 
 def _find_file(target: str) -> ScenarioFile:
-    path = Path(target).expanduser()
+    path = expanded(target)
     if path.is_dir():
         files = ", ".join(sorted(file.name for file in path.glob("*.py"))[:5])
         hint = f"name a file in it, such as {files}" if files else "name a Python file"
@@ -178,7 +191,7 @@ def _is_path(target: str) -> bool:
 
 def _nearest(target: str) -> str:
     names = [entry.name for entry in gallery()]
-    names += [str(path) for path in Path(target).expanduser().parent.glob("*.py")]
+    names += [str(path) for path in expanded(target).parent.glob("*.py")]
     lower = {name.lower(): name for name in names}
     close = [
         lower[name] for name in difflib.get_close_matches(target.lower(), lower, n=3, cutoff=0.6)

@@ -368,6 +368,12 @@ class StatusReported(Event, frozen=True):
     """Whether it has a terminal."""
     watched: bool
     """As in `Loaded`."""
+    steps: int = 0
+    """As in `Loaded`; 0 for none."""
+    memory: int = 0
+    """Bytes that the process holds in memory; 0 where that cannot be found out."""
+    left: float | None = None
+    """Seconds until the run ends for want of a terminal; None while it has one or is at work."""
 
 
 class SiteDraws(msgspec.Struct, frozen=True, eq=False):

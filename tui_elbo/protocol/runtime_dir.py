@@ -37,11 +37,7 @@ def folder() -> Path:
     Raises:
         UsageError: if it cannot be made, or is not this person's alone.
     """
-    given = os.environ.get("XDG_RUNTIME_DIR", "")
-    if given and Path(given).is_dir():
-        path = Path(given) / "elbo-tui"
-    else:
-        path = Path(tempfile.gettempdir()) / f"elbo-tui-{os.geteuid()}"
+    path = _places()[0]
     try:
         with suppress(FileExistsError):
             path.mkdir(mode=0o700)
@@ -54,6 +50,22 @@ def folder() -> Path:
         hint = "remove it, or set XDG_RUNTIME_DIR to a folder of your own"
         raise UsageError(f"the folder for live runs {wrong}", where=str(path), hint=hint)
     return path
+
+
+def _places() -> list[Path]:
+    """Where the folder may be, the best place first.
+
+    The first can be removed while runs live, as systemd does at the last logout; they go on in the
+    other one.
+    """
+    given = os.environ.get("XDG_RUNTIME_DIR", "")
+    first = [Path(given) / "elbo-tui"] if given and Path(given).is_dir() else []
+    return [*first, Path(tempfile.gettempdir()) / f"elbo-tui-{os.geteuid()}"]
+
+
+def _others() -> list[Path]:
+    """The other folders that there are, and that are this person's alone."""
+    return [path for path in _places()[1:] if path.is_dir() and not _wrong_with(path.lstat())]
 
 
 def _wrong_with(found: os.stat_result) -> str:
@@ -72,10 +84,12 @@ def socket_paths() -> list[Path]:
     Raises:
         UsageError: if the folder cannot be had.
     """
-    place = folder()
-    with _locked(place):
-        found = [path for path in place.glob(f"*{SUFFIX}") if not _swept(path)]
-    return sorted(found, key=lambda path: path.stem)
+    found: dict[str, Path] = {}
+    for place in (folder(), *_others()):
+        with _locked(place):
+            alive = [path for path in place.glob(f"*{SUFFIX}") if not _swept(path)]
+        found = {path.stem: path for path in alive} | found
+    return [found[id] for id in sorted(found)]
 
 
 def path_of(id: str) -> Path:
@@ -136,7 +150,8 @@ def _free(place: Path, stem: str) -> Path:
         path = place / f"{id}{SUFFIX}"
         if len(os.fsencode(path)) > LONGEST_PATH:
             raise OSError(f"the path {path} is too long for a socket")
-        if not path.exists() or _swept(path):
+        elsewhere = any((other / path.name).exists() for other in _others() if other != place)
+        if not elsewhere and (not path.exists() or _swept(path)):
             return path
     raise OSError(f"{MOST_RUNS} runs of this name are alive")
 

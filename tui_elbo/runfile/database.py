@@ -11,7 +11,7 @@ import hashlib
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import numpy as np
 
 from tui_elbo.model.errors import UsageError
 from tui_elbo.model.records import Batch, Layout
-from tui_elbo.model.scenarios import ScenarioFile
+from tui_elbo.model.scenarios import ScenarioFile, expanded
 from tui_elbo.model.tuning import Tuning
 from tui_elbo.runfile import APPLICATION, is_run_file
 
@@ -88,27 +88,59 @@ class SavedRun(msgspec.Struct, frozen=True, eq=False):
     tensors: tuple[PackedTensor, ...] = ()
 
 
+def place(path: Path) -> Path:
+    """Where the file is to be: a link leads to what it names.
+
+    Raises:
+        UsageError: if something else is there.
+    """
+    path = Path(os.path.realpath(expanded(path)))
+    if path.is_dir() or (path.exists() and path.stat().st_size and not is_run_file(str(path))):
+        what = "this is something else than a saved run, and is left alone"
+        raise UsageError(what, where=str(path), hint="choose another name")
+    return path
+
+
+def check_place(path: Path) -> None:
+    """See, before a run begins, that it can be saved there.
+
+    Raises:
+        UsageError: if not.
+    """
+    path = place(path)
+    with _beside(path) as beside:
+        beside.touch()
+
+
 def write(path: Path, saved: SavedRun) -> None:
     """Write the file, in the place of one that is there.
 
     Raises:
         UsageError: if it cannot be written, or what is there is no such file.
     """
-    path = path.expanduser()
-    if path.is_dir() or (path.exists() and path.stat().st_size and not is_run_file(str(path))):
-        what = "this is something else than a saved run, and is left alone"
-        raise UsageError(what, where=str(path), hint="choose another name")
-    beside = path.with_name(f".{path.name}.saving")
-    try:
-        beside.unlink(missing_ok=True)
+    path = place(path)
+    with _beside(path) as beside:
         with closing(sqlite3.connect(beside)) as base, base:
             _fill(base, saved)
         _settle(beside)
         beside.replace(path)
         _settle(path.parent)
-    except (OSError, sqlite3.Error) as error:
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """A temporary file beside a place, of which nothing is left whatever goes wrong."""
+    beside = path.with_name(f".{path.name}.saving")
+    try:
+        beside.unlink(missing_ok=True)
+        yield beside
+    except (OSError, ValueError, sqlite3.Error) as error:
         said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise UsageError(f"the run cannot be saved: {said}", where=str(path)) from error
+    finally:
+        for left in (beside, beside.with_name(f"{beside.name}-journal")):
+            with suppress(OSError, ValueError):
+                left.unlink(missing_ok=True)
 
 
 def read(path: Path) -> SavedRun:
@@ -117,7 +149,7 @@ def read(path: Path) -> SavedRun:
     Raises:
         UsageError: if it is foreign, newer, or not whole; with the reason.
     """
-    path = path.expanduser()
+    path = expanded(path)
     if not is_run_file(str(path)):
         raise UsageError("this is no saved run", where=str(path), hint="name a file of run --save")
     try:

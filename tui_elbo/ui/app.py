@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
+from contextlib import suppress
 from typing import Any, ClassVar
 
 from textual.app import App
@@ -15,8 +17,7 @@ from textual.screen import Screen
 from tui_elbo.client.process import Engine
 from tui_elbo.client.session import Options
 from tui_elbo.model.tour import STOPS
-from tui_elbo.ui.actions.leave import farewells
-from tui_elbo.ui.compat.textual import InputDropped, quick_driver
+from tui_elbo.ui.compat.textual import quick_driver
 from tui_elbo.ui.explorer import Explorer
 from tui_elbo.ui.gallery import Gallery
 from tui_elbo.ui.palette import AppWithPalette
@@ -95,7 +96,11 @@ class ElboApp(AppWithPalette):
         else:
             self.switch_screen(Gallery(self._options))
 
-    def on_input_dropped(self, _event: InputDropped) -> None:
+    async def action_quit(self) -> None:
+        """Leave at once, as a lost terminal does: what is worth it goes on, which is said."""
+        self.exit(0)
+
+    def input_was_dropped(self) -> None:
         """Say that not all that was typed has been read."""
         text = "too much was typed at once, as a paste does: the rest of it was not read"
         for screen in self.screen_stack:
@@ -118,7 +123,7 @@ def end_on_signals(app: App[int]) -> None:
 
 def _end(app: App[int], number: int) -> None:
     """Runs that can be found again go on."""
-    app.exit(return_code=128 + number, message=farewells(app))
+    app.exit(return_code=128 + number)
 
 
 def run(
@@ -143,4 +148,8 @@ def run(
     finally:
         if engine is not None:
             engine.end()
+        # Whichever way the screen was left, a crash and a lost terminal among them.
+        with suppress(OSError, ValueError):
+            for text in options.farewells:
+                print(text, file=sys.stderr)
     return app.return_code or 0

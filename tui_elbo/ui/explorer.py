@@ -131,7 +131,7 @@ class Explorer(Screen[None]):
         self.panes.remember(memory.settings)
         mode = memory.settings.range
         kept = f"y range: {mode}, as it was left; y changes it" if mode != "robust" else ""
-        self.notice = memory.complaint or kept
+        self.notice = memory.complaint or kept or self.session.options.others
         self.session.open(self._engine)
         self._opening.enter_context(self.app.batch_update())
         self.touch()
@@ -168,7 +168,7 @@ class Explorer(Screen[None]):
         self._pace.drawn(monotonic())
         self._show_step()
         for screen in self.app.screen_stack:
-            if isinstance(screen, Live):
+            if isinstance(screen, Live) and screen.is_mounted:
                 screen.update()
         covered = isinstance(self.app.screen, View)
         if not covered and self in self.app.screen_stack:
@@ -379,5 +379,7 @@ class Explorer(Screen[None]):
         return True
 
     def go_back(self) -> None:
-        """Leave this screen."""
+        """Leave this screen; its run ends, as was asked for."""
+        if not self.session.watched:
+            self.session.leave()
         self.post_message(self.Left())

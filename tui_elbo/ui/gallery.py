@@ -102,6 +102,8 @@ class Gallery(Screen[None]):
     def on_mount(self) -> None:
         """Begin in the list."""
         self.query_one(GalleryList).focus()
+        if self._options.others:
+            self.answer(self._options.others)
         self._word("title", (" elbo-tui", "bold"), ("  watch SVI, term by term", DIM))
         self._keys()
 

@@ -347,7 +347,14 @@ KEYS = (
         6,
         refuses=leave.cannot_be_left,
     ),
-    Key("q", "q", leave.quit_run, "quit", "quit, and end the run; asks while it runs", 1),
+    Key(
+        "q",
+        "q",
+        leave.quit_run,
+        "quit",
+        "quit, and end the run; asks if there is much to lose",
+        1,
+    ),
     Key(
         "0,1,2,3,4,5,6,7,8,9",
         "0-9",

@@ -409,7 +409,9 @@ class Attribution:
             state = self._initial_params.completed(state)
             try:
                 seen = self._look(lens, base, state, first=not states)
-            except (Exception, SystemExit, GeneratorExit) as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
                 seen = StateLook(no_samples(), note=f"the lens sees nothing: {error_text(error)}")
             else:
                 base = state
@@ -429,7 +431,9 @@ class Attribution:
     def _recall(self, step: int) -> State | None:
         try:
             return self._run.state_at(step)
-        except (Exception, SystemExit, GeneratorExit):
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
             return None
 
     def _look(self, lens: Lens, base: State | None, state: State, *, first: bool) -> StateLook:

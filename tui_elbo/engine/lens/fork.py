@@ -239,7 +239,9 @@ class CallInProcess:
         with isolated():
             try:
                 self._answer = encode(work(self._report))
-            except (Exception, SystemExit, GeneratorExit) as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
                 self._error = error_text(error)
         self.fork_seconds = time.perf_counter() - began
 

@@ -40,7 +40,9 @@ def draw_posterior(
                 report(done, count)
                 _draw(session, values)
         sites = tuple(_site(name, found) for name, found in values.items() if len(found) == count)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         return PosteriorDrawn(session.steps_taken, 0, (), error_text(error))
     note = "" if sites else "the guide draws nothing that has one shape"
     return PosteriorDrawn(session.steps_taken, count, sites, note)

@@ -27,6 +27,7 @@ IDLE_TIMEOUT = 24 * 3600.0
 
 
 WAKE: Literal["wake"] = "wake"
+ALONE: Literal["alone"] = "alone"
 
 
 def serve(fd: int, output: int = -1, idle_timeout: float = IDLE_TIMEOUT) -> None:
@@ -71,6 +72,8 @@ def work(connection: Connection) -> None:
                 source.work()
             elif isinstance(command := connection.commands.get(), Command):
                 source.handle(command)
+            elif command == ALONE:
+                source.left_alone()
             elif command is None:
                 source.send_status()
             for stream in streams:
@@ -93,11 +96,11 @@ class Connection:
     """
 
     def __init__(self, options: ServerOptions) -> None:
-        self.server = Server(self._deliver, options)
+        self.server = Server(self._deliver, options, lambda: self.commands.put(ALONE))
         self._sending = self._interrupted = False
-        self.commands: SimpleQueue[AnyCommand | Literal["wake"] | None] = SimpleQueue()
+        self.commands: SimpleQueue[AnyCommand | Literal["wake", "alone"] | None] = SimpleQueue()
         """What is still to be carried out, in order; None: report the status; "wake": see whether
-        there is something to do."""
+        there is something to do; "alone": the terminal has left."""
 
     def send(self, event: Event) -> None:
         """Tell it, from any thread; no signal breaks in."""

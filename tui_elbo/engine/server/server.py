@@ -40,14 +40,20 @@ from tui_elbo.protocol import (
     ReportStatus,
     RunIdAssigned,
     RunStatus,
+    RunUntil,
     StatusReported,
+    Step,
+    StepInto,
     TakenOver,
     runtime_dir,
 )
 from tui_elbo.protocol.run_state import RunState
 
 VISITORS = 32
-"""More at a time are turned away."""
+"""Of more at a time the oldest are turned away."""
+
+BIND_SECONDS = 10.0
+"""Between looks whether the socket is still where it can be found."""
 
 BUSY_LOOK = 1.0
 """Seconds between looks at whether a run without a terminal has come to its end, at least."""
@@ -70,6 +76,15 @@ class ServerOptions:
     refuses_end: str = ""
 
 
+def memory_held() -> int:
+    """Bytes that this process holds in memory; 0 where that cannot be found out."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
 class IdleTimeout:
     """Since when a run has had nothing to do, and no terminal to do it for.
 
@@ -83,11 +98,13 @@ class IdleTimeout:
         self._since = time.monotonic()
         self.newest_command = 0
         """The number of the last command that has come."""
+        self.newest_step = 0
+        """The number of the last command that asked for steps."""
 
     def level(self, level: RunStatus) -> None:
         """How the run stands now."""
         self._level = level
-        if not self._busy:
+        if not self.busy:
             self.begin()
 
     def begin(self) -> None:
@@ -98,12 +115,13 @@ class IdleTimeout:
         """Seconds until it may be time to end; 0 when it is; None for never."""
         if self._seconds == inf:
             return None
-        if self._busy:
+        if self.busy:
             return max(self._seconds, BUSY_LOOK)
         return max(0.0, self._since + self._seconds - time.monotonic())
 
     @property
-    def _busy(self) -> bool:
+    def busy(self) -> bool:
+        """Whether it has something to do."""
         behind = self._level.seq < self.newest_command
         return self._level.state in ("running", "loading") or behind
 
@@ -136,7 +154,7 @@ class Server:
         self._began = time.time()
         self._process = os.getpid()
         self._terminal: Client | None = None
-        self._visitors: set[Client] = set()
+        self._visitors: dict[Client, None] = {}
         self._path: Path | None = None
         self._listener: socket.socket | None = None
         self._accepting: asyncio.AbstractServer | None = None
@@ -274,7 +292,7 @@ class Server:
         if waiting and time.monotonic() < until:
             self._loop.call_later(0.005, self._shut, until)
             return
-        clients, self._terminal, self._visitors = self._clients(), None, set()
+        clients, self._terminal, self._visitors = self._clients(), None, {}
         for client in clients:
             client.transport.abort()
         if self._accepting is not None:
@@ -322,6 +340,21 @@ class Server:
 
         self._listening = self._loop.create_task(listen())
         self._watch_idle()
+        self._loop.call_later(BIND_SECONDS, self._watch_socket, listener)
+
+    def _watch_socket(self, listener: socket.socket) -> None:
+        """Bind again, in whichever folder there is, if the socket has been removed."""
+        if self._closing or self._path is None or listener is not self._listener:
+            return
+        if not self._path.exists():
+            with suppress(ElboError):
+                self._listener, self._path = runtime_dir.claim(self.id)
+                if self._accepting is not None:
+                    self._accepting.close()
+                self._publish(RunIdAssigned(self.id))
+                self._listen(self._listener)
+                return
+        self._loop.call_later(BIND_SECONDS, self._watch_socket, listener)
 
     def _client(self, connected: Callable[[Client], bool]) -> Client:
         return Client(connected, self._commanded, self._leave, self._send_all)
@@ -331,9 +364,14 @@ class Server:
         return self._hello(client)
 
     def _is_welcome(self, client: Client) -> bool:
-        if len(self._visitors) >= VISITORS or self._closing:
+        if self._closing:
             return False
-        self._visitors.add(client)
+        while len(self._visitors) >= VISITORS:
+            # Those who came first have had the most time to say what they want.
+            oldest = next(iter(self._visitors))
+            del self._visitors[oldest]
+            oldest.transport.abort()
+        self._visitors[client] = None
         return self._hello(client)
 
     def _hello(self, client: Client) -> bool:
@@ -352,6 +390,8 @@ class Server:
             self.end()
         seq = client.base + command.seq
         self._idle.newest_command = max(self._idle.newest_command, seq)
+        if isinstance(command, (Step, RunUntil, StepInto)):
+            self._idle.newest_step = self._idle.newest_command
         self._deliver(msgspec.structs.replace(command, seq=seq))
 
     def _answer(self, client: Client, command: AnyCommand) -> None:
@@ -381,10 +421,13 @@ class Server:
             pid=os.getpid(),
             attached=self.attached,
             watched=loaded is not None and loaded.watched,
+            steps=loaded.steps if loaded else 0,
+            memory=memory_held(),
+            left=None if self.attached or self._idle.busy else self._idle.left(),
         )
 
     def _attach(self, client: Client) -> None:
-        self._visitors.remove(client)
+        del self._visitors[client]
         before, self._terminal = self._terminal, client
         if before is not None:
             before.close(TakenOver())
@@ -395,10 +438,10 @@ class Server:
         client.put_all(self._state.events())
 
     def _leave(self, client: Client, error: ProtocolError | None) -> None:
-        self._visitors.discard(client)
+        self._visitors.pop(client, None)
         if client is not self._terminal:
             return
-        if not (self._options.stays and self._path is not None):
+        if not (self._options.stays and self._path is not None and self._is_worth_it()):
             if error is not None:
                 print(f"elbo-tui: {error}", file=sys.stderr, flush=True)
             # The other thread may be anywhere in the user's code: nothing waits for it.
@@ -407,6 +450,16 @@ class Server:
         self._idle.begin()
         self._watch_idle()
         self._on_left()
+
+    def _is_worth_it(self) -> bool:
+        """Whether there is something to go on for: a step that was taken or asked for."""
+        level, state = self._state.level, self._state
+        if self._options.refuses_end or state.branch is not None:
+            return True
+        if level is None:
+            return self._idle.newest_step > 0
+        asked = level.state == "running" or level.seq < self._idle.newest_step
+        return level.step > 0 or (asked and level.state != "failed")
 
     def _watch_idle(self) -> None:
         """End the process once the run has waited for a terminal for long enough."""

@@ -71,7 +71,9 @@ def search(
         nonlocal best, place, error
         try:
             value, gradient = objective(where)
-        except (Exception, SystemExit) as raised:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as raised:
             value, gradient = math.inf, np.zeros_like(where)
             error = error or (f"{type(raised).__name__}: {raised}" if not values else "")
         if not (math.isfinite(value) and np.isfinite(gradient).all()):

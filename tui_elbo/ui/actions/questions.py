@@ -10,6 +10,7 @@ from tui_elbo.model import breakpoints
 from tui_elbo.model.conditions import parse
 from tui_elbo.model.errors import UsageError
 from tui_elbo.model.records import Layout
+from tui_elbo.model.scenarios import expanded
 from tui_elbo.model.tuning import SETTINGS, Tuning, parse_tuning
 from tui_elbo.model.verdict import CONVERGED
 from tui_elbo.ui.actions.prompt import Question
@@ -40,7 +41,7 @@ def file_name(run: Run, save: Callable[[str], None]) -> Question:
     def take(text: str) -> None:
         if not text:
             raise UsageError("a file needs a name", hint="such as my.run")
-        save(str(Path(text).expanduser().absolute()))
+        save(str(expanded(text).absolute()))
 
     name = Path(run.loaded.name).stem if run.loaded else "my"
     hint = "a file, from which elbo-tui FILE and run --from FILE go on"

@@ -54,7 +54,6 @@ PRIVATE = {
     "textual._compositor:ChopsUpdate.chop_ends": "where these parts end",
     "textual._compositor:ChopsUpdate.spans": "what of them needs drawing",
     "textual.driver:Driver._app": "notified when the terminal hangs up",
-    "textual.message_pump:MessagePump._message_queue": "has the input that waits",
     "textual.drivers.linux_driver:LinuxDriver._file": "the terminal, which may go away",
     "textual.driver:Driver._debug": "what the parser is made with",
     "textual.drivers.linux_driver:LinuxDriver.run_input_thread": "replaced, as it ends too late",
@@ -86,7 +85,7 @@ MAX_WAITING = 3
 slow line are seconds between a key and its answer."""
 
 
-INPUT_SECONDS = 1.0
+INPUT_SECONDS = 5.0
 """So long at most the next key waits for what the one before has begun."""
 
 SETTLED = 0.1
@@ -103,6 +102,8 @@ class CellDiffApp(App[int]):
         self._sent_cursor: Offset | None = None
         self._settling: Timer | None = None
         self._input: deque[Event] = deque()
+        self.handled_input = 0
+        """How many keys and mouse reports have been handled."""
         self._passing: asyncio.Task[None] | None = None
 
     async def on_event(self, event: Event) -> None:
@@ -118,10 +119,8 @@ class CellDiffApp(App[int]):
         if not self.input_waits:
             self._passing = asyncio.create_task(self._pass_on())
 
-    @property
-    def waiting_input(self) -> int:
-        """How much of what was typed has not been handled."""
-        return len(self._input) + self._message_queue.qsize()
+    def input_was_dropped(self) -> None:
+        """Not all that was typed has been read; called in its place among the keys."""
 
     @property
     def input_waits(self) -> bool:
@@ -132,6 +131,10 @@ class CellDiffApp(App[int]):
         try:
             while self._input and self.is_running:
                 event = self._input.popleft()
+                self.handled_input += 1
+                if isinstance(event, InputDropped):
+                    self.input_was_dropped()
+                    continue
                 where = self._way_of(event)
                 await super().on_event(event)
                 await self._handled(where)
@@ -311,7 +314,7 @@ def quick_driver(driver: type[Driver]) -> type[Driver]:
     return QuickDriver if driver is LinuxDriver else driver
 
 
-class InputDropped(Message):
+class InputDropped(InputEvent):
     """More was typed at once than is read."""
 
 
@@ -392,6 +395,7 @@ class QuickDriver(LinuxDriver):
         self._woken, self._wake = os.pipe()
         self._file: Any = _LosableFile(cast(TextIO, self._file), self._lost)
         self._watchdog: threading.Timer | None = None
+        self._passed_on = 0
 
     def _lost(self) -> None:
         """The terminal is gone: end in good order, and if that does not do, at once.
@@ -425,8 +429,9 @@ class QuickDriver(LinuxDriver):
                     if not data:
                         self._lost()
                         return
-                    waiting = getattr(self._app, "waiting_input", 0)
+                    waiting = self._passed_on - getattr(self._app, "handled_input", 0)
                     for event in reader.read(data, waiting):
+                        self._passed_on += isinstance(event, InputEvent)
                         self.process_message(event)
                 for event in reader.tick():
                     self.process_message(event)

@@ -111,6 +111,8 @@ class BreakdownView(Live):
 
     def update(self) -> None:
         """Show what has come since."""
+        if not self.query(Input):
+            return  # It is closing.
         span, run = self._span(), self._run
         text = self.query_one(Input).value.strip()
         key = (None if span is None else (span.words, span.last), run.pulled, run.weighed, text)
