@@ -86,8 +86,10 @@ def test_a_terminal_that_is_lost_leaves_its_run(number: signal.Signals) -> None:
         terminal.press("q")
         terminal.wait(r"quit\? it is running; d would leave it going")
         terminal.press("n", " ")
-        terminal.wait("paused")
+        terminal.wait("space run ")  # The status may say the verdict in the place of "paused".
         terminal.press("q")
+        if terminal.comes("steps are not exported"):  # No fewer than a hundred were taken.
+            terminal.press("y")
         assert terminal.ended() == 0
     ended(engine)
 
