@@ -7,7 +7,7 @@ Measured heights, and a guide that looks just like the model.
 **See**
 
 - The ELBO rises and rises: log p stays as it is, log q falls.
-- `mean` hardly moves, and `width` grows past any sensible value.
+- `mean` does not move, and `width` grows past any sensible value.
 
 Find out what is wrong before you read on.
 

@@ -6,7 +6,7 @@ A probability that is pulled towards 1/2 by a penalty, and fifty tosses, 40 of t
 
 **See**
 
-- `p` stays at 0.52, although 80 % of the tosses are heads.
+- `p` stays near 0.51, although 80 % of the tosses are heads.
 - log p of `penalty` is fifty times what the formula gives.
 
 Find out what is wrong before you read on.

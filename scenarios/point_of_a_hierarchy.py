@@ -7,7 +7,7 @@ Eight groups with three measurements each; the most probable value of everything
 **See**
 
 - `spread` falls and falls, and all levels move to one value.
-- The ELBO rises without end, ever faster, and would go to infinity.
+- The ELBO goes on rising for as long as the run does.
 
 Find out what is wrong before you read on.
 

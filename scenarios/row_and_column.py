@@ -6,8 +6,8 @@ A line through 30 points, y = 3 x. Each array has the shape that its library gav
 
 **See**
 
-- The slope ends near 0, with a tiny uncertainty.
-- log p of `y` is near -3,000, for thirty points.
+- The slope ends near 0, with an sd of 0.04.
+- log p of `y` is near -3,800, for thirty points.
 
 Find out what is wrong before you read on.
 

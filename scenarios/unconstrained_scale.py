@@ -1,12 +1,12 @@
-"""Why does it fail after a thousand good steps?
+"""Why does it fail when it is almost there?
 
-Two hundred precise measurements of one length. All goes well for long.
+Two hundred precise measurements of one length. All goes well at first.
 
 **Press** `100n`, then `f`. `e` shows the error.
 
 **See**
 
-- `width` falls in a straight line towards its best value, which is near 0.007.
+- `width` falls towards its best value, which is near 0.007.
 - Adam's steps are longer than that: one of them ends below 0.
 
 Find out what is wrong before you read on.
@@ -40,5 +40,5 @@ def guide():
     pyro.sample("length", dist.Normal(loc, width))
 
 
-optimizer = pyro.optim.Adam({"lr": 0.02})
-steps = 1500
+optimizer = pyro.optim.Adam({"lr": 0.05})
+steps = 300
