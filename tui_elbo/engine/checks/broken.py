@@ -16,6 +16,9 @@ from tui_elbo.engine.checks.running import Failure, Running
 from tui_elbo.model.findings import Subject
 from tui_elbo.model.records import Layout, ParamInfo, SiteInfo
 
+LONG_UPDATE = 20.0
+"""An update of an unconstrained value by so much multiplies a positive one by 5e8."""
+
 
 def _non_finite_gradient(run: Running) -> Iterator[Found]:
     """The loss is finite, and its gradient is not."""
@@ -37,6 +40,8 @@ def _non_finite_gradient(run: Running) -> Iterator[Found]:
 def _overflow(run: Running) -> Iterator[Found]:
     """An update threw a parameter out of what a number can hold."""
     step, names = _first_bad(run.evidence, "value[")
+    if run.evidence.first_bad is None and run.failure is not None:
+        step, names = run.failure.step - 1, _underflowed(run.evidence)
     if not names or _first_bad(run.evidence, "grad_norm")[1] or _terms_bad(run.evidence):
         return
     track = run.evidence.tracks[names[0]]
@@ -133,6 +138,19 @@ def _size_changes(run: Running) -> Iterator[Found]:
 
 
 # What the rules above have in common.
+
+
+def _underflowed(evidence: Evidence) -> list[str]:
+    """Constrained parameters of which an element is 0 after an update too long for that."""
+    infos = evidence.layout.params if evidence.layout else ()
+    bound = {info.name for info in infos if info.constraint != "real"}
+    names = [
+        column.name
+        for column, number in evidence.newest.items()
+        if number == 0.0 and column.name in bound and column.field.startswith("value[")
+    ]
+    far = (name for name in names if evidence.tracks[name].largest_update > LONG_UPDATE)
+    return list(dict.fromkeys(far))
 
 
 def _first_bad(evidence: Evidence, field: str) -> tuple[int, list[str]]:

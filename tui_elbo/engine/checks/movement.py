@@ -34,11 +34,18 @@ def _never_moves(run: Running) -> Iterator[Found]:
     for name, track in run.evidence.tracks.items():
         if track.steps < STILL_STEPS or track.still < track.steps or 0 in track.info.shape:
             continue
-        if "__baseline" in name:
+        if "__baseline" in name or _is_fixed(track):
             continue
         why, hint = _why_still(run, track)
         message = f'"{name}" never moves: {why}'
         yield Found(Subject("param", name), message, hint, since=track.first)
+
+
+def _is_fixed(track: ParamTrack) -> bool:
+    """Whether its constraint leaves it a single value, such as a 1 × 1 unit triangle."""
+    constraint, shape = track.info.constraint.lower(), track.info.shape
+    bound = any(word in constraint for word in ("cholesky", "simplex", "corr"))
+    return bound and bool(shape) and shape[-1] == 1 and track.largest_gradient == 0.0
 
 
 def _why_still(run: Running, track: ParamTrack) -> tuple[str, str]:
