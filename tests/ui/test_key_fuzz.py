@@ -100,7 +100,8 @@ async def fuzz(seed: int, count: int, behaviour: str = "normal") -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_no_keys_end_the_screen(seed):
+async def test_no_keys_end_the_screen(seed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # Some keys write files.
     await fuzz(seed, KEYS)
 
 
