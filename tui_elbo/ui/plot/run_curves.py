@@ -221,7 +221,7 @@ def status_summary(
         newest=run.step,
         until=until,
         changed=changed(run, step),
-        marks=(*_counted(run), *(MARKS[kind] for kind in run.cautions if kind in MARKS)),
+        marks=(*(MARKS[kind] for kind in run.cautions if kind in MARKS), *_counted(run)),
         verdict=(verdict.words, SHORT[verdict.state], COLOURS[verdict.state])
         if verdict and step
         else ("", "", ""),

@@ -167,7 +167,10 @@ def _state(status: StatusSummary, glyphs: Glyphs) -> tuple[list[str], str, bool]
     parts = [*judged, *marks]
     texts = [dot.join([*about[:count], *parts, word]) for count in range(len(about), -1, -1)]
     style = BAD if word == "failed" else WARN if marks else colour or DIM
-    texts += [dot.join(parts), verdict, one_word, dot.join(marks), short, word]
+    # What holds of the run goes before the counts, which come last.
+    first = [s for _, s in status.marks]
+    fewer = [dot.join(first[:count]) for count in range(len(first) - 1, 0, -1)]
+    texts += [dot.join(parts), verdict, one_word, dot.join(marks), short, *fewer, word]
     return [text for text in texts if text], style, False
 
 
