@@ -47,6 +47,7 @@ PRIVATE = {
     "textual.message_pump:MessagePump._task": "ends with a widget that was waited for",
     "textual.message_pump:MessagePump._mounted_event": "a screen takes keys from then on",
     "textual.message_pump:MessagePump._dispatch_message": "a closed palette answers no message",
+    "textual.command:CommandPalette._action_command_list": "fails on a list not laid out",
     "textual._compositor:CompositorUpdate.render_segments": "what `_display` writes",
     "textual._compositor:LayoutUpdate.strips": "a frame of the whole screen",
     "textual._compositor:LayoutUpdate.region": "where that is",
@@ -260,6 +261,11 @@ def palette_class() -> type[CommandPalette]:
 
         def dismiss(self, result: None = None) -> AwaitComplete:
             return super().dismiss(result) if self.is_current else AwaitComplete()
+
+        def _action_command_list(self, action: str) -> None:
+            # A list that has not been laid out has no lines yet: see `OptionList._move_page`.
+            with suppress(KeyError):
+                super()._action_command_list(action)
 
         async def _dispatch_message(self, message: Message) -> None:
             # What its widgets still say when it has closed is not answered any more.
