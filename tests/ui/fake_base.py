@@ -169,7 +169,7 @@ class Engine:
             case protocol.Save():
                 self.say(protocol.RunSaved(command.path, self.step))
             case protocol.UndoStep():
-                self.step -= 1
+                self.step = max(0, self.step - 1)
                 self.target = self.step
                 self.say(protocol.Rewound(self.step, self.kept, leaves=False))
             case protocol.SwitchBranch():
