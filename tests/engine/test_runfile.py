@@ -204,6 +204,22 @@ while True:
 """
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "pyro.sample('\\ud800', dist.Normal(0.0, 1.0), obs=torch.tensor(0.5))",
+        "pyro.param('\\ud800', torch.tensor(0.5))",
+    ],
+)
+def test_half_a_character_in_a_name_is_spelled_out(line: str, tmp_path: Path) -> None:
+    session = Session(str(write(tmp_path, small(model=line))), checkpoint_memory=2**26)
+    batches, target = session.advance(3), tmp_path / "kept"
+    session.save(target, batches)
+    again = Session(str(target))
+    assert again.steps_taken == 3
+    assert again.step().loss == session.step().loss
+
+
 def test_a_crash_while_saving_leaves_the_old_one_or_the_new(file: Path, tmp_path: Path) -> None:
     target = tmp_path / "target"
     database.write(target, database.read(file))

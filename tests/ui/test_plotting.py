@@ -275,6 +275,11 @@ def test_an_elbo_has_a_logarithmic_axis_of_negative_numbers():
     assert [text.strip() for _, text in y_ticks(axes, 7)] == ["-20", "-10", "-5"]
 
 
+def test_a_curve_that_is_zero_has_an_axis_of_ordinary_numbers():
+    axes = Axes().covering(Curve(np.zeros(5), 1, 5), 8)
+    assert {abs(float(text)) for _, text in y_ticks(axes, 7)} <= {0.0, 0.2, 0.5, 1.0}
+
+
 @pytest.mark.parametrize(
     ("numbers", "texts"),
     [

@@ -324,7 +324,11 @@ class Session:
             device=given.device,
             step=self.steps_taken,
         )
-        write(path, saved(self._run, settings, batches))
+        try:
+            write(path, saved(self._run, settings, batches))
+        except UnicodeEncodeError as error:
+            what = f"a name cannot be written: {ascii(error.object)} holds half a character"
+            raise UsageError(what, hint="give the parameter another name") from error
 
     def undo(self) -> None:
         """Take back the step that was stepped into, as if it had not been taken.

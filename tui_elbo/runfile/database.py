@@ -22,6 +22,7 @@ from tui_elbo.model.errors import UsageError
 from tui_elbo.model.records import Batch, Layout
 from tui_elbo.model.scenarios import ScenarioFile, expanded
 from tui_elbo.model.tuning import Tuning
+from tui_elbo.protocol.codec import encodable, encode
 from tui_elbo.runfile import APPLICATION, is_run_file
 
 FORMAT = 1
@@ -181,10 +182,8 @@ def _fill(base: sqlite3.Connection, saved: SavedRun) -> None:
     for name, columns in _TABLES.items():
         base.execute(f"CREATE TABLE {name} ({columns})")
     layouts = {batch.layout.id: batch.layout for batch in saved.batches}
-    encode = msgspec.msgpack.encode
-    base.executemany(
-        "INSERT INTO layouts VALUES (?, ?)", [(i, encode(one)) for i, one in layouts.items()]
-    )
+    encoded = [(i, encode(encodable(one))) for i, one in layouts.items()]
+    base.executemany("INSERT INTO layouts VALUES (?, ?)", encoded)
     base.executemany("INSERT INTO numbers VALUES (?, ?, ?, ?)", _numbers(saved.batches))
     base.executemany(
         "INSERT INTO tensors VALUES (?, ?, ?, ?)",

@@ -141,7 +141,9 @@ def _with_references(curve: Curve, sign: int, low: float, high: float) -> tuple[
 def _roomy(low: float, high: float) -> tuple[float, float]:
     """The range with room to spare; labels can tell its ends apart."""
     size = max(abs(low), abs(high))
-    least = max(0.1 * size if high == low else 1e-3 * size, 1e-290)
+    if size < 1e-290:  # Zero, or as good as that: an axis of ordinary numbers about it.
+        size = 10.0
+    least = 0.1 * size if high == low else 1e-3 * size
     short = max(0.0, least - (high - low)) / 2
     room = short + ROOM * (high - low)
     return low - room, high + room
