@@ -204,20 +204,27 @@ while True:
 """
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "pyro.sample('\\ud800', dist.Normal(0.0, 1.0), obs=torch.tensor(0.5))",
-        "pyro.param('\\ud800', torch.tensor(0.5))",
-    ],
-)
-def test_half_a_character_in_a_name_is_spelled_out(line: str, tmp_path: Path) -> None:
-    session = Session(str(write(tmp_path, small(model=line))), checkpoint_memory=2**26)
+SAMPLE = "pyro.sample('\\ud800', dist.Normal(0.0, 1.0), obs=torch.tensor(0.5))"
+
+
+def test_half_a_character_in_the_name_of_a_site_is_spelled_out(tmp_path: Path) -> None:
+    session = Session(str(write(tmp_path, small(model=SAMPLE))), checkpoint_memory=2**26)
     batches, target = session.advance(3), tmp_path / "kept"
     session.save(target, batches)
+    loss = session.step().loss
     again = Session(str(target))
     assert again.steps_taken == 3
-    assert again.step().loss == session.step().loss
+    assert again.step().loss == loss
+
+
+def test_half_a_character_in_the_name_of_a_parameter_is_refused(tmp_path: Path) -> None:
+    """Its state could not be found again."""
+    path = write(tmp_path, small(model="pyro.param('\\ud800', torch.tensor(0.5))"))
+    session = Session(str(path), checkpoint_memory=2**26)
+    batches, target = session.advance(3), tmp_path / "kept"
+    with pytest.raises(UsageError, match="half a character"):
+        session.save(target, batches)
+    assert not target.exists()
 
 
 def test_a_crash_while_saving_leaves_the_old_one_or_the_new(file: Path, tmp_path: Path) -> None:

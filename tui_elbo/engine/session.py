@@ -327,7 +327,7 @@ class Session:
         try:
             write(path, saved(self._run, settings, batches))
         except UnicodeEncodeError as error:
-            what = f"a name cannot be written: {ascii(error.object)} holds half a character"
+            what = f"a name cannot be written: {error.object!a} holds half a character"
             raise UsageError(what, hint="give the parameter another name") from error
 
     def undo(self) -> None:
