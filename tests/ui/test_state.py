@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 
 from tui_elbo import protocol
 from tui_elbo.client.run_state import Run
 from tui_elbo.model.errors import ProtocolError
+from tui_elbo.model.findings import Finding, Subject
 from tui_elbo.model.records import Column, Layout
+from tui_elbo.model.verdict import Verdict
 from tui_elbo.protocol import (
     EngineBusy,
     ErrorReported,
+    FindingsChanged,
     LayoutAdded,
     Loaded,
     RunStatus,
+    VerdictReached,
     WarningIssued,
 )
 from tui_elbo.ui.plot.run_curves import curves, status_summary
@@ -118,6 +123,22 @@ def test_references_are_lines_of_the_elbo():
     assert curves(run, run.step)[2].references == (("best", -5.5), ("log p(x)", -5.0))
     run.apply(loaded())
     assert curves(run, run.step)[2].references == ()
+
+
+@pytest.mark.parametrize("state", ["improving", "stationary", "stopped"])
+def test_no_good_verdict_stands_beside_a_warning(run, state):
+    def words():
+        return status_summary(run, run.step, running=False, count="").verdict[0]
+
+    run.apply(rows(1, [3], [-3], [-4], [-1]))
+    run.apply(VerdictReached(Verdict(state, 1, 0.1)))
+    said = words()
+    assert said
+    note = Finding("SVI044", "no-gradient", "note", Subject("param", "loc"), "m", "h")
+    run.apply(FindingsChanged((note,)))
+    assert words() == said
+    run.apply(FindingsChanged((msgspec.structs.replace(note, level="warning"),)))
+    assert words() == (said if state == "stopped" else "")
 
 
 def test_the_status_counts_errors_and_warnings(run):

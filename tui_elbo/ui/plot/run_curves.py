@@ -10,7 +10,7 @@ import numpy as np
 from tui_elbo.client.run_state import Run
 from tui_elbo.model.attribution import SUM_TERMS, Term
 from tui_elbo.model.records import Column, Floats, Layout
-from tui_elbo.model.verdict import VerdictState
+from tui_elbo.model.verdict import Verdict, VerdictState
 from tui_elbo.ui.plot.curve import Ints
 from tui_elbo.ui.style.text import number
 from tui_elbo.ui.style.theme import DIM, GOOD, WARN
@@ -47,6 +47,9 @@ COLOURS: dict[VerdictState, str] = {
     "cannot_tell": DIM,
 }
 """The status line's style, by the verdict."""
+
+GOOD_STATES: tuple[VerdictState, ...] = ("improving", "stationary")
+"""Verdicts by which nothing is to be done but wait, or stop."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,6 +191,17 @@ def _counted(run: Run) -> tuple[tuple[str, str], ...]:
     return ((", ".join(texts), " ".join(short)),) if texts else ()
 
 
+def _shown_verdict(run: Run) -> Verdict | None:
+    """The verdict; no good one beside an error or a warning.
+
+    What a fault holds may well have come to rest, or be on its way to the wrong place.
+    """
+    verdict = run.verdict
+    faulty = any(finding.level != "note" for finding in run.findings)
+    good = verdict is not None and verdict.state in GOOD_STATES
+    return None if faulty and good else verdict
+
+
 def status_summary(
     run: Run, step: int, *, running: bool, count: str, until: str = ""
 ) -> StatusSummary:
@@ -206,7 +220,7 @@ def status_summary(
         layout = run.history.layout_at(step)
         fields = TERMS if layout is None or _has(layout, "elbo") else (("loss", "loss"),)
         terms = [(name, _at(run, field, step)) for name, field in fields]
-    verdict = run.verdict
+    verdict = _shown_verdict(run)
     ready = loaded is not None and not run.phase and not run.dead
     return StatusSummary(
         step=step,
