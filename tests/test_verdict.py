@@ -30,7 +30,7 @@ CASES: dict[str, tuple[Measurement, str]] = {
     "stationary": (
         REST,
         "Stationary since about step 412: at most 0.04 nats are left nearby; a lower rate, or the "
-        "mean of the iterates, would gain 0.04 ± 0.01.",
+        "mean of the iterates, would gain 0.04 ± 0.01 besides.",
     ),
     "improving": (
         replace(
@@ -41,8 +41,8 @@ CASES: dict[str, tuple[Measurement, str]] = {
             in_sample=Estimate(2.2, 0.1),
             advance=1.0,
         ),
-        "Still improving at step 1000, by 0.0033 nats a step: 1.8 to 2.4 nats are left; within 0.1 "
-        "of the best nearby after about 2,000 more steps.",
+        "Still improving at step 1000, by 0.0033 nats a step: 1.8 to 2.4 nats are left; at this "
+        "pace within 0.1 of the best nearby after about 2,000 more steps.",
     ),
     "stopped": (
         replace(REST, held_out=Estimate(20.0, 1.0), in_sample=Estimate(22.0, 1.0)),
@@ -81,6 +81,8 @@ def test_a_search_that_has_not_finished_gives_a_lower_bound_only() -> None:
     assert "at least 1.8 nats are left" in verdict.text
     assert verdict.within is None
     assert verdict.record()["left"][1] is None
+    unknown = replace(measured, held_out=Estimate(0.05, 0.1))
+    assert "how much is left is open" in decide(unknown).text
     assert decide(replace(REST, rising=0.5)).state == "cannot_tell"
 
 

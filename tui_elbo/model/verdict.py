@@ -291,7 +291,7 @@ def _improving(verdict: Verdict) -> str:
     text += f": {_left(verdict.left_low, verdict.left_high)}"
     if verdict.within:
         text += (
-            f"; within {verdict.tolerance:g} of the best nearby after about "
+            f"; at this pace within {verdict.tolerance:g} of the best nearby after about "
             f"{_round(verdict.within)} more steps"
         )
     return f"{text}."
@@ -302,7 +302,10 @@ def _stationary(verdict: Verdict) -> str:
     text = f"Stationary since about step {verdict.since}: at most {most} nats are left nearby"
     gain = verdict.rate_gain
     if gain is not None and gain.low > 0 and gain.value > verdict.tolerance / 10:
-        text += f"; a lower rate, or the mean of the iterates, would gain {_with_error(gain)}"
+        # What is left is counted from the mean of the iterates, which the noise is not part of.
+        text += (
+            f"; a lower rate, or the mean of the iterates, would gain {_with_error(gain)} besides"
+        )
     return f"{text}."
 
 
@@ -346,7 +349,11 @@ _TEXTS = {
 
 def _left(low: float, high: float) -> str:
     if not math.isfinite(high):
-        return f"at least {_number(low)} nats are left"
+        return (
+            f"at least {_number(low)} nats are left"
+            if low >= 0.0005
+            else "how much is left is open"
+        )
     if low < 0.0005:
         return f"at most {_number(high)} nats are left"
     return f"{_number(low)} to {_number(high)} nats are left"
