@@ -177,6 +177,12 @@ def test_a_theta_of_the_likelihood_is_called_so() -> None:
     assert "the likelihood is being fitted" in choose_sentence(told).text
 
 
+def test_nothing_is_fitted_by_a_theta_that_lowers_log_p() -> None:
+    assert choose_sentence(scene(share(2.21, -0.06), share(1.0, 0.0))).text == (
+        "log p rose 2.15 nats: θ did -0.06 of it, φ +2.21."
+    )
+
+
 def test_the_gap_is_named_as_it_may_be() -> None:
     assert gap_name(("phi",), 0) == "KL(q ‖ posterior)"
     assert gap_name(("phi", "theta"), 0) == "gap to the best θ"

@@ -218,9 +218,11 @@ def fitted_model(span: SpanSummary) -> str:
         took = f"θ took {by_theta:.3g} of the {_nats(log_p)} that log p rose"
         return f"{took}: {what} being fitted to the data."
     phi = _by_player(span, LOG_P, "phi")
+    # A θ that lowers log p follows the guide: nothing is being fitted by it.
+    fitted = f"; {what} being fitted to the data" if by_theta > 0 else ""
     return (
-        f"log p {_changed(log_p)} {_nats(log_p)}: θ did {by_theta:+.3g} of it, φ {phi:+.3g}; "
-        f"{what} being fitted to the data."
+        f"log p {_changed(log_p)} {_nats(log_p)}: θ did {by_theta:+.3g} of it, φ {phi:+.3g}"
+        f"{fitted}."
     )
 
 
