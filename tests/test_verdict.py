@@ -86,6 +86,10 @@ def test_a_search_that_has_not_finished_gives_a_lower_bound_only() -> None:
     assert decide(replace(REST, rising=0.5)).state == "cannot_tell"
 
 
+def test_since_when_is_said_only_of_earlier_steps() -> None:
+    assert decide(replace(REST, settled_since=1000)).text.startswith("Stationary at step 1000: ")
+
+
 def test_what_limits_the_search_is_said_and_never_called_stationary() -> None:
     verdict = decide(replace(REST, limit="the lens sees minibatches"))
     assert verdict.state == "cannot_tell"

@@ -49,3 +49,8 @@ def test_what_is_wrong_comes_first_and_what_to_do_last(rows: int) -> None:
     assert len(lines) == rows
     assert lines[0].startswith(" error SVI999: wrong")
     assert rows == 1 or lines[-1].startswith((" Mend", " mend"))
+
+
+def test_code_at_the_beginning_of_a_remedy_keeps_its_letters() -> None:
+    found = Finding("SVI999", "n", "error", Subject("site", "z"), "wrong", "pyro.param(1) mends it")
+    assert "pyro.param(1)" in finding_lines(found, 80, 2, UNICODE)[1][0][0]

@@ -299,7 +299,9 @@ def _improving(verdict: Verdict) -> str:
 
 def _stationary(verdict: Verdict) -> str:
     most = _number(max(verdict.left_high, 0.001))
-    text = f"Stationary since about step {verdict.since}: at most {most} nats are left nearby"
+    early = verdict.since is not None and verdict.since < verdict.step
+    since = f"since about step {verdict.since}" if early else f"at step {verdict.step}"
+    text = f"Stationary {since}: at most {most} nats are left nearby"
     gain = verdict.rate_gain
     if gain is not None and gain.low > 0 and gain.value > verdict.tolerance / 10:
         # What is left is counted from the mean of the iterates, which the noise is not part of.

@@ -121,10 +121,16 @@ def finding_lines(finding: Finding, width: int, rows: int, glyphs: Glyphs) -> li
 def _wrapped(finding: Finding, width: int, glyphs: Glyphs) -> tuple[list[str], list[str]]:
     """The rows of what is wrong, and those of what to do."""
     head = f"{finding.level} {finding.code}: {finding.message}."
-    hint = f"{finding.hint[:1].upper()}{finding.hint[1:]}." if finding.hint else ""
+    hint = f"{_begun(finding.hint)}." if finding.hint else ""
     texts = (glyphs.plain(safe(text)) for text in (head, f"{hint} ({KEY_OF_FINDINGS}: more)"))
     message, remedy = (textwrap.wrap(text.strip(), max(10, width - 2)) for text in texts)
     return message, remedy
+
+
+def _begun(text: str) -> str:
+    """As a sentence begins; code such as `pyro.param` keeps its letters."""
+    first = text.split(maxsplit=1)[0]
+    return f"{text[:1].upper()}{text[1:]}" if first.rstrip(",:;").isalpha() else text
 
 
 def _cut(rows: list[str], room: int) -> list[str]:
