@@ -85,7 +85,7 @@ def test_a_link_to_nowhere_is_something_too() -> None:
         ("random", "my_random.py"),
         ("", "names no file"),
         ("a\0b", "cannot be written"),
-        ("~nobody-of-this-name/model.py", "cannot be written"),
+        ("~nobody-of-this-name/model.py", "no home folder of this name"),
         pytest.param("m" * 300, "cannot be written", id="long"),
         ("file/model.py", "no such folder"),
     ],

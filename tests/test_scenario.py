@@ -150,7 +150,7 @@ WRONG = {
     "a\0b.py": ("there is no such file", ""),
     "x" * 300: ("", "elbo-tui list"),
     "x" * 300 + ".py": ("File name too long", "elbo-tui list"),
-    "~nobody_of_this_name/x.py": ("ome directory", "elbo-tui list"),
+    "~nobody_of_this_name/x.py": ("no home folder of this name", "write the whole path"),
     "[red]\n\x1b[31m": ("there is no scenario of this name", ""),
 }
 

@@ -19,7 +19,7 @@ USAGE = {
     ("run", "."): "this is a directory",
     ("run", ""): "a scenario needs a name",
     ("run", "x" * 300): "File name too long",
-    ("run", "~nobody_at_all/m.py"): "ome directory",
+    ("run", "~nobody_at_all/m.py"): "no home folder of this name",
     ("run",): "nothing to run",
     ("run", "no_theta", "--steps", "0"): "must be at least 1",
     ("run", "no_theta", "--steps", "ten"): "invalid whole number value",

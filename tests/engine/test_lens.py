@@ -164,7 +164,7 @@ def test_one_by_one_only_some_of_the_steps_taken_by_hand_are_looked_at(tmp_path:
     attribution.begin()
     for _ in range(20):
         attribution.learn(session.advance(1))
-        attribution.remember()
+        attribution.keep_state()
     looked = [one.step for one in attribution.request()]
     attribution.close()
     assert len(looked) <= LOOPED_STATES + 1

@@ -199,7 +199,7 @@ def test_run_prints_modules(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tui_elbo.cli.run.own_stdout", lambda: os.fdopen(os.dup(1), "w"))
         assert main(["run", path, "--steps", "2", "--json", "--every", "2"]) == 0
-    record = json.loads(capfd.readouterr().out)
+    record, _verdict = map(json.loads, capfd.readouterr().out.splitlines())
     assert record["modules"]["net$$$layer0.weight"]["params"] == 13
     assert set(record["params"]) == {"prior.gain", "odds"}
     decoded = msgspec.convert(record, StepRecord)

@@ -99,10 +99,9 @@ def test_sites_that_come_and_go(looped: bool, tmp_path: Path):
 
 
 def test_sites_of_one_side_alone(tmp_path: Path):
-    told: list[str] = []
     path = write(tmp_path, specials.SPECIALS["lopsided"])
     plain = plain_steps(path, 3, ONE)
-    session = Session(path, warn=told.append)
+    session = Session(path)
     for seen in plain:
         record = session.step()
         _assert_terms(record, seen)
@@ -110,9 +109,6 @@ def test_sites_of_one_side_alone(tmp_path: Path):
         assert record.sites["in_guide_only"].log_p is None
         assert record.sites["helper"].log_p is None
         assert record.sites["x"].log_q is None
-    assert len([text for text in told if "in_model_only" in text]) == 1
-    assert len([text for text in told if "in_guide_only" in text]) == 1
-    assert not [text for text in told if "helper" in text], "an auxiliary site is no mistake"
 
 
 def test_an_auxiliary_site_and_its_delta_are_one_site(tmp_path: Path):

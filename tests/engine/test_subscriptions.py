@@ -27,6 +27,7 @@ from tui_elbo.protocol import (
     RunStatus,
     RunUntil,
     SetBreakpoints,
+    Step,
     SubscriptionsChanged,
     WatchParams,
     runtime_dir,
@@ -55,6 +56,7 @@ def test_whoever_attaches_gets_the_breakpoints_and_what_is_watched(tmp_path: Pat
         first.ask(SetBreakpoints(points=POINTS))
         # They outlive another execution of the file.
         first.ask(Restart())
+        first.ask(Step())
         first.hang_up()
         with visitor(path) as second:
             second.send(Attach())

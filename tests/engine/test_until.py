@@ -141,7 +141,8 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
 def test_the_command_stops_there_and_says_why() -> None:
     ran = run("no_theta", "--json", "--every", "50", "--until", 'params["loc"] > -2.7')
     assert ran.returncode == 0
-    (last,) = map(json.loads, ran.stdout.splitlines())
+    last, verdict = map(json.loads, ran.stdout.splitlines())
+    assert [*verdict] == ["verdict"]
     value = last["params"]["loc"]["value"]
     assert value > -2.7
     told = f'met at step {last["step"]}: params["loc"] = {value:.6g} > -2.7'

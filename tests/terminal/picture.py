@@ -29,6 +29,7 @@ from tui_elbo.protocol import (
     Loaded,
     RunStatus,
     Step,
+    VerdictReached,
     WarningIssued,
 )
 from tui_elbo.ui.app import ElboApp
@@ -54,13 +55,21 @@ def recorded() -> list[Event]:
                 isinstance(one, LensPointAdded) and one.point.state == step for one in events
             ):
                 events += decoder.feed(ours.recv(65536))
+        while not any(_judges(one, STEPS) for one in events):
+            events += decoder.feed(ours.recv(65536))
         return [_anywhere(one) for one in events if _kept(one)]
 
 
 def _kept(event: Event) -> bool:
     if isinstance(event, LensPointAdded):
         return event.point.state % EVERY == 0 or event.point.state == STEPS - 1
+    if isinstance(event, VerdictReached):
+        return _judges(event, STEPS)
     return not isinstance(event, WarningIssued)
+
+
+def _judges(event: Event, step: int) -> bool:
+    return isinstance(event, VerdictReached) and event.verdict.step == step
 
 
 def _anywhere(event: Event) -> Event:
@@ -90,7 +99,7 @@ async def drawn() -> str:
         for _ in range(2000):
             await pilot.pause(0.01)
             (explorer,) = [screen for screen in app.screen_stack if isinstance(screen, Explorer)]
-            if explorer.session.run.step == STEPS and "paused" in app.export_screenshot():
+            if explorer.session.run.step == STEPS and explorer.session.run.verdict is not None:
                 break
         picture, before = "", "-"
         while picture != before:  # Curves and tables are drawn at a pace of their own.

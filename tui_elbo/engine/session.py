@@ -364,7 +364,7 @@ class Session:
         if not self.options.inspected:
             return None
         with self._step_errors():
-            self._run.stand_at_present()
+            self._run.stand_at_present(again=True)
         return inspected(self.options.inspected, self.steps_taken, self._run.stepper.params)
 
     @property

@@ -92,13 +92,14 @@ class ReplayableRun:
         """Whether the live state is that of the step at which the run stands."""
         return not self._failed and self._stepper.taken == self.step
 
-    def stand_at_present(self) -> None:
+    def stand_at_present(self, *, again: bool = False) -> None:
         """Find the state at which the run stands, if something has left another behind.
 
-        Its last step is run again: a gradient belongs to it, and to no checkpoint.
+        Args:
+            again: run its last step again: a gradient belongs to a step, and to no checkpoint.
         """
         if not self.stands:
-            self.stand_at(self.step, start=max(0, self.step - 1))
+            self.stand_at(self.step, start=max(0, self.step - 1) if again else None)
 
     def advance(self, *, due: bool) -> Observation:
         """Take the next step; whatever the person's code raises goes through.
