@@ -14,7 +14,7 @@ from tui_elbo.model.records import Batch, Floats, Layout
 from tui_elbo.model.verdict import Verdict
 from tui_elbo.protocol.commands import Breakpoint
 
-VERSION = 8
+VERSION = 9
 """Grows whenever a message changes its shape or its meaning."""
 
 

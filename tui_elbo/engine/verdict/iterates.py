@@ -26,7 +26,7 @@ MOST, LEAST = 128, 16
 EACH = 4
 """So many iterates of a block are summed, evenly spaced; all where it has no more."""
 
-SHARE = 0.015
+SHARE = 0.008
 """Of the time of a step, what keeping its iterate may take."""
 
 HICCUP = 3.0
