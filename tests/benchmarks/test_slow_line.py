@@ -66,8 +66,8 @@ def test_keys_are_answered_on_a_slow_line(cols: int, rows: int) -> None:
             terminal._read(0.2)
         rate = (len(terminal.sent) - sent) / (time.monotonic() - seconds)
         terminal.press(" ")
-        terminal.wait("paused")
-        terminal.press("q")
+        terminal.wait("space run ")
+        terminal.press("q", "y")
         assert terminal.ended() == 0
     print(f"\n{cols}x{rows}: median {np.median(took) * 1000:.0f} ms, {rate / 1000:.1f} kB/s")
 

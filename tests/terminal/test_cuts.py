@@ -45,7 +45,7 @@ def cut(argv: list[str], rng: random.Random, first: bool) -> None:
         if first:  # Before the first step there is nothing to go on for.
             terminal.wait(r"step 0 .*paused")
             terminal.press("n")
-        terminal.wait(r"step [1-9]\d* .*(paused|/s)")
+        terminal.wait(r"step [1-9]\d* (.|\n)*space (run|pause)")
         for _ in range(rng.randrange(6)):
             terminal.press(rng.choice(KEYS))
         until = time.monotonic() + rng.uniform(0.0, 0.15)

@@ -59,12 +59,12 @@ def test_its_attribution_and_the_sentence_are_there(tmp_path: Path) -> None:
         terminal.wait("what moved it ── since step 0")
         terminal.wait("No θ here: log p rose .* nats because φ moved q")
         terminal.press(" ")
-        terminal.wait("paused")
+        terminal.wait("space run ")
         terminal.press("p")
         screen = terminal.wait("change by parameter and site(.|\n)*φ loc")
         assert "change since step 0" in screen
         terminal.press("escape")
-        terminal.wait("paused")
+        terminal.wait("space run ")
         terminal.press("q")
         assert terminal.ended() == 0
 

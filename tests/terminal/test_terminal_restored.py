@@ -53,7 +53,8 @@ def test_after_quitting() -> None:
 def test_after_a_signal(number: signal.Signals) -> None:
     with Terminal([*COMMAND, "no_theta"]) as terminal:
         before = settings(terminal)
-        terminal.wait("paused")
+        terminal.press("n")
+        terminal.wait("step 1 ")
         os.kill(terminal.pid, number)
         assert terminal.ended() == 128 + number
         restored(terminal, before)

@@ -138,6 +138,14 @@ async def test_a_key_behind_one_that_opens_a_view_belongs_to_the_view():
         assert d.app.screen is d.explorer
 
 
+async def test_escape_and_a_key_behind_it_are_two_keys():
+    async with driven("normal") as d:
+        await d.ready()
+        typed(d, "p\x1bn")
+        await d.until(lambda: d.run.step == 1)
+        assert d.app.screen is d.explorer
+
+
 async def test_a_paste_that_is_none_is_read_in_part_and_said_so():
     async with driven("normal") as d:
         await d.ready()

@@ -28,7 +28,7 @@ from textual.await_complete import AwaitComplete
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.errors import NoWidget
-from textual.events import Event, InputEvent, MouseEvent, Resize
+from textual.events import Event, InputEvent, Key, MouseEvent, Resize
 from textual.geometry import Offset, Size
 from textual.message import Message
 from textual.message_pump import MessagePump
@@ -93,6 +93,16 @@ SETTLED = 0.1
 """Seconds without another change after which a terminal has found its size."""
 
 
+def _keys_of(event: InputEvent) -> list[InputEvent]:
+    """The event; escape and a character, where they came so close that Textual takes them for one.
+
+    No key of ours goes with alt, and on a slow line what was pressed apart arrives together.
+    """
+    if isinstance(event, Key) and event.key.startswith("alt+") and event.is_printable:
+        return [Key("escape", "\x1b"), Key(event.key.removeprefix("alt+"), event.character)]
+    return [event]
+
+
 class CellDiffApp(App[int]):
     """An app that sends the terminal only the cells that changed."""
 
@@ -116,7 +126,7 @@ class CellDiffApp(App[int]):
         if not isinstance(event, InputEvent) or event.is_forwarded:
             await super().on_event(event)
             return
-        self._input.append(event)
+        self._input.extend(_keys_of(event))
         if not self.input_waits:
             self._passing = asyncio.create_task(self._pass_on())
 

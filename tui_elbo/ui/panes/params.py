@@ -94,7 +94,7 @@ class Row:
         Sums are not taken at every step of a run; then it is that taken last before.
         """
         column = self.column(field)
-        if step < 1 or not self.recorded:
+        if not 1 <= step <= history.last or not self.recorded:
             return None
         if column in layout.index:
             return float(history.values(column)[step - 1])
