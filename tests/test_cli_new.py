@@ -32,7 +32,7 @@ def test_the_file_runs_at_once_and_finds_the_posterior() -> None:
     assert "  elbo-tui run coin.py\n" in written.stderr
     ran = command("run", "coin.py", "--json", "--every", "600")
     assert (ran.returncode, ran.stderr) == (0, "")
-    last = json.loads(ran.stdout)
+    last, _verdict = map(json.loads, ran.stdout.splitlines())
     assert last["step"] == 600
     assert abs(last["params"]["loc"]["value"] - 0.75621) < 0.15
     assert abs(last["params"]["scale"]["value"] - 0.63770) < 0.15

@@ -152,7 +152,7 @@ def test_the_command_stops_there_and_says_why() -> None:
 @pytest.mark.slow
 def test_the_command_says_when_it_was_not_met() -> None:
     ran = run("no_theta", "--json", "--steps", "3", "--until", "-2 < elbo < -1")
-    assert (ran.returncode, len(ran.stdout.splitlines())) == (0, 3)
+    assert (ran.returncode, len(ran.stdout.splitlines())) == (0, 3 + 1)
     assert "--until -2 < elbo < -1: not met in 3 steps" in ran.stderr
 
 

@@ -7,7 +7,6 @@ import random
 from collections.abc import Iterator
 
 import pytest
-from textual._xterm_parser import XTermParser
 from textual.drivers._writer_thread import WriterThread
 from textual.events import Key
 
@@ -67,7 +66,7 @@ def random_keys(seed: int, count: int) -> Iterator[str]:
 
 def typed(d: Driven, data: str) -> None:
     """All of it arrives in one read."""
-    for event in XTermParser().feed(data):
+    for event in InputReader().read(data.encode(), 0):
         d.app._driver.process_message(event)
 
 

@@ -48,7 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             from tui_elbo.cli import explore  # noqa: PLC0415 - only what a command needs
 
             code = explore.main(words)
-        sys.stdout.flush()
+        if not sys.stdout.closed:  # The person's code may have closed it.
+            sys.stdout.flush()
     except ElboError as error:
         _complain(error, "--traceback" in words)
         return error.exit_code

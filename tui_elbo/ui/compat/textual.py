@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import re
 import selectors
 import signal
 import threading
@@ -28,7 +29,7 @@ from textual.await_complete import AwaitComplete
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.errors import NoWidget
-from textual.events import Event, InputEvent, Key, MouseEvent, Resize
+from textual.events import Event, InputEvent, MouseEvent, Resize
 from textual.geometry import Offset, Size
 from textual.message import Message
 from textual.message_pump import MessagePump
@@ -93,16 +94,6 @@ SETTLED = 0.1
 """Seconds without another change after which a terminal has found its size."""
 
 
-def _keys_of(event: InputEvent) -> list[InputEvent]:
-    """The event; escape and a character, where they came so close that Textual takes them for one.
-
-    No key of ours goes with alt, and on a slow line what was pressed apart arrives together.
-    """
-    if isinstance(event, Key) and event.key.startswith("alt+") and event.is_printable:
-        return [Key("escape", "\x1b"), Key(event.key.removeprefix("alt+"), event.character)]
-    return [event]
-
-
 class CellDiffApp(App[int]):
     """An app that sends the terminal only the cells that changed."""
 
@@ -126,7 +117,7 @@ class CellDiffApp(App[int]):
         if not isinstance(event, InputEvent) or event.is_forwarded:
             await super().on_event(event)
             return
-        self._input.extend(_keys_of(event))
+        self._input.append(event)
         if not self.input_waits:
             self._passing = asyncio.create_task(self._pass_on())
 
@@ -270,7 +261,11 @@ def palette_class() -> type[CommandPalette]:
         """The palette, closed once."""
 
         def dismiss(self, result: None = None) -> AwaitComplete:
-            return super().dismiss(result) if self.is_current else AwaitComplete()
+            # Whoever waits for it has been answered if it is dismissed a second time.
+            with suppress(asyncio.InvalidStateError):
+                if self.is_current:
+                    return super().dismiss(result)
+            return AwaitComplete()
 
         def _action_command_list(self, action: str) -> None:
             # A list that has not been laid out has no lines yet: see `OptionList._move_page`.
@@ -334,6 +329,13 @@ class InputDropped(InputEvent):
     """More was typed at once than is read."""
 
 
+ESCAPE = "\x1b[27u"
+"""The key escape, as a terminal writes it that leaves no doubt."""
+
+_ESCAPE_AND_KEY = re.compile("\x1b(?=[a-zA-NQ-WYZ0-9 ?/,.<>])")
+"""Escape and a key behind it in one read, as on a slow line: no key of ours goes with alt."""
+
+
 class InputReader:
     """Turns bytes of a terminal into events.
 
@@ -366,7 +368,7 @@ class InputReader:
         self._dropping = False
         # Half a character decodes to an empty string, which the parser takes for the end of input.
         if text := self._decode(data):
-            yield from self._parser.feed(text)
+            yield from self._parser.feed(_ESCAPE_AND_KEY.sub(ESCAPE, text))
 
     def tick(self) -> Iterator[Message]:
         """The events of an escape sequence of which no more comes."""
