@@ -57,6 +57,9 @@ from tui_elbo.protocol.codec import decode
 SHARE = 1 / 50
 """Of the time that steps take, what looks may cost the run."""
 
+LONGEST_JUDGING = 10.0
+"""Seconds after which, while running, a verdict gives way to looks; it comes at the next stop."""
+
 RESTS = 12.0
 """While running, no copy is at work for so many times as long as the last one was: the run and the
 screen need the processors."""
@@ -127,6 +130,7 @@ class LensScheduler:
         self._usual_faults = math.nan
         self._mark: tuple[int, int] | None = None
         self._judge, self._judging, self._judged = False, False, -1
+        self._judging_since = 0.0
         self._verdict: Verdict | None = None
 
     # What the run's thread asks.
@@ -234,7 +238,9 @@ class LensScheduler:
             rested = time.monotonic() >= self._rests_until
             self._due = self.each if by_hand else rested and self._budget.at(0)
             self._judge = not by_hand and self._grown(spacing)
-            if (by_hand and self._judging) or (self._due and self._examining):
+            long = time.monotonic() - self._judging_since > LONGEST_JUDGING
+            waits = self._due and (self._examining or (self._judging and long))
+            if (by_hand and self._judging) or waits:
                 # Who waits for a look goes before the rules, which ask again.
                 self._drop()
             if self._due and by_hand and self._call is not None:
@@ -315,7 +321,7 @@ class LensScheduler:
         return step - begin >= (spacing * last if last >= LEAST_STEPS else LEAST_STEPS)
 
     def _start_judging(self, attribution: Attribution, step: int) -> None:
-        self._judged = step
+        self._judged, self._judging_since = step, time.monotonic()
         run = judged(attribution, self._run, self._tolerance)
         if step - self._run.iterates.begin < LEAST_STEPS:
             self._reached(judge(run))
