@@ -73,6 +73,7 @@ KNOWN_SHORTFALLS = {
     "recorded / plain step, 1 particles": 1.15,
     "recorded / plain step, 10 particles": 1.08,
     "step with checkpoints / without": 1.10,
+    "recorded / plain step, 5,000 parameters, hand": 1.30,
     "watched / plain step of a script, 1 particles": 1.15,
 }
 """Benchmarks whose bound does not hold yet. They are shown as failing it, and fail the run only
