@@ -13,7 +13,7 @@ Find out what is wrong before you read on.
 
 **Why**
 
-The model is told which groups a step is about: `subsample=rows`. The guide's plate is not, and
+The model is given the groups that a step is about: `subsample=rows`. The guide's plate is not, and
 chooses twelve of its own. Replay puts the guide's choice over the model's, so the latents of some
 groups meet the data of others.
 

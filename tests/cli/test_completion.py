@@ -1,4 +1,4 @@
-"""What the shell is told when the tab key is pressed, and what `--help` shows."""
+"""What the shell gets when the tab key is pressed, and what `--help` shows."""
 
 from __future__ import annotations
 

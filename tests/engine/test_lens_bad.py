@@ -89,7 +89,7 @@ def guide():
     session.advance(1)
 
 
-# The same through the source: what the terminal is told, and the sentence that it says.
+# The same through the source: the events that the terminal gets, and its sentence.
 
 NO_LATENT = """
 def model():

@@ -93,7 +93,7 @@ async def fuzz(seed: int, count: int, behaviour: str = "normal") -> None:
                 for _ in range(draw.randint(0, 20)):
                     await asyncio.sleep(0)
                 if draw.random() < 0.2:
-                    await asyncio.sleep(0.02)
+                    await handled(d)
             await handled(d)
 
 

@@ -67,7 +67,7 @@ def followed(path: Path, steps: int, *, examined: bool) -> tuple[list[Finding], 
     return monitor.findings(), session
 
 
-def told(rule: Rule, text: str, tmp_path: Path) -> set[str]:
+def fired(rule: Rule, text: str, tmp_path: Path) -> set[str]:
     path = write(tmp_path, PRELUDE + text)
     found, _ = followed(path, rule.steps, examined=rule.name not in BY_COLUMNS)
     return {one.code for one in found if one.level != "note"}
@@ -79,15 +79,15 @@ def pick(rules: list[Rule], *, by_columns: bool) -> list[Rule]:
 
 @pytest.mark.parametrize("rule", pick(RUNNING, by_columns=True), ids=lambda rule: rule.name)
 def test_a_rule_on_columns_fires_on_its_example_alone(rule: Rule, tmp_path: Path) -> None:
-    assert rule.code in told(rule, rule.fires, tmp_path)
-    assert told(rule, rule.silent, tmp_path) == set()
+    assert rule.code in fired(rule, rule.fires, tmp_path)
+    assert fired(rule, rule.silent, tmp_path) == set()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rule", pick(RUNNING, by_columns=False), ids=lambda rule: rule.name)
 def test_a_rule_on_examinations_fires_on_its_example_alone(rule: Rule, tmp_path: Path) -> None:
-    assert rule.code in told(rule, rule.fires, tmp_path)
-    assert told(rule, rule.silent, tmp_path) == set()
+    assert rule.code in fired(rule, rule.fires, tmp_path)
+    assert fired(rule, rule.silent, tmp_path) == set()
 
 
 def test_a_run_that_is_followed_is_bit_for_bit_the_plain_one(tmp_path: Path) -> None:
