@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import pyro
 import pytest
+import torch
 
 from tests.engine import matrix, specials
 from tests.engine.compare import WatchedRun, assert_same
@@ -18,6 +20,7 @@ from tests.engine.matrix import scenario, write
 from tests.engine.plain import plain_run
 from tui_elbo.engine.lens import isolated
 from tui_elbo.engine.lens.attribution import Attribution
+from tui_elbo.engine.lens.isolation import InitialParams
 from tui_elbo.engine.session import Session
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -82,3 +85,27 @@ def test_what_another_thread_prints_meanwhile_is_not_lost(
         thread.join()
     print("after it")
     assert capsys.readouterr().out == "from another thread\nafter it\n"
+
+
+def test_a_smaller_store_is_not_gone_through_at_each_update(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """PyroOptim makes an optimiser for each parameter: each would go through all the others."""
+    store = pyro.get_param_store()
+    store.clear()
+    initial = InitialParams(hooked=False)
+    for name in ("a", "b", "c"):
+        pyro.param(name, torch.zeros(2))
+    initial.look()
+    del store["c"]
+    initial.look()
+    went: list[str] = []
+    named = store.named_parameters
+    monkeypatch.setattr(store, "named_parameters", lambda: (went.append("all"), named())[1])
+    for _ in range(10):
+        initial.look()
+    assert not went
+    pyro.param("d", torch.ones(1))
+    initial.look()
+    assert went == ["all"]
+    assert sorted(initial.values) == ["a", "b", "c", "d"]

@@ -178,6 +178,8 @@ class InitialParams:
         self.known = True
         """False once there was too much to keep."""
         self._most, self._size = most, 0
+        self._looked_at = 0
+        """How many parameters the store had when it was last gone through."""
         self._handle = register_optimizer_step_pre_hook(self.look) if hooked else None
 
     def close(self) -> None:
@@ -188,8 +190,9 @@ class InitialParams:
     def look(self, *_: Any) -> None:
         """An update is about to be made."""
         store = pyro.get_param_store()
-        if len(store) == len(self.values) or not self.known:
+        if len(store) == self._looked_at or not self.known:
             return
+        self._looked_at = len(store)
         for name, leaf in store.named_parameters():
             if name not in self.values:
                 self._size += leaf.nbytes
