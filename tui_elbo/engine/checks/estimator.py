@@ -19,8 +19,9 @@ from pyro.infer import (
 )
 from pyro.optim import PyroLRScheduler
 from torch import Tensor, nn
+from torch.distributions import kl_divergence
 
-from tui_elbo.engine.checks.influence import influence
+from tui_elbo.engine.checks.influence import guide_influence, influence
 from tui_elbo.engine.checks.look import Look, Pass, Site, base_of, log_prob
 from tui_elbo.engine.checks.parameters import learning_rate
 from tui_elbo.engine.checks.rule import Found, Rule
@@ -321,6 +322,45 @@ def _no_parameters(look: Look) -> Iterator[Found]:
         yield Found(Subject("run"), "there is no parameter: nothing is optimised")
 
 
+def _rate_zero(look: Look) -> Iterator[Found]:
+    if learning_rate(look.optimizer) == 0.0 and not _warms_up(look.optimizer):
+        yield Found(Subject("optimizer"), "the learning rate is 0: no parameter ever moves")
+
+
+def _warms_up(optimizer: Any) -> bool:
+    """Whether a scheduler may set another rate than the one that is given."""
+    return isinstance(optimizer, PyroLRScheduler)
+
+
+def _analytic_kl_wrong(look: Look) -> Iterator[Found]:
+    """The precise condition of `TraceMeanField_ELBO`: no parent in the model is a descendant in
+    the guide. (Pyro itself compares the order of the sites, and warns of some that are right.)
+    """
+    if not isinstance(look.scenario.loss, TraceMeanField_ELBO):
+        return
+    in_model, in_guide = influence(look), guide_influence(look)
+    if not (in_model.known and in_guide.known):
+        return
+    for name, site in look.latents.items():
+        if name not in look.guide_sites or not _has_analytic_kl(look, name):
+            continue
+        for parent in in_model.edges:
+            if name in in_model.edges[parent] and in_guide.reaches(name, {parent}):
+                message = f'the KL of "{name}" is wrong: it is taken over "{name}" with "{parent}" '
+                message += f'held fixed, and the guide draws "{parent}" from "{name}"'
+                yield Found(_site(name), message, line=site.line)
+                break
+
+
+def _has_analytic_kl(look: Look, name: str) -> bool:
+    """Whether the estimator integrates over the site, rather than to take its draw."""
+    try:
+        kl_divergence(look.guide_sites[name].fn, look.latents[name].fn)
+    except NotImplementedError:
+        return False
+    return True
+
+
 ENUMERATION = "https://pyro.ai/examples/enumeration.html"
 MODULES = "https://pyro.ai/examples/modules.html"
 MODEL = """
@@ -545,5 +585,61 @@ def guide():
 """,
         silent=MODEL + GUIDE,
         check=_no_parameters,
+    ),
+    Rule(
+        code="SVI058",
+        name="rate-zero",
+        level="error",
+        message="the learning rate is 0",
+        why="An optimiser multiplies each step by its learning rate: with 0 nothing is fitted.",
+        remedy="give the optimiser a learning rate above 0, such as 0.01 for Adam",
+        reference="https://docs.pyro.ai/en/stable/optimization.html",
+        fires=MODEL + GUIDE + 'optimizer = pyro.optim.Adam({"lr": 0.0})\n',
+        silent=MODEL + GUIDE + 'optimizer = pyro.optim.Adam({"lr": 0.01})\n',
+        check=_rate_zero,
+    ),
+    Rule(
+        code="SVI059",
+        name="analytic-kl-wrong",
+        level="warning",
+        message="the analytic KL of TraceMeanField_ELBO is wrong for this guide",
+        why="It is taken over one site with the others held fixed. Where a parent of the site in "
+        "the model depends on the site in the guide, that is not the KL, and the optimum is that "
+        "of another bound.",
+        remedy="use Trace_ELBO, or draw the sites in the guide in the order of the model",
+        reference="https://docs.pyro.ai/en/stable/inference_algos.html"
+        "#pyro.infer.trace_mean_field_elbo.TraceMeanField_ELBO",
+        fires="""
+def model():
+    a = pyro.sample("a", dist.Normal(0.0, 1.0))
+    b = pyro.sample("b", dist.Normal(a, 1.0))
+    pyro.sample("x", dist.Normal(b, 1.0), obs=torch.tensor(1.0))
+
+
+def guide():
+    loc = pyro.param("loc", torch.tensor(0.0))
+    b = pyro.sample("b", dist.Normal(loc, 1.0))
+    pyro.sample("a", dist.Normal(0.5 * b, 1.0))
+
+
+loss = TraceMeanField_ELBO()
+""",
+        silent="""
+def model():
+    a = pyro.sample("a", dist.Normal(0.0, 1.0))
+    b = pyro.sample("b", dist.Normal(a, 1.0))
+    pyro.sample("x", dist.Normal(b, 1.0), obs=torch.tensor(1.0))
+
+
+def guide():
+    loc = pyro.param("loc", torch.tensor(0.0))
+    a = pyro.sample("a", dist.Normal(loc, 1.0))
+    pyro.sample("b", dist.Normal(0.5 * a, 1.0))
+
+
+loss = TraceMeanField_ELBO()
+""",
+        check=_analytic_kl_wrong,
+        slow=True,
     ),
 )

@@ -31,19 +31,21 @@ class Influence:
 
     Args:
         look: with a main pass that came to its end.
+        side: `model`, or `guide`: what each latent acts on there.
     """
 
-    def __init__(self, look: Look) -> None:
+    def __init__(self, look: Look, side: str = "model") -> None:
         self.edges: dict[str, set[str]] = {}
         """By latent: the sites whose log probability changes with it, its own left out."""
         self.known = False
         """Whether all of them were tried."""
-        latents = list(look.latents)
+        latents = [n for n in look.latents if side == "model" or n in look.guide_sites]
         if look.main.error is not None or not 0 < len(latents) <= MOST_LATENTS or look.by_messenger:
             return
-        fixed = look.main.model
-        usual = _terms(look.run_model(SEED, fixed))
-        if usual is None or usual != _terms(look.run_model(SEED, fixed)):
+        fixed = look.main.model if side == "model" else look.main.guide
+        run = look.run_model if side == "model" else look.run_guide
+        usual = _terms(run(SEED, fixed), side)
+        if usual is None or usual != _terms(run(SEED, fixed), side):
             return  # it is random beyond its sites
         began = time.process_time()
         for name in latents:
@@ -51,7 +53,7 @@ class Influence:
                 return
             reached: set[str] = set()
             for other in _others(look, name)[:CHANGES]:
-                terms = _terms(look.run_model(SEED, _with(fixed, name, other)))
+                terms = _terms(run(SEED, _with(fixed, name, other)), side)
                 if terms is None:
                     return
                 sites = terms.keys() | usual.keys()
@@ -97,12 +99,12 @@ def _with(fixed: Trace, name: str, value: Tensor) -> Trace:
     return changed
 
 
-def _terms(found: Pass) -> dict[str, float] | None:
+def _terms(found: Pass, side: str) -> dict[str, float] | None:
     """The log probability of each site at its value; None where that cannot be had."""
     if found.error is not None:
         return None
     try:
-        return {name: _term(site) for name, site in found.sites("model").items()}
+        return {name: _term(site) for name, site in found.sites(side).items()}
     except Exception:
         return None
 
@@ -118,3 +120,9 @@ def _term(site: Site) -> float:
 def influence(look: Look) -> Influence:
     """What each latent acts on, found once for a look."""
     return Influence(look)
+
+
+@cache
+def guide_influence(look: Look) -> Influence:
+    """Which of its sites each latent acts on in the guide."""
+    return Influence(look, "guide")
