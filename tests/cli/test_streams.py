@@ -25,6 +25,7 @@ CLOSED = "elbo-tui: stdout is closed, and it is where the output goes\n"
         ("list >&- 2>&-", 2, ""),
         ("list >/dev/full", 1, "elbo-tui: cannot write: No space left on device\n"),
         ("nosuch 2>/dev/full", 2, ""),
+        ("runs 2>/dev/full", 0, ""),
         ("list | true", 0, ""),
     ],
 )
@@ -33,6 +34,29 @@ def test_odd_streams_are_named_and_give_no_traceback(line: str, code: int, said:
         ["bash", "-c", f"{COMMAND} {line}"], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (code, said)
+
+
+def test_narration_that_cannot_be_written_costs_no_data(tmp_path: Path) -> None:
+    """A program may be called with a full disk behind stderr, and its numbers be wanted."""
+    lines = (
+        "import sys",
+        "from tui_elbo.cli.run import narrate",
+        "from tui_elbo.cli.streams import open_streams, own_stdout",
+        "open_streams()",
+        "out = own_stdout()",
+        "print('from the model', flush=True)",
+        "narrate('from us')",
+        "print('a number', file=out, flush=True)",
+    )
+    program = tmp_path / "program.py"
+    program.write_text("\n".join(lines))
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} {program} 2>/dev/full"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "a number\n")
 
 
 @pytest.mark.parametrize("where", ["nowhere/x.run", "~nobody-of-this-name/x.run"])

@@ -58,6 +58,8 @@ def test_the_bright_line_is_the_lens_and_does_not_lead_straight_over_much() -> N
         # The mean of the ten about it, which lie within half a step of it on average.
         assert line[at] == pytest.approx(raw[at], abs=10 + at)
     assert bridged(values, known, raw, 95) is values
+    huge = bridged(values, known, np.full_like(raw, 1.7e308), 10)
+    assert np.nanmax(huge) == pytest.approx(1.7e308)
     assert bridged(values, known, np.empty(0), 10) is values
 
 

@@ -7,14 +7,12 @@ is not finite; 4 findings of level warning or worse (`check`); 130 interrupted.
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
-from typing import TextIO
 
 from tui_elbo.cli.completion import command_of_line, is_asked
-from tui_elbo.model.errors import ElboError, UsageError
+from tui_elbo.cli.streams import open_streams, to_nowhere
+from tui_elbo.model.errors import ElboError
 
 COMMANDS = {
     "run": "tui_elbo.cli.run",
@@ -41,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         words = [command_of_line(COMMANDS)]
     module = COMMANDS.get(words[0]) if words else None
     try:
-        _open_streams()
+        open_streams()
         if module is not None:
             code: int = importlib.import_module(module).main(words[1:])
         else:
@@ -57,42 +55,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         # Whatever read our output has seen enough, as in `| head`.
-        _to_nowhere(sys.stdout)
+        to_nowhere(sys.stdout)
         return 141
     except OSError as error:
-        _to_nowhere(sys.stdout)
+        to_nowhere(sys.stdout)
         _complain(ElboError(f"cannot write: {error.strerror or error}"), traceback=False)
         return 1
     return code
-
-
-def _open_streams() -> None:
-    """See that the standard streams are open: what is opened next would take the place of one.
-
-    Raises:
-        UsageError: if stdout is closed.
-    """
-    closed = [number for number, stream in enumerate(_streams()) if stream is None]
-    for number in closed:
-        found = os.open(os.devnull, os.O_RDWR)
-        if found != number:
-            os.dup2(found, number)
-            os.close(found)
-        # For as long as the process lives.
-        stream = open(number, "r" if number == 0 else "w", closefd=False)  # noqa: SIM115
-        setattr(sys, ("stdin", "stdout", "stderr")[number], stream)
-    if 1 in closed:
-        raise UsageError("stdout is closed, and it is where the output goes")
-
-
-def _streams() -> tuple[TextIO | None, ...]:
-    return sys.stdin, sys.stdout, sys.stderr
-
-
-def _to_nowhere(stream: TextIO) -> None:
-    """What could not be written is not tried again at the exit."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _complain(error: ElboError, traceback: bool) -> None:
@@ -105,4 +74,4 @@ def _complain(error: ElboError, traceback: bool) -> None:
     try:
         print(text, file=sys.stderr, flush=True)
     except OSError:
-        _to_nowhere(sys.stderr)
+        to_nowhere(sys.stderr)

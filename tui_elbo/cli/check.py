@@ -10,7 +10,8 @@ from typing import TextIO
 import msgspec
 
 from tui_elbo.cli.options import add_engine_options, parser, whole
-from tui_elbo.cli.run import narrate, own_stdout
+from tui_elbo.cli.run import narrate
+from tui_elbo.cli.streams import own_stdout
 from tui_elbo.model.errors import ScenarioError
 from tui_elbo.model.findings import Finding, Subject, finding_line, finding_object
 from tui_elbo.model.scenarios import find_scenario

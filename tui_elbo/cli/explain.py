@@ -14,7 +14,8 @@ from tui_elbo.cli.report import (
     site_table,
     span_sentence,
 )
-from tui_elbo.cli.run import narrate, own_stdout
+from tui_elbo.cli.run import narrate
+from tui_elbo.cli.streams import own_stdout
 from tui_elbo.cli.verdict import print_verdict, reached
 from tui_elbo.model.scenarios import find_scenario
 from tui_elbo.model.text import safe

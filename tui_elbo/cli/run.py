@@ -8,7 +8,6 @@ Python or from C; stdout has our data alone.
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import signal
 import sys
@@ -25,6 +24,7 @@ from tui_elbo.cli.report import (
     add_lens_options,
     follow,
 )
+from tui_elbo.cli.streams import own_stdout
 from tui_elbo.cli.verdict import UntilConverged, print_verdict, reached
 from tui_elbo.client.commands import MAX_COUNT
 from tui_elbo.model.conditions import Condition, parse
@@ -497,16 +497,3 @@ def _ended(session: Session) -> int:
 def narrate(text: str) -> None:
     """Print a message on stderr."""
     print(f"elbo-tui: {safe(text, lines=True)}", file=sys.stderr, flush=True)
-
-
-def own_stdout() -> TextIO:
-    """stdout for us alone: to everything else in this process, it is stderr from now on.
-
-    It stays so to the end, since the C library may hold back what is printed until the exit.
-    """
-    if sys.stdout is None:
-        raise UsageError("stdout is closed, and it is where the numbers go")
-    sys.stdout.flush()
-    own = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    return own

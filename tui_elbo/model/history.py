@@ -185,6 +185,13 @@ def _gapped(part: Floats, edges: npt.NDArray[np.int64], step: Floats, sizes: Flo
     )
 
 
+def mean(values: Floats) -> float:
+    """The mean of at least one number; large ones do not overflow their sum."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        plain = float(np.mean(values))
+        return plain if np.isfinite(plain) else float(np.sum(values / len(values)))
+
+
 def _means(part: Floats, edges: npt.NDArray[np.int64], counts: Floats) -> Floats:
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         means: Floats = np.add.reduceat(part, edges) / counts

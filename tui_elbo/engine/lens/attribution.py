@@ -492,6 +492,6 @@ def _alike(one: TermSamples, other: TermSamples) -> bool:
     if one.terms != other.terms or one.units.shape != other.units.shape:
         return False
     bounds = TOLERANCE * (1.0 + np.abs(one.units).max(axis=1, initial=0.0, keepdims=True))
-    with np.errstate(invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         same = (np.abs(one.units - other.units) <= bounds) | (one.units == other.units)
     return bool((same | (np.isnan(one.units) & np.isnan(other.units))).all())

@@ -89,7 +89,7 @@ def _grad_norm(start: int, end: int) -> Formula:
 
 def _update_norm(start: int, end: int) -> Formula:
     def update_norm(steps: Steps) -> Floats:
-        with np.errstate(invalid="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             update = steps.after[:, start:end] - steps.before[:, start:end]
         return norms(update)
 

@@ -92,13 +92,14 @@ class TermPlan:
         columns = [column for column in self.terms if column.field == term]
 
         def total(steps: Steps) -> Floats:
-            return sum(map(steps.column, columns), np.zeros(len(steps)))
+            with np.errstate(over="ignore", invalid="ignore"):
+                return sum(map(steps.column, columns), np.zeros(len(steps)))
 
         return total
 
 
 def _difference(steps: Steps) -> Floats:
-    with np.errstate(invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         return steps.column(LOG_P) - steps.column(LOG_Q)
 
 

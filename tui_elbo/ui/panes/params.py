@@ -12,7 +12,7 @@ from rich.cells import cell_len
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from tui_elbo.model.history import History
+from tui_elbo.model.history import History, mean
 from tui_elbo.model.records import (
     MAX_ELEMENTS,
     SUMMARY,
@@ -142,7 +142,7 @@ def _movement(row: Row, history: History, layout: Layout, step: int) -> float:
         return -1.0
     recent = history.values(row.column("update_norm"))[max(0, step - RECENT) : step]
     known = recent[np.isfinite(recent)]
-    return float(known.mean()) if len(known) else -1.0
+    return mean(known) if len(known) else -1.0
 
 
 def _of_param(info: ParamInfo, *, recorded: bool) -> Row:
@@ -358,8 +358,8 @@ class ParamsPane(Table):
             return [(" " + left(shape, VALUE - 1, self.glyphs.more).rjust(VALUE - 1), DIM)]
         values = [self._get(row, field) for field in row.fields]
         known = [value for value in values if value is not None]
-        mean = float(np.mean(known)) if known and len(known) == len(values) else None
-        return [(" mean", DIM), self._piece(mean, VALUE - 5, self._style(row), digits=3)]
+        middle = mean(np.array(known)) if known and len(known) == len(values) else None
+        return [(" mean", DIM), self._piece(middle, VALUE - 5, self._style(row), digits=3)]
 
     def _change(self, row: Row) -> float | None:
         if row.size != 1 or row.summed:

@@ -9,6 +9,7 @@ import numpy as np
 
 from tui_elbo.client.run_state import Run
 from tui_elbo.model.attribution import SUM_TERMS, Term
+from tui_elbo.model.history import mean
 from tui_elbo.model.records import Column, Floats, Layout
 from tui_elbo.model.verdict import Verdict, VerdictState
 from tui_elbo.ui.plot.curve import Ints
@@ -142,7 +143,7 @@ def bridged(values: Floats, known: Ints, raw: Floats, room: int) -> Floats:
             part = raw[first:last]
             part = part[np.isfinite(part)]
             if len(part):
-                line[(first + last) // 2] = part.mean()
+                line[(first + last) // 2] = mean(part)
     return line
 
 

@@ -26,8 +26,9 @@ def sparkline(sample: Floats, width: int, bars: str) -> str:
     high = float(np.max(sample, initial=-np.inf, where=finite))
     if not low <= high:
         return " " * width
-    scale = (high - low) or 1.0
-    share = np.where(finite, (sample - low) / scale, 0.0)
+    # Half of each, so that no difference of two large numbers overflows.
+    scale = (high / 2 - low / 2) or 1.0
+    share = np.where(finite, (np.where(finite, sample, low) / 2 - low / 2) / scale, 0.0)
     total = np.add.reduceat(finite.astype(float), edges)
     means = np.add.reduceat(share, edges) / np.maximum(total, 1.0)
     level = np.minimum((means * len(bars)).astype(int), len(bars) - 1)
