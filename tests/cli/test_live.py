@@ -17,7 +17,9 @@ from tests.runtime import runtime_folder
 from tui_elbo import protocol
 from tui_elbo.cli import main
 from tui_elbo.cli.options import duration
-from tui_elbo.protocol import VERSION, Event, Hello, RunStatus, runtime_dir
+from tui_elbo.cli.runs import row
+from tui_elbo.client.registry import Found
+from tui_elbo.protocol import VERSION, Event, Hello, RunStatus, StatusReported, runtime_dir
 
 
 @pytest.fixture(autouse=True)
@@ -93,6 +95,26 @@ def test_one_of_another_version_says_which(ran: Ran) -> None:
         (run,) = json.loads(out)
         assert (code, run["id"], run["state"], run["why"]) == (0, "older", None, words)
         assert words in ran("runs")[1]
+
+
+def test_one_that_went_past_its_steps_says_that_it_did() -> None:
+    def step(taken: int) -> str:
+        stands = StatusReported(
+            id="far",
+            scenario="no_theta",
+            path="",
+            step=taken,
+            state="paused",
+            target=None,
+            since=0.0,
+            pid=os.getpid(),
+            attached=True,
+            watched=False,
+            steps=900,
+        )
+        return row(Found("far", stands))[2]
+
+    assert (step(1365), step(9)) == ("1365, past 900", "9 of 900")
 
 
 def test_one_that_is_ending_says_so(ran: Ran) -> None:

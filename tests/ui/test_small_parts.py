@@ -99,6 +99,19 @@ def test_what_cannot_wait_takes_the_room_of_terms():
     assert "log p" not in text
 
 
+@pytest.mark.parametrize("verdict", ["improving", "stationary", "cannot tell"])
+@pytest.mark.parametrize("mark", [(), (("1 warning", "1 warn"),), (("2 errors", "2 err"),)])
+def test_at_80_columns_the_state_is_never_left_out(verdict, mark):
+    terms = (("elbo", -1234.5678), ("log q", -1.4), ("log p", -1.9))
+    judged = (verdict, verdict.split()[0], "")
+    status = StatusSummary(901, terms, state="paused", marks=mark, verdict=judged)
+    text = "".join(part for part, _ in status_line(status, 80, UNICODE))
+    assert len(text) == 80
+    assert "paused" in text
+    assert all(short in text for _, short in mark)
+    assert "log p" in text
+
+
 @given(st.lists(st.floats(), max_size=300), st.integers(1, 20))
 @example([1.7e308, -1.7e308, 5e-324, 0.0], 4)
 def test_a_sparkline_takes_any_numbers(values, width):

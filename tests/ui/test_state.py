@@ -149,5 +149,5 @@ def test_the_status_counts_errors_and_warnings(run):
     run.apply(fault)
     run.apply(ErrorReported("no such thing", "", "", "", 0, "refused"))
     [(long, short)] = status_summary(run, 0, running=False, count="").marks
-    assert (long, short) == ("1 error, 2 warnings", "1 err 2 warn")
+    assert (long, short) == ("1 error, 2 warnings", "1 err")
     assert run.last_error.kind == "refused"

@@ -75,7 +75,10 @@ def row(found: Found) -> tuple[str, ...]:
         state += ", attached"
     since = datetime.fromtimestamp(stands.since).strftime("%Y-%m-%d %H:%M")
     scenario = safe(stands.scenario) or "(loading)"
-    step = f"{stands.step} of {stands.steps}" if stands.steps else str(stands.step)
+    step = str(stands.step)
+    if stands.steps:
+        # A count before n, or `u`, takes a run further than its scenario says.
+        step += f"{', past' if stands.step > stands.steps else ' of'} {stands.steps}"
     memory = f"{stands.memory / 2**20:.0f} MB" if stands.memory else ""
     return (found.id, scenario, step, state, since, memory, _time(stands.left), str(stands.pid))
 

@@ -185,11 +185,11 @@ def _kept(run: Run) -> list[str]:
 
 
 def _counted(run: Run) -> tuple[tuple[str, str], ...]:
-    """How many warnings and errors there have been: a long and a short way to say it."""
+    """How many errors and warnings there have been; in short, how many of the worse kind."""
     counts = ((run.errors, "error"), (run.output.warnings, "warning"))
     texts = [f"{count} {what}{'s' * (count > 1)}" for count, what in counts if count]
     short = [f"{count} {what[:4].removesuffix('o')}" for count, what in counts if count]
-    return ((", ".join(texts), " ".join(short)),) if texts else ()
+    return ((", ".join(texts), short[0]),) if texts else ()
 
 
 def _shown_verdict(run: Run) -> Verdict | None:

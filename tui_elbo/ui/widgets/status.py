@@ -105,12 +105,15 @@ class StatusLine(BottomLine):
 def status_line(status: StatusSummary, width: int, glyphs: Glyphs) -> Line:
     """The pieces of the status line, `width` cells together; each keeps its width as it changes.
 
-    What cannot wait, such as a count being typed, takes the room of the last terms if need be.
+    What cannot wait, such as a count being typed, takes the room of the last terms if need be;
+    counts of errors and warnings beside the state that of some digits.
     """
     texts, style, urgent = _state(status, glyphs)
+    counted = [text for text in texts if status.marks and status.marks[-1][1] in text]
+    least = min(map(cell_len, counted), default=0) + 2
     terms = list(status.terms)
     while True:
-        pieces = _numbers(status, terms, width, glyphs)
+        pieces = _numbers(status, terms, width, glyphs, least)
         room = width - sum(cell_len(text) for text, _ in pieces)
         fitting = [text for text in texts if cell_len(text) + 1 < room]
         if not terms or (room >= 0 and (fitting or not urgent)):
@@ -121,8 +124,13 @@ def status_line(status: StatusSummary, width: int, glyphs: Glyphs) -> Line:
 
 
 def _numbers(
-    status: StatusSummary, terms: Sequence[tuple[str, float | None]], width: int, glyphs: Glyphs
+    status: StatusSummary,
+    terms: Sequence[tuple[str, float | None]],
+    width: int,
+    glyphs: Glyphs,
+    least: int,
 ) -> list[Piece]:
+    """What stands at the left; it leaves `least` cells if eight for a number allow it."""
     room = max(6, len(str(status.step)) + 1)
     looking = status.step < status.newest
     word: Piece = (" look ", KEY) if looking else (" step ", DIM)
@@ -131,6 +139,8 @@ def _numbers(
         labels = [f"{glyphs.dot} {name} " for name, _ in terms]
         space = width - 6 - room - sum(map(len, labels))
         field = max(7, min(11, space // len(labels)))
+        narrow = (space - least) // len(labels)
+        field = narrow if 8 <= narrow < field else field
         for label, (_, value) in zip(labels, terms, strict=True):
             bad = value is not None and not np.isfinite(value)
             text = number(value, field - 1, none=glyphs.none).lstrip().ljust(field)
@@ -141,13 +151,15 @@ def _numbers(
 
 def _state(status: StatusSummary, glyphs: Glyphs) -> tuple[list[str], str, bool]:
     """Ways to say it from the longest to the shortest, the style, and whether it can wait not."""
+    dot = f" {glyphs.dot} "
     if status.count:
-        return [f"{status.count} then n", f"{status.count} n"], KEY, True
+        state = glyphs.run if status.running else status.state or "paused"
+        texts = [f"{status.count} then n", f"{status.count} n"]
+        return [f"{texts[0]}{dot}{state}", *texts], KEY, True
     if status.dead:
         return ["engine ended", "ended"], BAD, True
     if status.phase:
         return [f"{safe(status.phase)}{glyphs.more}"], WARN, True
-    dot = f" {glyphs.dot} "
     changed = f"{dot}{safe(status.changed)} from here on" if status.changed else ""
     if status.step < status.newest:
         run, of = f"{glyphs.run} " * status.running, f"of {status.newest}"
@@ -167,11 +179,12 @@ def _state(status: StatusSummary, glyphs: Glyphs) -> tuple[list[str], str, bool]
     parts = [*judged, *marks]
     texts = [dot.join([*about[:count], *parts, word]) for count in range(len(about), -1, -1)]
     style = BAD if word == "failed" else WARN if marks else colour or DIM
-    # What holds of the run goes before the counts, which come last.
+    # The state is never left out. What holds of the run goes before the counts, which come last.
     first = [s for _, s in status.marks]
-    fewer = [dot.join(first[:count]) for count in range(len(first) - 1, 0, -1)]
-    texts += [dot.join(parts), verdict, one_word, dot.join(marks), short, *fewer, word]
-    return [text for text in texts if text], style, False
+    fewer = [first[:count] for count in range(len(first), 0, -1)]
+    shorter = [[one_word, *first], marks, *fewer, [verdict], [one_word], []]
+    texts += [dot.join(filter(None, [*some, word])) for some in shorter]
+    return texts, style, False
 
 
 def _rate(rate: float) -> str:
