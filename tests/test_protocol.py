@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 
 from tui_elbo import protocol
 from tui_elbo.model.attribution import AttributionPath, LensPoint, no_samples
+from tui_elbo.model.averaging import AverageTaken
 from tui_elbo.model.errors import ProtocolError
 from tui_elbo.model.findings import Finding, Subject
 from tui_elbo.model.records import Batch, Column, Layout, ParamInfo, SiteInfo
+from tui_elbo.model.tuning import Mean
 from tui_elbo.model.verdict import Estimate, Verdict
 from tui_elbo.protocol import (
     AnyCommand,
@@ -55,6 +57,8 @@ VALUES: dict[object, object] = {
     dict: {"a": [1.5, None]},
     Layout: LAYOUT,
     Subject: Subject("site", "z\n[red]"),
+    Mean: Mean(3, 7, {"θ": b"\0\xff"}),
+    AverageTaken: AverageTaken(7, 3, 7, Estimate(0.5, 0.1), "θ\n[red]"),
     LensPoint: AttributionPath().extend(3, no_samples(), (), note="why"),
 }
 

@@ -25,8 +25,15 @@ from tui_elbo.cli.report import (
     follow,
 )
 from tui_elbo.cli.streams import own_stdout
-from tui_elbo.cli.verdict import UntilConverged, print_verdict, reached
+from tui_elbo.cli.verdict import (
+    UntilConverged,
+    averaged,
+    print_average,
+    print_verdict,
+    reached,
+)
 from tui_elbo.client.commands import MAX_COUNT
+from tui_elbo.model.averaging import AverageTaken
 from tui_elbo.model.conditions import Condition, parse
 from tui_elbo.model.csv_table import CsvTable
 from tui_elbo.model.errors import StepError, UsageError
@@ -36,7 +43,7 @@ from tui_elbo.model.records import Batch, Column
 from tui_elbo.model.scenarios import find_scenario
 from tui_elbo.model.text import safe
 from tui_elbo.model.tuning import Tuning, parse_tuning
-from tui_elbo.model.verdict import CONVERGED
+from tui_elbo.model.verdict import CONVERGED, Verdict
 from tui_elbo.protocol import Event, FindingsChanged
 from tui_elbo.runfile import is_run_file
 from tui_elbo.runfile.database import check_place, read
@@ -274,6 +281,10 @@ Beyond 512 columns parameters are summed up by module, and those that COND names
 
 The last line of --json, and of the summary, is the verdict: is it done, and how much is left.
 
+--average takes the run, when it has ended, to the mean of the unconstrained parameters over the
+last quarter of its steps, counted from the last change of settings; the optimizer keeps its state.
+The verdict is that on the run before. --save then saves the run as it stands at the mean.
+
 --csv has a column for whatever any step has; an empty cell is a number that the step lacks or
 that is not finite. Since columns may come late, the table is written when the run ends.
 """
@@ -322,17 +333,42 @@ def main(words: list[str]) -> int:
     finally:
         if not stop.asked:
             checker.wait()
+    verdict, taken, refused = None, None, None
+    if not stop.asked and session.steps_taken:
+        verdict = None if chosen.csv else reached(session, chosen, attribution)
+        try:
+            # After the verdict, which is on the run that led here, and before the run is saved.
+            taken = averaged(session, chosen, attribution) if chosen.average else None
+        except UsageError as error:
+            refused = error
     for one in (printer, follower):
         if one is not None:
             one.close()
-    if not chosen.csv and not stop.asked and session.steps_taken:
-        verdict = reached(session, chosen, attribution)
-        if chosen.json:
-            print_verdict(verdict, out)
-        else:
-            out.write(f"\n{verdict.text}\n")
+    _print_end(chosen, taken, verdict, out)
     out.close()
+    if refused is not None:
+        raise refused
     return code
+
+
+def _print_end(
+    chosen: argparse.Namespace,
+    taken: AverageTaken | None,
+    verdict: Verdict | None,
+    out: TextIO,
+) -> None:
+    """Print what the run has come to; the verdict is the last line."""
+    if taken is not None:
+        if chosen.json:
+            print_average(taken, out)
+        elif chosen.csv:
+            narrate(taken.text)
+        else:
+            out.write(f"\n{taken.text}\n")
+    if verdict is not None and chosen.json:
+        print_verdict(verdict, out)
+    elif verdict is not None:
+        out.write(f"\n{verdict.text}\n")
 
 
 def _session(name: str, chosen: argparse.Namespace, *, goes_back: bool) -> Session:
@@ -368,6 +404,11 @@ def _options() -> argparse.ArgumentParser:
         "--every", type=whole(1), default=1, metavar="K", help="print each K-th step, and the last"
     )
     options.add_argument("--until", metavar="COND", help="stop on the first step that meets it")
+    options.add_argument(
+        "--average",
+        action="store_true",
+        help="at the end, take the run to the mean of its iterates, and print what that gained",
+    )
     output = options.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="one JSON object a step on stdout")
     output.add_argument("--csv", action="store_true", help="a table on stdout, when the run ends")

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, TextIO
 
 import msgspec
 
-from tui_elbo.model.verdict import CONVERGED, LEAST_STEPS, SPACING, Verdict, cannot_tell
+from tui_elbo.model.averaging import AverageTaken
+from tui_elbo.model.tuning import Tuning
+from tui_elbo.model.verdict import (
+    CONVERGED,
+    LEAST_STEPS,
+    SPACING,
+    Estimate,
+    Verdict,
+    cannot_tell,
+)
 
 if TYPE_CHECKING:
     from tui_elbo.engine.lens.attribution import Attribution
@@ -47,6 +57,47 @@ def reached(
         if own is not None:
             own.close()
     return verdict
+
+
+def averaged(
+    session: Session, chosen: argparse.Namespace, attribution: Attribution | None = None
+) -> AverageTaken:
+    """Take the run to the mean of its newest iterates, and measure what that gains.
+
+    Args:
+        session: the run.
+        chosen: the options `draws` and `lens_in_process`.
+        attribution: follows the run; None: its lens is made anew.
+
+    Raises:
+        UsageError: if there is no such mean; the run then stands where it stood.
+    """
+    from tui_elbo.engine.lens.attribution import PATIENCE, Attribution  # noqa: PLC0415 - torch
+    from tui_elbo.engine.lens.fork import LookError  # noqa: PLC0415
+    from tui_elbo.engine.verdict.averaging import gained  # noqa: PLC0415
+    from tui_elbo.protocol.codec import decode  # noqa: PLC0415
+
+    before = session.present_state()
+    session.tune(Tuning(average=True))
+    after, mean = session.present_state(), session.tunings[-1][1].mean
+    assert mean is not None
+    taken, own = AverageTaken(session.steps_taken, mean.first, mean.last), None
+    if attribution is None:
+        own = attribution = Attribution(session, chosen.draws, in_process=chosen.lens_in_process)
+    try:
+        lens = attribution.lens()
+        data = attribution.call(lambda _: gained(lens, before, after)).wait(PATIENCE)
+    except LookError as error:
+        return replace(taken, note=f"the lens cannot look: {error}")
+    finally:
+        if own is not None:
+            own.close()
+    return replace(taken, gain=decode(data, Estimate))
+
+
+def print_average(taken: AverageTaken, out: TextIO) -> None:
+    """Print it as a JSON object."""
+    out.write(msgspec.json.encode({"average": taken.record()}).decode() + "\n")
 
 
 def print_verdict(verdict: Verdict, out: TextIO) -> None:

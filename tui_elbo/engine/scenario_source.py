@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tui_elbo.engine.checks.running import Failure
 from tui_elbo.engine.describe import estimator, optimizer, plain
 from tui_elbo.engine.forked import users_code
+from tui_elbo.engine.lens.schedule import MeasureAverage
 from tui_elbo.engine.process_state import warm_up
 from tui_elbo.engine.record.estimators import estimators
 from tui_elbo.engine.record.options import RecordingOptions
@@ -18,16 +20,20 @@ from tui_elbo.engine.runner import BURST_SECONDS, BURST_STEPS, Runner
 from tui_elbo.engine.session import Session
 from tui_elbo.engine.tracebacks import error_text, interrupted, trimmed
 from tui_elbo.engine.tuning import optimizers
+from tui_elbo.model.averaging import AverageTaken
 from tui_elbo.model.errors import ElboError, UsageError
 from tui_elbo.model.history import History
+from tui_elbo.model.tuning import Tuning
 from tui_elbo.protocol import (
     AnyCommand,
+    AverageMeasured,
     BranchSwitched,
     Capabilities,
     EngineBusy,
     Event,
     Load,
     Loaded,
+    MovedToMean,
     ParamInspected,
     Pause,
     Restart,
@@ -164,8 +170,7 @@ class ScenarioSource:
             case Save() if session is not None:
                 self._save(session, command)
             case Tune() if session is not None:
-                words = session.tune(command.tuning)
-                self._send(Tuned(session.steps_taken, str(command.tuning), *words))
+                self._tune(session, command.tuning)
             case _:
                 pass
 
@@ -313,6 +318,27 @@ class ScenarioSource:
             runner.monitor.rewound(session.steps_taken)
         runner.checker.rewound(session.steps_taken)
         runner.lens.travelled(common if isinstance(command, SwitchBranch) else session.steps_taken)
+
+    def _tune(self, session: Session, tuning: Tuning) -> None:
+        """Change settings; going to the mean of the iterates stops the run there."""
+        runner = self._runner
+        before = session.present_state() if tuning.average else {}
+        words = session.tune(tuning)
+        step, made = session.tunings[-1]
+        mean = made.mean
+        if mean is not None:
+            runner.pause()
+            self._send(MovedToMean(step, session.branch_end))
+        self._send(Tuned(step, str(made), *words))
+        if mean is not None:
+            runner.monitor.rewound(step)
+            runner.checker.rewound(step)
+            runner.lens.travelled(step - 1)
+            taken = AverageTaken(step, mean.first, mean.last)
+            if runner.lens.follows:
+                runner.lens.ask(MeasureAverage(before, session.present_state(), taken))
+            else:
+                self._send(AverageMeasured(replace(taken, note=NO_LENS)))
 
     def _save(self, session: Session, command: Save) -> None:
         history = self._history()

@@ -11,11 +11,12 @@ from itertools import count
 from pathlib import Path
 from typing import NoReturn
 
-import pyro
+import msgspec
 from pyro.optim import PyroOptim
 from torch import Tensor
 
 from tui_elbo.engine.describe import estimator, optimizer, rate_decays
+from tui_elbo.engine.lens.isolation import snapshot
 from tui_elbo.engine.process_state import here, warm_up
 from tui_elbo.engine.record.inspection import inspected
 from tui_elbo.engine.record.nonfinite import NonFinite, NonFiniteFinder
@@ -27,6 +28,7 @@ from tui_elbo.engine.rewind.resume import resume, saved
 from tui_elbo.engine.scenario import Scenario
 from tui_elbo.engine.stepper import Stepper
 from tui_elbo.engine.tracebacks import message, place, place_of_site, shown, trimmed
+from tui_elbo.engine.verdict.averaging import newest_mean
 from tui_elbo.engine.verdict.iterates import Iterates
 from tui_elbo.model.errors import ElboError, StepError, UsageError
 from tui_elbo.model.records import Batch, StepRecord
@@ -222,14 +224,18 @@ class Session:
         """Whether the parameters are those after `steps_taken`; not so after a failed step."""
         return self._run.stands
 
+    def present_state(self) -> dict[str, Tensor]:
+        """The unconstrained parameters at which the run stands, copied."""
+        self._run.stand_at_present()
+        return snapshot()
+
     def state_at(self, step: int) -> dict[str, Tensor]:
         """The unconstrained parameters after a step, found again by replay.
 
         Leaves the session there: to be called in a forked copy of the process.
         """
         self._run.stand_at(step)
-        leaves = pyro.get_param_store().named_parameters()
-        return {name: leaf.detach().clone() for name, leaf in leaves}
+        return snapshot()
 
     def flush(self) -> list[Batch]:
         """The steps that were taken and have not been returned yet."""
@@ -348,9 +354,15 @@ class Session:
         Returns:
             The estimator and the optimiser with them, in words.
 
+        With `average` the run stands at the mean of its newest iterates at once, and what it has
+        left is the branch; `tunings` then has the mean.
+
         Raises:
             UsageError: with the reason, if they do not fit; the run is then as it was.
         """
+        if tuning.average:
+            mean = newest_mean(self.iterates, self.steps_taken)
+            tuning = msgspec.structs.replace(tuning, mean=mean)
         words = self._run.tune(tuning)
         self.iterates.changed(self.steps_taken)
         return words

@@ -18,6 +18,7 @@ from tui_elbo.engine.lens.fork import ForkedCall, LookError
 from tui_elbo.engine.record.estimators import estimators
 from tui_elbo.engine.stepper import Stepper
 from tui_elbo.engine.tracebacks import message, trimmed
+from tui_elbo.engine.verdict.averaging import stand_at_mean
 from tui_elbo.model.errors import UsageError
 from tui_elbo.model.tuning import Tuning
 from tui_elbo.protocol.codec import decode
@@ -82,6 +83,9 @@ def apply(stepper: Stepper, tuning: Tuning) -> None:
     Raises:
         UsageError: if one of them cannot be made; some of the others may have been made.
     """
+    if tuning.mean is not None:
+        stand_at_mean(tuning.mean)
+        stepper.params.forget()
     if tuning.optimizer is not None:
         stepper.optimizer = _optimizer(tuning.optimizer, stepper.optimizer)
     if tuning.lr is not None:

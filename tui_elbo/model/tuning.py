@@ -8,10 +8,25 @@ import msgspec
 
 from tui_elbo.model.errors import UsageError
 
+AVERAGE = "average"
+"""What a person types to go on from the mean of the iterates."""
+
 SETTINGS = ("lr", "particles", "estimator", "optimizer")
 
 LARGEST = {"lr": 1000, "particles": 1_000_000}
 """Larger values are taken for typing errors."""
+
+
+class Mean(msgspec.Struct, frozen=True):
+    """The mean of iterates."""
+
+    first: int
+    """Of the iterates after the steps from this one on,"""
+    last: int
+    """up to this one."""
+    values: dict[str, bytes]
+    """Each unconstrained parameter that takes part, by name: its elements as they lie in memory, so
+    that going there again is exact."""
 
 
 class Tuning(msgspec.Struct, frozen=True):
@@ -23,29 +38,38 @@ class Tuning(msgspec.Struct, frozen=True):
     """The name of one of Pyro's, such as `TraceMeanField_ELBO`."""
     optimizer: str | None = None
     """The name of one of Pyro's, such as `SGD`; it begins afresh, at the learning rate so far."""
+    average: bool = False
+    """Go on from the mean of the newest iterates, with the optimiser's state as it is."""
+    mean: Mean | None = None
+    """That mean; the engine fills it in."""
 
     def __str__(self) -> str:
         lr = "" if self.lr is None else f"lr {self.lr:g}"
         particles = "" if self.particles is None else f"{self.particles} particles"
-        parts = (self.optimizer, lr, particles, self.estimator)
+        mean = "mean of the iterates" if self.average else ""
+        if self.mean is not None:
+            mean = f"mean of steps {self.mean.first} to {self.mean.last}"
+        parts = (mean, self.optimizer, lr, particles, self.estimator)
         return ", ".join(part for part in parts if part)
 
 
 def parse_tuning(text: str) -> Tuning:
     """Parse the settings to change: `lr 0.02, particles 4, estimator TraceMeanField_ELBO`.
 
+    `average` is one without a value: go on from the mean of the newest iterates.
+
     Raises:
         UsageError: if a setting is unknown, or its value is not valid.
     """
-    found: dict[str, float | int | str] = {}
+    found: dict[str, float | int | str | bool] = {}
     parts = [part for part in re.split(r"[,;]", text) if part.strip()]
     for part in parts:
-        name, value = _pair(part)
+        name, value = (AVERAGE, "") if part.strip() == AVERAGE else _pair(part)
         if name in found:
             raise UsageError(f"{name} is given twice", hint="give it once")
         found[name] = _read(name, value)
     if not found:
-        hint = "give lr 0.02, particles 4, estimator NAME or optimizer NAME"
+        hint = "give lr 0.02, particles 4, estimator NAME, optimizer NAME or average"
         raise UsageError("nothing to change", hint=hint)
     return Tuning(**found)  # type: ignore[arg-type]
 
@@ -61,7 +85,9 @@ def _pair(part: str) -> tuple[str, str]:
     raise UsageError(f"{part.strip()!r} is no setting", hint=hint)
 
 
-def _read(name: str, value: str) -> float | int | str:
+def _read(name: str, value: str) -> float | int | str | bool:
+    if name == AVERAGE:
+        return True
     if name in {"estimator", "optimizer"}:
         return value
     try:

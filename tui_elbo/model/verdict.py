@@ -145,9 +145,7 @@ class Verdict:
             case "stationary" | "stopped":
                 return f"{words}: {left}."
             case "rate_too_high":
-                gain = (
-                    f": {_with_error(self.rate_gain)} nats by its noise" if self.rate_gain else ""
-                )
+                gain = f": {with_error(self.rate_gain)} nats by its noise" if self.rate_gain else ""
                 return f"{words}{gain}."
             case _:
                 return ""
@@ -266,7 +264,7 @@ def _open(measured: Measurement, low: float, bound: float, tolerance: float) -> 
     if not math.isfinite(measured.held_out.low):
         return "draws of the lens are not finite"
     if low > tolerance:
-        trend = _with_error(measured.trend)
+        trend = with_error(measured.trend)
         return (
             f"{_left(low, bound)}, and the last {(measured.step - measured.begin) // 4} steps "
             f"changed the ELBO by {trend}"
@@ -306,13 +304,13 @@ def _stationary(verdict: Verdict) -> str:
     if gain is not None and gain.low > 0 and gain.value > verdict.tolerance / 10:
         # What is left is counted from the mean of the iterates, which the noise is not part of.
         text += (
-            f"; a lower rate, or the mean of the iterates, would gain {_with_error(gain)} besides"
+            f"; a lower rate, or the mean of the iterates, would gain {with_error(gain)} besides"
         )
     return f"{text}."
 
 
 def _stopped(verdict: Verdict) -> str:
-    moved = "" if verdict.trend is None else f" changed the ELBO by {_with_error(verdict.trend)}"
+    moved = "" if verdict.trend is None else f" changed the ELBO by {with_error(verdict.trend)}"
     return (
         f"Stopped, not converged: the last {verdict.window} steps{moved} nats, yet "
         f"{_left(verdict.left_low, verdict.left_high)}. The steps have become too small."
@@ -320,7 +318,7 @@ def _stopped(verdict: Verdict) -> str:
 
 
 def _too_high(verdict: Verdict) -> str:
-    gain = "" if verdict.rate_gain is None else f" {_with_error(verdict.rate_gain)}"
+    gain = "" if verdict.rate_gain is None else f" {with_error(verdict.rate_gain)}"
     return (
         f"The learning rate is too high: its noise costs{gain} nats, more than going on would "
         "gain. Lower it, or take the mean of the iterates."
@@ -328,7 +326,7 @@ def _too_high(verdict: Verdict) -> str:
 
 
 def _falling(verdict: Verdict) -> str:
-    trend = "" if verdict.trend is None else f" {_with_error(verdict.trend)}"
+    trend = "" if verdict.trend is None else f" {with_error(verdict.trend)}"
     return (
         f"The ELBO falls: the last {verdict.window} steps changed it by{trend} nats against those "
         "before. Rewind, and lower the rate."
@@ -361,7 +359,8 @@ def _left(low: float, high: float) -> str:
     return f"{_number(low)} to {_number(high)} nats are left"
 
 
-def _with_error(estimate: Estimate) -> str:
+def with_error(estimate: Estimate) -> str:
+    """Two digits, and one of the standard error."""
     return f"{_number(estimate.value)} ± {estimate.mcse:.1g}"
 
 

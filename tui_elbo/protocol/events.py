@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from tui_elbo.model.attribution import BLOCK_TERMS, SUM_TERMS, LensPoint
+from tui_elbo.model.averaging import AverageTaken
 from tui_elbo.model.bound import ImportanceBound
 from tui_elbo.model.errors import ProtocolError
 from tui_elbo.model.findings import Finding
@@ -14,7 +15,7 @@ from tui_elbo.model.records import Batch, Floats, Layout
 from tui_elbo.model.verdict import Verdict
 from tui_elbo.protocol.commands import Breakpoint
 
-VERSION = 9
+VERSION = 10
 """Grows whenever a message changes its shape or its meaning."""
 
 
@@ -100,6 +101,21 @@ class Tuned(Event, frozen=True):
     """As in `Loaded`."""
     optimizer: str
     """As in `Loaded`."""
+
+
+class MovedToMean(Event, frozen=True):
+    """The run, at the same step, stands at the mean of its newest iterates. `Tuned` follows."""
+
+    step: int
+    kept: int
+    """The last step of the branch that is kept: the iterate just left, or the one before if that
+    goes further."""
+
+
+class AverageMeasured(Event, frozen=True):
+    """What going to the mean of the iterates has gained."""
+
+    taken: AverageTaken
 
 
 class ConditionMet(Event, frozen=True):
@@ -425,6 +441,8 @@ AnyEvent: TypeAlias = (
     | Loaded
     | Rewound
     | Tuned
+    | MovedToMean
+    | AverageMeasured
     | ConditionMet
     | RunStatus
     | ErrorReported

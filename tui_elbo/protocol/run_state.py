@@ -13,6 +13,7 @@ from itertools import chain
 
 import numpy as np
 
+from tui_elbo.model.averaging import AverageTaken
 from tui_elbo.model.errors import ProtocolError
 from tui_elbo.model.findings import Finding
 from tui_elbo.model.history import History
@@ -20,6 +21,7 @@ from tui_elbo.model.lens_history import LensHistory
 from tui_elbo.model.records import Column, Floats, Layout
 from tui_elbo.model.verdict import Verdict
 from tui_elbo.protocol.events import (
+    AverageMeasured,
     BranchSwitched,
     ConditionMet,
     EngineBusy,
@@ -31,6 +33,7 @@ from tui_elbo.protocol.events import (
     LayoutAdded,
     LensPointAdded,
     Loaded,
+    MovedToMean,
     ParamInspected,
     Printed,
     Rewound,
@@ -125,6 +128,8 @@ class RunState:
         """Why the run has stopped by itself, until it goes on."""
         self.weighed: ImportanceBoundComputed | None = None
         """The newest word about importance weights."""
+        self.average: AverageTaken | None = None
+        """The mean of the iterates at which the run stands, until it goes on."""
         self.pulled: GradientsComputed | None = None
         """The newest word about the parameters' gradients."""
 
@@ -168,6 +173,10 @@ class RunState:
                 self._rewind(event)
             case BranchSwitched():
                 self._swap(event)
+            case MovedToMean():
+                self._move_to_mean(event)
+            case AverageMeasured():
+                self.average = event.taken
             case Tuned():
                 self.tunings.append(event)
                 self.fault = self.verdict = None
@@ -225,6 +234,7 @@ class RunState:
         )
         phase = EngineBusy(self.phase) if self.phase else None
         parts.append([VerdictReached(self.verdict) if self.verdict is not None else None])
+        parts.append([AverageMeasured(self.average) if self.average is not None else None])
         parts.append([self.met, self.fault, self.level, phase])
         return (event for event in chain.from_iterable(parts) if event is not None)
 
@@ -233,15 +243,24 @@ class RunState:
             self.history.append(rows.batch(self._layouts))
         except ValueError as error:
             raise ProtocolError(str(error)) from error
-        self.fault = self.met = None
+        self.fault = self.met = self.average = None
+
+    def _keep_branch(self, since: int, kept: int, *, leaves: bool = True) -> None:
+        branch = self.branch
+        if kept == self.history.last and leaves:
+            branch = Branch(self.history.copy(), list(self.tunings), self.settings, since)
+        if branch is not None:
+            branch.since = min(branch.since, since)
+        self.branch = branch if branch and branch.history.last == kept else None
+
+    def _move_to_mean(self, event: MovedToMean) -> None:
+        # The step is the same, but what was seen there is what has been left.
+        self._keep_branch(event.step - 1, event.kept)
+        self.lens_history.forget_after(event.step - 1)
+        self._stand_anew()
 
     def _rewind(self, event: Rewound) -> None:
-        branch = self.branch
-        if event.kept == self.history.last and event.leaves:
-            branch = Branch(self.history.copy(), self.tunings, self.settings, event.step)
-        if branch is not None:
-            branch.since = min(branch.since, event.step)
-        self.branch = branch if branch and branch.history.last == event.kept else None
+        self._keep_branch(event.step, event.kept, leaves=event.leaves)
         self.history.forget_after(event.step)
         self.tunings = [tuned for tuned in self.tunings if tuned.step <= event.step]
         self.lens_history.forget_after(event.step)

@@ -180,7 +180,7 @@ KEYS = (
         "t",
         run.tune,
         "tune",
-        "tune: lr, particles, estimator, optimizer, from now on",
+        "tune: lr, particles, estimator, optimizer, average, from now on",
         4,
         needs="tune",
         refuses=run.stuck,

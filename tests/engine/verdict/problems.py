@@ -105,7 +105,7 @@ y = (torch.rand(200, generator=g) < torch.sigmoid(X @ torch.randn(20, generator=
 def model():
     w = pyro.sample("w", dist.Normal(torch.zeros(20), 2.0).to_event(1))
     with pyro.plate("data", 200):
-        logits = (X * w.unsqueeze(-2)).sum(-1) if w.dim() > 1 else X @ w
+        logits = (w @ X.T).squeeze(-2) if w.dim() > 1 else X @ w
         pyro.sample("y", dist.Bernoulli(logits=logits), obs=y)
 
 guide = AutoDiagonalNormal(model)
@@ -121,7 +121,7 @@ y = torch.poisson((X @ torch.tensor([1.0, 0.6, -0.5, 0.3])).exp(), generator=g)
 def model():
     w = pyro.sample("w", dist.Normal(torch.zeros(4), 1.0).to_event(1))
     with pyro.plate("data", 60):
-        rate = (X * w.unsqueeze(-2)).sum(-1) if w.dim() > 1 else X @ w
+        rate = (w @ X.T).squeeze(-2) if w.dim() > 1 else X @ w
         pyro.sample("y", dist.Poisson(rate.clamp(max=20.0).exp()), obs=y)
 
 guide = AutoDiagonalNormal(model)
@@ -236,12 +236,11 @@ y = 0.5 + 1.5 * t + 0.2 * torch.sin(9 * t)
 y[7] += 8.0
 
 def model():
-    w = pyro.sample("w", dist.Normal(torch.zeros(2), 5.0).to_event(1))
+    a = pyro.sample("a", dist.Normal(0.0, 5.0))
+    b = pyro.sample("b", dist.Normal(0.0, 5.0))
     s = pyro.sample("s", dist.LogNormal(0.0, 1.0))
     with pyro.plate("data", 12):
-        mean = w[..., :1] + w[..., 1:] * t if w.dim() > 1 else w[0] + w[1] * t
-        s = s.reshape(-1, 1) if w.dim() > 1 else s
-        pyro.sample("y", dist.StudentT(3.0, mean, s), obs=y)
+        pyro.sample("y", dist.StudentT(3.0, a + b * t, s), obs=y)
 
 guide = AutoMultivariateNormal(model)
 """,
@@ -278,5 +277,155 @@ def model():
 guide = AutoNormal(model)
 """,
         best=-33.404,
+    ),
+    "batting": Problem(
+        "example",
+        """
+hits = torch.tensor([18.0, 14.0, 12.0, 11.0, 9.0, 7.0])
+
+def model():
+    with pyro.plate("players", 6):
+        p = pyro.sample("p", dist.Beta(1.0, 1.0))
+        pyro.sample("hits", dist.Binomial(45, p), obs=hits)
+
+def guide():
+    a = pyro.param("a", torch.full((6,), 2.0), constraint=constraints.positive)
+    b = pyro.param("b", torch.full((6,), 2.0), constraint=constraints.positive)
+    with pyro.plate("players", 6):
+        pyro.sample("p", dist.Beta(a, b))
+""",
+        # 6 log(1/46): under a flat prior each count is equally probable.
+        best=-22.9718482,
+    ),
+    "documents": Problem(
+        "new",
+        """
+counts = torch.tensor([[6.0, 1.0, 0.0, 3.0], [0.0, 4.0, 5.0, 1.0], [2.0, 2.0, 3.0, 3.0]])
+
+def model():
+    with pyro.plate("documents", 3):
+        p = pyro.sample("p", dist.Dirichlet(torch.full((4,), 0.5)))
+        pyro.sample("words", dist.Multinomial(10, p), obs=counts)
+
+def guide():
+    c = pyro.param("c", torch.full((3, 4), 1.5), constraint=constraints.positive)
+    with pyro.plate("documents", 3):
+        pyro.sample("p", dist.Dirichlet(c))
+""",
+        best=-18.2188701,
+    ),
+    "local level": Problem(
+        "new",
+        """
+t = torch.arange(12.0)
+K = 1.0 + 0.25 * torch.minimum(t[:, None], t[None, :])
+y = torch.tensor([0.3, 0.9, 0.1, 1.4, 2.0, 1.2, 2.4, 2.1, 3.0, 2.2, 1.9, 2.6])
+
+def model():
+    z = pyro.sample("z", dist.MultivariateNormal(torch.zeros(12), K))
+    pyro.sample("y", dist.Normal(z, 0.7).to_event(1), obs=y)
+
+guide = AutoMultivariateNormal(model)
+""",
+        best=-14.2294,
+    ),
+    "survival": Problem(
+        "new",
+        """
+x = torch.linspace(-1.0, 1.0, 20)
+g = torch.Generator().manual_seed(3)
+time = (0.5 + x).exp() * (-torch.rand(20, generator=g).log()) ** (1 / 1.5)
+
+def model():
+    a = pyro.sample("a", dist.Normal(0.0, 2.0))
+    b = pyro.sample("b", dist.Normal(0.0, 2.0))
+    k = pyro.sample("k", dist.LogNormal(0.0, 1.0))
+    with pyro.plate("patients", 20):
+        pyro.sample("time", dist.Weibull((a + b * x).exp(), k), obs=time)
+
+guide = AutoNormal(model)
+""",
+    ),
+    "autoregression": Problem(
+        "example",
+        """
+g = torch.Generator().manual_seed(4)
+series = [1.0]
+for noise in torch.randn(40, generator=g):
+    series.append(0.3 + 0.8 * series[-1] + 0.4 * float(noise))
+series = torch.tensor(series)
+
+def model():
+    c = pyro.sample("c", dist.Normal(0.0, 1.0))
+    phi = pyro.sample("phi", dist.Normal(0.0, 1.0))
+    s = pyro.sample("s", dist.HalfNormal(1.0))
+    with pyro.plate("time", 40):
+        pyro.sample("x", dist.Normal(c + phi * series[:-1], s), obs=series[1:])
+
+guide = AutoDiagonalNormal(model)
+""",
+    ),
+    "learned noise": Problem(
+        "new",
+        """
+t = torch.arange(10.0) / 3
+y = 1.0 - 0.7 * t + 0.3 * torch.cos(11 * t)
+
+def model():
+    s = pyro.param("s", torch.tensor(2.0), constraint=constraints.positive)
+    a = pyro.sample("a", dist.Normal(0.0, 3.0))
+    b = pyro.sample("b", dist.Normal(0.0, 3.0))
+    with pyro.plate("data", 10):
+        pyro.sample("y", dist.Normal(a + b * t, s), obs=y)
+
+guide = AutoDiagonalNormal(model)
+""",
+    ),
+    "funnel": Problem(
+        "new",
+        """
+def model():
+    s = pyro.sample("s", dist.Normal(0.0, 1.5))
+    with pyro.plate("x_plate", 4):
+        pyro.sample("x", dist.Normal(0.0, (s / 2).exp()))
+
+guide = AutoNormal(model)
+""",
+    ),
+    "sparse regression": Problem(
+        "example",
+        """
+g = torch.Generator().manual_seed(5)
+X = torch.randn(40, 8, generator=g)
+y = X[:, 0] * 1.5 - X[:, 3] + 0.5 * torch.randn(40, generator=g)
+
+def model():
+    tau = pyro.sample("tau", dist.HalfCauchy(0.3))
+    with pyro.plate("features", 8):
+        lam = pyro.sample("lam", dist.HalfCauchy(1.0))
+        w = pyro.sample("w", dist.Normal(0.0, tau * lam))
+    with pyro.plate("data", 40):
+        mean = (X * w.unsqueeze(-2)).sum(-1) if w.dim() > 1 else X @ w
+        pyro.sample("y", dist.Normal(mean, 0.5), obs=y)
+
+guide = AutoNormal(model)
+""",
+    ),
+    "item response": Problem(
+        "example",
+        """
+g = torch.Generator().manual_seed(6)
+right = (torch.rand(10, 6, generator=g) < 0.6).float()
+
+def model():
+    with pyro.plate("items", 6, dim=-1):
+        hard = pyro.sample("hard", dist.Normal(0.0, 1.0))
+    with pyro.plate("students", 10, dim=-2):
+        able = pyro.sample("able", dist.Normal(0.0, 1.0))
+    with pyro.plate("rows", 10, dim=-2), pyro.plate("columns", 6, dim=-1):
+        pyro.sample("right", dist.Bernoulli(logits=able - hard), obs=right)
+
+guide = AutoNormal(model)
+""",
     ),
 }

@@ -15,7 +15,7 @@ SAMPLE = ("normal", "spread", "coin", "prior width", "point")
 
 @pytest.mark.slow
 def test_the_verdict_is_right_on_runs_whose_best_is_known() -> None:
-    table = Table(list(cases(SAMPLE, steps=512, seeds=1)))
+    table = Table(list(cases(SAMPLE, steps=512, seeds=[0])))
     print(*table.lines(), sep="\n")
     assert table.false_stationary == []
     assert table.stuck_stationary == []

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from tui_elbo.engine.lens import InitialParams, Lens
+from tui_elbo.engine.lens import InitialParams, Lens, State
 from tui_elbo.engine.lens.attribution import Attribution, StateRequest, blind
 from tui_elbo.engine.lens.fork import (
     Call,
@@ -34,12 +34,15 @@ from tui_elbo.engine.lens.importance_weights import importance_bound
 from tui_elbo.engine.lens.posterior_draws import draw_posterior
 from tui_elbo.engine.lens.subject import Followed
 from tui_elbo.engine.record.options import Budget
+from tui_elbo.engine.verdict.averaging import gained
 from tui_elbo.engine.verdict.probe import judge, judged
 from tui_elbo.model.attribution import LensPoint
+from tui_elbo.model.averaging import AverageTaken
 from tui_elbo.model.bound import ImportanceBound, no_bound
 from tui_elbo.model.records import Batch, Role
-from tui_elbo.model.verdict import LEAST_STEPS, TOLERANCE, Verdict, cannot_tell
+from tui_elbo.model.verdict import LEAST_STEPS, TOLERANCE, Estimate, Verdict, cannot_tell
 from tui_elbo.protocol import (
+    AverageMeasured,
     ComputeGradients,
     ComputeImportanceBound,
     DrawPosterior,
@@ -91,7 +94,19 @@ class Examine:
     """Receives what it answers."""
 
 
-Question = ComputeImportanceBound | ComputeGradients | DrawPosterior | JudgeRun | Examine
+@dataclass(frozen=True, eq=False)
+class MeasureAverage:
+    """What has going to the mean of the iterates gained?"""
+
+    before: State
+    after: State
+    taken: AverageTaken
+    """All but that."""
+
+
+Question = (
+    ComputeImportanceBound | ComputeGradients | DrawPosterior | JudgeRun | Examine | MeasureAverage
+)
 
 
 class LensScheduler:
@@ -139,6 +154,11 @@ class LensScheduler:
     def busy(self) -> bool:
         """Whether a look is under way."""
         return self._call is not None
+
+    @property
+    def follows(self) -> bool:
+        """Whether there is a run to look at, and a lens to do it with."""
+        return self._attribution is not None
 
     @property
     def settled(self) -> Verdict | None:
@@ -262,6 +282,9 @@ class LensScheduler:
         if self._attribution is not None:
             with self._lock:
                 self._drop()
+                self._questions = deque(
+                    one for one in self._questions if not isinstance(one, MeasureAverage)
+                )
                 self._last = self._attribution.go_back(common)
                 self._judged, self._verdict = -1, None
                 self.stands()
@@ -520,6 +543,15 @@ class LensScheduler:
             examine = question.work
             self._examining = True
             self._ask(question, lambda progress: examine(lens, roles, progress), question.take)
+        elif isinstance(question, MeasureAverage):
+            asked = question
+            self._ask(
+                asked,
+                lambda _: gained(lens, asked.before, asked.after),
+                lambda data: self._send(
+                    AverageMeasured(replace(asked.taken, gain=decode(data, Estimate)))
+                ),
+            )
         elif isinstance(question, DrawPosterior):
             count = question.count
             self._ask(
@@ -573,6 +605,8 @@ class LensScheduler:
                 self._send(GradientsComputed(step, question.since, (), (), np.empty((0, 7))))
             case Examine():
                 pass
+            case MeasureAverage():
+                self._send(AverageMeasured(replace(question.taken, note=why)))
             case ComputeImportanceBound():
                 self._send(ImportanceBoundComputed(step, no_bound(0, why)))
 

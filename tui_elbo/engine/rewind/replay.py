@@ -17,6 +17,7 @@ from tui_elbo.engine.scenario import own_files
 from tui_elbo.engine.source_snapshot import SourceSnapshot
 from tui_elbo.engine.stepper import Stepper
 from tui_elbo.engine.tuning import apply, rehearsed, retune
+from tui_elbo.engine.verdict.averaging import stand_at_mean
 from tui_elbo.model.errors import StepError, UsageError
 from tui_elbo.model.scenarios import ScenarioFile
 from tui_elbo.model.tuning import Tuning
@@ -218,8 +219,19 @@ class ReplayableRun:
             words = self._tried(tuning) if why_no_fork() else rehearsed(self._stepper, tuning)
         finally:
             self.stepping = False
+        if tuning.mean is not None:
+            # The loss of this step is the same in both; what the run stands at is not.
+            self._leave(BranchState(self._place(), self.log.record, max(0, self.step - 1)))
         self.log.tuned(self.step, tuning)
+        self._stand_at_means()
         return words
+
+    def _stand_at_means(self) -> None:
+        """Stand at the mean of iterates, if the run was taken there after the newest step."""
+        for tuning in self.log.tunings(self._stepper.taken):
+            if tuning.mean is not None:
+                stand_at_mean(tuning.mean)
+                self._stepper.params.forget()
 
     def _tried(self, tuning: Tuning) -> tuple[str, str]:
         """In this process, whose state is found again after it."""
@@ -303,6 +315,7 @@ class ReplayableRun:
             if (now := time.perf_counter()) > reported + WORD_SECONDS:
                 reported, done = now, (self._stepper.taken + 1 - first) / (step + 1 - first)
                 self._busy(f"running steps {first} to {step} again: {done:.0%}")
+        self._stand_at_means()
 
     def _repeat_step(self, *, keep: bool, strict: bool) -> None:
         self._taken(due=False)

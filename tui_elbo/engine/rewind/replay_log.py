@@ -38,9 +38,16 @@ class Record:
 
     def retraces(self, other: Record) -> bool:
         """Whether it is the beginning of the other, or all of it."""
-        settings = tuple(one for one in other.tunings if one[0] < self.end)
         same = self.losses.tobytes() == other.losses[: self.end].tobytes()
-        return same and tuple(one for one in self.tunings if one[0] < self.end) == settings
+        return same and self._felt(self.end) == other._felt(self.end)
+
+    def _felt(self, end: int) -> list[tuple[int, Tuning]]:
+        """The changes that make a difference at that step: settings do from the next one on."""
+        return [
+            (after, tuning)
+            for after, tuning in self.tunings
+            if after < end or (after == end and tuning.mean is not None)
+        ]
 
 
 @dataclass(frozen=True, eq=False)

@@ -154,9 +154,7 @@ class Iterates:
 
     def mean(self, after: int, until: int) -> State:
         """The mean of the iterates of the steps in (after, until]; empty where none is kept."""
-        inside = [b for b in self._blocks if after < (b.first + b.last) / 2 and b.last <= until]
-        if self._open is not None and after < self._open.first and self._open.last <= until:
-            inside.append(self._open)
+        inside = self._inside(after, until)
         if not inside:
             return State()
         count = sum(block.count for block in inside)
@@ -166,6 +164,17 @@ class Iterates:
             name: mean.to(leaf.dtype)
             for name, mean, leaf in zip(self._names, means, self._leaves, strict=True)
         }
+
+    def averaged(self, after: int, until: int) -> tuple[int, int]:
+        """The first and the last of the steps that `mean` takes."""
+        inside = self._inside(after, until)
+        return (inside[0].first, inside[-1].last) if inside else (0, 0)
+
+    def _inside(self, after: int, until: int) -> list[_Block]:
+        inside = [b for b in self._blocks if after < (b.first + b.last) / 2 and b.last <= until]
+        if self._open is not None and after < self._open.first and self._open.last <= until:
+            inside.append(self._open)
+        return inside
 
     def between(self, after: int, until: int, most: int) -> list[tuple[int, State]]:
         """Up to so many of the iterates of the steps in (after, until], evenly spaced."""

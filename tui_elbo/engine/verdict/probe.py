@@ -115,6 +115,17 @@ def judge(run: Judged, progress: Progress = lambda _done, _of: None) -> Verdict:
         run: what is judged.
         progress: told of what is done of how much.
     """
+    measured = measure(run, progress)
+    return measured if isinstance(measured, Verdict) else decide(measured, run.tolerance)
+
+
+def measure(run: Judged, progress: Progress = lambda _done, _of: None) -> Measurement | Verdict:
+    """The numbers that `decide` goes by; "cannot tell" where there are none.
+
+    Args:
+        run: what is judged.
+        progress: told of what is done of how much.
+    """
     iterates, step, tolerance = run.iterates, run.step, run.tolerance
     if iterates.why_none:
         return cannot_tell(step, iterates.why_none, tolerance)
@@ -122,12 +133,8 @@ def judge(run: Judged, progress: Progress = lambda _done, _of: None) -> Verdict:
         return too_early(step, iterates.begin, tolerance)
     probe = _Probe(run, progress)
     why = probe.refuses()
-    if why:
-        return cannot_tell(step, why, tolerance)
-    measured = probe.measure()
-    if isinstance(measured, str):
-        return cannot_tell(step, measured, tolerance)
-    return decide(measured, tolerance)
+    measured = why or probe.measure()
+    return cannot_tell(step, measured, tolerance) if isinstance(measured, str) else measured
 
 
 class _Probe:

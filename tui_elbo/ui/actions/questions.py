@@ -11,7 +11,7 @@ from tui_elbo.model.conditions import parse
 from tui_elbo.model.errors import UsageError
 from tui_elbo.model.records import Layout
 from tui_elbo.model.scenarios import expanded
-from tui_elbo.model.tuning import SETTINGS, Tuning, parse_tuning
+from tui_elbo.model.tuning import AVERAGE, SETTINGS, Tuning, parse_tuning
 from tui_elbo.model.verdict import CONVERGED
 from tui_elbo.ui.actions.prompt import Question
 from tui_elbo.ui.widgets.table import Table
@@ -51,9 +51,12 @@ def file_name(run: Run, save: Callable[[str], None]) -> Question:
 def tune(run: Run, go: Callable[[Tuning], None]) -> Question:
     """Asks for settings, and hands them on."""
     now = ", ".join(part for part in run.settings if part)
-    hint = f"lr 0.02, particles 4, estimator or optimizer NAME; now: {now or 'not loaded yet'}"
+    hint = (
+        "lr 0.02, particles 4, estimator or optimizer NAME; average goes to the mean of the "
+        f"iterates; now: {now or 'not loaded yet'}"
+    )
     names = (*run.loaded.estimators, *run.loaded.optimizers) if run.loaded else ()
-    return Question("tune", hint, lambda text: go(parse_tuning(text)), (*SETTINGS, *names))
+    return Question("tune", hint, lambda text: go(parse_tuning(text)), (*SETTINGS, AVERAGE, *names))
 
 
 def filtered(table: Table, redraw: Callable[[], object]) -> Question:

@@ -143,8 +143,13 @@ def shown_finding(run: RunState) -> Finding | None:
 
 
 def verdict_texts(run: RunState, step: int) -> tuple[str, ...]:
-    """Whether the run is done, said of the step that is shown and of no other; else nothing."""
-    verdict = run.verdict
+    """Whether the run is done, said of the step that is shown and of no other; else nothing.
+
+    Where the run has been taken to the mean of its iterates, that, and what it gained.
+    """
+    verdict, average = run.verdict, run.average
+    if average is not None and average.step == step == run.step:
+        return average.text, average.brief
     if verdict is None or verdict.step != step:
         return ()
     return verdict.text, verdict.brief
