@@ -8,10 +8,17 @@ import numpy as np
 import pytest
 
 from tests.condition_data import layout_of
-from tui_elbo.model.breakpoints import StopCondition, describe_at, last_step_held, parse_breakpoint
+from tui_elbo.model.breakpoints import (
+    StopCondition,
+    VerdictIs,
+    describe_at,
+    last_step_held,
+    parse_breakpoint,
+)
 from tui_elbo.model.errors import UsageError
 from tui_elbo.model.history import History
 from tui_elbo.model.records import Batch, Column
+from tui_elbo.model.verdict import Verdict, VerdictState
 
 STEPS = 300
 PHI = Column("param", "phi", "value[0]")
@@ -150,3 +157,28 @@ def test_names_that_are_not_there_are_refused_with_the_nearest(text: str) -> Non
     with pytest.raises(UsageError, match="psi") as refused:
         stop.check(layout)
     assert "phi" in refused.value.hint
+
+
+def holds(text: str, *states: VerdictState) -> list[bool]:
+    stop, held, found = parse_breakpoint(text), False, []
+    assert isinstance(stop, VerdictIs)
+    for state in states:
+        held = stop.judged(Verdict(state, 100, 0.1), held=held)
+        found.append(held)
+    return found
+
+
+def test_a_breakpoint_waits_for_a_verdict_and_for_the_end_of_one() -> None:
+    run: tuple[VerdictState, ...] = ("improving", "cannot_tell", "stationary", "cannot_tell")
+    assert holds("verdict stationary", *run) == [False, False, True, True]
+    assert holds("verdict not improving", *run) == [False, False, True, True]
+    assert holds("verdict rate_too_high", "rate_too_high") == [True]
+    assert holds("verdict rate too high", "rate_too_high", "falling") == [True, False]
+    assert not parse_breakpoint("verdict stopped").holds_in(history()).any()
+
+
+@pytest.mark.parametrize("text", ["verdict", "verdict good", "verdict cannot tell", "verdict not"])
+def test_what_is_no_verdict_is_refused_with_those_that_are(text: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        parse_breakpoint(text)
+    assert "rate too high" in refused.value.hint

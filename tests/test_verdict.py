@@ -19,7 +19,7 @@ REST = Measurement(
     in_sample=Estimate(0.03, 0.005),
     rising=0.0,
     gained=41.0,
-    advance=0.001,
+    advance=Estimate(0.001, 0.001),
     settled_since=412,
     draws=256,
     params=2,
@@ -39,7 +39,7 @@ CASES: dict[str, tuple[Measurement, str]] = {
             price=Estimate(-0.2, 0.05),
             held_out=Estimate(2.0, 0.1),
             in_sample=Estimate(2.2, 0.1),
-            advance=1.0,
+            advance=Estimate(1.0, 0.05),
         ),
         "Still improving at step 1000, by 0.0033 nats a step: 1.8 to 2.4 nats are left; at this "
         "pace within 0.1 of the best nearby after about 2,000 more steps.",

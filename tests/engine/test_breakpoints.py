@@ -7,10 +7,14 @@ from collections.abc import Iterator
 import pytest
 
 from tests.engine.client import Client, engine
+from tests.engine.local import Local
+from tui_elbo.engine.runner import Stops
+from tui_elbo.model.verdict import Verdict, VerdictState
 from tui_elbo.protocol import (
     Breakpoint,
     ConditionMet,
     ErrorReported,
+    Load,
     RunUntil,
     SetBreakpoints,
     Step,
@@ -69,3 +73,31 @@ def test_what_is_no_breakpoint_is_refused(client: Client) -> None:
     (fault,) = [event for event in client.seen if isinstance(event, ErrorReported)]
     assert (fault.kind, fault.step) == ("refused", 0)
     assert client.ask(Step(count=3)).step == 3
+
+
+@pytest.mark.slow
+def test_a_run_stops_where_its_verdict_comes_to_be_another_and_goes_on_from_there() -> None:
+    local = Local("no_theta")
+    local.ask(Load(target="no_theta", draws=64))
+    local.ask(points("verdict not improving", "elbo > 1e9"))
+    said = [one for one in local.ask(RunUntil(until=4000)) if isinstance(one, ConditionMet)]
+    assert len(said) == 1
+    assert "verdict not improving: stationary at step" in said[0].text
+    assert 128 <= said[0].step < 4000
+    # The verdict is still the same.
+    on = local.ask(RunUntil(until=said[0].step + 50))
+    assert not any(isinstance(one, ConditionMet) for one in on)
+
+
+def test_it_stops_once_for_a_verdict_that_comes_to_hold() -> None:
+    stops = Stops()
+    assert not stops.reads_verdict
+    off = Breakpoint("verdict improving", on=False)
+    stops.put([Breakpoint("verdict stationary"), Breakpoint("elbo > 1"), off])
+    assert stops.reads_verdict
+    run: tuple[VerdictState, ...] = ("improving", "stationary", "stationary", "falling")
+    found = [stops.stops_on(Verdict(state, 100, 0.1)) for state in (*run, "stationary")]
+    text = "verdict stationary: stationary at step 100"
+    assert found == ["", text, "", "", text]
+    stops.put([Breakpoint("verdict stationary", held=True)])
+    assert not stops.stops_on(Verdict("stationary", 100, 0.1))

@@ -82,3 +82,13 @@ async def test_those_of_a_terminal_before_are_listed_and_changed() -> None:
         link = d.explorer.session.connection
         await d.until(lambda: link.answered == link.seq)
         assert [point.on for point in d.explorer.session.breakpoints.all] == [False, True]
+
+
+async def test_a_verdict_can_be_waited_for() -> None:
+    async with driven("normal") as d:
+        await d.ready()
+        await add(d, "verdict fine")
+        await d.shows("no verdict", "stationary")
+        await d.press("escape")
+        await add(d, "verdict rate too high")
+        await d.shows("runs stop where verdict rate too high")

@@ -6,7 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tui_elbo.client.run_state import Run
-from tui_elbo.model.breakpoints import StopCondition, describe_at, last_step_held, parse_breakpoint
+from tui_elbo.model.breakpoints import (
+    StopCondition,
+    VerdictIs,
+    describe_at,
+    last_step_held,
+    parse_breakpoint,
+)
 from tui_elbo.model.errors import UsageError
 from tui_elbo.protocol import Breakpoint
 
@@ -44,7 +50,10 @@ class Breakpoints:
         if any(point.text == stop.text for point in self.all):
             raise UsageError(f"{stop.text} is a breakpoint already", hint="B lists them")
         self.all.append(BreakpointState(stop))
-        now = describe_at(parse_breakpoint(text), run.history, run.step) if run.step else ""
+        if isinstance(stop, VerdictIs) and run.loaded and run.loaded.capabilities.lens:
+            why = run.loaded.capabilities.lens
+            raise UsageError(f"no verdict is reached: {why}", hint="break on a condition")
+        now = _holds(stop, run)
         if now:
             return f"it holds at once: {now}; runs stop where it comes to hold again"
         return f"runs stop where {stop.text}; B lists the breakpoints"
@@ -52,10 +61,9 @@ class Breakpoints:
     def sent(self, run: Run) -> tuple[Breakpoint, ...]:
         """All of them, as they are sent to the engine."""
 
-        def holds(one: BreakpointState) -> bool:
-            return bool(run.step and describe_at(parse_breakpoint(one.text), run.history, run.step))
-
-        return tuple(Breakpoint(one.text, one.on and holds(one), one.on) for one in self.all)
+        return tuple(
+            Breakpoint(one.text, one.on and bool(_holds(one.stop, run)), one.on) for one in self.all
+        )
 
     def taken_over(self, points: Sequence[Breakpoint]) -> str:
         """These are what a terminal before this one has set; returns a word about them."""
@@ -81,3 +89,12 @@ class Breakpoints:
             raise UsageError(f"no breakpoint holds before step {run.step}", hint="B lists them")
         step, stop = found
         return step, describe_at(parse_breakpoint(stop.text), run.history, step)
+
+
+def _holds(stop: StopCondition, run: Run) -> str:
+    """Why it holds where the run stands; empty if it does not."""
+    if isinstance(stop, VerdictIs):
+        verdict = run.verdict
+        holds = verdict is not None and stop.judged(verdict, held=False)
+        return f"the verdict at step {verdict.step} is {verdict.words}" if verdict and holds else ""
+    return describe_at(parse_breakpoint(stop.text), run.history, run.step) if run.step else ""

@@ -15,11 +15,11 @@ from tui_elbo.engine.checks.monitor import Monitor
 from tui_elbo.engine.lens.schedule import DOUBLED, Examine, LensScheduler
 from tui_elbo.engine.record.options import Always, Budget, Due, RecordingOptions
 from tui_elbo.engine.record.step_recorder import StopTest
-from tui_elbo.model.breakpoints import StopCondition, parse_breakpoint
+from tui_elbo.model.breakpoints import StopCondition, VerdictIs, parse_breakpoint
 from tui_elbo.model.conditions import Condition, parse
 from tui_elbo.model.errors import ElboError
 from tui_elbo.model.records import Batch, Column, Layout
-from tui_elbo.model.verdict import CONVERGED, SPACING
+from tui_elbo.model.verdict import CONVERGED, SPACING, Verdict
 from tui_elbo.protocol import (
     AnyCommand,
     Breakpoint,
@@ -117,6 +117,7 @@ class Runner:
         self.seq = 0
         """The number of the newest command."""
         self._rate = 0.0
+        self._judged: Verdict | None = None
         self._watched: tuple[str, ...] = ()
         self._layout: Layout | None = None
         self._layouts: set[int] = set()
@@ -179,10 +180,12 @@ class Runner:
         self.stops.condition, self.target = condition, command.until
         self.due, self.by_hand = Budget(), False
         self.update_recording()
+        self._stop_of_verdict()
         self.running = self.target is None or self.target > self._source.steps_taken
 
     def _add_steps(self, count: int) -> None:
         self.lens.asked()
+        self._stop_of_verdict()
         self.target = self.end_of_steps + count
         self.stops.condition = None
         self.running, self.due, self.by_hand = True, Always(), True
@@ -225,16 +228,25 @@ class Runner:
         """
         step = self._source.steps_taken
         with self.changed:
-            spacing = SPACING if self.converging else DOUBLED
+            often = self.converging or self.stops.reads_verdict
+            spacing = SPACING if often else DOUBLED
             self.lens.stepped(steps, seconds, by_hand=self.by_hand, spacing=spacing)
             self.monitor.stepped()
             verdict = self.lens.settled if self.converging else None
-            if met or verdict is not None or self.reached(step):
+            why = self.stops.found if met else verdict.brief if verdict is not None else ""
+            why = why or self._stop_of_verdict()
+            if why or self.reached(step):
                 self.pause()
-        if met:
-            self.send(ConditionMet(step, self.stops.found))
-        elif verdict is not None:
-            self.send(ConditionMet(step, verdict.brief))
+        if why:
+            self.send(ConditionMet(step, why))
+
+    def _stop_of_verdict(self) -> str:
+        """Why a breakpoint stops the run on the newest verdict; empty if none does."""
+        verdict, seen = self.lens.verdict, self._judged
+        self._judged = verdict
+        if verdict is None or verdict is seen:
+            return ""
+        return self.stops.stops_on(verdict)
 
     # Events.
 
@@ -323,6 +335,7 @@ class Stops:
         self.points: tuple[Breakpoint, ...] = ()
         """The breakpoints as they were given, those that are off as well."""
         self._points: list[_Point] = []
+        self._verdicts: list[_Point] = []
         self._rested = False
         self._step: int | None = None
 
@@ -333,7 +346,9 @@ class Stops:
             UsageError: if one of them is none.
         """
         points = [(one.on, _Point(parse_breakpoint(one.text), one.held)) for one in breakpoints]
-        self._points = [point for on, point in points if on]
+        on = [point for on, point in points if on]
+        self._points = [point for point in on if not isinstance(point.stop, VerdictIs)]
+        self._verdicts = [point for point in on if isinstance(point.stop, VerdictIs)]
         self.points, self._step, self._rested = tuple(breakpoints), None, False
 
     def rest(self) -> None:
@@ -344,6 +359,22 @@ class Stops:
     def test(self) -> StopTest | None:
         """What to ask after each step; None if there is nothing to stop for."""
         return self._test if self._points or self.condition is not None else None
+
+    @property
+    def reads_verdict(self) -> bool:
+        """Whether there is something to stop for in a verdict."""
+        return bool(self._verdicts)
+
+    def stops_on(self, verdict: Verdict) -> str:
+        """Why a run stops on a verdict that has just been reached; empty if it does not."""
+        found = ""
+        for point in self._verdicts:
+            assert isinstance(point.stop, VerdictIs)
+            holds = point.stop.judged(verdict, held=point.held)
+            if holds and not point.held:
+                found = found or f"{point.stop.text}: {verdict.words} at step {verdict.step}"
+            point.held = holds
+        return found
 
     @property
     def reads_params(self) -> bool:

@@ -7,8 +7,10 @@ Besides what `tui_elbo.model.conditions` reads, a breakpoint is one of:
     falls 3                             the ELBO falls by more than 3 running standard deviations
     sign params["phi"]                  a number changes its sign
     still 100                           a parameter has not moved for 100 steps; also: still 100 loc
+    verdict stationary                  the verdict on the run; also: verdict not improving
 
-Each is evaluated step by step during a run, and on a whole history at once.
+All but the last are evaluated step by step during a run, and on a whole history at once. A verdict
+is none of a step's numbers: it is asked about when it is reached, and not kept.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ from tui_elbo.model.conditions import Bools, Condition, Numbers, parse
 from tui_elbo.model.errors import UsageError
 from tui_elbo.model.history import History
 from tui_elbo.model.records import Column, Layout, field_of
+from tui_elbo.model.verdict import WORDS as VERDICTS
+from tui_elbo.model.verdict import Verdict, VerdictState
 
 NEWEST_WEIGHT = 0.05
 """The weight of the newest step in a running mean over about twenty steps."""
@@ -268,10 +272,60 @@ class Unchanged(StatefulBreakpoint):
         return counts, f"{self.text}: {names} has not moved for {self._steps} steps" * bool(names)
 
 
-WORDS = ("nonfinite", "falls ", "sign ", "still ")
+class VerdictIs:
+    """The verdict on the run is one of some states; where it cannot tell, that changes nothing.
+
+    Args:
+        text: as it was written.
+        states: in any of these it holds.
+    """
+
+    reads_params = False
+    params: frozenset[str] = frozenset()
+
+    def __init__(self, text: str, states: frozenset[VerdictState]) -> None:
+        self.text, self._states = text, states
+
+    def judged(self, verdict: Verdict, *, held: bool) -> bool:
+        """Whether it holds, after it did or did not."""
+        return held if verdict.state == "cannot_tell" else verdict.state in self._states
+
+    def check(self, *layouts: Layout) -> None:
+        """It names nothing."""
+
+    def met(self, layout: Layout, step: int, numbers: Numbers) -> bool:  # noqa: ARG002
+        """No step's numbers meet it."""
+        return False
+
+    def describe(self, layout: Layout, step: int, numbers: Numbers) -> str:  # noqa: ARG002
+        """As it was written."""
+        return self.text
+
+    def holds_in(self, history: History) -> Bools:
+        """At no step that is known."""
+        return np.zeros(history.last, dtype=np.bool_)
+
+
+STATES: dict[str, VerdictState] = {
+    state.replace("_", " "): state for state in VERDICTS if state != "cannot_tell"
+}
+"""The verdicts that can be waited for, as they are typed."""
+
+
+def _verdict_is(text: str, rest: str) -> VerdictIs:
+    negated = rest.startswith("not ")
+    state = STATES.get(rest.removeprefix("not ").replace("_", " "))
+    if state is None:
+        what = f"{rest!r} is no verdict" if rest else "verdict takes the verdict to stop on"
+        raise UsageError(what, hint=f"one of {', '.join(STATES)}; or not, and one of them")
+    others = frozenset(STATES.values()) - {state}
+    return VerdictIs(text, others if negated else frozenset({state}))
+
+
+WORDS = ("nonfinite", "falls ", "sign ", "still ", "verdict ")
 """How a breakpoint begins that is not a condition."""
 
-EXAMPLES = 'elbo > -1.2, nonfinite, falls 3, sign params["phi"], still 100'
+EXAMPLES = 'elbo > -1.2, nonfinite, falls 3, sign params["phi"], still 100, verdict stationary'
 
 
 class StopCondition(Protocol):
@@ -325,6 +379,8 @@ def parse_breakpoint(text: str) -> StopCondition:
     if word == "still":
         count, _, name = rest.partition(" ")
         return Unchanged(text, int(_number(count, "still", "100", least=1)), name.strip(" \"'"))
+    if word == "verdict":
+        return _verdict_is(text, rest)
     return parse(text)
 
 

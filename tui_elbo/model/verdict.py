@@ -81,8 +81,9 @@ class Measurement:
     """What the last quarter of the search's evaluations has gained."""
     gained: float
     """The mean over the last quarter less the ELBO at the beginning of the window."""
-    advance: float
-    """The ELBO at the mean of the last quarter's iterates less that at the quarter before."""
+    advance: Estimate
+    """The ELBO at the mean of the last quarter's iterates less that at the quarter before. Its
+    error is that of the draws alone."""
     settled_since: int
     """The first step from which on the ELBO has stayed at its level of now."""
     draws: int
@@ -251,9 +252,10 @@ def _forecast(
 ) -> tuple[float | None, int | None]:
     """Nats a step now, and the steps to the tolerance, by an exponential approach to the best."""
     quarter = (measured.step - measured.begin) / 4
-    if left <= 0 or measured.advance <= 0:
+    advance = measured.advance.value
+    if left <= 0 or advance <= 0:
         return max(measured.trend.value, 0.0) / quarter, None
-    decay = math.log((left + measured.advance) / left) / quarter
+    decay = math.log((left + advance) / left) / quarter
     steps = math.log(left / tolerance) / decay if left > tolerance else 0.0
     bounded = not measured.rate_decays and not measured.limit and measured.rising <= tolerance / 4
     return decay * left, math.ceil(steps) if bounded and steps < 1e9 else None

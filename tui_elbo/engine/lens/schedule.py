@@ -163,8 +163,14 @@ class LensScheduler:
     @property
     def settled(self) -> Verdict | None:
         """The newest verdict, if it says that going on would gain nothing; else None."""
+        verdict = self.verdict
+        return verdict if verdict is not None and verdict.done else None
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The newest verdict on the run with its settings of now; None if there is none."""
         verdict = self._verdict
-        holds = verdict is not None and verdict.done and verdict.step > self._run.iterates.begin
+        holds = verdict is not None and verdict.step > self._run.iterates.begin
         return verdict if holds else None
 
     @property

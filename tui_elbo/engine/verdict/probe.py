@@ -206,7 +206,7 @@ class _Probe:
             in_sample=_paired(self._elbo(own, place) - here),
             rising=rising,
             gained=float(level.mean()) - start,
-            advance=float(here.mean() - self._elbo(own, before).mean()),
+            advance=_paired(here - self._elbo(own, before)),
             settled_since=self._settled_since(own, level, steps, units.mean(1)),
             draws=self._draws(own),
             params=self._params,
