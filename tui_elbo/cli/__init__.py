@@ -19,6 +19,7 @@ COMMANDS = {
     "check": "tui_elbo.cli.check",
     "rule": "tui_elbo.cli.rule",
     "explain": "tui_elbo.cli.explain",
+    "noise": "tui_elbo.cli.noise",
     "tour": "tui_elbo.cli.tour",
     "list": "tui_elbo.cli.list",
     "new": "tui_elbo.cli.new",

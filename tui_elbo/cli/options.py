@@ -33,6 +33,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "elbo-tui explain fixed_mean_guide",
         "elbo-tui explain my/model.py --steps 500 --seed 1",
     ),
+    "elbo-tui noise": (
+        "elbo-tui noise eight_schools",
+        "elbo-tui noise my/model.py --steps 500 --seconds 30 --json",
+    ),
     "elbo-tui check": ("elbo-tui check my/model.py", "elbo-tui check my/model.py --steps 0 --json"),
     "elbo-tui rule": ("elbo-tui rule", "elbo-tui rule SVI012"),
     "elbo-tui list": ("elbo-tui list", "elbo-tui list --json"),
@@ -102,6 +106,14 @@ def memory(text: str) -> int:
     if value > MAX_MEMORY:
         raise argparse.ArgumentTypeError(f"must be at most {MAX_MEMORY}, and is {text}")
     return int(value)
+
+
+def seconds(text: str) -> float:
+    """A positive number of seconds, for argparse."""
+    value = float(text)
+    if not 0 < value <= MAX_SECONDS:
+        raise argparse.ArgumentTypeError(f"must be above 0, and is {text}")
+    return value
 
 
 def nats(text: str) -> float:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import msgspec
+from pyro.infer import ELBO
 from pyro.optim import PyroOptim
 from torch import Tensor
 
@@ -160,6 +161,11 @@ class Session:
     def optimizer(self) -> PyroOptim:
         """The optimiser in use."""
         return self._run.stepper.optimizer
+
+    @property
+    def estimator(self) -> ELBO:
+        """The estimator in use."""
+        return self._run.stepper.estimator
 
     @property
     def scenario(self) -> Scenario:

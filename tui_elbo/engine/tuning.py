@@ -90,8 +90,10 @@ def apply(stepper: Stepper, tuning: Tuning) -> None:
         stepper.optimizer = _optimizer(tuning.optimizer, stepper.optimizer)
     if tuning.lr is not None:
         set_learning_rate(stepper.optimizer, tuning.lr)
-    if tuning.particles is not None:
-        set_particles(stepper.estimator, tuning.particles)
+    if tuning.particles is not None or tuning.vectorize is not None:
+        now = stepper.estimator.num_particles
+        particles = now if tuning.particles is None else tuning.particles
+        set_particles(stepper.estimator, particles, vectorize=tuning.vectorize)
     if tuning.estimator is not None:
         stepper.use(_estimator(tuning.estimator, stepper.estimator))
 
@@ -164,18 +166,27 @@ def set_learning_rate(optimizer: PyroOptim, lr: float) -> None:
             group[name] = lr
 
 
-def set_particles(estimator: ELBO, particles: int) -> None:
+def set_particles(estimator: ELBO, particles: int, *, vectorize: bool | None = None) -> None:
     """Estimate with so many particles.
+
+    Args:
+        estimator: is changed.
+        particles: how many.
+        vectorize: whether all at once; None leaves that as it is.
 
     Raises:
         UsageError: if there are less than one.
     """
     if particles < 1:
         raise UsageError(f"an estimate takes at least one particle, and this is {particles}")
-    if estimator.vectorize_particles and estimator.max_plate_nesting != _INFINITE:
-        # The dimension of the particles is one more than those of the plates.
-        estimator.max_plate_nesting += (particles > 1) - (estimator.num_particles > 1)
+    before = estimator.vectorize_particles and estimator.num_particles > 1
     estimator.num_particles = particles
+    if vectorize is not None:
+        estimator.vectorize_particles = vectorize
+    after = estimator.vectorize_particles and particles > 1
+    if estimator.max_plate_nesting != _INFINITE:
+        # The dimension of the particles is one more than those of the plates.
+        estimator.max_plate_nesting += after - before
 
 
 def _estimator(name: str, old: ELBO) -> ELBO:

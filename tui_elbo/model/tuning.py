@@ -11,7 +11,7 @@ from tui_elbo.model.errors import UsageError
 AVERAGE = "average"
 """What a person types to go on from the mean of the iterates."""
 
-SETTINGS = ("lr", "particles", "estimator", "optimizer")
+SETTINGS = ("lr", "particles", "estimator", "optimizer", "vectorize")
 
 LARGEST = {"lr": 1000, "particles": 1_000_000}
 """Larger values are taken for typing errors."""
@@ -42,14 +42,17 @@ class Tuning(msgspec.Struct, frozen=True):
     """Go on from the mean of the newest iterates, with the optimiser's state as it is."""
     mean: Mean | None = None
     """That mean; the engine fills it in."""
+    vectorize: bool | None = None
+    """Whether several particles are drawn at once, in a plate around the model."""
 
     def __str__(self) -> str:
         lr = "" if self.lr is None else f"lr {self.lr:g}"
         particles = "" if self.particles is None else f"{self.particles} particles"
+        words = {None: "", True: "vectorised", False: "not vectorised"}[self.vectorize]
         mean = "mean of the iterates" if self.average else ""
         if self.mean is not None:
             mean = f"mean of steps {self.mean.first} to {self.mean.last}"
-        parts = (mean, self.optimizer, lr, particles, self.estimator)
+        parts = (mean, self.optimizer, lr, particles, words, self.estimator)
         return ", ".join(part for part in parts if part)
 
 
@@ -90,6 +93,10 @@ def _read(name: str, value: str) -> float | int | str | bool:
         return True
     if name in {"estimator", "optimizer"}:
         return value
+    if name == "vectorize":
+        if value not in {"yes", "no"}:
+            raise UsageError(f"vectorize is yes or no, and this is {value!r}", hint="vectorize yes")
+        return value == "yes"
     try:
         number = int(value) if name == "particles" else float(value)
     except ValueError:

@@ -47,14 +47,24 @@ class Data:
 def data(scenario: Subject, seed: int = SEED) -> Data:
     """All data at once, or as many minibatches as it takes, drawn from the run's steps.
 
-    Steps are chosen at random, since equal distances may fall in with the length of an epoch.
-
     Args:
         scenario: whose batches they are.
         seed: of the choice of steps.
     """
     if scenario.full_batch is not None:
         return Data([_tuple(scenario.full_batch())])
+    return step_batches(scenario, seed)
+
+
+def step_batches(scenario: Subject, seed: int = SEED) -> Data:
+    """What steps are called with; a single batch if that is the same for all.
+
+    Steps are chosen at random, since equal distances may fall in with the length of an epoch.
+
+    Args:
+        scenario: whose batches they are.
+        seed: of the choice of steps.
+    """
     first = _tuple(scenario.batch(1))
     if not first:
         return Data([first])

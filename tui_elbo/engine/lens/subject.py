@@ -66,6 +66,14 @@ class Followed(Protocol):
     def rate_decays(self) -> bool:
         """Whether the learning rate changes by itself."""
 
+    @property
+    def estimator(self) -> Any:
+        """The estimator in use, which may be another one than the scenario's."""
+
+    @property
+    def optimizer(self) -> Any:
+        """The optimiser in use."""
+
     def state_at(self, step: int) -> State | None:
         """The parameters after that step; None if they cannot be had.
 

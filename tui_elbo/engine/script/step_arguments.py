@@ -110,6 +110,16 @@ class ScriptSubject:
         return rate_decays(self._svi.optim)
 
     @property
+    def estimator(self) -> Any:
+        """The estimator in use; None if the loss is a plain function."""
+        return self._stepper.elbo
+
+    @property
+    def optimizer(self) -> Any:
+        """The optimiser in use."""
+        return self._svi.optim
+
+    @property
     def sound(self) -> bool:
         """Always: a step that fails is the script's own affair."""
         return True
