@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 from dataclasses import replace
 
 import pytest
 
-from tui_elbo.model.verdict import Estimate, Measurement, cannot_tell, decide, too_early
+from tui_elbo.cli.options import tolerance
+from tui_elbo.model.verdict import (
+    LEAST_TOLERANCE,
+    NATS,
+    TOLERANCE,
+    Estimate,
+    Measurement,
+    Tolerance,
+    cannot_tell,
+    decide,
+    too_early,
+)
 
 REST = Measurement(
     step=1000,
@@ -100,6 +112,25 @@ def test_a_tolerance_decides_what_matters() -> None:
     measured = replace(REST, held_out=Estimate(0.5, 0.01), in_sample=Estimate(0.5, 0.01))
     assert decide(measured, 0.1).state == "stopped"
     assert decide(measured, 1.0).state == "stationary"
+
+
+def test_a_tolerance_may_be_a_share_of_the_spread_from_draw_to_draw() -> None:
+    half = Tolerance(0.5, of_spread=True)
+    assert half.nats(3.0) == 1.5
+    # Near the best of a family that has the posterior in it, draws all but agree.
+    assert half.nats(1e-7) == LEAST_TOLERANCE
+    assert NATS.nats(3.0) == TOLERANCE
+
+
+def test_a_tolerance_is_typed_in_nats_or_standard_deviations() -> None:
+    assert tolerance("0.5sd") == Tolerance(0.5, of_spread=True)
+    assert tolerance("0.5") == Tolerance(0.5)
+    for text in ("0", "-1sd", "nan", "infsd"):
+        with pytest.raises(argparse.ArgumentTypeError, match="above 0"):
+            tolerance(text)
+    for text in ("sd", "much"):
+        with pytest.raises(ValueError, match="float"):
+            tolerance(text)
 
 
 def test_what_is_not_finite_is_never_judged() -> None:

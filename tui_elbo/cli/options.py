@@ -10,7 +10,7 @@ from typing import Any
 
 from tui_elbo.cli import completion
 from tui_elbo.model.scenarios import CHECKPOINT_MEMORY, MAX_SEED
-from tui_elbo.model.verdict import TOLERANCE
+from tui_elbo.model.verdict import NATS, Tolerance
 
 MAX_MEMORY = 2**62
 
@@ -116,12 +116,13 @@ def seconds(text: str) -> float:
     return value
 
 
-def nats(text: str) -> float:
-    """The type of a positive number of nats, for argparse."""
-    value = float(text)
+def tolerance(text: str) -> Tolerance:
+    """The type of a positive number of nats, or of standard deviations, for argparse."""
+    of_spread = text.endswith("sd")
+    value = float(text.removesuffix("sd"))
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"must be above 0, and is {text}")
-    return value
+    return Tolerance(value, of_spread)
 
 
 def add_engine_options(to: argparse.ArgumentParser) -> None:
@@ -148,10 +149,11 @@ def add_engine_options(to: argparse.ArgumentParser) -> None:
     )
     to.add_argument(
         "--tolerance",
-        type=nats,
-        default=TOLERANCE,
+        type=tolerance,
+        default=NATS,
         metavar="NATS",
-        help="of the verdict: what is left to gain does not matter below it; default: 0.1",
+        help="of the verdict: what is left to gain does not matter below it; default: 0.1 nats; "
+        "0.5sd: half of the standard deviation of log p - log q from draw to draw of the guide",
     )
     to.add_argument("--device", help="torch's default device, such as cuda; default: torch's own")
     to.add_argument(

@@ -42,7 +42,7 @@ def reached(
 
     step, own = session.steps_taken, None
     if session.non_finite is not None:
-        return cannot_tell(step, "the loss is not finite", chosen.tolerance)
+        return cannot_tell(step, "the loss is not finite")
     if attribution is None:
         own = attribution = Attribution(session, chosen.draws, in_process=chosen.lens_in_process)
     try:
@@ -52,7 +52,7 @@ def reached(
         call = attribution.call(lambda progress: judge(run, progress))
         verdict: Verdict = decode(call.wait(PATIENCE), Verdict)
     except LookError as error:
-        return cannot_tell(step, f"the lens cannot look: {error}", chosen.tolerance)
+        return cannot_tell(step, f"the lens cannot look: {error}")
     finally:
         if own is not None:
             own.close()

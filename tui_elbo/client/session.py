@@ -15,7 +15,7 @@ from tui_elbo.client.process import Engine, spawn
 from tui_elbo.client.run_state import Run
 from tui_elbo.model.errors import ProtocolError
 from tui_elbo.model.scenarios import CHECKPOINT_MEMORY
-from tui_elbo.model.verdict import TOLERANCE
+from tui_elbo.model.verdict import NATS, Tolerance
 from tui_elbo.protocol import (
     AnyEvent,
     Command,
@@ -45,8 +45,8 @@ class Options:
     """Of the lens; None: its own default; 0: there is none."""
     lens_in_process: bool = False
     """As in `Load`."""
-    tolerance: float = TOLERANCE
-    """Of the verdict: nats that do not matter."""
+    tolerance: Tolerance = NATS
+    """Of the verdict: what does not matter."""
     ascii: bool = False
     """Draw with ASCII characters alone."""
     others: str = ""

@@ -14,6 +14,9 @@ from typing import Any, Literal, TypeAlias
 TOLERANCE = 0.1
 """Nats that do not matter, unless a person says another number."""
 
+LEAST_TOLERANCE = 0.001
+"""Nats: a share of a spread that is almost zero means no less, which sums of floats cannot show."""
+
 CONVERGED = "converged"
 """What a person runs until: the verdict that going on would gain nothing."""
 
@@ -63,6 +66,27 @@ class Estimate:
 
 
 @dataclass(frozen=True)
+class Tolerance:
+    """What does not matter if it is left to be gained."""
+
+    value: float = TOLERANCE
+    of_spread: bool = False
+    """Not in nats, but in standard deviations of log p - log q from draw to draw of the guide."""
+
+    def nats(self, spread: float) -> float:
+        """In nats.
+
+        Args:
+            spread: `Measurement.spread`.
+        """
+        return max(self.value * spread, LEAST_TOLERANCE) if self.of_spread else self.value
+
+
+NATS = Tolerance()
+"""Unless a person says another."""
+
+
+@dataclass(frozen=True)
 class Measurement:
     """What the probe has measured at a step. All in nats, of the ELBO, unless it says otherwise."""
 
@@ -92,6 +116,9 @@ class Measurement:
     """How many numbers the search could change."""
     evaluations: int
     """Of the search."""
+    spread: float = 1.0
+    """The standard deviation of log p - log q over single draws of the lens, at the mean of the
+    last quarter's iterates; of the means of minibatches where it sees those."""
     rate_decays: bool = False
     """Whether the learning rate changes by itself."""
     limit: str = ""
@@ -169,23 +196,22 @@ class Verdict:
         }
 
 
-def cannot_tell(step: int, reason: str, tolerance: float = TOLERANCE) -> Verdict:
+def cannot_tell(step: int, reason: str) -> Verdict:
     """There is no measurement.
 
     Args:
         step: of the run.
         reason: why, in words, and what would tell.
-        tolerance: nats that do not matter.
     """
-    return Verdict("cannot_tell", step, tolerance, reason=reason)
+    return Verdict("cannot_tell", step, TOLERANCE, reason=reason)
 
 
-def too_early(step: int, begin: int, tolerance: float = TOLERANCE) -> Verdict:
+def too_early(step: int, begin: int) -> Verdict:
     """Too few steps have been taken, counted from `begin`."""
     since = f" since the change at step {begin}" if begin else ""
     taken = step - begin
     reason = f"it takes {LEAST_STEPS} steps{since}, and there are {taken}"
-    return cannot_tell(step, reason, tolerance)
+    return cannot_tell(step, reason)
 
 
 def decide(measured: Measurement, tolerance: float = TOLERANCE) -> Verdict:
@@ -291,7 +317,7 @@ def _improving(verdict: Verdict) -> str:
     text += f": {_left(verdict.left_low, verdict.left_high)}"
     if verdict.within:
         text += (
-            f"; at this pace within {verdict.tolerance:g} of the best nearby after about "
+            f"; at this pace within {_number(verdict.tolerance)} of the best nearby after about "
             f"{_round(verdict.within)} more steps"
         )
     return f"{text}."

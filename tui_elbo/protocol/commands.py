@@ -9,7 +9,7 @@ import msgspec
 from tui_elbo.model.findings import Subject
 from tui_elbo.model.scenarios import CHECKPOINT_MEMORY
 from tui_elbo.model.tuning import Tuning
-from tui_elbo.model.verdict import TOLERANCE
+from tui_elbo.model.verdict import NATS, Tolerance
 
 
 class Command(msgspec.Struct, frozen=True, tag=True, kw_only=True):
@@ -31,8 +31,8 @@ class Load(Command, frozen=True, kw_only=True):
     """None: torch's own default device is left alone."""
     draws: int | None = None
     """Fixed draws of the lens; None: the default; 0: no lens."""
-    tolerance: float = TOLERANCE
-    """Of the verdict: nats that do not matter."""
+    tolerance: Tolerance = NATS
+    """Of the verdict: what does not matter."""
     lens_in_process: bool = False
     """Where the process cannot be forked, look inside it: state of the model's own may change."""
     checkpoint_memory: int = CHECKPOINT_MEMORY

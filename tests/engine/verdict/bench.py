@@ -59,7 +59,7 @@ class Case:
         """By the rule of now."""
         if self.measured is None:
             return self
-        return replace(self, verdict=decide(self.measured, self.verdict.tolerance))
+        return replace(self, verdict=decide(self.measured, TOLERANCE))
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,15 +75,13 @@ class _Seen:
     steps: float
 
 
-def cases(
-    names: Sequence[str], steps: int, seeds: Sequence[int], tolerance: float = TOLERANCE
-) -> Iterator[Case]:
+def cases(names: Sequence[str], steps: int, seeds: Sequence[int]) -> Iterator[Case]:
     """Every verdict at the doublings of every run."""
     for name in names:
-        yield from _cases(name, steps, seeds, tolerance)
+        yield from _cases(name, steps, seeds)
 
 
-def _cases(name: str, steps: int, seeds: Sequence[int], tolerance: float) -> list[Case]:
+def _cases(name: str, steps: int, seeds: Sequence[int]) -> list[Case]:
     """Those of a problem."""
     problem, runs, places = PROBLEMS[name], list[list[_Seen]](), list[State]()
     for optimizer, text in problem.optimizers().items():
@@ -92,7 +90,7 @@ def _cases(name: str, steps: int, seeds: Sequence[int], tolerance: float) -> lis
                 path = Path(folder) / "scenario.py"
                 path.write_text(problem.scenario(text))
                 session = Session(str(path), seed=seed)
-            runs.append(list(_run(session, optimizer, seed, steps, tolerance)))
+            runs.append(list(_run(session, optimizer, seed, steps)))
             if problem.best is None and seed == seeds[0]:
                 places.append(_best(session, runs[-1][-1].mean))
     lens = Lens(session.scenario, TRUTH_DRAWS, TRUTH_SEED)
@@ -131,9 +129,7 @@ def _best(session: Session, state: State) -> State:
     return probe.climbed(lens, state, dict(store), SEARCH_EVALUATIONS)
 
 
-def _run(
-    session: Session, optimizer: str, seed: int, steps: int, tolerance: float
-) -> Iterator[_Seen]:
+def _run(session: Session, optimizer: str, seed: int, steps: int) -> Iterator[_Seen]:
     attribution = Attribution(session)
     at = LEAST_STEPS
     while at <= steps:
@@ -143,12 +139,12 @@ def _run(
         stepped = (time.process_time() - began) / (at // 2 if at > LEAST_STEPS else at)
         began = time.process_time()
         with isolated():
-            measured = probe.measure(probe.judged(attribution, session, tolerance))
+            measured = probe.measure(probe.judged(attribution, session))
         seconds = time.process_time() - began
         known = isinstance(measured, Measurement)
         yield _Seen(
             *(optimizer, seed),
-            verdict=decide(measured, tolerance) if known else measured,
+            verdict=decide(measured, TOLERANCE) if known else measured,
             measured=measured if known else None,
             mean=session.iterates.mean(at - at // 4, at),
             seconds=seconds,
@@ -177,7 +173,6 @@ class Table:
     """The counts."""
 
     cases: list[Case]
-    tolerance: float = TOLERANCE
 
     def of(self, state: str) -> list[Case]:
         """The cases with that verdict."""
@@ -186,13 +181,13 @@ class Table:
     @property
     def false_stationary(self) -> list[Case]:
         """Called stationary, and clearly more than three tolerances from the best."""
-        limit = WIDE * self.tolerance
+        limit = WIDE * TOLERANCE
         return [c for c in self.of("stationary") if c.left - 2 * c.left_error > limit]
 
     @property
     def far_stationary(self) -> list[Case]:
         """Called stationary, and more than one tolerance from the best."""
-        limit = self.tolerance
+        limit = TOLERANCE
         return [c for c in self.of("stationary") if c.left - 2 * c.left_error > limit]
 
     @property
@@ -206,7 +201,7 @@ class Table:
         return [
             c
             for c in self.of("improving")
-            if c.left + 2 * c.left_error < self.tolerance and not c.gains > self.tolerance
+            if c.left + 2 * c.left_error < TOLERANCE and not c.gains > TOLERANCE
         ]
 
     @property
@@ -233,7 +228,7 @@ class Table:
         keys = {(c.problem, c.optimizer, c.seed) for c in self.cases}
         for key in keys:
             run = [c for c in self.cases if (c.problem, c.optimizer, c.seed) == key]
-            there = [c.verdict.step for c in run if c.left < self.tolerance]
+            there = [c.verdict.step for c in run if c.left < TOLERANCE]
             said = [c.verdict.step for c in run if c.verdict.state == "stationary"]
             if there and said:
                 found.append(said[0] / there[0])

@@ -12,7 +12,7 @@ from tui_elbo.engine.lens.attribution import Attribution
 from tui_elbo.engine.session import Session
 from tui_elbo.engine.verdict.probe import judge, judged
 from tui_elbo.model.tuning import Tuning
-from tui_elbo.model.verdict import Verdict
+from tui_elbo.model.verdict import NATS, Tolerance, Verdict
 
 
 def session(folder: Path, text: str) -> Session:
@@ -21,10 +21,10 @@ def session(folder: Path, text: str) -> Session:
     return Session(str(path))
 
 
-def verdict(run: Session, draws: int | None = None) -> Verdict:
+def verdict(run: Session, draws: int | None = None, tolerance: Tolerance = NATS) -> Verdict:
     attribution = Attribution(run, draws)
     with isolated():
-        found = judge(judged(attribution, run))
+        found = judge(judged(attribution, run, tolerance))
     attribution.close()
     return found
 
@@ -43,6 +43,10 @@ def test_a_run_improves_and_then_is_stationary(tmp_path: Path) -> None:
     # What is left of this run at the mean of its last 32 iterates, with 4,096 draws.
     assert early.left_low < 0.804 + 0.02
     assert early.left_high > 0.804 - 0.02
+    # The standard deviation of log p - log q there, by a million draws, is 0.674.
+    twice = verdict(run, tolerance=Tolerance(2.0, of_spread=True))
+    assert twice.state == "stationary"
+    assert twice.tolerance == pytest.approx(2 * 0.674, rel=0.25)
     run.advance(512 - 128)
     late = verdict(run)
     assert late.state == "stationary"

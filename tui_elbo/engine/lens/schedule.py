@@ -40,7 +40,7 @@ from tui_elbo.model.attribution import LensPoint
 from tui_elbo.model.averaging import AverageTaken
 from tui_elbo.model.bound import ImportanceBound, no_bound
 from tui_elbo.model.records import Batch, Role
-from tui_elbo.model.verdict import LEAST_STEPS, TOLERANCE, Estimate, Verdict, cannot_tell
+from tui_elbo.model.verdict import LEAST_STEPS, NATS, Estimate, Tolerance, Verdict, cannot_tell
 from tui_elbo.protocol import (
     AverageMeasured,
     ComputeGradients,
@@ -130,7 +130,7 @@ class LensScheduler:
         self._ended.set()
         self._run: Followed
         self._attribution: Attribution | None = None
-        self._refusal, self._tolerance = "", TOLERANCE
+        self._refusal, self._tolerance = "", NATS
         self._questions: deque[Question] = deque()
         self._call: Call | None = None
         self._examining = False
@@ -197,7 +197,7 @@ class LensScheduler:
         initial_params: InitialParams | None = None,
         *,
         in_process: bool = False,
-        tolerance: float = TOLERANCE,
+        tolerance: Tolerance = NATS,
     ) -> None:
         """Follow a run that stands at step 0.
 
@@ -206,7 +206,7 @@ class LensScheduler:
             draws: of the lens; None: its own default; 0: there is none.
             initial_params: as for `Attribution`.
             in_process: where the process cannot be forked, look inside it.
-            tolerance: of the verdict: nats that do not matter.
+            tolerance: of the verdict: what does not matter.
         """
         with self._lock:
             self._end()
@@ -357,7 +357,7 @@ class LensScheduler:
             return
 
         def lost(why: str) -> None:
-            self._reached(cannot_tell(step, f"the lens cannot look: {why}", self._tolerance))
+            self._reached(cannot_tell(step, f"the lens cannot look: {why}"))
 
         self._begin(
             lambda progress: judge(run, progress),
@@ -604,7 +604,7 @@ class LensScheduler:
         step = self._run.steps_taken
         match question:
             case JudgeRun():
-                self._send(VerdictReached(cannot_tell(step, why, self._tolerance)))
+                self._send(VerdictReached(cannot_tell(step, why)))
             case DrawPosterior():
                 self._send(PosteriorDrawn(step, 0, (), why))
             case ComputeGradients():

@@ -33,9 +33,11 @@ from tui_elbo.engine.verdict.search import Found, Objective, follow_gradient, se
 from tui_elbo.model.records import Floats
 from tui_elbo.model.verdict import (
     LEAST_STEPS,
+    NATS,
     TOLERANCE,
     Estimate,
     Measurement,
+    Tolerance,
     Verdict,
     cannot_tell,
     decide,
@@ -85,16 +87,16 @@ class Judged:
     draws: int | None = None
     """Of the lens, as asked for; None: its own default."""
     rate_decays: bool = False
-    tolerance: float = TOLERANCE
+    tolerance: Tolerance = NATS
 
 
-def judged(attribution: Attribution, run: Followed, tolerance: float = TOLERANCE) -> Judged:
+def judged(attribution: Attribution, run: Followed, tolerance: Tolerance = NATS) -> Judged:
     """A run as it stands now, to be judged in a copy of the process.
 
     Args:
         attribution: that follows the run.
         run: the run.
-        tolerance: nats that do not matter.
+        tolerance: what does not matter.
     """
     return Judged(
         scenario=run.scenario,
@@ -116,7 +118,9 @@ def judge(run: Judged, progress: Progress = lambda _done, _of: None) -> Verdict:
         progress: told of what is done of how much.
     """
     measured = measure(run, progress)
-    return measured if isinstance(measured, Verdict) else decide(measured, run.tolerance)
+    if isinstance(measured, Verdict):
+        return measured
+    return decide(measured, run.tolerance.nats(measured.spread))
 
 
 def measure(run: Judged, progress: Progress = lambda _done, _of: None) -> Measurement | Verdict:
@@ -126,15 +130,15 @@ def measure(run: Judged, progress: Progress = lambda _done, _of: None) -> Measur
         run: what is judged.
         progress: told of what is done of how much.
     """
-    iterates, step, tolerance = run.iterates, run.step, run.tolerance
+    iterates, step = run.iterates, run.step
     if iterates.why_none:
-        return cannot_tell(step, iterates.why_none, tolerance)
+        return cannot_tell(step, iterates.why_none)
     if step - iterates.begin < LEAST_STEPS:
-        return too_early(step, iterates.begin, tolerance)
+        return too_early(step, iterates.begin)
     probe = _Probe(run, progress)
     why = probe.refuses()
     measured = why or probe.measure()
-    return cannot_tell(step, measured, tolerance) if isinstance(measured, str) else measured
+    return cannot_tell(step, measured) if isinstance(measured, str) else measured
 
 
 class _Probe:
@@ -145,6 +149,7 @@ class _Probe:
         self._params = sum(leaf.numel() for leaf in self._leaves.values())
         self._lens = Lens(run.scenario, run.draws or DRAWS, settled=run.settled)
         self._done, self._total = 0, 1
+        self._tolerance = TOLERANCE
 
     def refuses(self) -> str:
         """Why this scenario cannot be judged, in words; empty if it can."""
@@ -187,6 +192,8 @@ class _Probe:
         units = np.array(seen)
         if not (np.isfinite(units).all() and np.isfinite(here).all()):
             return "draws of the lens are not finite at states of the newest steps"
+        luck = float(here.std(ddof=1)) if len(here) > 1 else 0.0
+        self._tolerance = run.tolerance.nats(luck)
         found = self._search(own, newest)
         if isinstance(found, str):
             return found
@@ -211,6 +218,7 @@ class _Probe:
             draws=self._draws(own),
             params=self._params,
             evaluations=evaluations,
+            spread=luck,
             rate_decays=run.rate_decays,
             limit=self._limit(own),
         )
@@ -269,13 +277,13 @@ class _Probe:
         values = [*(float(self._elbo(lens, state).mean()) for _, state in earlier), *seen]
         where = [*(at for at, _ in earlier), *steps.tolist()]
         spread = float(level.std(ddof=1))
-        least = float(level.mean()) - max(self._run.tolerance, 2 * spread)
+        least = float(level.mean()) - max(self._tolerance, 2 * spread)
         below = [at for at, value in zip(where, values, strict=True) if not value >= least]
         after = [at for at in where if not below or at > below[-1]]
         return int(after[0]) if after else step
 
     def _search(self, lens: Lens, start: State) -> tuple[State, float, int] | str:
-        began, tolerance = time.monotonic(), self._run.tolerance
+        began, tolerance = time.monotonic(), self._tolerance
 
         def enough(gains: Floats) -> bool:
             """Whether it gains nothing any more, or has had its time."""
