@@ -330,7 +330,10 @@ class ScenarioSource:
             runner.pause()
             self._send(MovedToMean(step, session.branch_end))
         self._send(Tuned(step, str(made), *words))
-        if mean is not None:
+        if mean is None:
+            # Updates before and after it cannot be compared, nor were they made for the same end.
+            runner.monitor.forget(step)
+        else:
             runner.monitor.rewound(step)
             runner.checker.rewound(step)
             runner.lens.travelled(step - 1)

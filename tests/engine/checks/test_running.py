@@ -10,6 +10,7 @@ import pyro
 import pytest
 
 from tests.engine.compare import assert_same_state
+from tests.engine.local import Local
 from tests.engine.plain import plain_run
 from tests.engine.sources import write
 from tui_elbo.engine.checks.catalogue import CATALOGUE
@@ -22,6 +23,8 @@ from tui_elbo.engine.lens import Lens, isolated
 from tui_elbo.engine.session import Session
 from tui_elbo.model.errors import StepError
 from tui_elbo.model.findings import Finding
+from tui_elbo.model.tuning import Tuning
+from tui_elbo.protocol import Step, Tune
 from tui_elbo.protocol.codec import encode
 
 pytestmark = [
@@ -101,3 +104,12 @@ def test_a_run_that_is_followed_is_bit_for_bit_the_plain_one(tmp_path: Path) -> 
     assert [record.loss for batch in batches for record in batch.records()] == plain.losses
     monitor.judge()
     assert_same_state(plain, session)
+
+
+def test_a_rate_that_the_person_lowers_has_not_decayed_by_itself(tmp_path: Path) -> None:
+    text = next(rule for rule in RUNNING if rule.code == "SVI111").silent
+    run = Local(write(tmp_path, PRELUDE + text))
+    run.ask(Step(count=40))
+    run.ask(Tune(tuning=Tuning(lr=1e-6)))
+    run.ask(Step(count=100))
+    assert [one.code for one in run.source._runner.monitor.findings()] == []
