@@ -71,9 +71,10 @@ def followed(path: Path, steps: int, *, examined: bool) -> tuple[list[Finding], 
 
 
 def fired(rule: Rule, text: str, tmp_path: Path) -> set[str]:
+    """Codes of the rule itself, and of what is no note."""
     path = write(tmp_path, PRELUDE + text)
     found, _ = followed(path, rule.steps, examined=rule.name not in BY_COLUMNS)
-    return {one.code for one in found if one.level != "note"}
+    return {one.code for one in found if one.level != "note" or one.code == rule.code}
 
 
 def pick(rules: list[Rule], *, by_columns: bool) -> list[Rule]:

@@ -8,7 +8,9 @@ from tui_elbo.engine.checks import (
     broken,
     estimator,
     fit,
+    guides,
     movement,
+    noisy,
     parameters,
     plates_and_data,
     sites,
@@ -22,7 +24,9 @@ CATALOGUE: tuple[Rule, ...] = (
     *estimator.RULES,
     *broken.RULES,
     *movement.RULES,
+    *noisy.RULES,
     *fit.RULES,
+    *guides.RULES,
 )
 """In the order in which they are tried: within a family, the most important first."""
 

@@ -18,22 +18,37 @@ import torch
 from pyro.distributions import TorchDistribution
 from pyro.poutine.util import site_is_subsample
 from torch import Tensor
+from torch.distributions import constraints
 
-from tui_elbo.engine.checks.trials import Trial, fitted, trial
+from tui_elbo.engine.checks.estimates import Noises, noises
+from tui_elbo.engine.checks.trials import (
+    MANY_STEPS,
+    Outcome,
+    Trial,
+    calmed,
+    fitted,
+    rates_of,
+    trial,
+)
+from tui_elbo.engine.checks.weighing import Weighed, weighed
 from tui_elbo.engine.lens import Lens, State, isolated, snapshot
 from tui_elbo.engine.lens.draws import Traces
 from tui_elbo.engine.lens.gradients import param_gradients
 from tui_elbo.model.attribution import SUM_TERMS
 from tui_elbo.model.records import Floats, Role
 
-ELBO = 2
-"""The row of the ELBO in every reading."""
+LOG_Q, ELBO, PRIOR = 1, 2, 4
+"""The rows of every reading that hold log q, the ELBO and log p of the latents."""
 
 DETAIL_DRAWS = 64
 """Draws from which the terms of single elements are taken."""
 
 APART = (0.3, 3.0)
 """Distances by which equal rows are moved apart, in unconstrained space."""
+
+NOISY, HELD = 0.3, 1.0
+"""It is tried whether less noise gets further where signal over noise of one gradient is below the
+first, and more steps gain fewer nats than the second."""
 
 FURTHER = (4.0, 8.0, 16.0)
 """Distances in unconstrained space by which a positive value is taken to its edge."""
@@ -111,6 +126,17 @@ class Examination(msgspec.Struct, frozen=True):
     """What other learning rates come to; None where that was not tried, or cannot be."""
     edges: tuple[Edge, ...]
     pulls: dict[str, Pull]
+    noise: Noises | None
+    """Of the estimator's gradient."""
+    calm: Outcome | None
+    """Where steps by the mean of many gradients come to; None where a step's own is clear."""
+    weighed: Weighed | None
+    """The guide against importance weights of its draws."""
+    spreads: dict[str, float]
+    """Largest standard deviation of each unconstrained latent that the guide draws."""
+    divergence: tuple[float, float] | None
+    """E[log q - log p] of all latents together, with its standard error: nats; None where a latent
+    has no density in the guide, or none in the model."""
     notes: tuple[str, ...]
     """What could not be looked at, in words."""
 
@@ -151,6 +177,11 @@ def examine(
         "trial": None,
         "edges": (),
         "pulls": {},
+        "noise": None,
+        "calm": None,
+        "weighed": None,
+        "spreads": {},
+        "divergence": None,
     }
 
     def look(name: str, work: Callable[[], Any]) -> None:
@@ -169,6 +200,12 @@ def examine(
     look("edges", lambda: tuple(_edges(see, now, wanted)))
     if wanted.gradients:
         look("pulls", lambda: _pulls(lens, roles))
+    look("divergence", lambda: _divergence(lens))
+    look("spreads", lambda: dict(_spreads(details)))
+    look("weighed", lambda: weighed(lens))
+    look("noise", lambda: noises(lens, wanted.step, report))
+    if _may_be_held(parts["noise"], parts["trial"], elbo, optimizer):
+        look("calm", lambda: calmed(lens, optimizer, wanted.step, report))
     return Examination(
         step=wanted.step,
         draws=len(now),
@@ -386,4 +423,69 @@ def _pulls(lens: Lens, roles: dict[str, Role]) -> dict[str, Pull]:
     return found
 
 
-assert SUM_TERMS[ELBO].field == "elbo"
+def _spreads(details: Sequence[Traces]) -> Iterator[tuple[str, float]]:
+    if not details or details[0].draws < DETAIL_DRAWS:
+        return
+    traces = details[0]
+    for name, values in traces.latents(local=True).items():
+        support = traces.model.nodes[name]["fn"].support
+        while hasattr(support, "base_constraint"):
+            support = support.base_constraint
+        spread = float(values.double().std(0).max())
+        if support is constraints.real and spread > 0:
+            yield name, spread
+
+
+def _may_be_held(noise: Noises | None, tried: Trial | None, elbo: float, optimizer: Any) -> bool:
+    """Whether steps without noise could gain what the run does not."""
+    if noise is None or tried is None or optimizer is None:
+        return False
+    if tried.same.elbo - elbo > HELD:
+        return False
+    rates = rates_of(optimizer)
+    leaves = dict(pyro.get_param_store().named_parameters())
+    reach = sum(
+        one.most(noise.calls) * rates.get(id(leaves[name]), 0.0) * math.sqrt(leaves[name].numel())
+        for name, one in noise.params.items()
+        if one.sd > 0 and one.snr < NOISY
+    )
+    return reach * MANY_STEPS > 1.0
+
+
+def _divergence(lens: Lens) -> tuple[float, float] | None:
+    """log q - log p of all latents; None where either is no density."""
+    kind = lens.kind
+    if kind.unseen or kind.enumerated or kind.points or not kind.latents:
+        return None
+    group = lens.groups[0]
+    with isolated(), torch.no_grad():
+        traces = lens.strategy.one(group.args)
+    for name, node in traces.model.nodes.items():
+        if node["type"] != "sample" or node["is_observed"] or site_is_subsample(node):
+            continue
+        drawn = traces.guide.nodes.get(name)
+        if drawn is None or _is_no_density(node["fn"], spread=False):
+            return None
+        if _is_no_density(drawn["fn"], spread=_has_auxiliary(traces)):
+            return None
+    reading = lens.see().reading
+    return _mean(np.asarray(reading.units[LOG_Q] - reading.units[PRIOR]))
+
+
+def _has_auxiliary(traces: Traces) -> bool:
+    """Whether the guide draws other sites and transforms them, as an AutoGuide does."""
+    return any(
+        node["infer"].get("is_auxiliary")
+        for node in traces.guide.nodes.values()
+        if node["type"] == "sample"
+    )
+
+
+def _is_no_density(fn: Any, *, spread: bool) -> bool:
+    base = _base(fn)
+    if isinstance(base, pyro.distributions.Delta):
+        return not spread
+    return isinstance(base, pyro.distributions.ImproperUniform)
+
+
+assert [SUM_TERMS[at].field for at in (LOG_Q, ELBO)] == ["log_q", "elbo"]

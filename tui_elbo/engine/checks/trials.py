@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
 import pyro
 import torch
+from pyro import poutine
 from pyro.infer import SVI
+from pyro.infer.util import zero_grads
 
 from tui_elbo.engine.lens import Lens, State
 from tui_elbo.engine.lens.fork import ForkedCall, LookError
@@ -27,6 +29,9 @@ STEPS, LEAST_STEPS = 100, 24
 
 SECONDS = 0.8
 """Of the processor, for a trial; where steps are slow, fewer are taken."""
+
+MANY, MANY_STEPS, MANY_SECONDS = 32, 32, 2.0
+"""Gradients that each of so many steps is the mean of, in the trial without noise."""
 
 LOOKS = 10
 """Of the second half of a trial's steps."""
@@ -89,6 +94,14 @@ def trial(
     return Trial(same.steps, same, _whole(lower, same), _whole(higher, same))
 
 
+def calmed(
+    lens: Lens, optimizer: Any, step: int, report: Callable[[int, int], None]
+) -> Outcome | None:
+    """Go on at the present rate, each step by the mean of many gradients; None if it breaks."""
+    found = _forked(lambda: _go_on_calmly(lens, optimizer, step), report)
+    return found if found is not None and math.isfinite(found.elbo) else None
+
+
 def fitted(lens: Lens, state: State, step: int, report: Callable[[int, int], None]) -> float:
     """The ELBO after fitting from another state; NaN if it breaks."""
 
@@ -142,7 +155,33 @@ def _go_on(lens: Lens, optimizer: Any, step: int, factor: float, steps: int) -> 
         if time.process_time() - began > SECONDS and not looks:
             # Too slow: as many as it has taken will do.
             return Outcome(math.nan, math.nan, taken)
+    return _outcome(looks, taken)
+
+
+def _outcome(looks: Sequence[Floats], taken: int) -> Outcome:
     means = np.array([float(units.mean()) for units in looks])
     # Draws are the same at each look, so they cancel in what is compared; the path does not.
     error = float(means.std(ddof=1)) / math.sqrt(len(means) / 2) if len(means) > 1 else math.nan
     return Outcome(float(means.mean()), error, taken)
+
+
+def _go_on_calmly(lens: Lens, optimizer: Any, step: int) -> Outcome:
+    """Take steps by means of many gradients, with other data each."""
+    scenario, began, looks = lens.scenario, time.process_time(), list[Floats]()
+    every = max(1, MANY_STEPS // (2 * LOOKS))
+    for taken in range(1, MANY_STEPS + 1):
+        with poutine.trace(param_only=True) as seen:
+            for call in range(MANY):
+                args = scenario.batch(step + (taken - 1) * MANY + call + 1)
+                scenario.loss.loss_and_grads(scenario.model, scenario.guide, *args)
+        leaves = {node["value"].unconstrained() for node in seen.trace.nodes.values()}
+        for leaf in leaves:
+            if leaf.grad is not None:
+                leaf.grad /= MANY
+        optimizer(leaves)
+        zero_grads(leaves)
+        if 2 * taken > MANY_STEPS and taken % every == 0:
+            looks.append(lens.see().reading.units[2])
+        if time.process_time() - began > MANY_SECONDS:
+            return Outcome(math.nan, math.nan, taken)
+    return _outcome(looks, MANY_STEPS)

@@ -90,13 +90,24 @@ class Lens:
         Raises:
             Exception: whatever the person's own code raises.
         """
+        return self._lens_reading(self._look(state))
+
+    def see_draws(self) -> tuple[LensReading, dict[str, Floats]]:
+        """The same at the present state, with the draws of each small latent, (draws, elements).
+
+        Raises:
+            Exception: whatever the person's own code raises.
+        """
+        table = self._look(None)
+        return self._lens_reading(table), {n: np.concatenate(v) for n, v in table.latents.items()}
+
+    def _look(self, state: State | None) -> Table:
         with isolated(), torch.no_grad(), with_params(state or {}):
             self._prepare()
             if not self.looped and self.settled.looks % CHECK_EVERY == CHECK_EVERY - 1:
                 self._check()
             self._settled = replace(self.settled, looks=self.settled.looks + 1)
-            table = self._table()
-        return self._lens_reading(table)
+            return self._table()
 
     @property
     def settled(self) -> Settled:
