@@ -15,6 +15,7 @@ from tests.engine.sources import small, write
 from tests.engine.specials import SPECIALS
 from tests.engine.wander import untimed, wander
 from tui_elbo.engine.rewind import replay as track
+from tui_elbo.engine.rewind import replay_log
 from tui_elbo.engine.session import Session
 from tui_elbo.model.errors import StepError, UsageError
 from tui_elbo.protocol import RunFlagged
@@ -45,6 +46,24 @@ def test_a_budget_smaller_than_a_checkpoint_works_and_says_so() -> None:
     assert session.checkpoint_bytes == 0
     assert len(told) == 1
     assert "--checkpoint-memory is 1,000: going back runs the steps again from the first" in told[0]
+
+
+def test_checkpoints_that_take_long_are_not_kept_at_each_step_by_hand(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of thousands of parameters each would take as long as half a step."""
+    monkeypatch.setattr(replay_log, "NOTICED", 0.0)
+    rare = Session("no_theta", checkpoint_memory=2**26)
+    wander(rare, 25, 6)
+    rare = Session("no_theta", checkpoint_memory=2**26)
+    for _ in range(10):
+        rare.step()
+    slow = rare.checkpoint_bytes
+    monkeypatch.undo()
+    often = Session("no_theta", checkpoint_memory=2**26)
+    for _ in range(10):
+        often.step()
+    assert 0 < slow < often.checkpoint_bytes
 
 
 def tensors() -> Counter[type]:

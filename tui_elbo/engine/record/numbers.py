@@ -90,7 +90,10 @@ def joined(tensors: Sequence[Tensor]) -> Tensor:
     """
     if len({tensor.device for tensor in tensors}) > 1:
         tensors = [tensor.cpu() for tensor in tensors]
-    return torch.cat([tensor.reshape(-1) for tensor in tensors])
+    if any(tensor.dim() > 1 for tensor in tensors):
+        tensors = [tensor.reshape(-1) for tensor in tensors]
+    # It flattens numbers by itself: for thousands of them, a call each would take far longer.
+    return torch.hstack(list(tensors))
 
 
 def _tensor(thing: Kept) -> Tensor:

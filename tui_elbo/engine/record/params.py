@@ -242,15 +242,25 @@ class Group:
     params: list[Tracked]
     """At least one."""
 
+    def __post_init__(self) -> None:
+        self._leaves = [param.tensor for param in self.params]
+        self._complex = any(leaf.is_complex() for leaf in self._leaves)
+        self._constrained = any(param.to_constrained is not None for param in self.params)
+
+    def _numbers(self) -> list[Tensor]:
+        """The unconstrained parameters in real numbers."""
+        return [*map(real, self._leaves)] if self._complex else self._leaves
+
     def column(self, field: str) -> Column:
         """The column of one of its sums."""
         return Column(self.kind, self.name, field)
 
     def before(self) -> Before:
         """What has to be known before the update."""
-        leaves = [real(param.tensor) for param in self.params]
-        grads = [real(dense(p.tensor.grad)) for p in self.params if p.tensor.grad is not None]
         with torch.no_grad():
+            leaves = self._numbers()
+            grads = [dense(g) for g in [leaf.grad for leaf in self._leaves] if g is not None]
+            grads = [*map(real, grads)] if self._complex else grads
             values = leaves[0].clone() if len(leaves) == 1 else joined(leaves)
             return Before(values, _norm(grads) if grads else None)
 
@@ -261,9 +271,8 @@ class Group:
                 now = real(self.params[0].tensor.detach())
                 values = real(self.params[0].constrained())
             else:
-                now = joined([real(param.tensor.detach()) for param in self.params])
-                values = now
-                if any(param.to_constrained is not None for param in self.params):
+                now = values = joined(self._numbers())
+                if self._constrained:
                     values = joined([real(param.constrained()) for param in self.params])
             update = torch.linalg.vector_norm(now - before.values)
             grad = torch.nan if before.grad_norm is None else before.grad_norm

@@ -28,6 +28,9 @@ Tell: TypeAlias = Callable[[str], object]
 CHECKPOINTS = 0.027
 """The part of the time of running that taking checkpoints may take."""
 
+BY_HAND = 0.04
+"""The same where steps are taken by hand and a checkpoint takes long; else each has one."""
+
 WORD_SECONDS = 0.3
 """Running steps again for longer than this is worth a word, each time."""
 
@@ -132,8 +135,14 @@ class ReplayableRun:
         self.log.forget_after(self.step)
 
     def keep(self, seen: Observation, *, always: bool) -> None:
-        """Keep of the newest step what going back takes; its state when that is due."""
-        when: Due = Always() if always else self._keep_when_running
+        """Keep of the newest step what going back takes; its state when that is due.
+
+        Args:
+            seen: the step.
+            always: whether it is due unless it takes long, as with thousands of parameters.
+        """
+        quick = always and self.log.quick
+        when: Due = Always() if quick else self._keep_by_hand if always else self._keep_when_running
         if said := self.log.took(self._stepper, when, seen.seconds):
             self._warn(said)
 
@@ -263,7 +272,7 @@ class ReplayableRun:
         finally:
             self.stepping = False
         self.source_snapshot.note(own_files())
-        self._keep_when_running = Budget(CHECKPOINTS)
+        self._keep_when_running, self._keep_by_hand = Budget(CHECKPOINTS), Budget(BY_HAND)
         self._failed = False
         self._executed(self._stepper)
 

@@ -62,6 +62,9 @@ class BranchState:
     """The last step that it has in common with the run."""
 
 
+NOTICED = 0.02
+"""Seconds that a checkpoint may take where a person waits for the step."""
+
 HICCUP = 2.0
 """A checkpoint that took so many times as long as the last one has waited for something else."""
 
@@ -99,6 +102,11 @@ class ReplayLog:
         self._cost = 0.0
         self._losses = array("d")
         self._tunings: list[tuple[int, Tuning]] = []
+
+    @property
+    def quick(self) -> bool:
+        """Whether a checkpoint takes so little that nobody who waits for a step notices."""
+        return self._cost < NOTICED
 
     def took(self, stepper: Stepper, when: Due, seconds: float) -> str:
         """A step was taken, in so many seconds; keep its state when it is due.

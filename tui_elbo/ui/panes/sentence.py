@@ -178,7 +178,7 @@ def sentence_text(session: Session, span: Span | None, step: int) -> str:
         if cause and run.fault is not None and cause in run.fault.what:
             return "The lens cannot look here: model or guide raises the error below."
         return f"{why[:1].upper()}{why[1:]}."
-    when = "After the first step"
+    when = "After the first step" if not run.step else "Once the lens has looked"
     if run.phase.startswith(LOOKS):
         when = "The lens is looking: then"
     elif session.watched:
