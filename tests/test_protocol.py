@@ -18,6 +18,8 @@ from tui_elbo.model.attribution import AttributionPath, LensPoint, no_samples
 from tui_elbo.model.averaging import AverageTaken
 from tui_elbo.model.errors import ProtocolError
 from tui_elbo.model.findings import Finding, Subject
+from tui_elbo.model.noise import NoiseRow, NoiseTable
+from tui_elbo.model.rate_scan import RateRow, RateScan
 from tui_elbo.model.records import Batch, Column, Layout, ParamInfo, SiteInfo
 from tui_elbo.model.tuning import Mean
 from tui_elbo.model.verdict import Estimate, Verdict
@@ -59,6 +61,13 @@ VALUES: dict[object, object] = {
     Subject: Subject("site", "z\n[red]"),
     Mean: Mean(3, 7, {"θ": b"\0\xff"}),
     AverageTaken: AverageTaken(7, 3, 7, Estimate(0.5, 0.1), "θ\n[red]"),
+    NoiseTable: NoiseTable(
+        7,
+        (NoiseRow("θ\n[red]", 10, True, noise=0.5),),
+        params=("θ\n[red]",),
+        by_param=np.array([[0.5]]),
+    ),
+    RateScan: RateScan(7, 20, 6, (RateRow(0.1, 0.5, problem="θ\n[red]"),)),
     LensPoint: AttributionPath().extend(3, no_samples(), (), note="why"),
 }
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
-from fake_numbers import inspected, layout, numbers, reading
+from fake_numbers import inspected, layout, noise_table, numbers, rate_scan, reading
 
 from tui_elbo import protocol
 from tui_elbo.model.attribution import AttributionPath
@@ -176,6 +176,10 @@ class Engine:
                 self.step, self.kept = self.kept, self.step
                 self.target = self.step
                 self.say(protocol.BranchSwitched(self.step, self.kept))
+            case protocol.MeasureNoise():
+                self.say(protocol.NoiseMeasured(noise_table(self.step)))
+            case protocol.ScanRates():
+                self.say(protocol.RatesScanned(rate_scan(self.step)))
             case protocol.DrawPosterior():
                 values = np.arange(command.count * 2.0).reshape(command.count, 2)
                 sites = (protocol.SiteDraws("z", values),)

@@ -7,6 +7,8 @@ import math
 import numpy as np
 
 from tui_elbo.model.attribution import SUM_TERMS, Term, TermSamples
+from tui_elbo.model.noise import NoiseRow, NoiseTable
+from tui_elbo.model.rate_scan import RateRow, RateScan
 from tui_elbo.model.records import SUMMARY, Column, Layout, ParamInfo, SiteInfo
 from tui_elbo.protocol import Histogram, ParamInspected, Summary
 
@@ -77,3 +79,33 @@ def reading(shape: Layout, state: int) -> TermSamples:
     share = [(Term(name, "log_p"), prior / len(latents)) for name in latents]
     rows = [log_p, log_q, log_p - log_q, likelihood, prior, *(row for _, row in share)]
     return TermSamples((*SUM_TERMS, *(term for term, _ in share)), np.array(rows), 32)
+
+
+def noise_table(step: int) -> NoiseTable:
+    """Two settings, the second better, and one that does not fit."""
+    rows = (
+        NoiseRow("Trace_ELBO", 1, present=True, noise=2.0, seconds=0.001, cost=1.0, cost_error=0.0),
+        NoiseRow(
+            *("TraceMeanField_ELBO", 10, True),
+            noise=0.5,
+            seconds=0.002,
+            cost=0.125,
+            cost_error=0.1,
+            bias=0.0,
+            bias_error=0.02,
+        ),
+        NoiseRow("TraceGraph_ELBO", 1, problem="[red]it does not fit"),
+    )
+    nan = np.nan
+    table = np.array([[2.0, 0.1], [0.5, 0.02], [nan, nan]])
+    return NoiseTable(step, rows, params=("loc", "scale"), by_param=table, remarks=("3 rounds",))
+
+
+def rate_scan(step: int) -> RateScan:
+    """The second rate is better than the present one."""
+    rows = (
+        RateRow(0.1, 0.002, -1.0, 0.1),
+        RateRow(1.0, 0.02, 0.0, 0.0),
+        RateRow(10.0, 0.2, 2.5, 0.1),
+    )
+    return RateScan(step, 100, 6, rows, 1.5, 0.1)

@@ -22,6 +22,13 @@ from tui_elbo.model.noise import (
     row_line,
     unmeasured,
 )
+from tui_elbo.model.rate_scan import (
+    RateScan,
+    scan_foot,
+    scan_head,
+    scan_line,
+    unscanned,
+)
 from tui_elbo.model.scenarios import find_scenario
 from tui_elbo.model.text import safe
 
@@ -61,6 +68,11 @@ def main(words: list[str]) -> int:
         metavar="S",
         help=f"how long to measure, about; default: {SECONDS:g}",
     )
+    options.add_argument(
+        "--scan",
+        action="store_true",
+        help="instead: short runs from there at × 0.1 to × 10 of the learning rate, and the best",
+    )
     options.add_argument("--json", action="store_true", help="one JSON object on stdout")
     add_engine_options(options)
     chosen = options.parse_args(words)
@@ -70,13 +82,18 @@ def main(words: list[str]) -> int:
     if session.non_finite is not None:
         narrate(str(session.non_finite))
         return 3
-    table = measured(session, attribution, chosen)
-    if chosen.json:
-        out.write(msgspec.json.encode({"noise": table.record()}).decode() + "\n")
+    if chosen.scan:
+        scan = scanned(session, attribution, chosen)
+        name, record, lines, failed = "scan", scan.record(), scan_text(scan), scan.why_none
     else:
-        out.write("\n".join(safe(line) for line in table_text(table)) + "\n")
+        table = measured(session, attribution, chosen)
+        name, record, lines, failed = "noise", table.record(), table_text(table), table.why_none
+    if chosen.json:
+        out.write(msgspec.json.encode({name: record}).decode() + "\n")
+    else:
+        out.write("\n".join(safe(line) for line in lines) + "\n")
     out.close()
-    return 1 if table.why_none else 0
+    return 1 if failed else 0
 
 
 def _run(chosen: argparse.Namespace) -> tuple[Session, Attribution]:
@@ -112,6 +129,33 @@ def measured(session: Session, attribution: Attribution, chosen: argparse.Namesp
     except LookError as error:
         return unmeasured(session.steps_taken, str(error))
     return table
+
+
+def scanned(session: Session, attribution: Attribution, chosen: argparse.Namespace) -> RateScan:
+    """Short runs at other learning rates, in a copy of the process."""
+    from tui_elbo.engine.lens.fork import ForkedCall, LookError, why_no_fork  # noqa: PLC0415
+    from tui_elbo.engine.noise.rate_scan import Scanned, scan_rates  # noqa: PLC0415
+    from tui_elbo.protocol.codec import decode  # noqa: PLC0415
+
+    if why_no_fork():
+        return unscanned(session.steps_taken, why_no_fork())
+    settled, seconds = attribution.settled_or_none, chosen.seconds
+    run = Scanned(session.stepper, settled, seconds=seconds)
+    try:
+        call = ForkedCall(lambda progress: scan_rates(run, progress))
+        with _Progress(lambda: call.progress, "scanning") as progress:
+            scan: RateScan = decode(call.wait(run.patience, progress.seen), RateScan)
+    except LookError as error:
+        return unscanned(session.steps_taken, str(error))
+    return scan
+
+
+def scan_text(scan: RateScan) -> list[str]:
+    """The rates, and the advice."""
+    if scan.why_none:
+        return [scan.advice]
+    rows = [scan_line(row) for row in scan.rows]
+    return [*scan_head(scan), *rows, "", scan_foot(scan), scan.advice]
 
 
 class _Progress:

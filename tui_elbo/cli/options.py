@@ -36,6 +36,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "elbo-tui noise": (
         "elbo-tui noise eight_schools",
         "elbo-tui noise my/model.py --steps 500 --seconds 30 --json",
+        "elbo-tui noise no_theta --steps 100 --scan",
     ),
     "elbo-tui check": ("elbo-tui check my/model.py", "elbo-tui check my/model.py --steps 0 --json"),
     "elbo-tui rule": ("elbo-tui rule", "elbo-tui rule SVI012"),

@@ -14,12 +14,14 @@ from tui_elbo.protocol import (
     DismissFinding,
     InspectParam,
     Loaded,
+    MeasureNoise,
     Pause,
     Restart,
     RewindTo,
     RunStatus,
     RunUntil,
     Save,
+    ScanRates,
     SetBreakpoints,
     Step,
     StepBack,
@@ -145,6 +147,14 @@ class RunCommands:
     def compute_gradients(self, since: int) -> None:
         """Compute the terms' gradients, and how far parameters have moved since a state."""
         self.sent(self._send(ComputeGradients(since=since)))
+
+    def measure_noise(self) -> None:
+        """Measure the noise of the gradient at the present step."""
+        self.sent(self._send(MeasureNoise()))
+
+    def scan_rates(self) -> None:
+        """Take short runs at other learning rates from the present step."""
+        self.sent(self._send(ScanRates()))
 
     def taken_count(self) -> int:
         """The count that was typed, else one; it is used up."""

@@ -33,6 +33,7 @@ from tui_elbo.protocol import (
     InspectParam,
     JudgeRun,
     LayoutAdded,
+    MeasureNoise,
     ParamInspected,
     Pause,
     RunStatus,
@@ -151,6 +152,8 @@ class Runner:
                 self.options.inspected = command.name
             case ComputeImportanceBound() | ComputeGradients() | DrawPosterior() | JudgeRun():
                 self.lens.ask(command)
+            case MeasureNoise():
+                self.lens.measure_noise(command.seconds)
             case DismissFinding():
                 self.checker.dismiss(command)
             case _:

@@ -11,7 +11,9 @@ from typing import Any
 from tui_elbo.engine.checks.running import Failure
 from tui_elbo.engine.describe import estimator, optimizer, plain
 from tui_elbo.engine.forked import users_code
-from tui_elbo.engine.lens.schedule import MeasureAverage
+from tui_elbo.engine.lens.fork import why_no_fork
+from tui_elbo.engine.lens.schedule import Measure, MeasureAverage
+from tui_elbo.engine.noise.rate_scan import Scanned, scan_rates
 from tui_elbo.engine.process_state import warm_up
 from tui_elbo.engine.record.estimators import estimators
 from tui_elbo.engine.record.options import RecordingOptions
@@ -23,6 +25,7 @@ from tui_elbo.engine.tuning import optimizers
 from tui_elbo.model.averaging import AverageTaken
 from tui_elbo.model.errors import ElboError, UsageError
 from tui_elbo.model.history import History
+from tui_elbo.model.rate_scan import RateScan, unscanned
 from tui_elbo.model.tuning import Tuning
 from tui_elbo.protocol import (
     AnyCommand,
@@ -36,11 +39,13 @@ from tui_elbo.protocol import (
     MovedToMean,
     ParamInspected,
     Pause,
+    RatesScanned,
     Restart,
     RewindTo,
     Rewound,
     RunSaved,
     Save,
+    ScanRates,
     StepBack,
     StepInto,
     SteppedInto,
@@ -49,6 +54,7 @@ from tui_elbo.protocol import (
     Tuned,
     UndoStep,
 )
+from tui_elbo.protocol.codec import decode
 
 NO_LENS = "there is no lens: the run was started with --draws 0"
 
@@ -169,6 +175,8 @@ class ScenarioSource:
                 self._back(session, max(command.count, 1))
             case Save() if session is not None:
                 self._save(session, command)
+            case ScanRates() if session is not None:
+                self._scan(session, command.seconds)
             case Tune() if session is not None:
                 self._tune(session, command.tuning)
             case _:
@@ -342,6 +350,28 @@ class ScenarioSource:
                 runner.lens.ask(MeasureAverage(before, session.present_state(), taken))
             else:
                 self._send(AverageMeasured(replace(taken, note=NO_LENS)))
+
+    def _scan(self, session: Session, seconds: float) -> None:
+        """Have short runs taken at other learning rates, in a copy of the process."""
+        step = session.steps_taken
+
+        def lost(why: str) -> None:
+            self._send(RatesScanned(unscanned(step, why)))
+
+        if why_no_fork() or not session.sound:
+            lost(why_no_fork() or "the last step has failed")
+            return
+        draws = None if self._load is None else self._load.draws
+        run = Scanned(session.stepper, self._runner.lens.settled_lens, draws, seconds)
+        self._runner.lens.ask(
+            Measure(
+                "scanning learning rates: run",
+                lambda progress: scan_rates(run, progress),
+                lambda data: self._send(RatesScanned(decode(data, RateScan))),
+                lost,
+                run.patience,
+            )
+        )
 
     def _save(self, session: Session, command: Save) -> None:
         history = self._history()

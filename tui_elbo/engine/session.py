@@ -168,6 +168,11 @@ class Session:
         return self._run.stepper.estimator
 
     @property
+    def stepper(self) -> Stepper:
+        """What takes the steps; to be stepped by others in a forked copy of the process only."""
+        return self._run.stepper
+
+    @property
     def scenario(self) -> Scenario:
         """What the file's last execution has made."""
         return self._run.stepper.scenario

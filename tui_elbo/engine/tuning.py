@@ -145,6 +145,26 @@ def retune(stepper: Stepper, tuning: Tuning) -> tuple[str, str]:
     return words
 
 
+def learning_rate(optimizer: PyroOptim) -> float:
+    """The learning rate in use, of all parameters.
+
+    Raises:
+        UsageError: if parameters have different ones, or none.
+    """
+    args = optimizer.pt_optim_args
+    things = optimizer.optim_objs.values()
+    groups = [group for one in things for group in getattr(one, "optimizer", one).param_groups]
+    found = {group.get("lr", group.get("eta")) for group in groups}
+    if not found and isinstance(args, dict):
+        found = {args.get(_rate_of(args))}
+    if len(found) > 1:
+        raise UsageError("the parameters have different learning rates")
+    rate = next(iter(found), None)
+    if not isinstance(rate, int | float) or not 0 < rate < math.inf:
+        raise UsageError("the optimizer has no learning rate that is a positive number")
+    return float(rate)
+
+
 def set_learning_rate(optimizer: PyroOptim, lr: float) -> None:
     """Give every parameter's optimiser this learning rate, those yet to come too.
 

@@ -222,7 +222,7 @@ def _gain(row: NoiseRow) -> str:
     )
 
 
-NAME, COUNT, CELL, MILLISECONDS, COST = 19, 8, 7, 7, 17
+NAME, COUNT, CELL, MILLISECONDS, COST = 19, 8, 7, 7, 18
 """Widths of the columns."""
 
 
@@ -261,7 +261,7 @@ def _bias(row: NoiseRow) -> str:
     if not math.isfinite(row.bias):
         return ""
     mark = " !" if row.biased else ""
-    return f"{number(row.bias, 2)} ± {number(row.bias_error, 1)}{mark}"
+    return f"{number(row.bias, 2)}±{number(row.bias_error, 1)}{mark}"
 
 
 def param_lines(table: NoiseTable, rows: Sequence[NoiseRow], most: int = 20) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import TypeAlias
 import msgspec
 
 from tui_elbo.model.findings import Subject
+from tui_elbo.model.noise import SECONDS
 from tui_elbo.model.scenarios import CHECKPOINT_MEMORY
 from tui_elbo.model.tuning import Tuning
 from tui_elbo.model.verdict import NATS, Tolerance
@@ -150,6 +151,20 @@ class JudgeRun(Command, frozen=True, kw_only=True):
     """Reach a verdict on the run where it stands: is it done, and what would help."""
 
 
+class MeasureNoise(Command, frozen=True, kw_only=True):
+    """Measure the noise of the gradient with each estimator, where the run stands."""
+
+    seconds: float = SECONDS
+    """How long it may take, about."""
+
+
+class ScanRates(Command, frozen=True, kw_only=True):
+    """Take short runs at other learning rates, from where the run stands."""
+
+    seconds: float = SECONDS
+    """How long they may take, about."""
+
+
 class DrawPosterior(Command, frozen=True, kw_only=True):
     """Draw so many times from the guide at the present state; the training is not changed."""
 
@@ -195,6 +210,8 @@ AnyCommand: TypeAlias = (
     | EndRun
     | DrawPosterior
     | JudgeRun
+    | MeasureNoise
+    | ScanRates
     | Interrupt
     | SwitchBranch
     | StepInto

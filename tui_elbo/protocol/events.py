@@ -11,6 +11,8 @@ from tui_elbo.model.averaging import AverageTaken
 from tui_elbo.model.bound import ImportanceBound
 from tui_elbo.model.errors import ProtocolError
 from tui_elbo.model.findings import Finding
+from tui_elbo.model.noise import NoiseTable
+from tui_elbo.model.rate_scan import RateScan
 from tui_elbo.model.records import Batch, Floats, Layout
 from tui_elbo.model.verdict import Verdict
 from tui_elbo.protocol.commands import Breakpoint
@@ -323,6 +325,18 @@ class VerdictReached(Event, frozen=True):
     verdict: Verdict
 
 
+class NoiseMeasured(Event, frozen=True, eq=False):
+    """The noise of the gradient, in answer to `MeasureNoise`."""
+
+    table: NoiseTable
+
+
+class RatesScanned(Event, frozen=True):
+    """What other learning rates would gain, in answer to `ScanRates`."""
+
+    scan: RateScan
+
+
 class BranchSwitched(Event, frozen=True):
     """The run has swapped with the branch that was kept, and stands at its end."""
 
@@ -456,6 +470,8 @@ AnyEvent: TypeAlias = (
     | GradientsComputed
     | ImportanceBoundComputed
     | VerdictReached
+    | NoiseMeasured
+    | RatesScanned
     | RunIdAssigned
     | Printed
     | TakenOver

@@ -18,6 +18,8 @@ from tui_elbo.model.errors import ProtocolError
 from tui_elbo.model.findings import Finding
 from tui_elbo.model.history import History
 from tui_elbo.model.lens_history import LensHistory
+from tui_elbo.model.noise import NoiseTable
+from tui_elbo.model.rate_scan import RateScan
 from tui_elbo.model.records import Column, Floats, Layout
 from tui_elbo.model.verdict import Verdict
 from tui_elbo.protocol.events import (
@@ -34,8 +36,10 @@ from tui_elbo.protocol.events import (
     LensPointAdded,
     Loaded,
     MovedToMean,
+    NoiseMeasured,
     ParamInspected,
     Printed,
+    RatesScanned,
     Rewound,
     RunFlagged,
     RunIdAssigned,
@@ -132,6 +136,10 @@ class RunState:
         """The mean of the iterates at which the run stands, until it goes on."""
         self.pulled: GradientsComputed | None = None
         """The newest word about the parameters' gradients."""
+        self.noise: NoiseTable | None = None
+        """The noise of the gradient, as measured last; None once other settings are in use."""
+        self.scan: RateScan | None = None
+        """What other learning rates would gain, likewise."""
 
     @property
     def step(self) -> int:
@@ -179,7 +187,7 @@ class RunState:
                 self.average = event.taken
             case Tuned():
                 self.tunings.append(event)
-                self.fault = self.verdict = None
+                self.fault = self.verdict = self.noise = self.scan = None
             case _:
                 self._note(event)
 
@@ -196,8 +204,6 @@ class RunState:
                 self.weighed = event
             case GradientsComputed():
                 self.pulled = event
-            case VerdictReached():
-                self.verdict = event.verdict
             case RunFlagged():
                 self.cautions[event.kind] = event
             case EngineBusy():
@@ -210,6 +216,18 @@ class RunState:
                 self.subscriptions = event
             case Printed() | WarningIssued():
                 self._keep(event)
+            case _:
+                self._note_measured(event)
+
+    def _note_measured(self, event: Event) -> None:
+        """What takes its time."""
+        match event:
+            case VerdictReached():
+                self.verdict = event.verdict
+            case NoiseMeasured():
+                self.noise = event.table
+            case RatesScanned():
+                self.scan = event.scan
 
     def events(self) -> Iterator[Event]:
         """Events from which another state comes to be what this one is now.
@@ -235,6 +253,8 @@ class RunState:
         phase = EngineBusy(self.phase) if self.phase else None
         parts.append([VerdictReached(self.verdict) if self.verdict is not None else None])
         parts.append([AverageMeasured(self.average) if self.average is not None else None])
+        parts.append([NoiseMeasured(self.noise) if self.noise is not None else None])
+        parts.append([RatesScanned(self.scan) if self.scan is not None else None])
         parts.append([self.met, self.fault, self.level, phase])
         return (event for event in chain.from_iterable(parts) if event is not None)
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from tui_elbo.engine.lens import InitialParams, Lens, State
+from tui_elbo.engine.lens import InitialParams, Lens, Settled, State
 from tui_elbo.engine.lens.attribution import Attribution, StateRequest, blind
 from tui_elbo.engine.lens.fork import (
     Call,
@@ -33,12 +33,14 @@ from tui_elbo.engine.lens.gradients import ParamGradients, param_gradients
 from tui_elbo.engine.lens.importance_weights import importance_bound
 from tui_elbo.engine.lens.posterior_draws import draw_posterior
 from tui_elbo.engine.lens.subject import Followed
+from tui_elbo.engine.noise.gradient_noise import gradient_noise, measured_run
 from tui_elbo.engine.record.options import Budget
 from tui_elbo.engine.verdict.averaging import gained
 from tui_elbo.engine.verdict.probe import judge, judged
 from tui_elbo.model.attribution import LensPoint
 from tui_elbo.model.averaging import AverageTaken
 from tui_elbo.model.bound import ImportanceBound, no_bound
+from tui_elbo.model.noise import NoiseTable, unmeasured
 from tui_elbo.model.records import Batch, Role
 from tui_elbo.model.verdict import LEAST_STEPS, NATS, Estimate, Tolerance, Verdict, cannot_tell
 from tui_elbo.protocol import (
@@ -52,6 +54,7 @@ from tui_elbo.protocol import (
     ImportanceBoundComputed,
     JudgeRun,
     LensPointAdded,
+    NoiseMeasured,
     PosteriorDrawn,
     VerdictReached,
 )
@@ -80,6 +83,9 @@ TRIES = 3
 DOUBLED = 2.0
 """While running, a run is judged whenever it is so many times as long."""
 
+WENT_ON = "it was broken off, since the run went on"
+"""Why what was measured of a state has no answer."""
+
 SHOWN_AFTER = 0.5
 """Seconds after which the progress of a look is shown, when the run stands still."""
 
@@ -104,8 +110,30 @@ class MeasureAverage:
     """All but that."""
 
 
+@dataclass(frozen=True, eq=False)
+class Measure:
+    """Something about the present state that takes its time; given up once the run goes on."""
+
+    words: str
+    """What is being done, such as `measuring the noise`."""
+    work: Callable[[Progress], Any]
+    """Is called in the copy."""
+    take: Callable[[bytes], None]
+    """Receives what it answers."""
+    lost: Callable[[str], None]
+    """Receives why there is no answer, in words."""
+    patience: float
+    """Seconds without progress after which it is given up."""
+
+
 Question = (
-    ComputeImportanceBound | ComputeGradients | DrawPosterior | JudgeRun | Examine | MeasureAverage
+    Measure
+    | ComputeImportanceBound
+    | ComputeGradients
+    | DrawPosterior
+    | JudgeRun
+    | Examine
+    | MeasureAverage
 )
 
 
@@ -134,6 +162,7 @@ class LensScheduler:
         self._questions: deque[Question] = deque()
         self._call: Call | None = None
         self._examining = False
+        self._measure: Measure | None = None
         self._generation = 0
         self._reset()
 
@@ -258,6 +287,7 @@ class LensScheduler:
         if self._attribution is None:
             return
         with self._lock:
+            self._give_up_measuring()
             self._step_seconds = seconds / max(steps, 1)
             self._standing = self._previous = False
             self._budget.took(0.0, seconds)
@@ -288,6 +318,7 @@ class LensScheduler:
         if self._attribution is not None:
             with self._lock:
                 self._drop()
+                self._give_up_measuring()
                 self._questions = deque(
                     one for one in self._questions if not isinstance(one, MeasureAverage)
                 )
@@ -309,9 +340,45 @@ class LensScheduler:
             self._refusal = ""
             self._questions.clear()
 
+    def measure_noise(self, seconds: float) -> None:
+        """Measure the noise of the gradient with each estimator, where the run stands."""
+        attribution = self._attribution
+        step = 0 if attribution is None else self._run.steps_taken
+
+        def lost(why: str) -> None:
+            self._send(NoiseMeasured(unmeasured(step, why)))
+
+        if attribution is None or self._refusal:
+            lost(self._refusal or "there is no lens")
+            return
+        if not self._run.sound:
+            lost("the last step has failed")
+            return
+        run = measured_run(self._run, attribution, seconds)
+        self.ask(
+            Measure(
+                "measuring the noise of the gradient",
+                lambda progress: gradient_noise(run, progress),
+                lambda data: self._send(NoiseMeasured(decode(data, NoiseTable))),
+                lost,
+                run.patience,
+            )
+        )
+
+    @property
+    def settled_lens(self) -> Settled | None:
+        """How the lens draws; None before it has looked, and where there is none."""
+        return None if self._attribution is None else self._attribution.settled_or_none
+
     def ask(self, question: Question) -> None:
         """Something is asked of the present step; nothing before the first."""
-        if self._attribution is None or self._run.steps_taken:
+        if self._attribution is None and isinstance(question, Measure):
+            question.lost(self._refusal or "there is no lens")
+            return
+        if isinstance(question, Measure) and self._measures(question.words):
+            return
+        began = self._attribution is None or self._run.steps_taken
+        if began or isinstance(question, Measure):
             with self._lock:
                 if not isinstance(question, Examine):
                     self._make_way()
@@ -378,6 +445,22 @@ class LensScheduler:
         elif self._examining:
             self._drop()
 
+    def _measures(self, words: str) -> bool:
+        """Whether this is being measured already, or about to be."""
+        waiting = [one for one in (self._measure, *self._questions) if isinstance(one, Measure)]
+        return any(one.words == words for one in waiting)
+
+    def _give_up_measuring(self) -> None:
+        """The run has gone on: what was to be measured is not its present state any more."""
+        if self._measure is not None:
+            self._drop()
+        waiting = [one for one in self._questions if isinstance(one, Measure)]
+        if waiting:
+            kept = (one for one in self._questions if not isinstance(one, Measure))
+            self._questions = deque(kept)
+        for one in waiting:
+            one.lost(WENT_ON)
+
     # A look under way.
 
     def _begin(
@@ -387,6 +470,7 @@ class LensScheduler:
         lost: Callable[[str], None],
         *,
         judging: bool = False,
+        measure: Measure | None = None,
     ) -> None:
         assert self._attribution is not None
         began = time.perf_counter()
@@ -396,12 +480,16 @@ class LensScheduler:
         except LookLostError as error:
             lost(str(error))
             return
-        self._call, self._judging = call, judging
+        self._call, self._judging, self._measure = call, judging, measure
         self._ended.clear()
         self._budget.took(time.perf_counter() - began, 0.0)
         silence = max(LEAST_SILENCE, USUAL_LOOKS * self._usual, FIRST_STEPS * self._step_seconds)
+        words = "judging the run: look" if judging else "the lens looks: draw"
+        if measure is not None:
+            words, silence = f"{measure.words}:", max(silence, measure.patience)
+        own = judging or measure is not None
         generation = self._generation
-        in_thread(lambda: self._wait(call, generation, silence, take, lost, judging=judging))
+        in_thread(lambda: self._wait(call, generation, silence, take, lost, words=words, own=own))
 
     def _wait(
         self,
@@ -411,8 +499,20 @@ class LensScheduler:
         take: Callable[[bytes], None],
         lost: Callable[[str], None],
         *,
-        judging: bool,
+        words: str,
+        own: bool,
     ) -> None:
+        """Wait for an answer.
+
+        Args:
+            call: what is under way.
+            generation: that it belongs to.
+            silence: seconds without progress after which it is ended.
+            take: receives the answer.
+            lost: receives why there is none.
+            words: what is being done.
+            own: whether it is no look, and reports an error itself.
+        """
         began = time.monotonic()
         shown = False
 
@@ -421,8 +521,7 @@ class LensScheduler:
             done, of = call.progress
             if of and self._standing and time.monotonic() - began > SHOWN_AFTER:
                 shown = True
-                what = "judging the run: look" if judging else "the lens looks: draw"
-                self._send(EngineBusy(f"{what} {done} of {of}"))
+                self._send(EngineBusy(f"{words} {done} of {of}"))
             return generation != self._generation
 
         data, why, error = b"", "", ""
@@ -438,7 +537,7 @@ class LensScheduler:
                     self._send(EngineBusy(""))
                 return
             seconds = time.monotonic() - began
-            if not judging:
+            if not own:
                 self._usual = max(seconds, 0.7 * self._usual)
                 self._rests_until = time.monotonic() + RESTS * seconds
                 self._by_hand += seconds
@@ -448,7 +547,7 @@ class LensScheduler:
             try:
                 if why:
                     lost(why)
-                elif error and judging:
+                elif error and own:
                     lost(error)
                 elif error:
                     self._give_up(f"The lens cannot look: {error}")
@@ -458,14 +557,18 @@ class LensScheduler:
             except Exception as broken:
                 self._give_up(f"The lens cannot look: {type(broken).__name__}: {broken}")
             self._call, self._judging, self._examining = None, False, False
+            self._measure = None
             self._ended.set()
         self._wake()
 
     def _drop(self) -> None:
         """Whatever is under way does not count any more; its thread ends the copy."""
         self._generation += 1
+        measure, self._measure = self._measure, None
         self._call, self._judging, self._examining = None, False, False
         self._ended.set()
+        if measure is not None:
+            measure.lost(WENT_ON)
 
     def _seen(self, attribution: Attribution, wanted: Sequence[StateRequest], data: bytes) -> None:
         points = attribution.take(wanted, data)
@@ -532,6 +635,9 @@ class LensScheduler:
         step, scenario = self._run.steps_taken, self._run.scenario
         if isinstance(question, JudgeRun):
             self._start_judging(attribution, step)
+            return
+        if isinstance(question, Measure):
+            self._begin(question.work, question.take, question.lost, measure=question)
             return
         lens, roles = attribution.lens(), attribution.roles
         if attribution.incomparable:
@@ -603,6 +709,8 @@ class LensScheduler:
     def _cannot_answer(self, question: Question, why: str) -> None:
         step = self._run.steps_taken
         match question:
+            case Measure():
+                question.lost(why)
             case JudgeRun():
                 self._send(VerdictReached(cannot_tell(step, why)))
             case DrawPosterior():

@@ -9,6 +9,7 @@ from tui_elbo.client.run_state import Run
 from tui_elbo.model import breakpoints
 from tui_elbo.model.conditions import parse
 from tui_elbo.model.errors import UsageError
+from tui_elbo.model.rate_scan import SCAN
 from tui_elbo.model.records import Layout
 from tui_elbo.model.scenarios import expanded
 from tui_elbo.model.tuning import AVERAGE, SETTINGS, Tuning, parse_tuning
@@ -48,15 +49,22 @@ def file_name(run: Run, save: Callable[[str], None]) -> Question:
     return Question("save as", hint, take, text=f"{name}.run")
 
 
-def tune(run: Run, go: Callable[[Tuning], None]) -> Question:
-    """Asks for settings, and hands them on."""
+def tune(run: Run, go: Callable[[Tuning], None], scan: Callable[[], object]) -> Question:
+    """Asks for settings, and hands them on, or has the learning rates scanned."""
+
+    def take(text: str) -> None:
+        if text == SCAN:
+            scan()
+        else:
+            go(parse_tuning(text))
+
     now = ", ".join(part for part in run.settings if part)
     hint = (
         "lr 0.02, particles 4, estimator or optimizer NAME; average goes to the mean of the "
-        f"iterates; now: {now or 'not loaded yet'}"
+        f"iterates, scan tries other rates; now: {now or 'not loaded yet'}"
     )
     names = (*run.loaded.estimators, *run.loaded.optimizers) if run.loaded else ()
-    return Question("tune", hint, lambda text: go(parse_tuning(text)), (*SETTINGS, AVERAGE, *names))
+    return Question("tune", hint, take, (*SETTINGS, AVERAGE, SCAN, *names))
 
 
 def filtered(table: Table, redraw: Callable[[], object]) -> Question:

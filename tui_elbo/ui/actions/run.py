@@ -6,8 +6,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tui_elbo.model.errors import UsageError
+from tui_elbo.model.tuning import Tuning
+from tui_elbo.protocol.run_state import RunState
 from tui_elbo.ui.actions import questions
+from tui_elbo.ui.style.glyphs import ASCII, UNICODE
 from tui_elbo.ui.views.breakpoints import BreakpointsView
+from tui_elbo.ui.views.choices import Choices, ChoicesView, noise_choices, scan_choices
 from tui_elbo.ui.views.views import Confirm
 
 if TYPE_CHECKING:
@@ -116,7 +120,59 @@ def step_into(explorer: Explorer) -> None:
 
 def tune(explorer: Explorer) -> None:
     """Ask for other settings, and go on with them."""
-    explorer.ask(questions.tune(explorer.session.run, explorer.session.commands.tune))
+    session = explorer.session
+    scan = lambda: explorer.call_later(show_scan, explorer)  # noqa: E731
+    explorer.ask(questions.tune(session.run, session.commands.tune, scan))
+
+
+def runs_on(explorer: Explorer) -> str:
+    """The run does not stand still, so there is no state to measure."""
+    level = explorer.session.run.level
+    if level is not None and level.state == "running":
+        return "space pauses the run first: it is measured where it stands"
+    return stuck(explorer)
+
+
+def tunes(explorer: Explorer) -> Callable[[Tuning], str]:
+    """What changes settings from the next step on, and says so; or says why not."""
+
+    def tune(tuning: Tuning) -> str:
+        run = explorer.session.run
+        why = run.loaded.capabilities.tune if run.loaded else "no scenario is loaded"
+        if not why:
+            explorer.session.commands.tune(tuning)
+        return why or f"from the next step on: {tuning}"
+
+    return tune
+
+
+def show_noise(explorer: Explorer) -> None:
+    """The noise of the gradient with each estimator; measured if it is not known of this step."""
+    session, run = explorer.session, explorer.session.run
+    if run.noise is None or run.noise.why_none or run.noise.step != run.step:
+        run.noise = None
+        session.commands.measure_noise()
+    _show_choices(explorer, noise_choices)
+
+
+def show_scan(explorer: Explorer) -> None:
+    """What other learning rates would gain from the present step."""
+    session, run = explorer.session, explorer.session.run
+    loaded = run.loaded
+    why = runs_on(explorer) or (loaded.capabilities.lens if loaded else "")
+    if why:
+        explorer.answer(why)
+        return
+    run.scan = None
+    session.commands.scan_rates()
+    _show_choices(explorer, scan_choices)
+
+
+def _show_choices(explorer: Explorer, choices: Callable[[RunState], Choices | str]) -> None:
+    session = explorer.session
+    glyphs = ASCII if session.options.ascii else UNICODE
+    view = ChoicesView(session.run, choices, glyphs, tune=tunes(explorer))
+    explorer.app.push_screen(view, lambda _: explorer.answer(view.answer))
 
 
 def add_breakpoint(explorer: Explorer) -> None:

@@ -59,6 +59,8 @@ SPELLED = (
     ("‖", "||"),
     ("k̂", "khat"),
     ("·", "-"),
+    ("×", "x"),
+    ("²", "^2"),
 )
 """What stands for the letters in our own sentences."""
 
