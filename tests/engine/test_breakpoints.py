@@ -101,3 +101,10 @@ def test_it_stops_once_for_a_verdict_that_comes_to_hold() -> None:
     assert found == ["", text, "", "", text]
     stops.put([Breakpoint("verdict stationary", held=True)])
     assert not stops.stops_on(Verdict("stationary", 100, 0.1))
+
+
+def test_without_a_lens_nothing_waits_for_a_verdict() -> None:
+    local = Local("no_theta")
+    said = local.ask(RunUntil(condition="converged"))
+    assert any(isinstance(one, ErrorReported) and "no verdict" in one.what for one in said)
+    assert local.source.steps_taken == 0

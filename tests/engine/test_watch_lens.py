@@ -24,6 +24,7 @@ from tui_elbo.protocol import (
     PosteriorDrawn,
     RunUntil,
     Step,
+    VerdictReached,
 )
 
 
@@ -80,6 +81,21 @@ def test_while_it_runs_it_is_looked_at_and_what_is_asked_is_answered() -> None:
             == step
         )
         terminal.send(RunUntil())
+
+
+@pytest.mark.slow
+def test_a_scripts_run_is_judged_too() -> None:
+    svi = normal()
+    with (
+        tui_elbo.watch(svi, "mine"),
+        Called(svi, lambda: ((torch.tensor([0.5, 1.0]),), {})),
+        attached("mine") as terminal,
+    ):
+        found = terminal.until(VerdictReached, lambda told: told.verdict.step >= 128).verdict
+        held(terminal)
+    # The loop's own tensor is made anew at each step, with the same numbers.
+    assert found.state in {"stationary", "improving"}, found.text
+    assert found.left_high < 3.0
 
 
 def test_a_hook_of_the_scripts_hears_of_no_gradient_but_those_of_its_steps() -> None:

@@ -72,12 +72,14 @@ def main(words: list[str]) -> int:
 def _run(chosen: argparse.Namespace, out: TextIO) -> tuple[Session, Attribution, LensFollower]:
     from tui_elbo.engine.lens.attribution import Attribution  # noqa: PLC0415 - these import torch
     from tui_elbo.engine.session import Session  # noqa: PLC0415
+    from tui_elbo.engine.verdict.iterates import memory_of  # noqa: PLC0415
 
     session = Session(
         chosen.scenario,
         seed=chosen.seed,
         threads=chosen.threads,
         device=chosen.device,
+        iterates_memory=memory_of(chosen.checkpoint_memory),
         warn=narrate,
         busy=narrate,
     )

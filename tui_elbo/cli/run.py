@@ -373,6 +373,7 @@ def _print_end(
 
 def _session(name: str, chosen: argparse.Namespace, *, goes_back: bool) -> Session:
     from tui_elbo.engine.session import Session  # noqa: PLC0415
+    from tui_elbo.engine.verdict.iterates import memory_of  # noqa: PLC0415
 
     return Session(
         name,
@@ -380,6 +381,7 @@ def _session(name: str, chosen: argparse.Namespace, *, goes_back: bool) -> Sessi
         threads=chosen.threads,
         device=chosen.device,
         checkpoint_memory=chosen.checkpoint_memory if goes_back else 0,
+        iterates_memory=memory_of(chosen.checkpoint_memory),
         warn=narrate,
         busy=_NarrateOnce(),
         flag=lambda caution: narrate(caution.text) if caution.kind == "source" else None,

@@ -46,7 +46,8 @@ def reached(
     if attribution is None:
         own = attribution = Attribution(session, chosen.draws, in_process=chosen.lens_in_process)
     try:
-        run = judged(attribution, session, chosen.tolerance)
+        waits = getattr(chosen, "until", None) == CONVERGED
+        run = judged(attribution, session, chosen.tolerance, patient=waits)
         if step - session.iterates.begin < LEAST_STEPS:
             return judge(run)
         call = attribution.call(lambda progress: judge(run, progress))

@@ -17,7 +17,7 @@ from tui_elbo.engine.record.options import Always, Budget, Due, RecordingOptions
 from tui_elbo.engine.record.step_recorder import StopTest
 from tui_elbo.model.breakpoints import StopCondition, VerdictIs, parse_breakpoint
 from tui_elbo.model.conditions import Condition, parse
-from tui_elbo.model.errors import ElboError
+from tui_elbo.model.errors import ElboError, UsageError
 from tui_elbo.model.records import Batch, Column, Layout
 from tui_elbo.model.verdict import CONVERGED, SPACING, Verdict
 from tui_elbo.protocol import (
@@ -176,6 +176,10 @@ class Runner:
 
     def _run_until(self, command: RunUntil) -> None:
         self.converging = (command.condition or "").strip() == CONVERGED
+        if self.converging and not self.lens.follows:
+            self.converging = False
+            what = "no verdict is reached, since the lens does not look at this run"
+            raise UsageError(what, hint="run until a step or a condition")
         asked = None if self.converging else command.condition
         condition = None if asked is None else parse(asked)
         if condition is not None and self._layout is not None:
@@ -233,6 +237,7 @@ class Runner:
         with self.changed:
             often = self.converging or self.stops.reads_verdict
             spacing = SPACING if often else DOUBLED
+            self.lens.patient = self.converging
             self.lens.stepped(steps, seconds, by_hand=self.by_hand, spacing=spacing)
             self.monitor.stepped()
             verdict = self.lens.settled if self.converging else None

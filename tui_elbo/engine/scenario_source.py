@@ -22,6 +22,7 @@ from tui_elbo.engine.runner import BURST_SECONDS, BURST_STEPS, Runner
 from tui_elbo.engine.session import Session
 from tui_elbo.engine.tracebacks import error_text, interrupted, trimmed
 from tui_elbo.engine.tuning import optimizers
+from tui_elbo.engine.verdict.iterates import memory_of
 from tui_elbo.model.averaging import AverageTaken
 from tui_elbo.model.errors import ElboError, UsageError
 from tui_elbo.model.history import History
@@ -265,6 +266,7 @@ class ScenarioSource:
                     threads=load.threads,
                     device=load.device,
                     checkpoint_memory=load.checkpoint_memory,
+                    iterates_memory=memory_of(load.checkpoint_memory),
                     options=runner.options,
                     warn=runner.warn,
                     busy=lambda text: self._send(EngineBusy(text)),

@@ -30,7 +30,7 @@ from tui_elbo.engine.scenario import Scenario
 from tui_elbo.engine.stepper import Stepper
 from tui_elbo.engine.tracebacks import message, place, place_of_site, shown, trimmed
 from tui_elbo.engine.verdict.averaging import newest_mean
-from tui_elbo.engine.verdict.iterates import Iterates
+from tui_elbo.engine.verdict.iterates import MEMORY, Iterates
 from tui_elbo.model.errors import ElboError, StepError, UsageError
 from tui_elbo.model.records import Batch, StepRecord
 from tui_elbo.model.scenarios import find_scenario
@@ -50,6 +50,7 @@ class Session:
         device: torch's default device; None leaves it alone.
         checkpoint_memory: bytes for checkpoints; 0 takes none, and every step back is a replay
             from the beginning.
+        iterates_memory: bytes for the iterates, from which the verdict is reached.
         options: what is kept of single parameters; it may be changed between two steps.
         warn: receives what the person should know and no error says.
         busy: receives what takes its time, such as "running steps 1 to 412 again: 35%".
@@ -68,6 +69,7 @@ class Session:
         threads: int = 1,
         device: str | None = None,
         checkpoint_memory: int = 0,
+        iterates_memory: int = MEMORY,
         options: RecordingOptions | None = None,
         warn: Tell = id,
         busy: Tell = id,
@@ -93,7 +95,7 @@ class Session:
         """Whether the newest step meets `until`."""
         self._observe: Observe | None = None
         self._asked_seed, self._warn, self._busy, self._flag = seed, warn, busy, flag
-        self._memory = checkpoint_memory
+        self._memory, self._iterates_memory = checkpoint_memory, iterates_memory
         self._layout_ids = count(max((b.layout.id + 1 for b in self.restored), default=0))
         self._begin(None if run is None else run.text)
         if run is not None:
@@ -122,7 +124,7 @@ class Session:
             executed=self._executed,
             text=text,
         )
-        self.iterates = Iterates()
+        self.iterates = Iterates(self._iterates_memory)
         self._ready: list[Batch] = []
         self._suspects = NonFiniteFinder()
         self.non_finite = None

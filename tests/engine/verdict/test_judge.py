@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.verdict.problems import HEAD, PROBLEMS
+from tests.engine.verdict.problems import HEAD, NORMAL_GUIDE, PROBLEMS
 from tui_elbo.engine.lens import isolated
 from tui_elbo.engine.lens.attribution import Attribution
 from tui_elbo.engine.session import Session
-from tui_elbo.engine.verdict.probe import judge, judged
+from tui_elbo.engine.verdict.iterates import Iterates, memory_of
+from tui_elbo.engine.verdict.probe import judge, judged, measure
 from tui_elbo.model.tuning import Tuning
-from tui_elbo.model.verdict import NATS, Tolerance, Verdict
+from tui_elbo.model.verdict import NATS, Measurement, Tolerance, Verdict
 
 
 def session(folder: Path, text: str) -> Session:
@@ -161,3 +162,100 @@ def test_where_it_cannot_be_sure_it_says_why(name: str, tmp_path: Path) -> None:
     assert found.state in {"cannot_tell", "improving", "falling"}
     if found.state == "cannot_tell":
         assert reason in found.text or "changed the ELBO by" in found.text
+
+
+@pytest.mark.slow
+def test_a_rewound_run_is_judged_by_what_is_left_of_it(tmp_path: Path) -> None:
+    run = session(tmp_path, normal("usual"))
+    run.advance(140)
+    early = verdict(run)
+    run.advance(120)
+    run.go_to(140)
+    again = verdict(run)
+    assert (again.state, again.step) == (early.state, 140)
+    assert again.left_low == pytest.approx(early.left_low, rel=0.2)
+    run.go_to(100)
+    assert "there are 100" in verdict(run).text
+
+
+def test_a_store_that_grows_begins_the_window_anew(tmp_path: Path) -> None:
+    text = (
+        PROBLEMS["normal"]
+        .scenario("pyro.optim.Adam({'lr': 0.01})")
+        .replace(
+            "def guide():\n",
+            "taken = []\ndef guide():\n    taken.append(1)\n    if len(taken) > 50:\n"
+            '        pyro.param("late", torch.tensor(0.0))\n',
+        )
+    )
+    run = session(tmp_path, text)
+    run.advance(130)
+    assert "since the change at step " in verdict(run).text
+
+
+def test_looks_that_are_not_finite_are_not_judged(tmp_path: Path) -> None:
+    wall = '    pyro.factor("wall", torch.where(z < -1.0, -math.inf, 0.0))\n'
+    text = normal("small").replace("\ndef guide", f"{wall}\ndef guide", 1)
+    run = session(tmp_path, text)
+    while run.steps_taken < 128:
+        run.advance(128 - run.steps_taken)
+    found = verdict(run)
+    assert found.state == "cannot_tell"
+    assert "not finite" in found.text
+
+
+def test_what_would_take_too_long_is_offered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = session(tmp_path, normal("usual"))
+    run.advance(128)
+    monkeypatch.setattr("tui_elbo.engine.verdict.probe.PATIENCE", 0.0)
+    attribution = Attribution(run)
+    with isolated():
+        asked, offered = (judge(judged(attribution, run, patient=on)) for on in (True, False))
+    attribution.close()
+    assert asked.state == "improving"
+    assert offered.state == "cannot_tell"
+    assert "run --until" in offered.text
+
+
+def test_a_large_network_is_not_judged_and_says_which_memory_would_do(tmp_path: Path) -> None:
+    text = f"""{HEAD}
+net = torch.nn.Linear(400, 400)
+
+def model(x=torch.ones(2, 400)):
+    pyro.module("net", net)
+    z = pyro.sample("z", dist.Normal(0.0, 1.0))
+    pyro.sample("x", dist.Normal(net(x) * z, 1.0).to_event(2), obs=x)
+{NORMAL_GUIDE.format(m=0.0, s=1.0)}
+optimizer = pyro.optim.Adam({{"lr": 0.001}})
+"""
+    run = session(tmp_path, text.replace("def guide()", "def guide(x=None)"))
+    run.advance(3)
+    reason = verdict(run).reason
+    assert "too large" in reason
+    assert "79M would do" in reason
+    assert Iterates(memory_of(79 * 2**20)).why_none == ""
+
+
+@pytest.mark.slow
+def test_where_the_usual_draws_leave_it_open_more_are_taken(tmp_path: Path) -> None:
+    problem = PROBLEMS["two humps"]
+    text = problem.scenario(problem.optimizers()["usual"])
+    text = text.replace("tensor(2.0)", "tensor(1.0)").replace("tensor(0.5)", "tensor(1.0)")
+    run = session(tmp_path, text)
+    run.advance(256)
+    attribution = Attribution(run)
+    with isolated():
+        usual = measure(judged(attribution, run))
+    attribution.close()
+    fixed = Attribution(run, 256)
+    with isolated():
+        asked = measure(judged(fixed, run))
+    fixed.close()
+    assert isinstance(usual, Measurement)
+    assert isinstance(asked, Measurement)
+    assert (usual.draws, asked.draws) == (2048, 256)
+    # What was left to the mode nearby, by quadrature, is 0.14 nats.
+    assert usual.held_out.low < 0.14 < usual.in_sample.high
+    assert usual.held_out.mcse < asked.held_out.mcse

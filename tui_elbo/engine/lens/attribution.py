@@ -143,7 +143,7 @@ class Attribution:
         self.posterior: dict[str, tuple[Floats, Floats]] = {}
         """Mean and standard deviation of each small latent at the newest point, (elements,)."""
         self._in_process = in_process
-        self._run, self._draws = run, draws or DRAWS
+        self._run, self._draws, self._asked_draws = run, draws or DRAWS, draws or None
         self.roles: dict[str, Role] = {}
         """Who reads each parameter."""
         self._initial_params = initial_params or InitialParams()
@@ -183,9 +183,9 @@ class Attribution:
         return dict(self._initial_params.values) if self.knows_beginning else State()
 
     @property
-    def draws(self) -> int:
-        """Of the lens, as asked for."""
-        return self._draws
+    def draws(self) -> int | None:
+        """Of the lens, as asked for; None: nobody has said."""
+        return self._asked_draws
 
     @property
     def settled_or_none(self) -> Settled | None:

@@ -159,6 +159,8 @@ class LensScheduler:
         self._run: Followed
         self._attribution: Attribution | None = None
         self._refusal, self._tolerance = "", NATS
+        self.patient = False
+        """Whether somebody waits for the verdict, however long it takes."""
         self._questions: deque[Question] = deque()
         self._call: Call | None = None
         self._examining = False
@@ -418,7 +420,7 @@ class LensScheduler:
 
     def _start_judging(self, attribution: Attribution, step: int) -> None:
         self._judged, self._judging_since = step, time.monotonic()
-        run = judged(attribution, self._run, self._tolerance)
+        run = judged(attribution, self._run, self._tolerance, patient=self.patient)
         if step - self._run.iterates.begin < LEAST_STEPS:
             self._reached(judge(run))
             return

@@ -16,9 +16,19 @@ from torch import Tensor
 
 from tui_elbo.engine.lens.subject import State
 from tui_elbo.engine.record.options import Budget
+from tui_elbo.model.scenarios import CHECKPOINT_MEMORY
 
-MEMORY = 2**24
-"""Bytes, by default."""
+PART = 4
+"""Iterates take this part of what checkpoints may take."""
+
+MEMORY = CHECKPOINT_MEMORY // PART
+"""Bytes, by default and at least."""
+
+
+def memory_of(checkpoint_memory: int) -> int:
+    """Bytes for iterates, where checkpoints may take so many."""
+    return max(checkpoint_memory // PART, MEMORY)
+
 
 MOST, LEAST = 128, 16
 """How many blocks are kept, and below how many none is."""
@@ -118,10 +128,10 @@ class Iterates:
             self._most = min(MOST, self._memory // (size + 1)) // 2 * 2
             self.why_none = ""
             if self._most < LEAST:
-                need = LEAST * size / 2**20
+                need = math.ceil(PART * LEAST * (size + 1) / 2**20)
                 self.why_none = (
-                    f"its parameters are too large to keep {LEAST} states of the run within "
-                    f"--checkpoint-memory (their part of it would be {need:.0f} MB)"
+                    f"its parameters are too large to keep {LEAST} states of the run within a "
+                    f"quarter of --checkpoint-memory: {need}M would do"
                 )
         self._names, self._leaves, self._stored = names, leaves, stored
 

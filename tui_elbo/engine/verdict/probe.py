@@ -32,6 +32,7 @@ from tui_elbo.engine.verdict.iterates import Iterates
 from tui_elbo.engine.verdict.search import Found, Objective, follow_gradient, search
 from tui_elbo.model.records import Floats
 from tui_elbo.model.verdict import (
+    CONVERGED,
     LEAST_STEPS,
     NATS,
     TOLERANCE,
@@ -63,11 +64,20 @@ JUMPING_EVALUATIONS = 120
 
 Climb = Callable[[Objective, Floats, int, Callable[[Floats], bool]], Found]
 
+PATIENCE = 60.0
+"""Seconds: what would take longer is measured only for a person who has said to wait for it."""
+
+MOST_LOOKS = LOOKS + 3 * EVALUATIONS
+"""A verdict takes about so many times as long as a look."""
+
 SECONDS = 8.0
 """After so long the search stops before `MOST_EVALUATIONS`."""
 
 MOST_DRAWS = 4096
 """More are not taken, however many parameters there are."""
+
+MORE = 8
+"""Where the usual draws leave it open, it is measured again with so many times as many."""
 
 DRAWS_EACH = 5
 """Draws for each parameter: with fewer, what the search gains is luck of its draws."""
@@ -88,15 +98,24 @@ class Judged:
     """Of the lens, as asked for; None: its own default."""
     rate_decays: bool = False
     tolerance: Tolerance = NATS
+    patient: bool = False
+    """Whether to measure however long it takes."""
 
 
-def judged(attribution: Attribution, run: Followed, tolerance: Tolerance = NATS) -> Judged:
+def judged(
+    attribution: Attribution,
+    run: Followed,
+    tolerance: Tolerance = NATS,
+    *,
+    patient: bool = False,
+) -> Judged:
     """A run as it stands now, to be judged in a copy of the process.
 
     Args:
         attribution: that follows the run.
         run: the run.
         tolerance: what does not matter.
+        patient: measure however long it takes.
     """
     return Judged(
         scenario=run.scenario,
@@ -107,6 +126,7 @@ def judged(attribution: Attribution, run: Followed, tolerance: Tolerance = NATS)
         draws=attribution.draws,
         rate_decays=run.rate_decays,
         tolerance=tolerance,
+        patient=patient,
     )
 
 
@@ -136,8 +156,13 @@ def measure(run: Judged, progress: Progress = lambda _done, _of: None) -> Measur
     if step - iterates.begin < LEAST_STEPS:
         return too_early(step, iterates.begin)
     probe = _Probe(run, progress)
-    why = probe.refuses()
-    measured = why or probe.measure()
+    began = time.process_time()
+    measured = probe.refuses() or probe.measure()
+    if not isinstance(measured, str) and time.process_time() - began < SECONDS / 4:
+        verdict = decide(measured, run.tolerance.nats(measured.spread))
+        if verdict.state == "cannot_tell" and probe.may_draw_more:
+            again = probe.measure(MORE)
+            measured = measured if isinstance(again, str) else again
     return cannot_tell(step, measured) if isinstance(measured, str) else measured
 
 
@@ -155,7 +180,16 @@ class _Probe:
         """Why this scenario cannot be judged, in words; empty if it can."""
         if not self._leaves:
             return "there is no parameter that an optimiser could move"
-        self._lens.see()
+        seconds = self._seconds_of_a_look()
+        if seconds * MOST_LOOKS > PATIENCE and not self._run.patient:
+            # The first look also finds out how to draw.
+            seconds = self._seconds_of_a_look()
+        if seconds * MOST_LOOKS > PATIENCE and not self._run.patient:
+            return (
+                f"a look at this model takes {seconds:.1f} s, and a verdict about "
+                f"{seconds * MOST_LOOKS / 60:.0f} minutes: it is given to who runs until "
+                f"{CONVERGED} (u, or run --until)"
+            )
         kind = self._lens.kind
         if kind.unseen:
             return kind.unseen
@@ -170,8 +204,24 @@ class _Probe:
             )
         return ""
 
-    def measure(self) -> Measurement | str:
-        """The numbers; or why there are none."""
+    def _seconds_of_a_look(self) -> float:
+        began = time.monotonic()
+        self._lens.see()
+        return time.monotonic() - began
+
+    @property
+    def may_draw_more(self) -> bool:
+        """Whether more draws would be others, and nobody has said how many there are to be."""
+        lens = self._lens
+        vectorised = not lens.looped and lens.alike and not self._is_point
+        return vectorised and self._run.draws is None and DRAWS_EACH * self._params < MOST_DRAWS
+
+    def measure(self, more: int = 1) -> Measurement | str:
+        """The numbers; or why there are none.
+
+        Args:
+            more: so many times as many draws as usual.
+        """
         run, begin = self._run, self._run.iterates.begin
         step, window = run.step, run.step - run.iterates.begin
         edges = begin + window // 2, begin + 3 * window // 4, step
@@ -181,8 +231,8 @@ class _Probe:
         late = np.array([at > edges[1] for at, _ in looks], dtype=bool)
         if not newest or not before or min(late.sum(), (~late).sum()) < LEAST_LOOKS:
             return "too few states of the run are kept"
-        own, other = self._lenses()
-        self._total = len(looks) + EVALUATIONS + 8
+        own, other = self._lenses(more)
+        self._total = self._done + len(looks) + EVALUATIONS + 8
         own.report = other.report = lambda _done, _of: self._tell()
         seen = []
         for _, state in looks:
@@ -223,13 +273,13 @@ class _Probe:
             limit=self._limit(own),
         )
 
-    def _lenses(self) -> tuple[Lens, Lens]:
+    def _lenses(self, more: int = 1) -> tuple[Lens, Lens]:
         """The lens's own draws, and others; more of both where there are many parameters."""
         kind, draws = self._lens.kind, self._run.draws or DRAWS
         if kind.latents and len(kind.points) == len(kind.latents):
             draws = 2  # A point has no luck.
         elif not self._lens.looped and self._lens.alike:
-            draws = max(draws, min(DRAWS_EACH * self._params, MOST_DRAWS))
+            draws = min(more * max(draws, DRAWS_EACH * self._params), max(MOST_DRAWS, draws))
         settled = self._lens.settled
         return (
             Lens(self._run.scenario, draws, SEED, settled),
