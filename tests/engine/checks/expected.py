@@ -40,7 +40,7 @@ EXPECTED: dict[str, Expected] = {
     **{name: Expected() for name in HEALTHY},
     "eight_schools": Expected(),
     "network": Expected(),
-    "prior_collapse": Expected({}, FITTED),
+    "prior_collapse": Expected({("prior-collapses", "sigma"): 300}, FITTED),
     "regression": Expected(),
     "two_modes": Expected({("no-data", ""): 1}),
     "fixed_mean_guide": Expected({("no-data", ""): 1}),

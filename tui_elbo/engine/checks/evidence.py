@@ -97,6 +97,9 @@ class Evidence:
     """The numbers of the newest step."""
     shapes: dict[str, tuple[int, tuple[int, ...]]] = field(default_factory=dict)
     """For each site the first step that visited it, and its batch shape then."""
+    started: dict[str, Floats] = field(default_factory=dict)
+    """The elements of each small parameter after the first step at which they were taken in,
+    unconstrained."""
     _recent: list[ElementRows] = field(default_factory=list)
     _elements: Elements | None = None
     _rows: dict[int, _NormRows] = field(default_factory=dict)
@@ -202,6 +205,9 @@ class Evidence:
     def _note_elements(self, rows: ElementRows) -> None:
         if self._elements is not None and self._elements != rows.elements:
             self._recent = []
+        if self._elements != rows.elements:
+            for name, places, _ in rows.elements.places():
+                self.started.setdefault(name, rows.after[0, places].copy())
         self._elements = rows.elements
         self._recent.append(rows)
         count = sum(len(one.after) for one in self._recent)

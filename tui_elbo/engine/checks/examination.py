@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.distributions import constraints
 
 from tui_elbo.engine.checks.estimates import Noises, noises
+from tui_elbo.engine.checks.parameters import reached_leaves
 from tui_elbo.engine.checks.trials import (
     MANY_STEPS,
     Outcome,
@@ -77,6 +78,8 @@ class Divergence(msgspec.Struct, frozen=True):
     kl: tuple[float, ...]
     """For each dimension of one element, mean over rows and draws: nats."""
     error: tuple[float, ...]
+    params: tuple[str, ...] = ()
+    """Those that the density of its prior reaches, of the guide's too where it draws by them."""
 
 
 class EqualRows(msgspec.Struct, frozen=True):
@@ -193,7 +196,7 @@ def examine(
     elbo, error = _mean(now)
     details = _details(lens, notes)
     look("fits", lambda: tuple(_fits(details)))
-    look("divergences", lambda: tuple(_divergences(details)))
+    look("divergences", lambda: tuple(_divergences(details, lens)))
     look("equal", lambda: tuple(_equal_rows(see)))
     if optimizer is not None:
         look("trial", lambda: trial(lens, optimizer, wanted.step, report))
@@ -306,10 +309,13 @@ def _fit(node: Any, draws: int) -> tuple[float, float, float, int] | None:
     return float(z2.mean()), float(scale), float(scatter), int(keep.sum()) // draws or 1
 
 
-def _divergences(details: Sequence[Traces]) -> Iterator[Divergence]:
+def _divergences(details: Sequence[Traces], lens: Lens) -> Iterator[Divergence]:
     if len(details) != 1:
         return
     traces = details[0]
+    with isolated(), torch.enable_grad():
+        priors = lens.strategy.one(lens.groups[0].args).model.nodes
+    names = {id(leaf): name for name, leaf in pyro.get_param_store().named_parameters()}
     for name, node in traces.model.nodes.items():
         latent = node["type"] == "sample" and not node["is_observed"]
         if not latent or site_is_subsample(node) or name not in traces.guide.nodes:
@@ -320,7 +326,9 @@ def _divergences(details: Sequence[Traces]) -> Iterator[Divergence]:
                 rows, values = table
                 error = values.std(0, ddof=1) / math.sqrt(len(values))
                 kl = tuple(values.mean(0).tolist())
-                yield Divergence(name, rows, kl, tuple(error.tolist()))
+                term = priors[name]["fn"].log_prob(priors[name]["value"])
+                read = [names[id(leaf)] for leaf in reached_leaves([term]) if id(leaf) in names]
+                yield Divergence(name, rows, kl, tuple(error.tolist()), tuple(read))
 
 
 def _kl_table(traces: Traces, name: str) -> tuple[int, Floats] | None:
@@ -339,7 +347,7 @@ def _kl_table(traces: Traces, name: str) -> tuple[int, Floats] | None:
         log_q = _elementwise(q["fn"], q["value"])
     if log_p.shape != log_q.shape:
         log_p, log_q = torch.broadcast_tensors(log_p, log_q)  # type: ignore[no-untyped-call]
-    difference = (log_q - log_p).double()
+    difference = (log_q - log_p).detach().double()
     if p["scale"] != 1.0 and not isinstance(p["scale"], float):
         return None
     # Draws first, then all plates, then the dimensions of one element.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+import numpy as np
+
 from tui_elbo.engine.checks.examination import Divergence, Examination
 from tui_elbo.engine.checks.rule import Found, Rule
 from tui_elbo.engine.checks.running import Running
@@ -21,6 +23,13 @@ MISFIT = 8.0
 """Mean squared z of the data under the likelihood. (Measured: settled healthy runs 0.4 to 2.3,
 faulty ones 16 and more.)"""
 
+FALLEN, FALLING = 1.0, 5e-5
+"""The log of a parameter has fallen by the first since the start, and by the second each step of
+the last ones: it is well on its way to 0, and not at rest. (Not measured.)"""
+
+POSITIVE = ("positive", "greaterthan(lower_bound=0.0", "softpluspositive")
+"""What the constraints of a positive parameter are called, in small letters."""
+
 SLOW = 50.0
 """Times what 100 more steps gain, a misfit has to cost to be no matter of waiting."""
 
@@ -31,7 +40,7 @@ def _collapse(run: Running) -> Iterator[Found]:
     if seen is None or not _settled(run, seen):
         return
     for one in seen.divergences:
-        if not _has_theta(run) or _fewer(run.before, one.site):
+        if not _has_theta(run) or _fewer(run.before, one.site) or "prior-collapses" in run.faults:
             continue
         kl = [value + 2 * error for value, error in zip(one.kl, one.error, strict=True)]
         unused = sum(value < UNUSED for value in kl)
@@ -48,6 +57,41 @@ def _collapse(run: Running) -> Iterator[Found]:
             evidence = f"KL below {UNUSED} nats each, step {seen.step}"
             subject = Subject("site", one.site)
             yield Found(subject, message, "", evidence, level="note", since=seen.step)
+
+
+def _prior_collapse(run: Running) -> Iterator[Found]:
+    """A parameter of a prior goes on to 0, and the guide is that prior."""
+    seen = run.seen
+    if seen is None or seen.step < SETTLED_STEPS or run.evidence.layout is None:
+        return
+    roles = {info.name: info for info in run.evidence.layout.params}
+    for one in seen.divergences:
+        largest = max(value + error for value, error in zip(one.kl, one.error, strict=True))
+        for name in one.params if largest < UNUSED else ():
+            info = roles.get(name)
+            if info is None or info.role not in ("model", "both"):
+                continue
+            if not info.constraint.lower().startswith(POSITIVE):
+                continue
+            fallen = _still_falling(run, name)
+            if fallen > FALLEN:
+                message = f'"{name}" goes to 0, and the prior of "{one.site}" with it: the guide '
+                message += f"is its prior (KL at most {max(*one.kl, 0.0):.1g} nats)"
+                evidence = f"it is {math.exp(-fallen):.2g} times what it began with, and falling"
+                yield Found(Subject("param", name), message, "", evidence, since=seen.step)
+
+
+def _still_falling(run: Running, name: str) -> float:
+    """By how much the log of a positive parameter has fallen since the start; 0 if it rests."""
+    after, _ = run.evidence.recent(name)
+    began = run.evidence.started.get(name)
+    if began is None or len(after) < 64 or not after.shape[1] or not np.isfinite(after).all():
+        return 0.0
+    part = len(after) // 4
+    drop = after[:part].mean(0) - after[-part:].mean(0)
+    if not (drop > FALLING * len(after)).all():
+        return 0.0
+    return float((began - after[-part:].mean(0)).min())
 
 
 def _misfit(run: Running) -> Iterator[Found]:
@@ -114,6 +158,52 @@ def _fewer(before: Examination | None, site: str) -> bool:
 
 
 RULES: tuple[Rule, ...] = (
+    Rule(
+        code="SVI123",
+        name="prior-collapses",
+        level="warning",
+        message="the prior of a latent collapses to a point",
+        why="The data are so little spread that the best prior is the narrowest: the ELBO rises "
+        "while nothing is learnt of the latent any more.",
+        remedy="give the parameter a prior and infer it, fix it, or bound it from below; with more "
+        "data of more groups it need not collapse",
+        reference="https://mc-stan.org/docs/stan-users-guide/problematic-posteriors.html",
+        fires="""
+def model():
+    sigma = pyro.param("sigma", torch.tensor(1.5), constraint=constraints.positive)
+    z = pyro.sample("z", dist.Normal(0.0, sigma))
+    pyro.sample("x", dist.Normal(z, 1.0), obs=torch.tensor(0.0))
+
+
+def guide():
+    loc = pyro.param("loc", torch.tensor(0.0))
+    scale = pyro.param("scale", torch.tensor(1.0), constraint=constraints.positive)
+    pyro.sample("z", dist.Normal(loc, scale))
+
+
+optimizer = pyro.optim.ClippedAdam({"lr": 0.03})
+loss = Trace_ELBO(num_particles=100, vectorize_particles=True, max_plate_nesting=0)
+""",
+        silent="""
+def model():
+    sigma = pyro.param("sigma", torch.tensor(1.5), constraint=constraints.positive)
+    z = pyro.sample("z", dist.Normal(0.0, sigma))
+    pyro.sample("x", dist.Normal(z, 1.0), obs=torch.tensor(2.0))
+
+
+def guide():
+    loc = pyro.param("loc", torch.tensor(1.0))
+    scale = pyro.param("scale", torch.tensor(0.9), constraint=constraints.positive)
+    pyro.sample("z", dist.Normal(loc, scale))
+
+
+optimizer = pyro.optim.ClippedAdam({"lr": 0.03})
+loss = Trace_ELBO(num_particles=100, vectorize_particles=True, max_plate_nesting=0)
+""",
+        check=_prior_collapse,
+        when="running",
+        steps=120,
+    ),
     Rule(
         code="SVI120",
         name="latent-collapsed",

@@ -128,5 +128,5 @@ def _is_real(constraint: Any) -> bool:
 
 
 def _constraint_name(constraint: Any) -> str:
-    text = shown(constraint, str)
-    return text.removesuffix("()").rpartition(".")[2] or text
+    name, bracket, rest = shown(constraint, str).removesuffix("()").partition("(")
+    return name.rpartition(".")[2] + bracket + rest
