@@ -14,6 +14,7 @@ from tui_elbo.ui.frame_timer import FRAME, GATHER, FrameTimer
 from tui_elbo.ui.panes.sites import shape_text
 from tui_elbo.ui.plot.sparkline import sparkline, stride
 from tui_elbo.ui.style.glyphs import ASCII, UNICODE
+from tui_elbo.ui.widgets.lines import wrapped
 from tui_elbo.ui.widgets.status import StatusSummary, status_line
 
 
@@ -133,3 +134,20 @@ def test_a_sparkline_goes_from_low_to_high():
 )
 def test_shapes(batch, event, text):
     assert shape_text(SiteInfo("z", False, "Normal", batch, event)) == text
+
+
+def test_of_a_name_and_a_text_the_text_is_wrapped_beneath_itself():
+    line = [("  why  ", "b"), ("one two three", "")]
+    lines = ["".join(text for text, _ in part) for part in wrapped(line, 15)]
+    assert lines == ["  why  one two", "       three"]
+    assert list(wrapped(line, 40)) == [line]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_look_leaves_the_terms_and_the_state_where_they_are(width):
+    terms = (("elbo", -0.5), ("log q", -1.4), ("log p", -1.9))
+    status = StatusSummary(9, terms, phase="the lens looks: draw 3 of 40", looks=True)
+    text = "".join(part for part, _ in status_line(status, width, UNICODE))
+    assert "log p" in text
+    assert "looks" in text
+    assert text.rstrip().endswith("paused")

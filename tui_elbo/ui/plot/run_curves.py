@@ -26,6 +26,9 @@ NEAR, PARTS = 8, 25
 HINTS = ("n takes a step, space runs, i tells what to look at", "n steps, space runs")
 
 
+LOOKS = ("the lens looks", "judging the run")
+"""So begins what the engine says of a look, which keeps nobody from stepping."""
+
 MARKS = {"unrepeatable": ("not repeatable", "not exact"), "source": ("file edited", "edited")}
 """The status line's words for what holds of a run, by the kind of the caution."""
 
@@ -228,6 +231,7 @@ def status_summary(
         terms=tuple(terms),
         hints=HINTS if ready and not step else (),
         phase=run.phase,
+        looks=run.phase.startswith(LOOKS),
         state=level.state if level else "",
         running=running,
         rate=level.rate if level else 0.0,

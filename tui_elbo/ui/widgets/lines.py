@@ -17,7 +17,8 @@ class Lines(ScrollView, can_focus=True):
     """A text of styled lines to scroll in.
 
     Args:
-        lines: each a line of pieces; a line of one piece is wrapped, others are cut.
+        lines: each a line of pieces; a line of one piece is wrapped; of two, the second
+            is wrapped beneath itself; others are cut.
         id: the widget's id.
     """
 
@@ -62,8 +63,14 @@ class Lines(ScrollView, can_focus=True):
 
 def wrapped(line: Line, width: int) -> Iterable[Line]:
     """The line as lines of at most `width` cells."""
-    if len(line) != 1 or cell_len(line[0][0]) <= width:
+    if len(line) not in (1, 2) or sum(cell_len(text) for text, _ in line) <= width:
         return [line]
+    indent = cell_len(line[0][0]) if len(line) == 2 else 0
+    if indent:
+        if 2 * indent > width:
+            return [line]
+        first, *others = wrapped(line[1:], width - indent)
+        return [[line[0], *first], *([(" " * indent, ""), *other] for other in others)]
     text, style = line[0]
     parts = list[Line]()
     while cell_len(text) > width:

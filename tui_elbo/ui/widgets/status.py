@@ -40,7 +40,9 @@ class StatusSummary:
     hints: tuple[str, ...] = ()
     """What to press next, from the longest to the shortest way to say it."""
     phase: str = ""
-    """What keeps the engine from stepping."""
+    """What keeps the engine from stepping, or what it looks at."""
+    looks: bool = False
+    """The phase is a look, which keeps nothing from stepping."""
     state: str = ""
     """As the engine calls it."""
     running: bool = False
@@ -109,7 +111,10 @@ def status_line(status: StatusSummary, width: int, glyphs: Glyphs) -> Line:
     counts of errors and warnings beside the state that of some digits.
     """
     texts, style, urgent = _state(status, glyphs)
-    counted = [text for text in texts if status.marks and status.marks[-1][1] in text]
+    brief = status.marks[-1][1] if status.marks else ""
+    if status.looks:
+        brief = f"looks{glyphs.more}"
+    counted = [text for text in texts if brief and brief in text]
     least = min(map(cell_len, counted), default=0) + 2
     terms = list(status.terms)
     while True:
@@ -158,7 +163,7 @@ def _state(status: StatusSummary, glyphs: Glyphs) -> tuple[list[str], str, bool]
         return [f"{texts[0]}{dot}{state}", *texts], KEY, True
     if status.dead:
         return ["engine ended", "ended"], BAD, True
-    if status.phase:
+    if status.phase and not status.looks:
         return [f"{safe(status.phase)}{glyphs.more}"], WARN, True
     changed = f"{dot}{safe(status.changed)} from here on" if status.changed else ""
     if status.step < status.newest:
@@ -184,6 +189,10 @@ def _state(status: StatusSummary, glyphs: Glyphs) -> tuple[list[str], str, bool]
     fewer = [first[:count] for count in range(len(first), 0, -1)]
     shorter = [[one_word, *first], marks, *fewer, [verdict], [one_word], []]
     texts += [dot.join(filter(None, [*some, word])) for some in shorter]
+    if status.looks:
+        style = WARN
+        texts = [f"{what}{glyphs.more}{dot}{word}" for what in (safe(status.phase), "looks")]
+        texts.append(word)
     return texts, style, False
 
 
