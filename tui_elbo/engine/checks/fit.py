@@ -66,7 +66,8 @@ def _prior_collapse(run: Running) -> Iterator[Found]:
         return
     roles = {info.name: info for info in run.evidence.layout.params}
     for one in seen.divergences:
-        largest = max(value + error for value, error in zip(one.kl, one.error, strict=True))
+        # Of draws so few, the mean is known to one or two hundredths.
+        largest = max(value - error for value, error in zip(one.kl, one.error, strict=True))
         for name in one.params if largest < UNUSED else ():
             info = roles.get(name)
             if info is None or info.role not in ("model", "both"):
@@ -76,7 +77,7 @@ def _prior_collapse(run: Running) -> Iterator[Found]:
             fallen = _still_falling(run, name)
             if fallen > FALLEN:
                 message = f'"{name}" goes to 0, and the prior of "{one.site}" with it: the guide '
-                message += f"is its prior (KL at most {max(*one.kl, 0.0):.1g} nats)"
+                message += f"is its prior (KL about {max(*one.kl, 0.0):.1g} nats)"
                 evidence = f"it is {math.exp(-fallen):.2g} times what it began with, and falling"
                 yield Found(Subject("param", name), message, "", evidence, since=seen.step)
 
