@@ -67,6 +67,8 @@ class Fit(msgspec.Struct, frozen=True):
     """Median standard deviation of the distribution."""
     scatter: float
     """Standard deviation of the data about the distribution's mean."""
+    farthest: float = 0.0
+    """Largest standardised residual of a normal distribution, mean over the draws; 0 of others."""
 
 
 class Divergence(msgspec.Struct, frozen=True):
@@ -276,7 +278,7 @@ def _base(fn: Any) -> Any:
 
 
 def _fits(details: Sequence[Traces]) -> Iterator[Fit]:
-    found: dict[str, list[tuple[float, float, float, int]]] = {}
+    found: dict[str, list[tuple[float, float, float, int, float]]] = {}
     for traces in details:
         for name, node in traces.model.nodes.items():
             if node["type"] != "sample" or not node["is_observed"] or site_is_subsample(node):
@@ -286,11 +288,11 @@ def _fits(details: Sequence[Traces]) -> Iterator[Fit]:
                 if one is not None:
                     found.setdefault(name, []).append(one)
     for name, rows in found.items():
-        z2, scale, scatter, count = np.mean(np.array(rows), axis=0).tolist()
-        yield Fit(name, int(count), z2, scale, scatter)
+        z2, scale, scatter, count, farthest = np.mean(np.array(rows), axis=0).tolist()
+        yield Fit(name, int(count), z2, scale, scatter, farthest)
 
 
-def _fit(node: Any, draws: int) -> tuple[float, float, float, int] | None:
+def _fit(node: Any, draws: int) -> tuple[float, float, float, int, float] | None:
     fn: TorchDistribution = node["fn"]
     if type(_base(fn)).__name__ in ("Delta", "Categorical", "OneHotCategorical", "Unit"):
         return None
@@ -306,7 +308,13 @@ def _fit(node: Any, draws: int) -> tuple[float, float, float, int] | None:
     z2 = (residual.square() / variance)[keep]
     scatter = residual[keep].square().mean().sqrt()
     scale = variance.sqrt()[keep].median()
-    return float(z2.mean()), float(scale), float(scatter), int(keep.sum()) // draws or 1
+    count = int(keep.sum()) // draws or 1
+    farthest = 0.0
+    if type(_base(fn)).__name__ == "Normal":
+        z = torch.where(keep, residual.square() / variance, 0.0).sqrt()
+        each = z.reshape(draws, -1).amax(1) if len(z) == draws and z.dim() > 1 else z.max()
+        farthest = float(each.mean())
+    return float(z2.mean()), float(scale), float(scatter), count, farthest
 
 
 def _divergences(details: Sequence[Traces], lens: Lens) -> Iterator[Divergence]:

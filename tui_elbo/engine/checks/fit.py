@@ -30,6 +30,10 @@ the last ones: it is well on its way to 0, and not at rest. (Not measured.)"""
 POSITIVE = ("positive", "greaterthan(lower_bound=0.0", "softpluspositive")
 """What the constraints of a positive parameter are called, in small letters."""
 
+OUTLYING, MANY = 8.0, 20
+"""Standard deviations of one observation, among at least so many. (Not measured: a normal goes as
+far once in 1e15.)"""
+
 SLOW = 50.0
 """Times what 100 more steps gain, a misfit has to cost to be no matter of waiting."""
 
@@ -110,6 +114,20 @@ def _misfit(run: Running) -> Iterator[Found]:
             f"them: its sd is {one.scale:.2g}, and they scatter by {one.scatter:.2g}"
         )
         evidence = f"mean squared z {one.z2:.3g} at step {seen.step}, where 1 is a fit"
+        yield Found(Subject("site", one.site), message, "", evidence, since=seen.step)
+
+
+def _outlier(run: Running) -> Iterator[Found]:
+    """At rest, a single observation is where a normal likelihood never puts one."""
+    seen = run.seen
+    if seen is None or run.faults or not _settled(run, seen):
+        return
+    for one in seen.fits:
+        if not (one.farthest > OUTLYING and one.z2 < MISFIT and one.count >= MANY):
+            continue
+        message = f'an observation of "{one.site}" lies {one.farthest:.2g} sd from where the model '
+        message += f"puts it, and the {one.count} together {math.sqrt(one.z2):.2g}"
+        evidence = f"mean over draws at step {seen.step}; a normal has none beyond 8 in 1e15"
         yield Found(Subject("site", one.site), message, "", evidence, since=seen.step)
 
 
@@ -300,6 +318,45 @@ optimizer = pyro.optim.Adam({"lr": 0.02})
         check=_misfit,
         when="running",
         steps=400,
+    ),
+    Rule(
+        code="SVI124",
+        name="outlier",
+        level="note",
+        message="an observation is far out where a normal likelihood never puts one",
+        why="A normal likelihood gives it a weight that grows with the distance: it draws the "
+        "whole fit to itself.",
+        remedy="look at that observation, or use a likelihood with heavy tails such as StudentT",
+        reference="https://mc-stan.org/docs/stan-users-guide/regression.html#robust-noise-models",
+        fires="""
+y = torch.cat([0.5 * torch.randn(79), torch.tensor([6.0])])
+
+
+def model():
+    r = pyro.sample("r", dist.Normal(0.0, 3.0))
+    with pyro.plate("n", 80):
+        pyro.sample("y", dist.Normal(r, 0.5), obs=y)
+
+
+guide = AutoNormal(model)
+optimizer = pyro.optim.Adam({"lr": 0.01})
+""",
+        silent="""
+y = torch.cat([0.5 * torch.randn(79), torch.tensor([6.0])])
+
+
+def model():
+    r = pyro.sample("r", dist.Normal(0.0, 3.0))
+    with pyro.plate("n", 80):
+        pyro.sample("y", dist.StudentT(3.0, r, 0.5), obs=y)
+
+
+guide = AutoNormal(model)
+optimizer = pyro.optim.Adam({"lr": 0.01})
+""",
+        check=_outlier,
+        when="running",
+        steps=100,
     ),
     Rule(
         code="SVI122",
