@@ -204,7 +204,9 @@ def test_without_a_lens_or_iterates_the_explorer_says_so() -> None:
 
 
 def test_the_words_say_what_was_gained_or_lost_or_why_it_is_not_known() -> None:
-    place = "The run stands at the mean of steps 385 to 512, taken of the unconstrained parameters"
+    place = (
+        "The run goes on from the mean of steps 385 to 512, taken of the unconstrained parameters"
+    )
     taken = AverageTaken(512, 385, 512, Estimate(0.21, 0.03))
     assert taken.text.startswith(place)
     assert taken.text.endswith("That gained 0.21 ± 0.03 nats.")

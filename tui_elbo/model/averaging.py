@@ -28,8 +28,9 @@ class AverageTaken:
     def text(self) -> str:
         """In full."""
         place = (
-            f"The run stands at the mean of steps {self.first} to {self.last}, taken of the "
-            "unconstrained parameters; the optimizer keeps its state"
+            f"The run goes on from the mean of steps {self.first} to {self.last}, taken of the "
+            f"unconstrained parameters; the optimizer keeps its state, and the numbers of step "
+            f"{self.step} are those before"
         )
         if not self._measured:
             return f"{place}. What that gained is not known: {self.note or 'not finite'}."
@@ -38,7 +39,7 @@ class AverageTaken:
     @property
     def brief(self) -> str:
         """In a few words."""
-        place = f"At the mean of steps {self.first} to {self.last}"
+        place = f"From here on: the mean of steps {self.first} to {self.last}"
         return f"{place}. {self._change}." if self._measured else f"{place}."
 
     def record(self) -> dict[str, Any]:

@@ -234,6 +234,23 @@ class Table:
                 found.append(said[0] / there[0])
         return found
 
+    @property
+    def overlooked(self) -> list[Case]:
+        """At the last doubling of a run and the one before within the tolerance, and not called
+        stationary at the last."""
+        found = []
+        for case in self.cases:
+            before = [
+                c
+                for c in self.cases
+                if (c.problem, c.optimizer, c.seed) == (case.problem, case.optimizer, case.seed)
+                and c.verdict.step == case.verdict.step // 2
+            ]
+            near = [c for c in (case, *before) if c.left < TOLERANCE]
+            if math.isnan(case.gains) and len(near) == 2 and case.verdict.state != "stationary":
+                found.append(case)
+        return found
+
     def lines(self) -> list[str]:
         """The table."""
         cases, stationary = len(self.cases), len(self.of("stationary"))
@@ -254,6 +271,7 @@ class Table:
             _share("the interval holds what was left", len(self.covered), len(self.bounded)),
             f"delay of stationary: median {np.median(delays):.2g}, most {max(delays):.3g} × the "
             f"doubling at which τ was reached ({len(self.delays)} runs)",
+            f"within τ at the last two doublings, and not called stationary: {len(self.overlooked)}",
             f"cost: median {np.median([c.seconds for c in self.cases]):.2f} s, "
             f"{np.median([c.steps for c in self.cases]):.0f} steps",
         ]
