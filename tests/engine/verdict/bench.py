@@ -271,7 +271,7 @@ class Table:
             _share("the interval holds what was left", len(self.covered), len(self.bounded)),
             f"delay of stationary: median {np.median(delays):.2g}, most {max(delays):.3g} × the "
             f"doubling at which τ was reached ({len(self.delays)} runs)",
-            f"within τ at the last two doublings, and not called stationary: {len(self.overlooked)}",
+            f"within τ at both last doublings, and not called stationary: {len(self.overlooked)}",
             f"cost: median {np.median([c.seconds for c in self.cases]):.2f} s, "
             f"{np.median([c.steps for c in self.cases]):.0f} steps",
         ]

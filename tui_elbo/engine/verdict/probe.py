@@ -175,6 +175,7 @@ class _Probe:
         self._lens = Lens(run.scenario, run.draws or DRAWS, settled=run.settled)
         self._done, self._total = 0, 1
         self._tolerance = TOLERANCE
+        self._rejects = False
 
     def refuses(self) -> str:
         """Why this scenario cannot be judged, in words; empty if it can."""
@@ -211,8 +212,13 @@ class _Probe:
 
     @property
     def may_draw_more(self) -> bool:
-        """Whether more draws would be others, and nobody has said how many there are to be."""
+        """Whether more draws would help, and nobody has said how many there are to be.
+
+        Those taken by rejection are seeded one by one, and their number costs.
+        """
         lens = self._lens
+        if self._rejects:
+            return False
         vectorised = not lens.looped and lens.alike and not self._is_point
         return vectorised and self._run.draws is None and DRAWS_EACH * self._params < MOST_DRAWS
 
@@ -345,7 +351,8 @@ class _Probe:
                 return True
             return many >= EVALUATIONS and time.monotonic() - began > SECONDS
 
-        if _rejects(lens, start):
+        self._rejects = _rejects(lens, start)
+        if self._rejects:
             climb, evaluations = follow_gradient, JUMPING_EVALUATIONS
         else:
             # Where it cannot finish anyway, it need not go far: a lower bound is all that it gives.
