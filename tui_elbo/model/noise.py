@@ -72,7 +72,7 @@ class NoiseRow:
 
     def interval(self, errors: float = USUAL) -> tuple[float, float]:
         """Bounds of `cost`, so many standard errors away."""
-        width = math.exp(errors * self.cost_error)
+        width = math.exp(min(errors * self.cost_error, 500.0))
         return self.cost / width, self.cost * width
 
 

@@ -96,7 +96,7 @@ def test_the_engine_measures_and_scans_and_the_run_goes_on_as_if_it_had_not(
         ask(Step(count=3))
         if asks:
             ask(MeasureNoise(seconds=0.3))
-            ask(ScanRates(seconds=3.0))
+            ask(ScanRates(seconds=1.0))
             tables = [event.table for event in events if isinstance(event, NoiseMeasured)]
             scans = [event.scan for event in events if isinstance(event, RatesScanned)]
             assert [(table.step, table.why_none) for table in tables] == [(3, "")]

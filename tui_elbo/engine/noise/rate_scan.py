@@ -33,6 +33,9 @@ RUNS = 6
 STEPS, LEAST_STEPS = 500, 20
 """Of each run: at most, and at least."""
 
+LONGEST = 4.0
+"""A scan of the shortest runs may take so many times as long as was asked for."""
+
 LOOKS = 4
 """States of the last quarter of a run that are looked at."""
 
@@ -129,10 +132,13 @@ class _Scan:
         seconds = self._time_of_step()
         runs = RUNS * len(FACTORS)
         steps = int((self._run.seconds / runs - LOOKS * look) / seconds)
-        if steps < LEAST_STEPS:
-            need = runs * (LEAST_STEPS * seconds + LOOKS * look)
-            raise _FailedError(f"a step is too slow: {LEAST_STEPS} steps each take {need:.0f} s")
-        return min(steps, STEPS)
+        need = runs * (LEAST_STEPS * seconds + LOOKS * look)
+        if need > LONGEST * self._run.seconds:
+            raise _FailedError(
+                f"{runs} runs of {LEAST_STEPS} steps take {need:.0f} s "
+                "(elbo-tui noise --scan --seconds allows for it)"
+            )
+        return max(LEAST_STEPS, min(steps, STEPS))
 
     def _time_of_step(self) -> float:
         began = time.perf_counter()

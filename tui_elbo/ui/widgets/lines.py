@@ -34,9 +34,14 @@ class Lines(ScrollView, can_focus=True):
         self._lines = list(lines)
         self._wrapped: list[Line] = []
 
-    def put(self, lines: Iterable[Line]) -> None:
-        """Show these lines instead; one who looks at the end goes on looking at it."""
-        at_end = self.scroll_offset.y >= self.max_scroll_y
+    def put(self, lines: Iterable[Line], *, follow: bool = True) -> None:
+        """Show these lines instead.
+
+        Args:
+            lines: as for the class.
+            follow: whether one who looks at the end goes on looking at it.
+        """
+        at_end = follow and self.scroll_offset.y >= self.max_scroll_y
         self._lines = list(lines)
         self._wrap()
         if at_end:
