@@ -578,7 +578,8 @@ class _Measurement:
         if not comparable:
             first = (p for p, row in enumerate(rows) if row.estimator in NAMES and not row.problem)
             base = next(first, present)
-        few = math.sqrt((rounds - 1) / (rounds - 3))
+        # Student's t at three standard errors, about: of few rounds the error is uncertain.
+        few = 1 + 4 / (rounds - 2)
         pairs = zip(rows, costs, strict=True)
         rows = [_relative(row, cost, costs[base], few) for row, cost in pairs]
         rows = _with_bias(rows, self._settings, self._biases())
