@@ -11,7 +11,9 @@ __version__ = "0.1.0"
 __all__ = ["watch"]
 
 
-def watch(svi: Any, name: str | None = None, *, lens: bool | str = True) -> Watched:
+def watch(
+    svi: Any, name: str | None = None, *, lens: bool | str = True, findings: bool = True
+) -> Watched:
     """Make a script's own training loop a live run, to be shown by `elbo-tui attach`.
 
         svi = SVI(model, guide, optim, loss=Trace_ELBO())
@@ -31,6 +33,8 @@ def watch(svi: Any, name: str | None = None, *, lens: bool | str = True) -> Watc
         name: what to call the run; the script's own name if None.
         lens: whether a forked copy may run model and guide; `"in-process"` runs them in the script
             itself where no fork can be used, which can change what the model keeps in Python.
+        findings: whether errors and warnings that are found are printed on stderr, each once, while
+            no terminal is attached.
 
     Returns:
         What has `close()`, and may be used as a context manager; else the run is watched until
@@ -42,4 +46,4 @@ def watch(svi: Any, name: str | None = None, *, lens: bool | str = True) -> Watc
     """
     from tui_elbo.engine.script import watch as watching  # noqa: PLC0415 - torch is imported by whoever has an SVI
 
-    return watching.watch(svi, name, lens=lens)
+    return watching.watch(svi, name, lens=lens, findings=findings)

@@ -29,6 +29,19 @@ def simple() -> SVI:
     return SVI(model, guide, pyro.optim.Adam({"lr": 0.05}), Trace_ELBO())
 
 
+def decaying() -> SVI:
+    """An SVI whose rate is gone after a few steps, far from where it would go."""
+
+    def model() -> None:
+        z = pyro.sample("z", dist.Normal(0.0, 100.0))
+        pyro.sample("x", dist.Normal(z, 1.0), obs=torch.tensor(100.0))
+
+    def guide() -> None:
+        pyro.sample("z", dist.Normal(pyro.param("loc", torch.tensor(0.0)), 0.7))
+
+    return SVI(model, guide, pyro.optim.ClippedAdam({"lr": 0.05, "lrd": 0.6}), Trace_ELBO())
+
+
 @contextmanager
 def attached(id: str) -> Iterator[Speaker]:
     """A terminal that has been told everything so far."""

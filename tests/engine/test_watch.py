@@ -17,7 +17,7 @@ from pyro.infer import SVI, Trace_ELBO
 
 import tui_elbo
 from tests.engine.client import history
-from tests.engine.scripts import Script, attached, rest, simple
+from tests.engine.scripts import Script, attached, decaying, fresh, rest, simple
 from tests.runtime import runtime_folder
 from tui_elbo.client import registry
 from tui_elbo.engine.script import script_source
@@ -362,3 +362,21 @@ def test_a_script_without_a_terminal_says_on_stderr_what_is_wrong(tmp_path: Path
     assert ran.stdout == "trained\n"
     assert "SVI002 not-in-model: line" in ran.stderr
     assert "SVI012 missing-in-guide: line" in ran.stderr
+
+
+@pytest.mark.parametrize("findings", [True, False])
+def test_a_fault_of_the_run_is_said_once_where_no_terminal_is(
+    findings: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fresh()
+    svi = decaying()
+    with tui_elbo.watch(svi, "mine", findings=findings):
+        for _ in range(60):
+            svi.step()
+    said = capsys.readouterr().err.splitlines()[1:]
+    if not findings:
+        assert said == []
+        return
+    message, hint = said
+    assert message.startswith("elbo-tui: warning SVI111 rate-decayed: ")
+    assert hint.startswith("  decay more slowly")

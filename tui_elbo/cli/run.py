@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
+from tui_elbo.cli.findings import RunChecks, add_findings_option
 from tui_elbo.cli.options import add_engine_options, parser, whole
 from tui_elbo.cli.report import (
     JsonLines,
@@ -31,25 +32,24 @@ from tui_elbo.cli.verdict import (
     print_average,
     print_verdict,
     reached,
+    verdict_line,
 )
 from tui_elbo.client.commands import MAX_COUNT
 from tui_elbo.model.averaging import AverageTaken
 from tui_elbo.model.conditions import Condition, parse
 from tui_elbo.model.csv_table import CsvTable
 from tui_elbo.model.errors import StepError, UsageError
-from tui_elbo.model.findings import Subject, finding_line
+from tui_elbo.model.findings import Finding
 from tui_elbo.model.history import History
 from tui_elbo.model.records import Batch, Column
 from tui_elbo.model.scenarios import find_scenario
 from tui_elbo.model.text import safe
 from tui_elbo.model.tuning import Tuning, parse_tuning
 from tui_elbo.model.verdict import CONVERGED, Verdict
-from tui_elbo.protocol import Event, FindingsChanged
 from tui_elbo.runfile import is_run_file
 from tui_elbo.runfile.database import check_place, read
 
 if TYPE_CHECKING:
-    from tui_elbo.engine.checks.checker import Checker
     from tui_elbo.engine.session import Session
 
 
@@ -170,7 +170,11 @@ def script_keys(chosen: argparse.Namespace) -> list[KeyPress]:
 
 
 def press_keys(
-    session: Session, pressed: list[KeyPress], printer: Printer, stopped: Callable[[], bool]
+    session: Session,
+    pressed: list[KeyPress],
+    printer: Printer,
+    stopped: Callable[[], bool],
+    checks: RunChecks | None = None,
 ) -> None:
     """Press the keys; stops on a step whose loss is not finite, as the explorer does.
 
@@ -179,6 +183,7 @@ def press_keys(
         pressed: the keys.
         printer: takes the steps.
         stopped: whether the run is to stop.
+        checks: follow the run.
     """
     for key, times, change in pressed:
         if change is not None:
@@ -194,8 +199,12 @@ def press_keys(
             while session.steps_taken < goal and not stopped():
                 batches = session.advance(goal - session.steps_taken, CHUNK_SECONDS)
                 printer.take(batches, last=session.steps_taken == goal)
+                if checks is not None:
+                    checks.stepped()
                 if session.non_finite is not None:
                     return
+        if key in "GNr" and checks is not None:
+            checks.travelled()
         if stopped():
             return
 
@@ -285,6 +294,10 @@ The last line of --json, and of the summary, is the verdict: is it done, and how
 last quarter of its steps, counted from the last change of settings; the optimizer keeps its state.
 The verdict is that on the run before. --save then saves the run as it stands at the mean.
 
+Faults that are found before the first step, while it runs and where it ends are printed on stderr,
+each once, as `elbo-tui check` prints them; --no-findings looks for none, and `ignore = ["SVI012"]`
+in the scenario leaves out a rule.
+
 --csv has a column for whatever any step has; an empty cell is a number that the step lacks or
 that is not finite. Since columns may come late, the table is written when the run ends.
 """
@@ -316,23 +329,28 @@ def main(words: list[str]) -> int:
     printer = _printer(chosen, session, steps, out)
     follower = follow(session, chosen, steps, out, narrate)
     stop = _Stop(session)
-    checker = _checker(session)
+    checks = None if chosen.no_findings else RunChecks(session, steps, chosen, narrate)
     attribution = None if follower is None else follower.attribution
     end = None
     if converging:
-        end = UntilConverged(session, lambda: reached(session, chosen, attribution), narrate)
+        end = UntilConverged(
+            session,
+            lambda: reached(session, chosen, attribution),
+            narrate,
+            lambda: () if checks is None else checks.standing,
+        )
 
     def go() -> int:
         if pressed:
-            press_keys(session, pressed, printer, lambda: stop.asked)
+            press_keys(session, pressed, printer, lambda: stop.asked, checks)
             return _ended(session)
-        return _run(session, steps, printer, until=until, end=end, follower=follower, stop=stop)
+        ends = _Ends(until, end, stop)
+        return _run(session, steps, printer, ends, follower=follower, checks=checks)
 
-    try:
-        code = _guarded(session, printer, stop, go)
-    finally:
-        if not stop.asked:
-            checker.wait()
+    code = _guarded(session, printer, stop, go, checks)
+    if checks is not None and not stop.asked:
+        checks.end(attribution)
+    standing = () if checks is None else checks.standing
     verdict, taken, refused = None, None, None
     if not stop.asked and session.steps_taken:
         verdict = None if chosen.csv else reached(session, chosen, attribution)
@@ -344,7 +362,7 @@ def main(words: list[str]) -> int:
     for one in (printer, follower):
         if one is not None:
             one.close()
-    _print_end(chosen, taken, verdict, out)
+    _print_end(chosen, taken, verdict, standing, out)
     out.close()
     if refused is not None:
         raise refused
@@ -355,6 +373,7 @@ def _print_end(
     chosen: argparse.Namespace,
     taken: AverageTaken | None,
     verdict: Verdict | None,
+    standing: tuple[Finding, ...],
     out: TextIO,
 ) -> None:
     """Print what the run has come to; the verdict is the last line."""
@@ -366,9 +385,9 @@ def _print_end(
         else:
             out.write(f"\n{taken.text}\n")
     if verdict is not None and chosen.json:
-        print_verdict(verdict, out)
+        print_verdict(verdict, out, standing)
     elif verdict is not None:
-        out.write(f"\n{verdict.text}\n")
+        out.write(f"\n{verdict_line(verdict, standing)}\n")
 
 
 def _session(name: str, chosen: argparse.Namespace, *, goes_back: bool) -> Session:
@@ -416,6 +435,7 @@ def _options() -> argparse.ArgumentParser:
     output.add_argument("--csv", action="store_true", help="a table on stdout, when the run ends")
     add_script_option(options)
     add_saving_options(options)
+    add_findings_option(options)
     add_lens_options(options)
     add_engine_options(options)
     return options
@@ -432,30 +452,6 @@ class _NarrateOnce:
         if what != self._last:
             self._last = what
             narrate(what)
-
-
-def _checker(session: Session) -> Checker:
-    """What finds faults before the first step, and prints them on stderr."""
-    from tui_elbo.engine.checks.checker import Checker  # noqa: PLC0415 - imports torch
-
-    checker = Checker(FindingNarrator())
-    if not session.steps_taken:
-        checker.follow(session.scenario, ignore=session.scenario.ignore)
-    return checker
-
-
-class FindingNarrator:
-    """Prints errors and warnings on stderr, each once."""
-
-    def __init__(self) -> None:
-        self._printed: set[tuple[str, Subject]] = set()
-
-    def __call__(self, event: Event) -> None:
-        """Print what is new."""
-        for finding in event.findings if isinstance(event, FindingsChanged) else ():
-            if finding.level != "note" and finding.key not in self._printed:
-                self._printed.add(finding.key)
-                narrate(finding_line(finding))
 
 
 class _Stop:
@@ -478,13 +474,21 @@ class _Stop:
             raise KeyboardInterrupt
 
 
-def _guarded(session: Session, printer: Printer, stop: _Stop, go: Callable[[], int]) -> int:
+def _guarded(
+    session: Session,
+    printer: Printer,
+    stop: _Stop,
+    go: Callable[[], int],
+    checks: RunChecks | None,
+) -> int:
     """Run, and print what there is however that ends; returns the exit code."""
     try:
         code = go()
-    except StepError:
+    except StepError as error:
         printer.take(session.flush(), last=True)
         printer.close()
+        if checks is not None:
+            checks.failed(error)
         raise
     except KeyboardInterrupt:
         stop.asked, code = True, 130
@@ -495,16 +499,24 @@ def _guarded(session: Session, printer: Printer, stop: _Stop, go: Callable[[], i
     return code
 
 
+class _Ends(NamedTuple):
+    """What may end a run before its last step."""
+
+    until: UntilCondition | None
+    converged: UntilConverged | None
+    stop: _Stop
+
+
 def _run(
     session: Session,
     steps: int,
     printer: Printer,
+    ends: _Ends,
     *,
-    until: UntilCondition | None,
-    end: UntilConverged | None,
     follower: LensFollower | None,
-    stop: _Stop,
+    checks: RunChecks | None,
 ) -> int:
+    until, end, stop = ends
     while session.steps_taken < steps and not stop.asked:
         # A condition's names are checked as soon as the first step has shown which there are.
         most = 1 if until is not None and session.steps_taken == 0 else CHUNK_STEPS
@@ -518,6 +530,8 @@ def _run(
         printer.take(batches, last=session.met or session.non_finite is not None)
         if follower is not None:
             follower.take(batches)
+        if checks is not None:
+            checks.stepped()
         met = until is not None and until.met(batches)
         if end is not None and end.met():
             printer.take([], last=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TextIO
 
 import msgspec
 
 from tui_elbo.model.averaging import AverageTaken
+from tui_elbo.model.findings import Finding, finding_object, standing_text
 from tui_elbo.model.tuning import Tuning
 from tui_elbo.model.verdict import (
     CONVERGED,
@@ -101,10 +102,23 @@ def print_average(taken: AverageTaken, out: TextIO) -> None:
     out.write(msgspec.json.encode({"average": taken.record()}).decode() + "\n")
 
 
-def print_verdict(verdict: Verdict, out: TextIO) -> None:
-    """Print it as the JSON object that ends the output."""
-    out.write(msgspec.json.encode({"verdict": verdict.record()}).decode() + "\n")
+def print_verdict(verdict: Verdict, out: TextIO, standing: Sequence[Finding] = ()) -> None:
+    """Print it as the JSON object that ends the output, with the errors and warnings that stand."""
+    record: dict[str, object] = {"verdict": verdict.record()}
+    if standing:
+        record["findings"] = [finding_object(one) for one in standing]
+    out.write(msgspec.json.encode(record).decode() + "\n")
     out.flush()
+
+
+def verdict_line(verdict: Verdict, standing: Sequence[Finding]) -> str:
+    """It in full; no good one is said where errors or warnings stand."""
+    faults = standing_text(standing)
+    if not faults:
+        return verdict.text
+    if verdict.good:
+        return f"{faults}: whether the run is done is a question for after that."
+    return f"{verdict.text} {faults}."
 
 
 class UntilConverged:
@@ -114,12 +128,18 @@ class UntilConverged:
         session: what is run.
         judge: reaches the verdict on it.
         report: called with each message.
+        standing: gives the errors and warnings that stand.
     """
 
     def __init__(
-        self, session: Session, judge: Callable[[], Verdict], report: Callable[[str], object]
+        self,
+        session: Session,
+        judge: Callable[[], Verdict],
+        report: Callable[[str], object],
+        standing: Callable[[], Sequence[Finding]] = tuple,
     ) -> None:
         self._session, self._judge, self._report = session, judge, report
+        self._standing = standing
         self._next = session.iterates.begin + LEAST_STEPS
         self._verdict: Verdict | None = None
 
@@ -136,7 +156,7 @@ class UntilConverged:
         self._next = begin + max(int((step - begin) * SPACING), LEAST_STEPS)
         self._verdict = self._judge()
         if self._verdict.done:
-            self._report(f"--until {CONVERGED}: {self._verdict.text}")
+            self._report(f"--until {CONVERGED}: {verdict_line(self._verdict, self._standing())}")
         return self._verdict.done
 
     def missed(self) -> None:

@@ -18,6 +18,7 @@ from tui_elbo.engine.record.step_recorder import StopTest
 from tui_elbo.model.breakpoints import StopCondition, VerdictIs, parse_breakpoint
 from tui_elbo.model.conditions import Condition, parse
 from tui_elbo.model.errors import ElboError, UsageError
+from tui_elbo.model.findings import Finding, standing_text
 from tui_elbo.model.records import Batch, Column, Layout
 from tui_elbo.model.verdict import CONVERGED, SPACING, Verdict
 from tui_elbo.protocol import (
@@ -164,8 +165,13 @@ class Runner:
         self.running = self.converging = False
         self.lens.stands()
         self.monitor.judge()
-        if self.monitor.due:
-            self.lens.ask(Examine(self.monitor.examination(), self.monitor.examined))
+        self._examine(running=False)
+
+    def _examine(self, *, running: bool) -> None:
+        """Have the rules look through the lens, where that is due."""
+        monitor = self.monitor
+        if monitor.due(running=running) and self.lens.may_examine:
+            self.lens.ask(Examine(monitor.examination(), monitor.examined))
 
     @property
     def end_of_steps(self) -> int:
@@ -240,8 +246,12 @@ class Runner:
             self.lens.patient = self.converging
             self.lens.stepped(steps, seconds, by_hand=self.by_hand, spacing=spacing)
             self.monitor.stepped()
+            if not self.by_hand:
+                self._examine(running=True)
             verdict = self.lens.settled if self.converging else None
-            why = self.stops.found if met else verdict.brief if verdict is not None else ""
+            why = self.stops.found if met else ""
+            if verdict is not None and not why:
+                why = done_text(verdict, self.checker.findings)
             why = why or self._stop_of_verdict()
             if why or self.reached(step):
                 self.pause()
@@ -319,6 +329,15 @@ class Runner:
     ) -> None:
         """Takes the place of `warnings.showwarning`."""
         self.warn(f"{message} ({filename}:{lineno})", category.__name__)
+
+
+def done_text(verdict: Verdict, findings: Sequence[Finding]) -> str:
+    """Why a run that was to converge has stopped; no good verdict where faults stand."""
+    faults = standing_text(findings)
+    if not faults:
+        return verdict.brief
+    brief = "Going on would gain nothing" if verdict.good else verdict.brief.rstrip(".")
+    return f"{brief}, yet {faults}."
 
 
 @dataclass(eq=False)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tui_elbo.engine.checks.running import Failure
+from tui_elbo.engine.checks.running import failure_of
 from tui_elbo.engine.describe import estimator, optimizer, plain
 from tui_elbo.engine.forked import users_code
 from tui_elbo.engine.lens.fork import why_no_fork
@@ -211,8 +211,7 @@ class ScenarioSource:
         if session is not None:
             runner.send_steps(session.flush())
         if kind == "step":
-            text = f"{error.traceback}\n{error.what}"
-            runner.monitor.failed(Failure(self.steps_taken + 1, text, _line(error)))
+            runner.monitor.failed(failure_of(error, self.steps_taken + 1))
         elif kind == "nonfinite":
             runner.monitor.judge()
         runner.send_error(kind, error, self.steps_taken)
@@ -381,12 +380,6 @@ class ScenarioSource:
             raise UsageError("the run's steps are not all known here", hint="run --save keeps them")
         session.save(Path(command.path), history.batches())
         self._send(RunSaved(command.path, session.steps_taken))
-
-
-def _line(error: ElboError) -> int:
-    """The line that an error says it came from; 0 if it says none."""
-    line = error.where.rpartition(":")[2]
-    return int(line) if line.isdigit() else 0
 
 
 def _loaded(session: Session, *, lens: bool) -> Loaded:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import msgspec
@@ -84,6 +84,16 @@ def finding_line(finding: Finding) -> str:
     evidence = f" ({finding.evidence})" if finding.evidence else ""
     head = f"{finding.level} {finding.code} {finding.name}: {line}{finding.message}{evidence}"
     return f"{head}\n  {finding.hint}" if finding.hint else head
+
+
+def standing_text(findings: Sequence[Finding]) -> str:
+    """That errors and warnings stand, in a sentence; empty if none of them does."""
+    faults = [one for one in findings if one.level != "note"]
+    if not faults:
+        return ""
+    names = list(dict.fromkeys(f"{one.code} {one.name}" for one in faults))
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{', '.join(names[:3])}{more} {'stands' if len(names) == 1 else 'stand'}"
 
 
 def finding_object(finding: Finding) -> dict[str, object]:

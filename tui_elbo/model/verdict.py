@@ -179,6 +179,14 @@ class Verdict:
                 return ""
 
     @property
+    def good(self) -> bool:
+        """Whether it speaks well of the run; beside an error or a warning that is not said.
+
+        What a fault holds may well have come to rest, or be on its way to the wrong place.
+        """
+        return self.state in ("improving", "stationary")
+
+    @property
     def done(self) -> bool:
         """Whether going on as now would gain nothing."""
         return self.state in ("stationary", "stopped")

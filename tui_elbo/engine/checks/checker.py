@@ -40,6 +40,11 @@ class Checker:
         """What was found before the first step."""
         return self._before_steps
 
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """All that stand, the gravest first."""
+        return self._ledger.findings
+
     def follow(self, scenario: Any, *, ignore: Collection[str] = ()) -> None:
         """Check a run that stands before its first step, and keep its findings from now on.
 

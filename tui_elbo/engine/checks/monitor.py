@@ -84,7 +84,7 @@ class Monitor:
             self._failure: Failure | None = None
             self._seen: Examination | None = None
             self._before: Examination | None = None
-            self._examined = 0
+            self._examined = self._tried = 0
             self._owed, self._warm = 0.0, False
             self._judging = Budget(JUDGING)
 
@@ -93,7 +93,7 @@ class Monitor:
         seen = self._seen
         self.forget(step)
         if seen is not None and seen.step <= step:
-            self._seen, self._examined = seen, seen.step
+            self._seen, self._examined, self._tried = seen, seen.step, seen.step
 
     def observe(self, batch: Batch, seen: Sequence[Observation], steps: Steps) -> None:
         """Take in a batch as it is made."""
@@ -159,17 +159,22 @@ class Monitor:
 
     # Examinations.
 
-    @property
-    def due(self) -> bool:
-        """Whether the run has gone far enough for another examination."""
+    def due(self, *, running: bool = False) -> bool:
+        """Whether the run has gone far enough for another examination.
+
+        Args:
+            running: it goes on; what was tried and has given way is then not tried again at once.
+        """
         step, end = self._evidence.last, self._planned
-        if step >= LEAST_STEPS and step >= GROWTH * self._examined:
+        last = max(self._tried, self._examined) if running else self._examined
+        if step >= LEAST_STEPS and step >= GROWTH * last:
             return True
-        return step == end > self._examined and step >= LEAST_STEPS // 3
+        return not running and step == end > last and step >= LEAST_STEPS // 3
 
     def examination(self) -> Callable[[Lens, dict[str, Role], Progress], Examination]:
         """What is to be called in a forked copy of the process."""
         evidence, optimizer = self._evidence, self._optimizer()
+        self._tried = evidence.last
         layout = evidence.layout
         infos = layout.params if layout is not None else ()
         wanted = Wanted(
@@ -185,7 +190,7 @@ class Monitor:
             seen: Examination = decode(data, Examination)
             if seen.step <= self._evidence.last:
                 self._before, self._seen = self._seen, seen
-                self._examined = seen.step
+                self._examined, self._tried = seen.step, self._evidence.last
                 self.judge()
 
     def _rates(self) -> Mapping[str, float] | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from tui_elbo.engine.checks.evidence import Evidence
 from tui_elbo.engine.checks.examination import Examination
+from tui_elbo.model.errors import ElboError
 from tui_elbo.model.records import SiteInfo
 
 
@@ -19,6 +20,18 @@ class Failure:
     """The message of the error, and its traceback."""
     line: int = 0
     """In the scenario's file; 0 where it is not known."""
+
+
+def failure_of(error: ElboError, step: int) -> Failure:
+    """That a step raised this.
+
+    Args:
+        error: as a step raises it.
+        step: the one that could not be taken.
+    """
+    line = error.where.rpartition(":")[2]
+    text = f"{error.traceback}\n{error.what}"
+    return Failure(step, text, int(line) if line.isdigit() else 0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -64,7 +64,8 @@ SHARE = 1 / 50
 """Of the time that steps take, what looks may cost the run."""
 
 LONGEST_JUDGING = 10.0
-"""Seconds after which, while running, a verdict gives way to looks; it comes at the next stop."""
+"""Seconds after which, while running, a verdict or an examination gives way to looks; it comes at
+the next stop."""
 
 RESTS = 12.0
 """While running, no copy is at work for so many times as long as the last one was: the run and the
@@ -213,6 +214,16 @@ class LensScheduler:
         return self._attribution is not None and self._call is None and ready
 
     @property
+    def may_examine(self) -> bool:
+        """Whether the rules may ask for an examination: not while another one is to come, and
+        while running only in the time that looks have.
+        """
+        with self._lock:
+            asked = self._examining or any(isinstance(one, Examine) for one in self._questions)
+            rested = time.monotonic() >= self._rests_until and self._budget.at(0)
+            return self._attribution is not None and not asked and (self._standing or rested)
+
+    @property
     def each(self) -> bool:
         """Whether to look at each step, when they are taken by hand."""
         return self._attribution is not None and self._by_hand < BY_HAND
@@ -297,8 +308,8 @@ class LensScheduler:
             self._due = self.each if by_hand else rested and self._budget.at(0)
             self._judge = not by_hand and self._grown(spacing)
             long = time.monotonic() - self._judging_since > LONGEST_JUDGING
-            waits = self._due and (self._examining or (self._judging and long))
-            if (by_hand and self._judging) or waits:
+            slow = self._judging or self._examining
+            if slow and (by_hand or (self._due and long)):
                 # Who waits for a look goes before the rules, which ask again.
                 self._drop()
             if self._due and by_hand and self._call is not None:
@@ -310,6 +321,8 @@ class LensScheduler:
         """
         if self._attribution is not None:
             with self._lock:
+                if self._examining and not self._standing:
+                    self._drop()  # The rules ask again, and then look at this step.
                 self._standing = True
                 self._due = self._last != self._run.steps_taken > 0
                 self._previous = self._due
@@ -404,11 +417,17 @@ class LensScheduler:
                         lambda data: self._seen(attribution, wanted, data),
                         self._try_again,
                     )
-            elif self._questions:
+            elif self._questions and not self._verdict_goes_first:
                 self._answer(attribution, self._questions.popleft())
             elif self._judge:
                 self._judge = False
                 self._start_judging(attribution, step)
+
+    @property
+    def _verdict_goes_first(self) -> bool:
+        """While running a verdict goes before the rules: the run may be to end with it."""
+        only_rules = all(isinstance(one, Examine) for one in self._questions)
+        return self._judge and not self._standing and only_rules
 
     # The verdict.
 
@@ -491,7 +510,12 @@ class LensScheduler:
             words, silence = f"{measure.words}:", max(silence, measure.patience)
         own = judging or measure is not None
         generation = self._generation
-        in_thread(lambda: self._wait(call, generation, silence, take, lost, words=words, own=own))
+        rules = self._examining
+        in_thread(
+            lambda: self._wait(
+                call, generation, silence, take, lost, words=words, own=own, rules=rules
+            )
+        )
 
     def _wait(
         self,
@@ -503,6 +527,7 @@ class LensScheduler:
         *,
         words: str,
         own: bool,
+        rules: bool,
     ) -> None:
         """Wait for an answer.
 
@@ -514,6 +539,7 @@ class LensScheduler:
             lost: receives why there is none.
             words: what is being done.
             own: whether it is no look, and reports an error itself.
+            rules: whether the rules examine the run.
         """
         began = time.monotonic()
         shown = False
@@ -539,7 +565,7 @@ class LensScheduler:
                     self._send(EngineBusy(""))
                 return
             seconds = time.monotonic() - began
-            if not own:
+            if not (own or rules):
                 self._usual = max(seconds, 0.7 * self._usual)
                 self._rests_until = time.monotonic() + RESTS * seconds
                 self._by_hand += seconds
@@ -655,7 +681,7 @@ class LensScheduler:
             )
         elif isinstance(question, Examine):
             examine = question.work
-            self._examining = True
+            self._examining, self._judging_since = True, time.monotonic()
             self._ask(question, lambda progress: examine(lens, roles, progress), question.take)
         elif isinstance(question, MeasureAverage):
             asked = question

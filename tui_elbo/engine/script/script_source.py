@@ -84,12 +84,15 @@ class ScriptSource:
         script: the script's file.
         lens: whether it may be looked at through the lens; "in-process": without a fork where
             none can be used, which may disturb the training.
+        findings: whether faults are printed on stderr while no terminal is attached.
 
     Raises:
         UsageError: if no terminal can find the run.
     """
 
-    def __init__(self, svi: SVI, script: Path, *, lens: bool | str = True) -> None:
+    def __init__(
+        self, svi: SVI, script: Path, *, lens: bool | str = True, findings: bool = True
+    ) -> None:
         self._take: Callable[..., Any] = svi.step
         self._closed = False
         self._inside = threading.Lock()
@@ -104,7 +107,7 @@ class ScriptSource:
         self._following = False
         self._newest: Sequence[Batch] = ()
         self._unchecked = True
-        self._printed: set[object] = set()
+        self._prints, self._printed = findings, set[object]()
         options = ServerOptions(stays=True, refuses_end=REFUSES_END)
         self.server = Server(self._deliver, options, self._let_go)
         self._runner = Runner(self, self._send, self._wake)
@@ -182,6 +185,7 @@ class ScriptSource:
             # A thread that steps for long is not waited for.
             if self._inside.acquire(timeout=LAST_WORD):
                 self._guarded(self._flush)
+                self._guarded(self._runner.monitor.judge)
                 self._close_lens()
                 self._inside.release()
             self.server.close(patience=LAST_WORD)
@@ -372,7 +376,7 @@ class ScriptSource:
         for finding in findings:
             if finding.level != "note" and finding.key not in self._printed:
                 self._printed.add(finding.key)
-                if not self.server.attached:
+                if self._prints and not self.server.attached:
                     text = safe(finding_line(finding), lines=True)
                     print(f"elbo-tui: {text}", file=sys.stderr, flush=True)
 

@@ -55,7 +55,9 @@ class Watched:
         self.close()
 
 
-def watch(svi: Any, name: str | None = None, *, lens: bool | str = True) -> Watched:
+def watch(
+    svi: Any, name: str | None = None, *, lens: bool | str = True, findings: bool = True
+) -> Watched:
     """As `tui_elbo.watch` says."""
     if not isinstance(svi, SVI):
         what = f"`watch` takes a pyro.infer.SVI, and was given a {_named(type(svi))}"
@@ -69,7 +71,8 @@ def watch(svi: Any, name: str | None = None, *, lens: bool | str = True) -> Watc
             what = "this SVI is watched by the process that this one was forked from"
             raise UsageError(what, hint="make an SVI of its own in the worker, and watch that")
         try:
-            watching = ScriptSource(svi, Path(name) if name else _script(), lens=lens)
+            script = Path(name) if name else _script()
+            watching = ScriptSource(svi, script, lens=lens, findings=findings)
         except UsageError as error:
             # A script is not stopped because nobody could look at it.
             warnings.warn(f"elbo-tui cannot watch: {error}", stacklevel=3)

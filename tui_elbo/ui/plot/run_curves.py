@@ -52,9 +52,6 @@ COLOURS: dict[VerdictState, str] = {
 }
 """The status line's style, by the verdict."""
 
-GOOD_STATES: tuple[VerdictState, ...] = ("improving", "stationary")
-"""Verdicts by which nothing is to be done but wait, or stop."""
-
 
 @dataclass(frozen=True, eq=False)
 class CurveOf:
@@ -196,14 +193,10 @@ def _counted(run: Run) -> tuple[tuple[str, str], ...]:
 
 
 def _shown_verdict(run: Run) -> Verdict | None:
-    """The verdict; no good one beside an error or a warning.
-
-    What a fault holds may well have come to rest, or be on its way to the wrong place.
-    """
+    """The verdict; no good one beside an error or a warning."""
     verdict = run.verdict
     faulty = any(finding.level != "note" for finding in run.findings)
-    good = verdict is not None and verdict.state in GOOD_STATES
-    return None if faulty and good else verdict
+    return None if faulty and verdict is not None and verdict.good else verdict
 
 
 def status_summary(

@@ -1,0 +1,31 @@
+"""What needs an examination is found while the run goes on, and again where it ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.engine.sources import write
+from tui_elbo.client.run_state import Run
+from tui_elbo.engine.checks.catalogue import rule_named
+from tui_elbo.engine.checks.examples import PRELUDE
+from tui_elbo.engine.checks.monitor import LEAST_STEPS
+from tui_elbo.engine.scenario_source import ScenarioSource
+from tui_elbo.protocol import Load, Pause, RunUntil
+
+
+@pytest.mark.slow
+def test_a_fault_is_found_while_the_run_goes_on(tmp_path: Path) -> None:
+    rule = rule_named("rate-too-low")
+    assert rule is not None
+    run = Run()
+    source = ScenarioSource(run.apply, history=lambda: run.history)
+    source.handle(Load(target=str(write(tmp_path, PRELUDE + rule.fires))))
+    source.handle(RunUntil(until=10**6))
+    while run.step < 10**6 and not any(one.code == rule.code for one in run.findings):
+        source.work()
+    assert run.level is not None
+    assert run.level.state == "running"
+    assert run.step >= LEAST_STEPS
+    source.handle(Pause())
