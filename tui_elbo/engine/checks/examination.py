@@ -32,6 +32,7 @@ from tui_elbo.engine.checks.trials import (
     trial,
 )
 from tui_elbo.engine.checks.weighing import Weighed, weighed
+from tui_elbo.engine.compat.pyro import is_deterministic
 from tui_elbo.engine.lens import Lens, State, isolated, snapshot
 from tui_elbo.engine.lens.draws import Traces
 from tui_elbo.engine.lens.gradients import param_gradients
@@ -280,6 +281,8 @@ def _base(fn: Any) -> Any:
 def _fits(details: Sequence[Traces]) -> Iterator[Fit]:
     found: dict[str, list[tuple[float, float, float, int, float]]] = {}
     for traces in details:
+        if _draws_from_prior(traces):
+            continue
         for name, node in traces.model.nodes.items():
             if node["type"] != "sample" or not node["is_observed"] or site_is_subsample(node):
                 continue
@@ -290,6 +293,16 @@ def _fits(details: Sequence[Traces]) -> Iterator[Fit]:
     for name, rows in found.items():
         z2, scale, scatter, count, farthest = np.mean(np.array(rows), axis=0).tolist()
         yield Fit(name, int(count), z2, scale, scatter, farthest)
+
+
+def _draws_from_prior(traces: Traces) -> bool:
+    """Whether a latent is not in the guide, as where it is summed out: its draws fit nothing."""
+    return any(
+        node["type"] == "sample"
+        and not (node["is_observed"] or site_is_subsample(node) or is_deterministic(node))
+        and name not in traces.guide.nodes
+        for name, node in traces.model.nodes.items()
+    )
 
 
 def _fit(node: Any, draws: int) -> tuple[float, float, float, int, float] | None:

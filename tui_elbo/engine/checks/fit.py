@@ -109,6 +109,8 @@ def _misfit(run: Running) -> Iterator[Found]:
         cost = 0.5 * one.count * (one.z2 - 1)
         if not one.z2 > MISFIT or not math.isfinite(gain) or cost < SLOW * max(gain, 0.0):
             continue
+        if _is_slow(seen, gain):
+            continue  # It only looks as if it were at rest.
         message = (
             f'the data of "{one.site}" lie {math.sqrt(one.z2):.3g} sd from where the model puts '
             f"them: its sd is {one.scale:.2g}, and they scatter by {one.scatter:.2g}"
@@ -142,6 +144,8 @@ def _unbounded(run: Running) -> Iterator[Found]:
         first, second, third = one.gains
         if not (first > 1 and second - first > 0.8 * first and third - second > 1.6 * first):
             continue
+        if _gain(seen) > third:
+            continue  # The run is still far from where all else would be.
         where = "grows" if one.sign > 0 else "shrinks"
         message = (
             f'the ELBO has no maximum: the more "{one.param}" {where}, the higher it is '
@@ -163,6 +167,15 @@ def _settled(run: Running, seen: Examination) -> bool:
 def _gain(seen: Examination) -> float:
     """What as many steps again as were tried gain at the present rate: nats; NaN if not known."""
     return math.nan if seen.trial is None else seen.trial.same.elbo - seen.elbo
+
+
+def _is_slow(seen: Examination, gain: float) -> bool:
+    """Whether a higher rate clearly gains many times what the present one does."""
+    if seen.trial is None or seen.trial.higher is None:
+        return False
+    same, higher = seen.trial.same, seen.trial.higher
+    more = higher.elbo - seen.elbo - 2 * math.hypot(same.error, higher.error)
+    return more > max(1.0, SLOW * gain)
 
 
 def _has_theta(run: Running) -> bool:

@@ -7,8 +7,11 @@ an assignment in place; a changed value is seen through all of these.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
+import pyro
 import torch
 from pyro.poutine import Trace
 from torch import Tensor
@@ -21,6 +24,9 @@ MOST_LATENTS = 40
 
 SECONDS = 0.7
 """For running the model with other values."""
+
+MOVED = 0.01
+"""By so much, about, unconstrained parameters are moved."""
 
 CHANGES = 3
 """Other values that are tried of each latent."""
@@ -42,6 +48,11 @@ class Influence:
         latents = [n for n in look.latents if side == "model" or n in look.guide_sites]
         if look.main.error is not None or not 0 < len(latents) <= MOST_LATENTS or look.by_messenger:
             return
+        _ = look.passes  # Taken where the parameters start.
+        with _parameters_moved():
+            self._find(look, side, latents)
+
+    def _find(self, look: Look, side: str, latents: list[str]) -> None:
         fixed = look.main.model if side == "model" else look.main.guide
         run = look.run_model if side == "model" else look.run_guide
         usual = _terms(run(SEED, fixed), side)
@@ -76,6 +87,26 @@ class Influence:
     def reached(self, target: str) -> bool:
         """Whether any latent acts on a site, directly."""
         return any(target in sites for sites in self.edges.values())
+
+
+@contextmanager
+def _parameters_moved() -> Iterator[None]:
+    """All parameters a little away from where they start: components that start alike hide what
+    chooses among them, and weights of 0 what goes through them.
+    """
+    leaves = [leaf for _, leaf in pyro.get_param_store().named_parameters()]
+    before = [leaf.detach().clone() for leaf in leaves]
+    generator = torch.Generator().manual_seed(SEED)
+    with torch.no_grad():
+        for leaf in leaves:
+            if leaf.is_floating_point():
+                leaf.add_(MOVED * torch.randn(leaf.shape, generator=generator).to(leaf))
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for leaf, value in zip(leaves, before, strict=True):
+                leaf.copy_(value)
 
 
 def _others(look: Look, name: str) -> list[Tensor]:

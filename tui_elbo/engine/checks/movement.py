@@ -24,7 +24,11 @@ errors from 0, and one more of the largest updates would gain so many nats. (Mea
 GAIN, SHARE = 1.0, 0.003
 """A lower rate gains more than so many nats, and than this share of what the run has gained."""
 
-FAR, BEHIND = 5.0, 50.0
+EACH = 0.05
+"""And than so many nats for each number that is optimised: half the mean square of how far it lies
+from its best, in standard deviations of its posterior."""
+
+FAR, BEHIND = 2.0, 50.0
 """A higher rate gains more than so many nats in the time in which the present one gains this much
 less."""
 
@@ -134,7 +138,7 @@ def _rate_too_high(run: Running) -> Iterator[Found]:
     trial, lower = seen.trial, seen.trial.lower
     gain, error = lower.elbo - trial.same.elbo, math.hypot(lower.error, trial.same.error)
     gained = _gained(run, seen)
-    if not gain - 2 * error > max(GAIN, SHARE * gained):
+    if not gain - 2 * error > max(GAIN, SHARE * gained, EACH * _numbers(run)):
         return
     # A run that is on its way gains by its own rate, and never by a lower one.
     names = _moving(run)
@@ -174,6 +178,12 @@ def _rate_too_low(run: Running) -> Iterator[Found]:
 def _gained(run: Running, seen: Examination) -> float:
     first = run.evidence.first_elbo
     return abs(seen.elbo - first) if math.isfinite(first) else 0.0
+
+
+def _numbers(run: Running) -> int:
+    """How many numbers the parameters are."""
+    infos = run.evidence.layout.params if run.evidence.layout is not None else ()
+    return sum(math.prod(info.shape) for info in infos)
 
 
 def _moving(run: Running) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -228,6 +229,23 @@ def _against_all(look: Look) -> Iterator[Found]:
         want, have = _total(every[name]), sum(found) / len(found)
         if have > 0 and not 1 / OFF < want / have < OFF and want > 0:
             yield _scaled_wrongly(look.observed[name], have, want, every[name])
+        else:
+            yield from _larger_plate(every[name], whole)
+
+
+def _larger_plate(site: Site, whole: tuple[Any, ...]) -> Iterator[Found]:
+    """All data, as `full_batch` gives them, are less than a plate says that there are."""
+    for frame in site.node["cond_indep_stack"]:
+        if not frame.vectorized or -frame.dim > len(site.fn.batch_shape):
+            continue
+        rows = site.fn.batch_shape[frame.dim]
+        # A model that chooses rows itself has fewer of them than it was given.
+        given = any(isinstance(one, Tensor) and one.dim() and len(one) == rows for one in whole)
+        if given and frame.size > OFF * rows:
+            message = f'"{site.name}" in plate "{frame.name}" counts for {frame.size} observations'
+            message += f", and there are {rows}"
+            hint = f"give the plate the number of all data: {rows}"
+            yield Found(Subject("plate", frame.name), message, hint, line=site.line)
 
 
 def _scaled_wrongly(site: Site, have: float, want: float, whole: Site | None = None) -> Found:
@@ -390,7 +408,9 @@ def _bad_gradient(look: Look) -> Iterator[Found]:
 
 
 def _data_off_support(look: Look) -> Iterator[Found]:
-    refused = bool(look.estimates) and all(one.error is not None for one in look.estimates)
+    refused = bool(look.estimates) and all(
+        one.error is not None or not math.isfinite(one.loss) for one in look.estimates
+    )
     for name, site in look.observed.items():
         if _is_factor(site) or _nan(site.value):
             continue
