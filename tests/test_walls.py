@@ -55,12 +55,14 @@ FOLDERS: dict[str, set[str]] = {
     "client": {"model", "protocol"},
     "engine": {"model", "protocol", "runfile"},
     "ui": {"client", "model", "protocol"},
-    "cli": {"ui", "client", "engine", "runfile", "model", "protocol"},
+    "many": {"engine", "runfile", "model", "protocol"},
+    "cli": {"ui", "client", "engine", "many", "runfile", "model", "protocol"},
 }
 """What each folder may import of the others."""
 
 LIBRARIES: dict[str, set[str]] = {
     "engine": {"textual", "rich", "plotext"},
+    "many": {"torch", "pyro", "textual", "rich", "plotext"},
     "ui": {"torch", "pyro"},
     "cli": {"torch", "pyro", "textual", "rich", "plotext"},
 }

@@ -16,6 +16,8 @@ from tui_elbo.model.errors import ElboError
 
 COMMANDS = {
     "run": "tui_elbo.cli.run",
+    "sweep": "tui_elbo.cli.sweep",
+    "compare": "tui_elbo.cli.compare",
     "check": "tui_elbo.cli.check",
     "rule": "tui_elbo.cli.rule",
     "explain": "tui_elbo.cli.explain",

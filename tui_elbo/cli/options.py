@@ -29,6 +29,17 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "elbo-tui run model.py --steps 500 --save my.run",
         "elbo-tui run --from my.run --steps 1000 --json",
     ),
+    "elbo-tui sweep": (
+        "elbo-tui sweep no_theta --seeds 0:8 --set lr=0.01,0.03 --out runs",
+        "elbo-tui sweep m.py --set particles=1,10 --until converged --out runs",
+        "elbo-tui sweep m.py --guide AutoNormal,AutoIAFNormal --out runs --json",
+        "elbo-tui sweep m.py --seeds 0:64 --on dask:tcp://10.0.0.1:8786 --out runs",
+    ),
+    "elbo-tui compare": (
+        "elbo-tui compare runs",
+        "elbo-tui compare one.run other.run",
+        "elbo-tui compare runs --csv > runs.csv",
+    ),
     "elbo-tui explain": (
         "elbo-tui explain fixed_mean_guide",
         "elbo-tui explain my/model.py --steps 500 --seed 1",

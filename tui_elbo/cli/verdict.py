@@ -12,14 +12,7 @@ import msgspec
 from tui_elbo.model.averaging import AverageTaken
 from tui_elbo.model.findings import Finding, finding_object, standing_text
 from tui_elbo.model.tuning import Tuning
-from tui_elbo.model.verdict import (
-    CONVERGED,
-    LEAST_STEPS,
-    SPACING,
-    Estimate,
-    Verdict,
-    cannot_tell,
-)
+from tui_elbo.model.verdict import CONVERGED, Estimate, Verdict, next_judgement
 
 if TYPE_CHECKING:
     from tui_elbo.engine.lens.attribution import Attribution
@@ -36,29 +29,17 @@ def reached(
         chosen: the options `draws`, `tolerance` and `lens_in_process`.
         attribution: follows the run; None: its lens is made anew.
     """
-    from tui_elbo.engine.lens.attribution import PATIENCE, Attribution  # noqa: PLC0415 - torch
-    from tui_elbo.engine.lens.fork import LookError  # noqa: PLC0415
-    from tui_elbo.engine.verdict.probe import judge, judged  # noqa: PLC0415
-    from tui_elbo.protocol.codec import decode  # noqa: PLC0415
+    from tui_elbo.engine.lens.attribution import Attribution  # noqa: PLC0415 - torch
+    from tui_elbo.engine.verdict.probe import verdict_on  # noqa: PLC0415
 
-    step, own = session.steps_taken, None
-    if session.non_finite is not None:
-        return cannot_tell(step, "the loss is not finite")
-    if attribution is None:
-        own = attribution = Attribution(session, chosen.draws, in_process=chosen.lens_in_process)
+    waits = getattr(chosen, "until", None) == CONVERGED
+    if attribution is not None:
+        return verdict_on(session, attribution, chosen.tolerance, patient=waits)
+    own = Attribution(session, chosen.draws, in_process=chosen.lens_in_process)
     try:
-        waits = getattr(chosen, "until", None) == CONVERGED
-        run = judged(attribution, session, chosen.tolerance, patient=waits)
-        if step - session.iterates.begin < LEAST_STEPS:
-            return judge(run)
-        call = attribution.call(lambda progress: judge(run, progress))
-        verdict: Verdict = decode(call.wait(PATIENCE), Verdict)
-    except LookError as error:
-        return cannot_tell(step, f"the lens cannot look: {error}")
+        return verdict_on(session, own, chosen.tolerance, patient=waits)
     finally:
-        if own is not None:
-            own.close()
-    return verdict
+        own.close()
 
 
 def averaged(
@@ -140,7 +121,7 @@ class UntilConverged:
     ) -> None:
         self._session, self._judge, self._report = session, judge, report
         self._standing = standing
-        self._next = session.iterates.begin + LEAST_STEPS
+        self._next = next_judgement(session.iterates.begin, session.iterates.begin)
         self._verdict: Verdict | None = None
 
     @property
@@ -153,7 +134,7 @@ class UntilConverged:
         step, begin = self._session.steps_taken, self._session.iterates.begin
         if step < self._next:
             return False
-        self._next = begin + max(int((step - begin) * SPACING), LEAST_STEPS)
+        self._next = next_judgement(begin, step)
         self._verdict = self._judge()
         if self._verdict.done:
             self._report(f"--until {CONVERGED}: {verdict_line(self._verdict, self._standing())}")

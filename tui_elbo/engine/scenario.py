@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import linecache
 import sys
@@ -24,6 +25,7 @@ from tui_elbo.engine.tracebacks import message, place, shown, trimmed
 from tui_elbo.model.errors import ScenarioError
 from tui_elbo.model.scenarios import MAX_SEED, ScenarioFile, split_docstring
 
+_PREFIX = "_scenario_"
 _OUTSIDE = {"site-packages", "dist-packages"}
 _BEFORE = frozenset(sys.modules)
 """What is imported before any scenario is: never executed again, wherever it lies."""
@@ -88,6 +90,19 @@ def load(source: ScenarioFile, text: bytes | None = None) -> Scenario:
     return Scenario(source, title, notes, **_attributes(vars(module), str(source.path)))
 
 
+def release() -> None:
+    """Drop what the scenario loaded last has left behind, so that nothing of it stays alive.
+
+    What a state has to hold is looked for among all modules of torch that live in the process.
+    """
+    for _, own in _loaded:
+        _forget(own)
+    for name in [one for one in sys.modules if one.startswith(_PREFIX)]:
+        del sys.modules[name]
+    put_back()
+    gc.collect()
+
+
 def own_files() -> list[Path]:
     """The files of the modules that the scenario loaded last has imported from its own folder."""
     own = [own for _, own in _loaded]
@@ -107,7 +122,7 @@ def _execute(source: ScenarioFile, text: bytes | None) -> ModuleType:
         lines = text.decode("utf-8", "replace").splitlines(keepends=True)
         linecache.cache[str(source.path)] = (len(text), None, lines, str(source.path))
     code = compile(text, str(source.path), "exec", dont_inherit=True)
-    module = ModuleType(f"_scenario_{source.path.stem}")
+    module = ModuleType(_PREFIX + source.path.stem)
     module.__file__ = str(source.path)
     sys.modules[module.__name__] = module
     exec(code, module.__dict__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -37,17 +38,18 @@ from tui_elbo.model.scenarios import find_scenario
 from tui_elbo.model.tuning import Tuning
 from tui_elbo.protocol import ParamInspected, RunFlagged, Stage
 from tui_elbo.runfile import is_run_file
-from tui_elbo.runfile.database import RunSettings, read, write
+from tui_elbo.runfile.database import RunSettings, SavedRun, read, write
 
 
 class Session:
     """A scenario and its run, standing at a step.
 
     Args:
-        target: a gallery name, a path or a module name; or a file of a saved run, to go on from.
+        target: a gallery name, a path or a module name; or a saved run, or its file, to go on from.
         seed: of the run; None: the scenario's own.
         threads: torch's threads; the numbers of a run depend on them.
         device: torch's default device; None leaves it alone.
+        guide: a stock guide, such as `AutoNormal`, in place of the scenario's own; None: its own.
         checkpoint_memory: bytes for checkpoints; 0 takes none, and every step back is a replay
             from the beginning.
         iterates_memory: bytes for the iterates, from which the verdict is reached.
@@ -57,17 +59,18 @@ class Session:
         flag: receives what holds of the run from now on.
 
     Raises:
-        UsageError: if there is no such scenario, or no such device.
+        UsageError: if there is no such scenario, device or guide.
         ScenarioError: if it cannot be executed or breaks the contract.
     """
 
     def __init__(
         self,
-        target: str,
+        target: str | SavedRun,
         *,
         seed: int | None = None,
         threads: int = 1,
         device: str | None = None,
+        guide: str | None = None,
         checkpoint_memory: int = 0,
         iterates_memory: int = MEMORY,
         options: RecordingOptions | None = None,
@@ -76,11 +79,16 @@ class Session:
         flag: Callable[[RunFlagged], object] = id,
     ) -> None:
         warm_up()
-        self._saved = run = read(Path(target)) if is_run_file(target) else None
+        self._saved = run = _saved_run(target)
         if run is not None:
             seed, threads, device = run.settings.seed, run.settings.threads, run.settings.device
+            guide = run.settings.guide
         self._environment = here(threads, device)
-        self.source = find_scenario(target) if run is None else run.settings.source
+        self.source = find_scenario(str(target)) if run is None else run.settings.source
+        self.guide = guide
+        """The stock guide in place of the scenario's own; None: its own."""
+        self.from_state = True
+        """False if the saved run's state was not enough, and all its steps were taken again."""
         self.due: Due = Always()
         """When to take the sums of large parameters; replaced by whoever runs the session."""
         self.options = RecordingOptions() if options is None else options
@@ -99,7 +107,7 @@ class Session:
         self._layout_ids = count(max((b.layout.id + 1 for b in self.restored), default=0))
         self._begin(None if run is None else run.text)
         if run is not None:
-            resume(self._run, run)
+            self.from_state = resume(self._run, run)
             self.iterates.changed(self.steps_taken)
 
     def restart(self) -> None:
@@ -123,6 +131,7 @@ class Session:
             flag=self._flag,
             executed=self._executed,
             text=text,
+            guide=self.guide,
         )
         self.iterates = Iterates(self._iterates_memory)
         self._ready: list[Batch] = []
@@ -158,6 +167,11 @@ class Session:
     def rate_decays(self) -> bool:
         """Whether the learning rate changes by itself."""
         return rate_decays(self._run.stepper.optimizer)
+
+    @property
+    def source_digest(self) -> str:
+        """The SHA-256 of the scenario's text, as it was executed."""
+        return hashlib.sha256(self._run.source_snapshot.text).hexdigest()
 
     @property
     def optimizer(self) -> PyroOptim:
@@ -331,6 +345,22 @@ class Session:
         Raises:
             UsageError: if it cannot be written there.
         """
+        try:
+            write(path, self.saved(batches))
+        except UnicodeEncodeError as error:
+            what = f"a name cannot be written: {error.object!a} holds half a character"
+            raise UsageError(what, hint="give the parameter another name") from error
+
+    def keep_state(self) -> None:
+        """Keep the state at which the run stands, for `saved` to go back to."""
+        self._run.keep_state()
+
+    def saved(self, batches: Sequence[Batch]) -> SavedRun:
+        """What a file of the run holds.
+
+        Args:
+            batches: all the steps up to the present.
+        """
         source, given = self.source, self._environment
         settings = RunSettings(
             name=source.name,
@@ -342,12 +372,9 @@ class Session:
             threads=given.threads,
             device=given.device,
             step=self.steps_taken,
+            guide=self.guide,
         )
-        try:
-            write(path, saved(self._run, settings, batches))
-        except UnicodeEncodeError as error:
-            what = f"a name cannot be written: {error.object!a} holds half a character"
-            raise UsageError(what, hint="give the parameter another name") from error
+        return saved(self._run, settings, batches)
 
     def undo(self) -> None:
         """Take back the step that was stepped into, as if it had not been taken.
@@ -454,3 +481,9 @@ class Session:
         own, path = self.source.own, self.source.path
         where = place(error, own) or place_of_site(error, path) or str(path)
         return StepError(what, where=where, hint=self._stays, traceback=trimmed(error))
+
+
+def _saved_run(target: str | SavedRun) -> SavedRun | None:
+    if isinstance(target, SavedRun):
+        return target
+    return read(Path(target)) if is_run_file(target) else None

@@ -28,6 +28,7 @@ from tui_elbo.engine.rewind.checkpoint import (
     restore,
 )
 from tui_elbo.engine.scenario import load
+from tui_elbo.engine.stock_guides import with_guide
 from tui_elbo.model.errors import StepError
 from tui_elbo.model.scenarios import ScenarioFile
 
@@ -40,9 +41,11 @@ class Stepper:
         seed: of the run; None: the scenario's own.
         options: what is kept of single parameters.
         text: what to execute in place of what the file says now.
+        guide: the stock guide in place of the scenario's own; None: its own.
 
     Raises:
         ScenarioError: if the file cannot be executed or breaks the contract.
+        UsageError: if there is no such guide.
     """
 
     def __init__(
@@ -51,8 +54,9 @@ class Stepper:
         seed: int | None,
         options: RecordingOptions,
         text: bytes | None = None,
+        guide: str | None = None,
     ) -> None:
-        self.scenario = scenario = load(source, text)
+        self.scenario = scenario = with_guide(load(source, text), guide)
         self.seed = scenario.seed if seed is None else seed
         self.taken = 0
         """The newest step that has been taken."""

@@ -47,6 +47,16 @@ WORDS: dict[VerdictState, str] = {
 """For the status line."""
 
 
+def next_judgement(begin: int, step: int) -> int:
+    """The step at which a run that is to stop by its verdict is judged next.
+
+    Args:
+        begin: from which step its window is counted.
+        step: that of the last judgement; `begin` where there was none.
+    """
+    return begin + max(int((step - begin) * SPACING), LEAST_STEPS)
+
+
 @dataclass(frozen=True)
 class Estimate:
     """A number in nats with its standard error."""

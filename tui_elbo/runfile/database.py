@@ -67,6 +67,8 @@ class RunSettings(msgspec.Struct, frozen=True):
     """The changes of settings, each with the step after which it was made."""
     files: dict[str, str] = {}
     """The scenario's own files and their SHA-256."""
+    guide: str | None = None
+    """The stock guide, such as `AutoNormal`, in place of the scenario's own; None: its own."""
 
     @property
     def source(self) -> ScenarioFile:

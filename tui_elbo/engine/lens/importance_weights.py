@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 
@@ -85,6 +86,12 @@ def bound(log_weights: Floats) -> ImportanceBound:
         khat_high=khat + WIDTH * error,
         limit=min(0.7, 1 - 1 / math.log10(draws)),
     )
+
+
+@cache
+def prepare() -> None:
+    """Import what weighing takes, so that copies of this process need not, each by itself."""
+    _khat(np.linspace(0.0, 1.0, 100))
 
 
 def _khat(log_weights: Floats) -> tuple[float, float]:

@@ -63,7 +63,7 @@ def unpacked(
         state, tensors: as `packed` gave them.
         stepper: set up by a first step, with the optimiser and estimator of the checkpoint.
     """
-    saved = _unpack(msgspec.json.decode(state), [_tensor(one) for one in tensors])
+    saved = _unpack(msgspec.json.decode(state), [unpacked_tensor(one) for one in tensors])
     here = stepper.capture()
     modules = dict(named_modules(stepper))
     same = here.params.keys() == saved["params"].keys() and not here.others
@@ -195,9 +195,7 @@ class _Packer:
         raise NotPackedError(f"a {type(value).__name__} is part of the state")
 
     def _tensor(self, value: Tensor) -> int:
-        flat = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-        name = str(value.dtype).removeprefix("torch.")
-        self.tensors.append(PackedTensor(name, tuple(value.shape), flat.numpy().tobytes()))
+        self.tensors.append(packed_tensor(value))
         return len(self.tensors) - 1
 
 
@@ -216,7 +214,15 @@ def _unpack(value: Any, tensors: list[Tensor]) -> Any:
     return items if "l" in value else tuple(items)
 
 
-def _tensor(one: PackedTensor) -> Tensor:
+def packed_tensor(value: Tensor) -> PackedTensor:
+    """A tensor as bytes."""
+    flat = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+    name = str(value.dtype).removeprefix("torch.")
+    return PackedTensor(name, tuple(value.shape), flat.numpy().tobytes())
+
+
+def unpacked_tensor(one: PackedTensor) -> Tensor:
+    """The tensor again, on the CPU."""
     dtype = getattr(torch, one.dtype)
     flat = torch.frombuffer(bytearray(one.data), dtype=torch.uint8) if one.data else torch.empty(0)
     return (

@@ -49,6 +49,7 @@ class ReplayableRun:
         flag: receives what holds of the run from now on.
         executed: is called with what a new execution of the file has made.
         text: what to execute in place of what the file says now.
+        guide: the stock guide in place of the scenario's own; None: its own.
 
     Raises:
         ScenarioError: if the file cannot be executed or breaks the contract.
@@ -67,8 +68,9 @@ class ReplayableRun:
         flag: Callable[[RunFlagged], object],
         executed: Callable[[Stepper], object],
         text: bytes | None = None,
+        guide: str | None = None,
     ) -> None:
-        self._asked_seed, self._environment = seed, environment
+        self._asked_seed, self._environment, self._guide = seed, environment, guide
         self._options = options
         self._warn, self._busy, self._executed = warn, busy, executed
         self._flag = flag
@@ -145,6 +147,10 @@ class ReplayableRun:
         when: Due = Always() if quick else self._keep_by_hand if always else self._keep_when_running
         if said := self.log.took(self._stepper, when, seen.seconds):
             self._warn(said)
+
+    def keep_state(self) -> None:
+        """Keep the state at which the run stands."""
+        self.log.timeline.add(self._stepper.capture())
 
     def go_to(self, step: int) -> None:
         """Stand at an earlier step; what came after is forgotten.
@@ -267,7 +273,7 @@ class ReplayableRun:
         self.stepping = True
         try:
             self._stepper = Stepper(
-                self.source_snapshot.source, self._asked_seed, self._options, text
+                self.source_snapshot.source, self._asked_seed, self._options, text, self._guide
             )
         finally:
             self.stepping = False

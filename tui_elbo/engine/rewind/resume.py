@@ -50,12 +50,15 @@ def saved(replayable: ReplayableRun, settings: RunSettings, batches: Sequence[Ba
     return SavedRun(settings, source_snapshot.text, tuple(batches), *state)
 
 
-def resume(replayable: ReplayableRun, run: SavedRun) -> None:
+def resume(replayable: ReplayableRun, run: SavedRun) -> bool:
     """Stand at the end of a saved run, which is seen to be the same run.
 
     Args:
         replayable: standing at step 0 of what the run was executed from.
         run: the saved run.
+
+    Returns:
+        Whether its state was enough; else all its steps were taken again.
 
     Raises:
         UsageError: if a module beside the scenario is not as it was.
@@ -63,6 +66,8 @@ def resume(replayable: ReplayableRun, run: SavedRun) -> None:
     """
     _check_files(replayable, run.settings.files)
     replayable.log.record = record = Record(_losses(run), run.settings.tunings)
+    if not record.end:
+        return True
     kept = _set_up(replayable, run, record) if run.state else None
     if kept is None or not replayable.stepper.restore(kept):
         kept = None
@@ -79,6 +84,8 @@ def resume(replayable: ReplayableRun, run: SavedRun) -> None:
         replayable.log.mismatch = None
         _from_the_beginning(replayable)
         replayable.stand_at(replayable.step, strict=True)
+        return False
+    return kept is not None
 
 
 def _from_the_beginning(replayable: ReplayableRun) -> None:

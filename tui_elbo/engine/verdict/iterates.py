@@ -11,12 +11,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
 import torch
 from torch import Tensor
 
 from tui_elbo.engine.lens.subject import State
 from tui_elbo.engine.record.options import Budget
+from tui_elbo.engine.rewind.packing import packed_tensor, unpacked_tensor
 from tui_elbo.model.scenarios import CHECKPOINT_MEMORY
+from tui_elbo.runfile.database import PackedTensor
 
 PART = 4
 """Iterates take this part of what checkpoints may take."""
@@ -53,6 +56,29 @@ class _Block:
     total: list[Tensor]
     end: list[Tensor]
     """The iterate after `last`."""
+
+
+class PackedBlock(msgspec.Struct, frozen=True):
+    """A block, as plain data."""
+
+    first: int
+    last: int
+    count: int
+    total: list[PackedTensor]
+    end: list[PackedTensor]
+
+
+class PackedIterates(msgspec.Struct, frozen=True):
+    """All that is kept, as plain data: another process goes on with it."""
+
+    begin: int
+    length: int
+    stride: int
+    most: int
+    why_none: str
+    names: list[str]
+    blocks: list[PackedBlock]
+    open: PackedBlock | None
 
 
 class Iterates:
@@ -156,6 +182,31 @@ class Iterates:
             self._length *= 2
             self._stride = max(1, self._length // EACH)
 
+    def packed(self) -> PackedIterates:
+        """All that is kept, as plain data."""
+        blocks = [_packed(block) for block in self._blocks]
+        last = None if self._open is None else _packed(self._open)
+        return PackedIterates(
+            begin=self.begin,
+            length=self._length,
+            stride=self._stride,
+            most=self._most,
+            why_none=self.why_none,
+            names=self._names,
+            blocks=blocks,
+            open=last,
+        )
+
+    def go_on_with(self, kept: PackedIterates) -> None:
+        """Take up what another process has kept of the same run."""
+        self._restart(kept.begin)
+        self._length, self._stride, self._names = kept.length, kept.stride, kept.names
+        self._most, self.why_none = kept.most, kept.why_none
+        self._blocks = [_unpacked(block) for block in kept.blocks]
+        self._open = None if kept.open is None else _unpacked(kept.open)
+        newest = self._open or (self._blocks[-1] if self._blocks else None)
+        self._leaves = [] if newest is None else newest.end
+
     @property
     def size(self) -> int:
         """Bytes, about."""
@@ -198,3 +249,13 @@ class Iterates:
 def _joined(one: _Block, other: _Block) -> _Block:
     total = torch._foreach_add(one.total, other.total)
     return _Block(one.first, other.last, one.count + other.count, list(total), other.end)
+
+
+def _packed(block: _Block) -> PackedBlock:
+    total, end = map(packed_tensor, block.total), map(packed_tensor, block.end)
+    return PackedBlock(block.first, block.last, block.count, list(total), list(end))
+
+
+def _unpacked(block: PackedBlock) -> _Block:
+    total, end = map(unpacked_tensor, block.total), map(unpacked_tensor, block.end)
+    return _Block(block.first, block.last, block.count, list(total), list(end))

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,10 +21,11 @@ from torch.overrides import TorchFunctionMode
 
 from tui_elbo.engine.compat.torch import has_backward_hooks
 from tui_elbo.engine.lens import DRAWS, Lens, Settled, State, isolated
+from tui_elbo.engine.lens.attribution import PATIENCE as SILENCE
 from tui_elbo.engine.lens.attribution import Attribution
 from tui_elbo.engine.lens.batches import SEED
 from tui_elbo.engine.lens.draws import RowByRow, Traces
-from tui_elbo.engine.lens.fork import Progress
+from tui_elbo.engine.lens.fork import LookError, Progress
 from tui_elbo.engine.lens.isolation import with_params
 from tui_elbo.engine.lens.subject import Followed, Subject
 from tui_elbo.engine.record.numbers import table
@@ -44,6 +45,7 @@ from tui_elbo.model.verdict import (
     decide,
     too_early,
 )
+from tui_elbo.protocol.codec import decode
 
 Bools = npt.NDArray[np.bool_]
 
@@ -164,6 +166,43 @@ def measure(run: Judged, progress: Progress = lambda _done, _of: None) -> Measur
             again = probe.measure(MORE)
             measured = measured if isinstance(again, str) else again
     return cannot_tell(step, measured) if isinstance(measured, str) else measured
+
+
+class Judgeable(Followed, Protocol):
+    """A run that a verdict is reached on; a `Session` is one."""
+
+    @property
+    def non_finite(self) -> object:
+        """Set when the newest step's loss is not finite."""
+
+
+def verdict_on(
+    run: Judgeable,
+    attribution: Attribution,
+    tolerance: Tolerance = NATS,
+    *,
+    patient: bool = False,
+) -> Verdict:
+    """The verdict on a run where it stands, found out in a copy of the process.
+
+    Args:
+        run: what is judged.
+        attribution: that follows the run, or was made for this.
+        tolerance: what does not matter.
+        patient: measure however long it takes.
+    """
+    step = run.steps_taken
+    if run.non_finite is not None:
+        return cannot_tell(step, "the loss is not finite")
+    try:
+        what = judged(attribution, run, tolerance, patient=patient)
+        if step - run.iterates.begin < LEAST_STEPS:
+            return judge(what)
+        call = attribution.call(lambda progress: judge(what, progress))
+        found: Verdict = decode(call.wait(SILENCE), Verdict)
+    except LookError as error:
+        return cannot_tell(step, f"the lens cannot look: {error}")
+    return found
 
 
 class _Probe:

@@ -1,0 +1,246 @@
+"""A sweep in a folder: what is kept, what goes on, and what is refused. Chunks are taken here."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor, Executor, Future
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.engine.sources import small, write
+from tests.many.test_chunk import in_one_piece, plan, timeless
+from tui_elbo.engine import evaluation
+from tui_elbo.many import chunk
+from tui_elbo.many.chunk import run_chunk
+from tui_elbo.many.executors import Workers
+from tui_elbo.many.folder import EndedRun, Plan, SweepFolder
+from tui_elbo.many.sweep import Progress, Sweep
+from tui_elbo.model.comparison import unevaluated
+from tui_elbo.model.errors import UsageError
+from tui_elbo.model.grid import RunSpec, grid, parse_choice
+from tui_elbo.runfile.database import read
+
+
+class Inline(Executor):
+    """Takes each chunk at once in this process, unless its worker is to die."""
+
+    def __init__(self, dies: Callable[[], bool] = lambda: False) -> None:
+        self._dies = dies
+        self._broken = False
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        if self._broken:
+            raise BrokenExecutor("the pool is broken")
+        future: Future[Any] = Future()
+        if self._dies():
+            self._broken = True
+            chunk._warm.key = ""
+            future.set_exception(BrokenExecutor("a worker died"))
+        else:
+            future.set_result(fn(*args, **kwargs))
+        return future
+
+
+def inline(dies: Callable[[], bool] = lambda: False, count: int = 2) -> Workers:
+    return Workers(lambda: Inline(dies), run_chunk, count, lambda _: None)
+
+
+@pytest.fixture
+def scenario(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(chunk, "LOOK_STEPS", 3)
+    monkeypatch.setattr(evaluation, "evaluate", lambda *_: unevaluated("not asked for"))
+    return str(write(tmp_path, small()))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_warm(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No session of another test is gone on with; and no module is left over that would matter."""
+    monkeypatch.setattr("tui_elbo.engine.scenario.release", lambda: None)
+    chunk._warm.key = ""
+    yield
+    chunk._warm.key = ""
+
+
+def runs() -> tuple[RunSpec, ...]:
+    return grid((0, 1), [parse_choice("lr=0.01,0.1")], [])
+
+
+def swept(
+    folder: Path,
+    of: Plan,
+    workers: Workers | None = None,
+    told: Callable[[Progress], object] = lambda _: None,
+) -> list[EndedRun]:
+    held = SweepFolder(folder, of)
+    try:
+        return Sweep(held, workers or inline(), 0.0).run(told)
+    finally:
+        held.close()
+
+
+def files(folder: Path, of: Plan) -> dict[str, object]:
+    return {spec.name: timeless(read(folder / f"{spec.name}.run").batches) for spec in of.runs}
+
+
+def test_each_run_is_the_one_that_run_saves(scenario: str, tmp_path: Path) -> None:
+    of = plan(scenario, runs())
+    found = swept(tmp_path / "out", of)
+    assert [run.spec for run in found] == list(of.runs)
+    for spec in of.runs:
+        assert files(tmp_path / "out", of)[spec.name] == timeless(in_one_piece(scenario, spec))
+    saved = read(tmp_path / "out" / "lr-0.1_seed-1.run").settings
+    assert (saved.seed, saved.step, str(saved.tunings[0][1])) == (1, 12, "lr 0.1")
+
+
+def test_workers_that_die_cost_their_chunks_alone(scenario: str, tmp_path: Path) -> None:
+    of = plan(scenario, runs())
+    swept(tmp_path / "plain", of)
+    deaths = iter([False, True, False, True, True, False, False, True])
+    lost: list[int] = []
+    workers = inline(lambda: next(deaths, False))
+    found = swept(tmp_path / "out", of, workers, lambda progress: lost.append(progress.lost))
+    assert lost[-1] >= 4
+    assert {run.ending.kind for run in found} == {"steps"}
+    assert files(tmp_path / "out", of) == files(tmp_path / "plain", of)
+
+
+def test_a_run_that_kills_its_worker_is_kept_as_far_as_it_came(
+    scenario: str, tmp_path: Path
+) -> None:
+    of = plan(scenario, runs()[:1])
+    deaths = iter([False, False])
+    (found,) = swept(tmp_path / "out", of, inline(lambda: next(deaths, True)))
+    assert found.ending.kind == "failed"
+    assert "its worker ended 3 times in the chunk after step" in found.ending.note
+    assert read(tmp_path / "out" / f"{found.spec.name}.run").settings.step == found.step > 0
+
+
+def test_an_interrupted_sweep_goes_on_where_it_was(scenario: str, tmp_path: Path) -> None:
+    of = plan(scenario, runs())
+    swept(tmp_path / "plain", of)
+    held = SweepFolder(tmp_path / "out", of)
+    sweep = Sweep(held, inline(), 0.0)
+
+    def told(progress: Progress) -> None:
+        sweep.stopping = progress.steps > 14
+
+    sweep.run(told)
+    begun = sum(held.so_far(spec).step for spec in of.runs if held.ended(spec) is None)
+    held.close()
+    assert begun > 0
+    chunk._warm.key = ""
+    first: list[int] = []
+    found = swept(tmp_path / "out", of, told=lambda progress: first.append(progress.steps))
+    assert first[0] > 14
+    assert len(found) == 4
+    assert files(tmp_path / "out", of) == files(tmp_path / "plain", of)
+
+
+def test_what_is_finished_is_not_run_again(scenario: str, tmp_path: Path) -> None:
+    of = plan(scenario, runs()[:2])
+    swept(tmp_path / "out", of)
+
+    def make() -> Executor:
+        raise AssertionError("nothing is left to be run")
+
+    found = swept(tmp_path / "out", of, Workers(make, run_chunk, 2, lambda _: None))
+    assert [run.step for run in found] == [12, 12]
+
+
+def test_two_sweeps_do_not_share_a_folder(scenario: str, tmp_path: Path) -> None:
+    of = plan(scenario, runs())
+    held = SweepFolder(tmp_path / "out", of)
+    with pytest.raises(UsageError, match="another sweep is under way"):
+        SweepFolder(tmp_path / "out", of)
+    held.close()
+    for other, why in (
+        (plan(scenario, runs()[:2]), "its runs are others"),
+        (plan(scenario, runs(), steps=13), "its runs go elsewhere"),
+        (plan("no_theta", runs()), "of another scenario"),
+    ):
+        with pytest.raises(UsageError, match=why):
+            SweepFolder(tmp_path / "out", other)
+    SweepFolder(tmp_path / "out", of).close()
+
+
+def test_files_of_others_are_left_alone(scenario: str, tmp_path: Path) -> None:
+    of = plan(scenario, runs()[:1])
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("mine")
+    (folder / "lr-0.01_seed-0.run").write_text("mine too")
+    with pytest.raises(UsageError, match="is there already, and is left alone"):
+        SweepFolder(folder, of)
+    assert (folder / "lr-0.01_seed-0.run").read_text() == "mine too"
+    (folder / "lr-0.01_seed-0.run").unlink()
+    swept(folder, of)
+    assert (folder / "notes.txt").read_text() == "mine"
+
+
+def test_a_file_is_no_folder(scenario: str, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("")
+    with pytest.raises(UsageError, match="cannot be kept there"):
+        SweepFolder(tmp_path / "out", plan(scenario, runs()))
+
+
+@pytest.mark.filterwarnings("ignore:Encountered NaN")
+def test_a_run_that_is_not_finite_is_kept_and_the_others_go_on(tmp_path: Path) -> None:
+    model = "pyro.factor('bad', -pyro.param('loc').neg().log() * 1e-9)"
+    guide = "pyro.param('loc', torch.tensor(-0.25))"
+    text = small(model=model, guide=guide, head="import pyro\npyro.enable_validation(False)\n")
+    of = plan(str(write(tmp_path, text)), grid((0,), [parse_choice("lr=0.0001,0.1")], []))
+    good, bad = swept(tmp_path / "out", of)
+    assert (good.ending.kind, good.step) == ("steps", 12)
+    assert bad.ending.kind == "not finite"
+    assert 0 < bad.step < 12
+    assert read(tmp_path / "out" / f"{bad.spec.name}.run").settings.step == bad.step
+
+
+def test_a_step_that_raises_ends_its_run_alone(tmp_path: Path) -> None:
+    model = "assert pyro.param('loc') < 0, 'too far'"
+    guide = "pyro.param('loc', torch.tensor(-0.25))"
+    path = str(write(tmp_path, small(model=model, guide=guide)))
+    of = plan(path, grid((0,), [parse_choice("lr=0.0001,0.1")], []))
+    good, bad = swept(tmp_path / "out", of)
+    assert (good.ending.kind, good.step) == ("steps", 12)
+    assert bad.ending.kind == "failed"
+    assert "too far" in bad.ending.note
+    assert bad.step == len(read(tmp_path / "out" / f"{bad.spec.name}.run").batches[0].values[0])
+
+
+def test_a_full_disk_ends_the_sweep_and_nothing_finished_is_lost(
+    scenario: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of = plan(scenario, runs())
+    swept(tmp_path / "plain", of)
+    full = iter([False] * 5 + [True] * 100)
+
+    def fsync(number: int) -> None:
+        if next(full):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", fsync)
+        with pytest.raises(UsageError, match="No space left") as raised:
+            swept(tmp_path / "out", of)
+    assert "the same command goes on from it" in raised.value.hint
+    assert not [*(tmp_path / "out").rglob("*.writing")]
+    swept(tmp_path / "out", of)
+    assert files(tmp_path / "out", of) == files(tmp_path / "plain", of)
+
+
+def test_a_damaged_plan_is_refused(scenario: str, tmp_path: Path) -> None:
+    of = plan(scenario, runs())
+    SweepFolder(tmp_path / "out", of).close()
+    (tmp_path / "out" / ".sweep" / "plan.json").write_text("{")
+    with pytest.raises(UsageError, match="is not whole"):
+        SweepFolder(tmp_path / "out", of)
+    newer = msgspec.structs.replace(of, format=99)
+    (tmp_path / "out" / ".sweep" / "plan.json").write_bytes(msgspec.json.encode(newer))
+    with pytest.raises(UsageError, match="another elbo-tui's"):
+        SweepFolder(tmp_path / "out", of)

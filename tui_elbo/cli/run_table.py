@@ -1,0 +1,223 @@
+"""The table of many runs: what differs between them, and how far each is from the best."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tui_elbo.model.bound import one_digit
+from tui_elbo.model.comparison import (
+    Evaluation,
+    compare_settings,
+    difference,
+    why_not_comparable,
+)
+from tui_elbo.model.text import safe
+from tui_elbo.model.verdict import Estimate
+
+Setting = float | int | str
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """A run of the table."""
+
+    run: Mapping[str, Setting]
+    """What it was run with, the seed among it."""
+    step: int
+    loss: float
+    evaluation: Evaluation
+    verdict: str
+    """In two words; empty where there is none."""
+    seconds: float
+    """Of its steps."""
+    ended: str
+    """`steps`, `converged`, `not finite` or `failed`; empty where it is not known."""
+    note: str
+    """What a person has to know of it; empty when nothing is."""
+    file: str
+    """Empty if there is none."""
+
+
+def columns(rows: Sequence[Row]) -> list[str]:
+    """The names of the settings that differ, the seed last."""
+    names = dict.fromkeys(name for row in rows for name in (*row.run, "seed"))
+    names["seed"] = names.pop("seed", None)
+    return [n for n in names if len({str(row.run.get(n)) for row in rows}) > 1]
+
+
+def models(rows: Sequence[Row]) -> tuple[list[list[int]], list[str]]:
+    """The runs by model, as indices; and why those of the first are not compared with the others.
+
+    Runs without an ELBO are in none.
+    """
+    groups: list[list[int]] = []
+    reasons: list[str] = []
+    for index, row in enumerate(rows):
+        if not math.isfinite(row.evaluation.elbo.value):
+            continue
+        for group in groups:
+            why = why_not_comparable(rows[group[0]].evaluation, row.evaluation)
+            if not why:
+                group.append(index)
+                break
+            if group is groups[0]:
+                reasons.append(why)
+        else:
+            groups.append([index])
+    return groups, list(dict.fromkeys(reasons))
+
+
+def gaps(rows: Sequence[Row], groups: Iterable[Sequence[int]]) -> dict[int, Estimate]:
+    """By how many nats each run is below the best of its model, where there is another."""
+    found = {}
+    for group in groups:
+        best = max(group, key=lambda index: rows[index].evaluation.elbo.value)
+        for index in group if len(group) > 1 else ():
+            found[index] = difference(rows[best].evaluation, rows[index].evaluation)
+    return found
+
+
+def table_text(rows: Sequence[Row]) -> str:
+    """The table, what is not compared and why, and the comparison of the settings over seeds."""
+    groups, reasons = models(rows)
+    below = gaps(rows, groups)
+    names = columns(rows)
+    head = [*names, "step", "ELBO (nats)", "below the best", "k̂", "verdict", "seconds"]
+    lines = [head]
+    for index, row in enumerate(rows):
+        gap = below.get(index)
+        verdict = row.ended if row.ended in {"not finite", "failed"} else row.verdict
+        lines.append(
+            [
+                *(_shown(row.run.get(name)) for name in names),
+                str(row.step),
+                _estimate(row.evaluation.elbo),
+                "" if gap is None else "best" if gap.value == 0 == gap.mcse else _estimate(gap),
+                "" if math.isnan(row.evaluation.khat) else f"{row.evaluation.khat:.2f}",
+                verdict,
+                f"{row.seconds:.1f}",
+            ]
+        )
+    text = _aligned(lines, left=set(names) | {"verdict"})
+    notes = [f"{_label(row, names)}: {safe(row.note)}" for row in rows if row.note]
+    notes += [
+        f"{_label(row, names)}: no ELBO, since {safe(row.evaluation.problem)}"
+        for row in rows
+        if row.evaluation.problem and row.ended not in {"not finite", "failed"}
+    ]
+    notes += [f"not all are compared: {safe(why)}" for why in reasons]
+    return "\n".join([*text, *([""] if notes else []), *notes]) + "\n" + _settings(rows)
+
+
+def _settings(rows: Sequence[Row]) -> str:
+    """The comparison of the settings, with the seeds as the unit; empty where there is none."""
+    names = [name for name in columns(rows) if name not in {"seed", "run"}]
+    by_setting: dict[str, dict[int | None, Evaluation]] = {}
+    for row in rows:
+        seed = row.run.get("seed")
+        if math.isfinite(row.evaluation.elbo.value) and (seed is None or isinstance(seed, int)):
+            words = ", ".join(f"{n} {_shown(row.run.get(n))}" for n in names)
+            by_setting.setdefault(words, {})[seed] = row.evaluation
+    if len(by_setting) < 2 or max(map(len, by_setting.values())) < 2:
+        return ""
+    made, left_out = compare_settings(by_setting)
+    lines = [f"{one}." for one in sorted(made, key=lambda one: -one.difference)]
+    if len(made) > 1:
+        lines.append(f"The intervals hold for these {len(made)} comparisons together (Holm).")
+    return "\n" + "\n".join([*lines, *dict.fromkeys(left_out)]) + "\n"
+
+
+def csv_text(rows: Sequence[Row]) -> str:
+    """The table as CSV; a cell is empty where there is no such number."""
+    groups, _ = models(rows)
+    below = gaps(rows, groups)
+    names = [*dict.fromkeys(name for row in rows for name in row.run)]
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    own = [
+        "step",
+        "loss",
+        "elbo",
+        "elbo_mcse",
+        "gap",
+        "gap_mcse",
+        "k_hat",
+        "verdict",
+        "ended",
+        "seconds",
+        "file",
+        "note",
+    ]
+    writer.writerow([*names, *own])
+    for index, row in enumerate(rows):
+        gap = below.get(index, Estimate(math.nan, math.nan))
+        elbo = row.evaluation.elbo
+        numbers = (row.loss, elbo.value, elbo.mcse, gap.value, gap.mcse, row.evaluation.khat)
+        writer.writerow(
+            [
+                *(row.run.get(name, "") for name in names),
+                row.step,
+                *("" if not math.isfinite(one) else repr(one) for one in numbers),
+                row.verdict,
+                row.ended,
+                repr(row.seconds),
+                row.file,
+                safe(row.note),
+            ]
+        )
+    return out.getvalue()
+
+
+def record(row: Row) -> dict[str, Any]:
+    """The run as `--json` prints it."""
+    elbo = row.evaluation.elbo
+    return {
+        "run": dict(row.run),
+        "step": row.step,
+        "loss": _finite(row.loss),
+        "elbo": {"value": _finite(elbo.value), "mcse": _finite(elbo.mcse)},
+        "k_hat": _finite(row.evaluation.khat),
+        "verdict": row.verdict,
+        "ended": row.ended,
+        "seconds": row.seconds,
+        "file": row.file,
+        "note": row.note,
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _shown(value: Setting | None) -> str:
+    if value is None:
+        return "own"
+    return f"{value:g}" if isinstance(value, float) else safe(str(value))
+
+
+def _label(row: Row, names: Sequence[str]) -> str:
+    return ", ".join(f"{name} {_shown(row.run.get(name))}" for name in names) or "the run"
+
+
+def _estimate(one: Estimate) -> str:
+    if not math.isfinite(one.value):
+        return ""
+    if not math.isfinite(one.mcse):
+        return f"{one.value:.4f}"
+    return f"{one.value:.4f} ± {one_digit(one.mcse)}"
+
+
+def _aligned(lines: Sequence[Sequence[str]], left: set[str]) -> list[str]:
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    return [
+        "  ".join(
+            cell.ljust(width) if name in left else cell.rjust(width)
+            for cell, width, name in zip(line, widths, lines[0], strict=True)
+        ).rstrip()
+        for line in lines
+    ]

@@ -1,0 +1,1 @@
+"""Many runs: a grid of them on an executor, chunk by chunk."""

@@ -1,0 +1,106 @@
+"""Chunks in a process of their own, which the worker keeps for the next one.
+
+For workers that have several threads, since a run needs a process for itself.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from typing import IO
+
+from tui_elbo.many.chunk import Task, begin_worker, run_chunk
+from tui_elbo.protocol.codec import decode
+
+_HEAD = struct.Struct("<Q")
+
+_lock = threading.Lock()
+_idle: list[_Process] = []
+
+
+class ProcessDiedError(Exception):
+    """The process of a chunk has ended before the chunk."""
+
+
+class _Process:
+    def __init__(self) -> None:
+        self.key = ""
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+
+    def end(self) -> None:
+        """End it."""
+        with self._process:
+            self._process.kill()
+
+    def run(self, data: bytes) -> bytes:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            _send(self._process.stdin, data)
+            found = _receive(self._process.stdout)
+        except BrokenPipeError:
+            found = None
+        if found is None:
+            self.end()
+            code = self._process.returncode
+            raise ProcessDiedError(f"the process of the run ended, with exit code {code}")
+        return found
+
+
+def run_apart(data: bytes) -> bytes:
+    """Take a chunk in another process: one that is idle, best the one that has the run.
+
+    Raises:
+        ProcessDiedError: if it ends meanwhile.
+    """
+    key = decode(data, Task).key
+    with _lock:
+        own = [one for one in _idle if one.key == key] or _idle[-1:]
+        process = own[0] if own else None
+        if process is not None:
+            _idle.remove(process)
+    process = process or _Process()
+    process.key = key
+    found = process.run(data)
+    with _lock:
+        _idle.append(process)
+    return found
+
+
+def _send(to: IO[bytes], data: bytes) -> None:
+    to.write(_HEAD.pack(len(data)))
+    to.write(data)
+    to.flush()
+
+
+def _receive(of: IO[bytes]) -> bytes | None:
+    """What comes next; None at the end."""
+    head = of.read(_HEAD.size)
+    if len(head) < _HEAD.size:
+        return None
+    size = _HEAD.unpack(head)[0]
+    data = of.read(size)
+    return data if len(data) == size else None
+
+
+def main() -> None:
+    """Take chunks from stdin until it ends; stdout is for their results alone."""
+    answers = os.fdopen(os.dup(1), "wb")
+    tasks = os.fdopen(os.dup(0), "rb")
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.dup2(2, 1)
+    begin_worker()
+    with suppress(BrokenPipeError):
+        while (data := _receive(tasks)) is not None:
+            _send(answers, run_chunk(data))
+
+
+if __name__ == "__main__":
+    main()

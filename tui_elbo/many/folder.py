@@ -1,0 +1,359 @@
+"""The folder of a sweep: what is swept, the chunks that are finished, and the runs that have ended.
+
+    DIR/NAME.run                each run that has ended, as `elbo-tui run --save` writes it
+    DIR/runs.csv                the table of them
+    DIR/.sweep/plan.json        what is swept, by which the folder is known
+    DIR/.sweep/lock             held by the sweep that is under way
+    DIR/.sweep/chunks/NAME/     the finished chunks of a run that has not ended
+    DIR/.sweep/ended/NAME       how a run has ended
+
+Each file is written whole beside its place and then moved there. Nothing else is touched.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import math
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from tui_elbo.many.chunk import LOSS, Ending, Goal, Taken, Task
+from tui_elbo.model.errors import UsageError
+from tui_elbo.model.grid import RunSpec
+from tui_elbo.model.history import History
+from tui_elbo.model.records import Batch, Column, Floats, Layout
+from tui_elbo.protocol.codec import decode, encode
+from tui_elbo.runfile import is_run_file
+from tui_elbo.runfile.database import RunSettings, SavedRun, read, write
+
+SECONDS = Column("step", "", "seconds")
+
+FORMAT = 1
+"""The version of what is in `.sweep`."""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What is swept."""
+
+    settings: RunSettings
+    """What all runs have in common; the seed is of no meaning."""
+    text: bytes
+    """The scenario's source."""
+    goal: Goal
+    runs: tuple[RunSpec, ...]
+    format: int = FORMAT
+
+
+class EndedRun(msgspec.Struct, frozen=True, eq=False):
+    """A run that has ended, and what it came to."""
+
+    spec: RunSpec
+    step: int
+    loss: float
+    """Of its last step; NaN if there is none."""
+    seconds: float
+    """Of its steps."""
+    ending: Ending
+    note: str = ""
+    """Why it was not cut into chunks, in words; empty where it was."""
+
+
+@dataclass(eq=False)
+class RunSoFar:
+    """A run that has not ended: what its next chunk goes on from."""
+
+    spec: RunSpec
+    losses: list[Floats] = field(default_factory=list)
+    layouts: int = 0
+    """How many layouts its steps have."""
+    last: Taken | None = None
+    """The newest chunk, without its steps."""
+    whole: bool = False
+    """Whether it is not to be cut."""
+    lost: int = 0
+    """How often the chunk that comes next was lost."""
+
+    @property
+    def step(self) -> int:
+        """The last step of its finished chunks."""
+        return sum(map(len, self.losses))
+
+    def add(self, taken: Taken) -> None:
+        """A chunk is finished."""
+        if taken.batches and taken.batches[0].first == 1:
+            self.losses.clear()
+        for batch in taken.batches:
+            row = batch.layout.index.get(LOSS)
+            nan = np.full(batch.steps, np.nan)
+            self.losses.append(nan if row is None else np.array(batch.values[row]))
+            self.layouts = max(self.layouts, batch.layout.id + 1)
+        self.last = msgspec.structs.replace(taken, batches=())
+        self.whole = self.whole or bool(taken.note)
+        self.lost = 0
+
+
+class SweepFolder:
+    """A folder that a sweep is kept in, held by this process.
+
+    Args:
+        path: of the folder; made if it is not there.
+        plan: what is swept.
+
+    Raises:
+        UsageError: if it cannot be used for this sweep, with the reason.
+    """
+
+    def __init__(self, path: Path, plan: Plan) -> None:
+        self.path, self._own = path, path / ".sweep"
+        self.plan = plan
+        try:
+            for name in ("chunks", "ended"):
+                (self._own / name).mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(self._own / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            what = f"the sweep cannot be kept there: {error.strerror}"
+            raise UsageError(what, where=str(path), hint="choose another folder") from error
+        try:
+            self._take_hold()
+        except BaseException:
+            self.close()
+            raise
+
+    def _take_hold(self) -> None:
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            what = "another sweep is under way in this folder"
+            hint = "wait for it, or choose another folder"
+            raise UsageError(what, where=str(self.path), hint=hint) from error
+        before = plan_of(self.path)
+        if before is not None and (why := _other(before, self.plan)):
+            hint = "give the same command to go on with it, or choose another folder"
+            raise UsageError(f"it holds another sweep: {why}", where=str(self.path), hint=hint)
+        for spec in self.plan.runs:
+            # What is there without a word from us is somebody else's.
+            if self.file(spec).exists() and self.ended(spec) is None and not self.chunks(spec):
+                what = "this file is there already, and is left alone"
+                hint = "choose another folder"
+                raise UsageError(what, where=str(self.file(spec)), hint=hint)
+        if before is None:
+            self._put(self._own / "plan.json", msgspec.json.encode(self.plan))
+
+    def close(self) -> None:
+        """Let go of it."""
+        os.close(self._lock)
+
+    def file(self, spec: RunSpec) -> Path:
+        """Of a run that has ended."""
+        return self.path / f"{spec.name}.run"
+
+    def ended(self, spec: RunSpec) -> EndedRun | None:
+        """How a run has ended; None if it has not."""
+        return ended_run(self.path, spec)
+
+    def chunks(self, spec: RunSpec) -> list[Taken]:
+        """The finished chunks of a run that has not ended."""
+        found: list[Taken] = []
+        for path in sorted(self._chunks_of(spec).glob("*.chunk")):
+            taken: Taken = decode(path.read_bytes(), Taken)
+            if taken.batches and taken.batches[0].first == 1:
+                found.clear()
+            found.append(taken)
+        return found
+
+    def add(self, spec: RunSpec, taken: Taken) -> None:
+        """Keep a chunk.
+
+        Raises:
+            UsageError: if it cannot be written.
+        """
+        folder = self._chunks_of(spec)
+        with self._writing():
+            folder.mkdir(exist_ok=True)
+            number = len(list(folder.glob("*.chunk")))
+        self._put(folder / f"{number:06}.chunk", encode(taken))
+
+    def end(self, spec: RunSpec) -> EndedRun:
+        """Make the file of a run whose last chunk is there.
+
+        Raises:
+            UsageError: if it cannot be written.
+        """
+        chunks = self.chunks(spec)
+        batches = joined([batch for taken in chunks for batch in taken.batches])
+        last = chunks[-1]
+        ending = last.ending
+        if ending is None:
+            raise ValueError(f"run {spec.name} has not ended")
+        if batches:
+            run = SavedRun(last.settings, self.plan.text, tuple(batches), last.state, last.tensors)
+            write(self.file(spec), run)
+        found = EndedRun(
+            spec=spec,
+            step=last.settings.step,
+            loss=_last_loss(batches),
+            seconds=sum(
+                float(batch.values[batch.layout.index[SECONDS]].sum()) for batch in batches
+            ),
+            ending=ending,
+            note=next((taken.note for taken in chunks if taken.note), ""),
+        )
+        self._put(self._own / "ended" / spec.name, encode(found))
+        with suppress(OSError):
+            shutil.rmtree(self._chunks_of(spec))
+        return found
+
+    def so_far(self, spec: RunSpec) -> RunSoFar:
+        """What is kept of a run that has not ended."""
+        run = RunSoFar(spec)
+        for taken in self.chunks(spec):
+            run.add(taken)
+        return run
+
+    def task(self, run: RunSoFar, seconds: float) -> Task:
+        """The next chunk of a run.
+
+        Args:
+            run: as far as it has come.
+            seconds: after so long the chunk ends.
+        """
+        key, spec, last = f"{self.path}/{run.spec.name}", run.spec, run.last
+        if last is None:
+            settings = msgspec.structs.replace(
+                self.plan.settings,
+                seed=spec.seed,
+                guide=spec.guide,
+                tunings=() if spec.tuning is None else ((0, spec.tuning),),
+            )
+            return Task(key, self.plan.goal, seconds, settings, self.plan.text, np.empty(0))
+        return Task(
+            key=key,
+            goal=self.plan.goal,
+            seconds=seconds,
+            settings=last.settings,
+            text=self.plan.text,
+            losses=np.concatenate([np.empty(0), *run.losses]),
+            layouts=run.layouts,
+            state=last.state,
+            tensors=last.tensors,
+            iterates=last.iterates,
+            whole=run.whole,
+        )
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a file into the folder.
+
+        Raises:
+            UsageError: if it cannot be written.
+        """
+        self._put(self.path / name, text.encode())
+
+    def _chunks_of(self, spec: RunSpec) -> Path:
+        return self._own / "chunks" / spec.name
+
+    def _put(self, path: Path, data: bytes) -> None:
+        beside = path.with_name(f".{path.name}.writing")
+        with self._writing():
+            try:
+                with beside.open("wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                beside.replace(path)
+            finally:
+                with suppress(OSError):
+                    beside.unlink(missing_ok=True)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            what = f"the sweep cannot be kept: {error.strerror or error}"
+            hint = "what is finished is there: the same command goes on from it"
+            raise UsageError(what, where=str(self.path), hint=hint) from error
+
+
+def plan_of(path: Path) -> Plan | None:
+    """What is swept in a folder; None if no sweep is kept there.
+
+    Raises:
+        UsageError: if it is another version's, or damaged.
+    """
+    file = path / ".sweep" / "plan.json"
+    try:
+        data = file.read_bytes()
+    except OSError:
+        return None
+    try:
+        found = msgspec.json.decode(data, type=Plan)
+    except msgspec.MsgspecError as error:
+        hint = "choose another folder"
+        raise UsageError(f"it is not whole: {error}", where=str(file), hint=hint) from error
+    if found.format != FORMAT:
+        what = f"this sweep is another elbo-tui's (format {found.format}, and this has {FORMAT})"
+        raise UsageError(what, where=str(path))
+    return found
+
+
+def ended_run(path: Path, spec: RunSpec) -> EndedRun | None:
+    """How a run of the sweep in a folder has ended; None if it has not."""
+    try:
+        data = (path / ".sweep" / "ended" / spec.name).read_bytes()
+        found: EndedRun = decode(data, EndedRun)
+    except (OSError, msgspec.MsgspecError):
+        return None
+    return found
+
+
+def joined(batches: Sequence[Batch]) -> list[Batch]:
+    """The steps of several chunks as those of one run: equal layouts are one, numbered from 0."""
+    known: dict[bytes, Layout] = {}
+    history = History()
+    for batch in batches:
+        plain = encode(msgspec.structs.replace(batch.layout, id=0))
+        if plain not in known:
+            known[plain] = msgspec.structs.replace(batch.layout, id=len(known))
+        history.append(Batch(known[plain], batch.first, batch.values))
+    return history.batches()
+
+
+def saved_runs(paths: Sequence[Path]) -> list[tuple[Path, SavedRun]]:
+    """The saved runs among files, and in folders.
+
+    Raises:
+        UsageError: if there is none, or one is damaged.
+    """
+    files: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            files.extend(sorted(one for one in path.iterdir() if is_run_file(str(one))))
+        else:
+            files.append(path)
+    if not files:
+        hint = "name files of run --save, or the folder of a sweep"
+        raise UsageError("there is no saved run", where=", ".join(map(str, paths)), hint=hint)
+    return [(path, read(path)) for path in files]
+
+
+def _other(before: Plan, now: Plan) -> str:
+    """In what it is another sweep; empty if it is the same."""
+    if before.text != now.text:
+        return "of another scenario, or of this one before it was changed"
+    if before.runs != now.runs:
+        return "its runs are others"
+    if before.goal != now.goal:
+        return "its runs go elsewhere (--steps, --until, --draws, --tolerance)"
+    return "" if before.settings == now.settings else "it is run otherwise (--threads, --device)"
+
+
+def _last_loss(batches: Sequence[Batch]) -> float:
+    row = batches[-1].layout.index.get(LOSS) if batches else None
+    return math.nan if row is None else float(batches[-1].values[row, -1])

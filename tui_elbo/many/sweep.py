@@ -1,0 +1,200 @@
+"""A grid of runs on an executor: chunks are handed out, and what comes back is kept at once.
+
+A run goes on where its chunk has ended as long as there are no more runs under way than workers,
+so that mostly the worker gets it that has its session. A chunk that is lost is taken again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from dataclasses import dataclass
+
+import msgspec
+
+from tui_elbo.many.chunk import Ending, Taken
+from tui_elbo.many.executors import Workers
+from tui_elbo.many.folder import EndedRun, RunSoFar, SweepFolder
+from tui_elbo.model.comparison import unevaluated
+from tui_elbo.model.verdict import cannot_tell
+from tui_elbo.protocol.codec import decode, encode
+
+CHUNK_SECONDS = 5.0
+"""So much of a run is lost at most with a worker."""
+
+ALONE_AFTER, MOST_LOST = 2, 3
+"""A chunk that was lost so often is taken while no other is, since whoever dies takes the others
+with it; and one that is lost again then is not taken any more."""
+
+WAIT_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a sweep has come."""
+
+    ended: int
+    """Runs that have ended."""
+    runs: int
+    steps: int
+    """That have been taken, all in all."""
+    most: int
+    """Steps of all runs, as far as is known."""
+    left: float | None
+    """Seconds, about; None where it is not known yet."""
+    lost: int
+    """How many chunks were lost."""
+
+
+class Sweep:
+    """Runs what has not ended of a sweep.
+
+    Args:
+        folder: that it is kept in.
+        workers: that take the chunks.
+        seconds: of a chunk.
+    """
+
+    def __init__(
+        self, folder: SweepFolder, workers: Workers, seconds: float = CHUNK_SECONDS
+    ) -> None:
+        self._folder, self._workers, self._seconds = folder, workers, seconds
+        self._executor: Executor | None = None
+        self._waiting: deque[RunSoFar] = deque()
+        self._under_way: dict[Future[bytes], RunSoFar] = {}
+        self._steps: dict[str, int] = {}
+        self._most: dict[str, int] = {}
+        self._lost = 0
+        self._ended: list[EndedRun] = []
+        self.stopping = False
+        """Set to begin no more chunks; those under way are waited for."""
+
+    def run(
+        self,
+        told: Callable[[Progress], object] = lambda _: None,
+        ended: Callable[[EndedRun], object] = lambda _: None,
+    ) -> list[EndedRun]:
+        """Run until every run has ended, or until told to stop.
+
+        Args:
+            told: of the progress, now and then.
+            ended: called with each run that has ended, those of an earlier time first.
+
+        Returns:
+            The runs that have ended, in the order of the plan.
+
+        Raises:
+            UsageError: if something cannot be written, or there are no workers.
+        """
+        self._report_ended = ended
+        self._began, self._first = time.monotonic(), 0
+        for spec in self._folder.plan.runs:
+            before = self._folder.ended(spec)
+            run = self._folder.so_far(spec) if before is None else None
+            if run is not None and run.last is not None and run.last.ending is not None:
+                before, run = self._folder.end(spec), None
+            if before is not None:
+                self._has_ended(before)
+            elif run is not None:
+                self._waiting.append(run)
+                self._count(run)
+        self._first = sum(self._steps.values())
+        try:
+            while self._under_way or (self._waiting and not self.stopping):
+                self._hand_out()
+                wait(self._under_way, timeout=WAIT_SECONDS, return_when=FIRST_COMPLETED)
+                for future in [one for one in self._under_way if one.done()]:
+                    self._take(future)
+                told(self._progress())
+        finally:
+            if self._executor is not None:
+                self._workers.end(self._executor)
+        places = {spec.name: place for place, spec in enumerate(self._folder.plan.runs)}
+        return sorted(self._ended, key=lambda run: places[run.spec.name])
+
+    def _hand_out(self) -> None:
+        if self.stopping:
+            return
+        suspects = [run for run in self._waiting if run.lost >= ALONE_AFTER]
+        if suspects:
+            if not self._under_way:
+                self._waiting.remove(suspects[0])
+                self._submit(suspects[0])
+            return
+        while self._waiting and len(self._under_way) < self._workers.count:
+            self._submit(self._waiting.popleft())
+
+    def _submit(self, run: RunSoFar) -> None:
+        data = encode(self._folder.task(run, self._seconds))
+        for _ in range(2):
+            if self._executor is None:
+                self._executor = self._workers.make()
+            try:
+                future = self._executor.submit(self._workers.work, data)
+            except BrokenExecutor:
+                self._leave_executor()
+                continue
+            self._under_way[future] = run
+            return
+        self._waiting.appendleft(run)
+
+    def _leave_executor(self) -> None:
+        if self._executor is not None:
+            self._workers.end(self._executor)
+            self._executor = None
+
+    def _take(self, future: Future[bytes]) -> None:
+        run = self._under_way.pop(future)
+        try:
+            taken: Taken = decode(future.result(), Taken)
+        except BrokenExecutor as error:
+            self._leave_executor()
+            self._lose(run, error)
+            return
+        except Exception as error:
+            self._lose(run, error)
+            return
+        self._keep(run, taken)
+
+    def _keep(self, run: RunSoFar, taken: Taken) -> None:
+        self._folder.add(run.spec, taken)
+        run.add(taken)
+        self._most[run.spec.name] = taken.steps
+        self._count(run)
+        if taken.ending is not None:
+            self._has_ended(self._folder.end(run.spec))
+        else:
+            self._waiting.appendleft(run)
+
+    def _lose(self, run: RunSoFar, error: Exception) -> None:
+        self._lost += 1
+        run.lost += 1
+        if run.lost < MOST_LOST:
+            self._waiting.appendleft(run)
+            return
+        what = f"its worker ended {run.lost} times in the chunk after step {run.step}"
+        note = f"{what}: {type(error).__name__}: {error}"
+        verdict = cannot_tell(run.step, "its worker ended")
+        ending = Ending("failed", note, verdict, unevaluated("its worker ended"))
+        settings = self._folder.task(run, 0.0).settings
+        last = run.last or Taken((), settings, b"", (), b"", run.step, None)
+        self._keep(run, msgspec.structs.replace(last, ending=ending))
+
+    def _has_ended(self, run: EndedRun) -> None:
+        self._ended.append(run)
+        self._steps[run.spec.name] = self._most[run.spec.name] = run.step
+        self._report_ended(run)
+
+    def _count(self, run: RunSoFar) -> None:
+        self._steps[run.spec.name] = run.step
+
+    def _progress(self) -> Progress:
+        runs = self._folder.plan.runs
+        steps = sum(self._steps.values())
+        usual = self._folder.plan.goal.steps or max(self._most.values(), default=0)
+        most = sum(self._most.get(spec.name, usual) for spec in runs)
+        taken = steps - self._first
+        left = (time.monotonic() - self._began) * (most - steps) / taken if taken else None
+        return Progress(len(self._ended), len(runs), steps, most, left, self._lost)
