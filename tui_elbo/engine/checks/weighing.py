@@ -9,6 +9,7 @@ References:
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,10 +21,17 @@ from torch.distributions import constraints
 
 from tui_elbo.engine.lens import Lens, isolated
 from tui_elbo.engine.lens.importance_weights import bound
+from tui_elbo.engine.lens.lens import LOOPED_SHARE
 from tui_elbo.model.records import Floats
 
 DRAWS, FEW_DRAWS = 8000, 2000
 """Where draws are taken all at once and are small, and elsewhere."""
+
+LEAST_DRAWS = 500
+"""With fewer, k̂ says little."""
+
+SECONDS = 2.0
+"""Of the processor; where draws are slow, fewer are taken."""
 
 SMALL = 1000
 """Numbers of one draw."""
@@ -80,8 +88,14 @@ def weighed(lens: Lens) -> Weighed | None:
     """
     if not lens.alike or lens.kind.points or lens.kind.unseen or not lens.kind.latents:
         return None
-    cheap = not lens.looped and lens.kind.size <= SMALL
-    fresh = Lens(lens.scenario, DRAWS if cheap else FEW_DRAWS, settled=lens.settled)
+    draws = DRAWS if not lens.looped and lens.kind.size <= SMALL else FEW_DRAWS
+    began = time.process_time()
+    taken = lens.see().reading.draws * (LOOPED_SHARE if lens.looped else 1)
+    each = (time.process_time() - began) / max(taken, 1)
+    draws = min(draws, int(SECONDS / max(each, 1e-9)))
+    if draws < LEAST_DRAWS:
+        return None
+    fresh = Lens(lens.scenario, draws, settled=lens.settled)
     reading, latents = fresh.see_draws()
     log_weights = reading.reading.units[2]
     found = bound(log_weights)
