@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -38,10 +39,20 @@ for number, line in enumerate(sys.argv[1:]):
 """Completes each of its arguments, as the shells' code does it: in a process that ends with it."""
 
 
-def completed(folder: Path, *lines: str) -> list[set[str]]:
-    """What may come next on each line."""
-    subprocess.run([sys.executable, "-c", ASK, *lines], cwd=folder, check=True, timeout=60)
+def completed(folder: Path, *lines: str, **shell: str) -> list[set[str]]:
+    """What may come next on each line; `shell`: what the shell's code sets besides."""
+    program = [sys.executable, "-c", ASK, *lines]
+    subprocess.run(program, cwd=folder, check=True, timeout=60, env={**os.environ, **shell})
     return [set((folder / f"found{n}").read_text().split()) for n in range(len(lines))]
+
+
+def test_zsh_and_fish_get_the_same_words(tmp_path: Path) -> None:
+    both = {"_ARGCOMPLETE_SUPPRESS_SPACE": "1"}
+    fish = {"_ARGCOMPLETE_SHELL": "fish", "_ARGCOMPLETE_DFS": "\t"}
+    assert completed(tmp_path, "elbo-tui run no_t", **both, **fish) == [{"no_theta"}]
+    # zsh has a colon between a word and what it means.
+    zsh = {"_ARGCOMPLETE_SHELL": "zsh"}
+    assert completed(tmp_path, "elbo-tui run no_t", **both, **zsh) == [{"no_theta:"}]
 
 
 def test_the_tab_key_finds_commands_options_scenarios_files_and_live_runs(tmp_path: Path) -> None:

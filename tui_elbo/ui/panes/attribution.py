@@ -143,17 +143,22 @@ class AttributionPane(Table):
         own = term in (SUM_TERMS[0], SUM_TERMS[1], SUM_TERMS[2])
         line: list[Piece] = [(left(text, name, self.glyphs.more), "" if own else DIM)]
         for player in self._columns:
-            line += self._moved(share, player, number, error)
+            line += self._moved(share, player, number, error, bad=own or not self._known(player))
         draw, observed = (math.nan,) * 2 if share is None else (share.draw, share.observed)
         return [[*line, self._number(draw, number, DIM), self._number(observed, seen, DIM)]]
 
+    def _known(self, player: Player) -> bool:
+        """Whether log p is; parts of it that are not are then summed over, and not broken."""
+        share = None if self._span is None else self._span.shares.get(SUM_TERMS[0])
+        return share is not None and math.isfinite(share.shares.get(player, 0.0))
+
     def _moved(
-        self, share: TermAttribution | None, player: Player, number: int, error: int
+        self, share: TermAttribution | None, player: Player, number: int, error: int, *, bad: bool
     ) -> Sequence[Piece]:
         if player not in self._players:
             return [(self.glyphs.none.rjust(ABSENT), DIM)]
         value = math.nan if share is None else share.shares.get(player, 0.0)
-        pieces = [self._number(value, number, "", bad=True)]
+        pieces = [self._number(value, number, "", bad=bad)]
         if error:
             standard_error = math.nan if share is None else share.errors.get(player, math.nan)
             text = f"{self.glyphs.error}{standard_error:.1g}" if standard_error >= PRECISE else ""
