@@ -6,10 +6,13 @@ import argparse
 import json
 import math
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from tui_elbo.cli.options import tolerance
+from tui_elbo.cli.verdict import UntilConverged
 from tui_elbo.model.verdict import (
     LEAST_TOLERANCE,
     NATS,
@@ -17,10 +20,14 @@ from tui_elbo.model.verdict import (
     Estimate,
     Measurement,
     Tolerance,
+    Verdict,
     cannot_tell,
     decide,
     too_early,
 )
+
+if TYPE_CHECKING:
+    from tui_elbo.engine.session import Session
 
 REST = Measurement(
     step=1000,
@@ -172,3 +179,20 @@ def test_each_has_two_words_or_one_and_no_word_that_is_not_measured(state: str) 
     verdict = decide(CASES[state][0])
     assert len(verdict.words) <= 15
     assert "optimum" not in verdict.text
+
+
+def test_a_run_is_judged_each_time_it_is_half_as_long_again_until_it_is_done() -> None:
+    run = SimpleNamespace(steps_taken=0, iterates=SimpleNamespace(begin=0))
+    judged_at, said = list[int](), list[str]()
+
+    def judge() -> Verdict:
+        judged_at.append(run.steps_taken)
+        return decide(REST if run.steps_taken > 400 else CASES["improving"][0])
+
+    until = UntilConverged(cast("Session", run), judge, said.append)
+    while not until.met():
+        run.steps_taken += until.most
+    assert judged_at == [128, 192, 288, 432]
+    assert said == [f"--until converged: {CASES['stationary'][1]}"]
+    until.missed()
+    assert said[1:] == ["--until converged: not reached in 432 steps"]

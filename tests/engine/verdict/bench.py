@@ -2,6 +2,13 @@
 
 python -m tests.engine.verdict.bench [--steps 1024] [--seeds 2] [--record FILE] [PROBLEM ...]
 python -m tests.engine.verdict.bench --read FILE ...
+
+Measured with 400 verdicts at steps 128 to 1024 on the 18 problems that are not in group `lab` (one
+seed, and a second of seven of them; 95 % intervals; two thirds were measured before more draws were
+taken where few leave it open): none of 102 called stationary was more than
+3 tolerances from the best (at most 3.6 %), nine were more than one; none of 202 called improving
+had nothing left (at most 1.9 %); "cannot tell" 6.5 % (4.5 to 9.4); the interval held what was left
+in 99.5 % (98.2 to 99.9). "left" is that to the best near the run: other modes are not counted.
 """
 
 from __future__ import annotations
