@@ -255,4 +255,55 @@ class Net(PyroModule):
 model = Net()
 guide = AutoDiagonalNormal(model)
 """,
+    "amortised_over_batches": """
+data = torch.linspace(-1.0, 1.0, 50)
+net = torch.nn.Linear(1, 1)
+
+
+def model(x):
+    s = pyro.param("s", torch.tensor(1.0), constraint=constraints.positive)
+    with pyro.plate("n", len(x)):
+        z = pyro.sample("z", dist.Normal(0.0, s))
+        pyro.sample("x", dist.Normal(z, 1.0), obs=x)
+
+
+def guide(x):
+    pyro.module("net", net)
+    with pyro.plate("n", len(x)):
+        pyro.sample("z", dist.Normal(net(x[:, None]).squeeze(-1), 1.0))
+
+
+def batch(step):
+    return (data[(10 * step) % 50 :][:10],)
+
+
+def full_batch():
+    return (data,)
+""",
+    "components_that_start_alike": """
+@config_enumerate
+def model():
+    mu = pyro.param("mu", torch.zeros(2))
+    with pyro.plate("n", 6):
+        k = pyro.sample("k", dist.Categorical(torch.ones(2)))
+        pyro.sample("x", dist.Normal(mu[k], 1.0), obs=torch.linspace(-3.0, 3.0, 6))
+
+
+def guide():
+    pass
+
+
+loss = TraceEnum_ELBO(max_plate_nesting=1)
+""",
+    "latent_summed_out_through_its_parameter": """
+def model():
+    loc = pyro.param("loc", torch.tensor(0.0))
+    pyro.sample("u", dist.Normal(0.0, 1.0))
+    with pyro.plate("n", 6):
+        pyro.sample("x", dist.Normal(loc, 1.4), obs=torch.linspace(-3.0, 3.0, 6))
+
+
+def guide():
+    pyro.sample("u", dist.Normal(pyro.param("loc", torch.tensor(0.0)), 0.5))
+""",
 }

@@ -444,6 +444,42 @@ def guide():
 """,
         {("unread-parameter", "net$$$weight")},
     ),
+    "plate_larger_than_all_data": (
+        """
+data = torch.linspace(-1.0, 1.0, 50)
+
+
+def model(x):
+    m = pyro.sample("m", dist.Normal(0.0, 1.0))
+    with pyro.plate("n", 5000, subsample=x):
+        pyro.sample("x", dist.Normal(m, 1.0), obs=x)
+
+
+guide = AutoNormal(model)
+
+
+def batch(step):
+    return (data[(10 * step) % 50 :][:10],)
+
+
+def full_batch():
+    return (data,)
+""",
+        {("minibatch-without-scale", "n")},
+    ),
+    "negative_data_of_a_gamma": (
+        """
+def model():
+    a = pyro.sample("a", dist.LogNormal(0.0, 1.0))
+    with pyro.plate("n", 3):
+        wanted = dist.Gamma(a, 1.0, validate_args=False)
+        pyro.sample("y", wanted, obs=torch.tensor([1.0, 2.0, -1.0]))
+
+
+guide = AutoNormal(model)
+""",
+        {("data-outside-support", "y")},
+    ),
     "one_name_for_two": (
         LINE
         + """

@@ -227,6 +227,8 @@ def _against_all(look: Look) -> Iterator[Found]:
         if name not in every or not every[name].observed:
             continue
         want, have = _total(every[name]), sum(found) / len(found)
+        if have < want and not _outside(look, look.observed[name]):
+            continue  # Every term scales alike, as in a VAE.
         if have > 0 and not 1 / OFF < want / have < OFF and want > 0:
             yield _scaled_wrongly(look.observed[name], have, want, every[name])
         else:
@@ -241,11 +243,22 @@ def _larger_plate(site: Site, whole: tuple[Any, ...]) -> Iterator[Found]:
         rows = site.fn.batch_shape[frame.dim]
         # A model that chooses rows itself has fewer of them than it was given.
         given = any(isinstance(one, Tensor) and one.dim() and len(one) == rows for one in whole)
-        if given and frame.size > OFF * rows:
-            message = f'"{site.name}" in plate "{frame.name}" counts for {frame.size} observations'
+        size = frame.full_size or frame.size
+        if given and size > OFF * rows:
+            message = f'"{site.name}" in plate "{frame.name}" counts for {size} observations'
             message += f", and there are {rows}"
             hint = f"give the plate the number of all data: {rows}"
             yield Found(Subject("plate", frame.name), message, hint, line=site.line)
+
+
+def _outside(look: Look, site: Site) -> list[Site]:
+    """The latents that share no plate with a site."""
+    plates = {f.name for f in site.node["cond_indep_stack"]}
+    return [
+        one
+        for one in look.latents.values()
+        if not plates.intersection(f.name for f in one.node["cond_indep_stack"])
+    ]
 
 
 def _scaled_wrongly(site: Site, have: float, want: float, whole: Site | None = None) -> Found:

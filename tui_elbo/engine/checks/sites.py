@@ -286,10 +286,18 @@ def _unused_latent(look: Look) -> Iterator[Found]:
     if not seen.known or not look.observed:
         return
     targets = set(look.observed)
+    shared = _read(look.main.model) & _read(look.main.guide)
+    if shared:
+        return  # The data may act on a latent through a parameter of its distribution.
     for name, site in look.latents.items():
         if not seen.reaches(name, targets):
             message = f'latent "{name}" reaches no observed site: no data can move it'
             yield Found(_site(name), message, line=site.line)
+
+
+def _read(trace: Any) -> set[str]:
+    """The parameters that a trace reads."""
+    return {name for name, node in trace.nodes.items() if node["type"] == "param"}
 
 
 def _fixed_observed(look: Look) -> Iterator[Found]:
