@@ -71,7 +71,8 @@ UPDATES = 8
 """Updates whose time is measured."""
 
 TWIN_TRIALS, TWIN_ROUNDING = 4, 1e-4
-"""Two estimators are the same that agree so often, up to this share of the largest element."""
+"""Two estimators are the same that agree so often, up to this share of the largest
+element of each parameter."""
 
 RESAMPLES = 400
 
@@ -427,8 +428,9 @@ class _Measurement:
         for setting in (one, other):
             pyro.set_rng_seed(seed)
             found.append(self._gradient(setting, args)[0])
-        scale = np.abs(found).max() + 1e-30
-        return bool((np.abs(found[0] - found[1]) <= TWIN_ROUNDING * scale).all())
+        largest = np.maximum.reduceat(np.abs(found[0]), self._edges) + 1e-30
+        apart = np.maximum.reduceat(np.abs(found[0] - found[1]), self._edges)
+        return bool((apart <= TWIN_ROUNDING * largest).all())
 
     def _share(self) -> None:
         """Give each setting its part of the time; those that do not fit are left out."""
