@@ -403,6 +403,8 @@ def _left(low: float, high: float) -> str:
         )
     if low < 0.0005:
         return f"at most {_number(high)} nats are left"
+    if _number(low) == _number(high):
+        return f"about {_number(low)} nats are left"
     return f"{_number(low)} to {_number(high)} nats are left"
 
 
