@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from tui_elbo.engine.script.watch import Watched
 
 __version__ = "0.1.0"
-__all__ = ["watch"]
+__all__ = ["watch", "watch_all"]
 
 
 def watch(
@@ -28,8 +28,12 @@ def watch(
     While a terminal is attached, a forked copy of the process now and then runs model and guide
     with draws of its own, to attribute the change of log p. It cannot change the script.
 
+    All trainings of a process share one name and one thread. A terminal is shown the one that
+    steps.
+
     Args:
-        svi: a `pyro.infer.SVI`, whose `step` the script calls.
+        svi: a `pyro.infer.SVI`, whose `step` the script calls. It is held weakly: one that the
+            script has dropped is watched no more.
         name: what to call the run; the script's own name if None.
         lens: whether a forked copy may run model and guide; `"in-process"` runs them in the script
             itself where no fork can be used, which can change what the model keeps in Python.
@@ -47,3 +51,19 @@ def watch(
     from tui_elbo.engine.script import watch as watching  # noqa: PLC0415 - torch is imported by whoever has an SVI
 
     return watching.watch(svi, name, lens=lens, findings=findings)
+
+
+def watch_all() -> Watched:
+    """Watch every SVI of this process that takes a step from now on, as `watch` does one.
+
+    It is for SVIs that are made inside a library. A terminal is shown the training that steps. The
+    SVIs are held weakly: one that the script has dropped is watched no more.
+
+    `elbo-tui watch train.py` does the same for a script as it is.
+
+    Returns:
+        As `watch` does.
+    """
+    from tui_elbo.engine.script import watch as watching  # noqa: PLC0415 - as above
+
+    return watching.watch_all()

@@ -142,9 +142,10 @@ def test_another_class_of_that_name_is_named_with_its_module() -> None:
 
 
 def test_twice() -> None:
+    """One server is for all trainings of a process."""
     svi, other = simple(), simple()
     with tui_elbo.watch(svi, "mine"), tui_elbo.watch(other, "mine") as second:
-        assert second.id == "mine-2"
+        assert second.id == "mine"
         with pytest.raises(UsageError, match="watched already, as mine"):
             tui_elbo.watch(svi)
     with tui_elbo.watch(svi, "mine") as again:

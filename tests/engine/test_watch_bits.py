@@ -27,6 +27,7 @@ from tui_elbo.protocol import (
     GradientsComputed,
     ImportanceBoundComputed,
     LensPointAdded,
+    Loaded,
     Pause,
     PosteriorDrawn,
     RunStatus,
@@ -64,8 +65,8 @@ def trained(shape: str, *, watched: bool, looked_at: bool) -> Trained:
         def begin(svi: SVI) -> None:
             optims.append(svi.optim)
             if watched:
-                handle = stack.enter_context(tui_elbo.watch(svi, "shape"))
-                if looked_at and handle.id == "shape":
+                stack.enter_context(tui_elbo.watch(svi, "shape"))
+                if looked_at and len(optims) == 1:
                     stack.enter_context(Audience(sees=shape in SEEN))
 
         losses = SHAPES[shape](begin)
@@ -145,17 +146,20 @@ def test_every_step_of_an_example_is_read(shape: str) -> None:
     handles: list[Any] = []
     pyro.set_rng_seed(7)
     SHAPES[shape](lambda svi: handles.append((svi, tui_elbo.watch(svi, "shape"))))
-    for svi, handle in handles:
-        with attached(handle.id) as terminal:
-            # What is not told yet comes with the end of the script.
+    with attached("shape") as terminal:
+        # What is not told yet comes with the end of the script, one SVI after the other.
+        for _, handle in handles:
             handle.close()
-            rest(terminal)
-            told = history(terminal.seen)
-            assert told.last > 0
-            fields = {(column.kind, column.field) for column in told.columns}
-            assert ("step", "loss") in fields
-            if shape != "jit":
-                assert {("step", "elbo"), ("site", "log_p")} <= fields
-            assert any(column.kind == "param" for column in told.columns)
-            assert [e for e in terminal.seen if isinstance(e, ErrorReported)] == []
-        assert "step" not in vars(svi)
+        rest(terminal)
+    begins = [place for place, e in enumerate(terminal.seen) if isinstance(e, Loaded)]
+    assert len(begins) == len(handles)
+    for first, last in zip(begins, [*begins[1:], None], strict=True):
+        told = history(terminal.seen[first:last])
+        assert told.last > 0
+        fields = {(column.kind, column.field) for column in told.columns}
+        assert ("step", "loss") in fields
+        if shape != "jit":
+            assert {("step", "elbo"), ("site", "log_p")} <= fields
+        assert any(column.kind == "param" for column in told.columns)
+    assert [e for e in terminal.seen if isinstance(e, ErrorReported)] == []
+    assert all("step" not in vars(svi) for svi, _ in handles)

@@ -25,6 +25,7 @@ COMMANDS = {
     "tour": "tui_elbo.cli.tour",
     "list": "tui_elbo.cli.list",
     "new": "tui_elbo.cli.new",
+    "watch": "tui_elbo.cli.watch",
     "runs": "tui_elbo.cli.runs",
     "attach": "tui_elbo.cli.attach",
     "end": "tui_elbo.cli.end",

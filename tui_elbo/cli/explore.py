@@ -30,6 +30,7 @@ watch log q(z), log p(x, z), the ELBO and the param store.
   elbo-tui run SCENARIO        the same numbers without a screen (run --help)
   elbo-tui check my/model.py   what is wrong with it (check, rule --help)
   elbo-tui explain SCENARIO    what moved log p, log q and the ELBO (explain --help)
+  elbo-tui watch train.py      your own training script, as it is (watch --help)
   elbo-tui list                what the gallery has (list --help)
   elbo-tui new PATH            write a scenario to start from (new --help)
   elbo-tui runs                what was left going (runs, attach, end, serve --help)

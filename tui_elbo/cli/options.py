@@ -53,6 +53,12 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "elbo-tui rule": ("elbo-tui rule", "elbo-tui rule SVI012"),
     "elbo-tui list": ("elbo-tui list", "elbo-tui list --json"),
     "elbo-tui new": ("elbo-tui new coin.py", "elbo-tui new experiments/first"),
+    "elbo-tui watch": (
+        "elbo-tui watch train.py --epochs 20",
+        "elbo-tui watch -m package.train",
+        "elbo-tui watch --hold train.py",
+        "elbo-tui watch --headless train.py > log.txt",
+    ),
     "elbo-tui runs": ("elbo-tui runs", "elbo-tui runs --json"),
     "elbo-tui attach": ("elbo-tui attach", "elbo-tui attach no_theta-2 --ascii"),
     "elbo-tui end": ("elbo-tui runs", "elbo-tui end no_theta-2"),

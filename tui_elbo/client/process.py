@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 EXIT_GRACE = 0.08
@@ -28,6 +28,9 @@ class Engine:
 
     attached = False
     """Whether it had a run before this terminal came."""
+
+    script = False
+    """Whether it is a script of the person's own, which loads nothing for us."""
 
     def __init__(self, line: socket.socket, output: int) -> None:
         self.line, self.output = line, output
@@ -124,6 +127,30 @@ class EngineProcess(Engine):
         return f"the engine ended by itself (exit code {code})"
 
 
+class ScriptProcess(EngineProcess):
+    """A script of the person's own, started by us; it ends by itself."""
+
+    script = True
+
+    def interrupt(self) -> None:
+        """Its training pauses between two steps; within one it is left alone."""
+
+    def end(self, grace: float = EXIT_GRACE) -> None:
+        """End it, if it has not ended; what it has started then goes on."""
+        if not self.over and self.process.poll() is not None:
+            self.let_go()
+        else:
+            super().end(grace)
+
+    def end_text(self) -> str:
+        """How it ended, in words."""
+        code = self.process.poll()
+        if code is None:
+            return "the script has closed its connection"
+        how = f"was killed by signal {-code}" if code < 0 else f"has ended with exit code {code}"
+        return f"the script {how}"
+
+
 def spawn(argv: Sequence[str]) -> EngineProcess:
     """Start `argv` with the numbers of two file descriptors as its last arguments.
 
@@ -133,13 +160,41 @@ def spawn(argv: Sequence[str]) -> EngineProcess:
     Raises:
         OSError: if the program cannot be started.
     """
+    process, ours, output = _spawned(lambda line, out: [*argv, str(line), str(out)])
+    return EngineProcess(process, ours, output)
+
+
+def spawn_script(
+    argv: Sequence[str], environment: Callable[[int, int], dict[str, str]], *, has_stdin: bool
+) -> ScriptProcess:
+    """Start a script, in a session of its own.
+
+    Args:
+        argv: Python and its arguments.
+        environment: that of the script, from the numbers of the two descriptors.
+        has_stdin: whether our stdin is the script's; else it reads end of file.
+
+    Raises:
+        OSError: if it cannot be started.
+    """
+    stdin = None if has_stdin else subprocess.DEVNULL
+    process, ours, output = _spawned(lambda _, __: argv, environment, stdin)
+    return ScriptProcess(process, ours, output)
+
+
+def _spawned(
+    argv: Callable[[int, int], Sequence[str]],
+    environment: Callable[[int, int], dict[str, str]] | None = None,
+    stdin: int | None = subprocess.DEVNULL,
+) -> tuple[subprocess.Popen[bytes], socket.socket, int]:
     ours, theirs = socket.socketpair()
     output, printed = os.pipe()
     try:
         process = subprocess.Popen(
-            [*argv, str(theirs.fileno()), str(output)],
+            argv(theirs.fileno(), output),
+            env=environment(theirs.fileno(), output) if environment else None,
             pass_fds=(theirs.fileno(), output),
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=printed,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -151,4 +206,4 @@ def spawn(argv: Sequence[str]) -> EngineProcess:
     finally:
         theirs.close()
         os.close(printed)
-    return EngineProcess(process, ours, output)
+    return process, ours, output

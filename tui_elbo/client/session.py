@@ -57,6 +57,13 @@ class Options:
     """What is remembered from one start to the next."""
 
 
+NOT_YET = "the script has not imported Pyro yet; ctrl+q ends it"
+"""Why a script cannot be left going."""
+
+NO_RECORD = "o shows the output, q quits"
+"""What can be done where there is no history."""
+
+
 class Session:
     """One scenario from its loading to its end, through as many engines as that takes.
 
@@ -97,7 +104,10 @@ class Session:
         )
         self.commands, watched = RunCommands(self._send), self.commands.watched
         self.commands.watched = watched
-        if engine.attached:
+        if engine.script:
+            self.run.phase = f"starting {self.target}"
+            self.connection.named = RunIdAssigned("", NOT_YET)
+        elif engine.attached:
             self.run.phase = "attaching"
             self.connection.attach()
         else:
@@ -154,7 +164,8 @@ class Session:
     @property
     def watched(self) -> bool:
         """Whether the run is a script's own loop."""
-        return self.run.loaded is not None and self.run.loaded.watched
+        own = self.connection is not None and self.connection.engine.script
+        return own or (self.run.loaded is not None and self.run.loaded.watched)
 
     @property
     def way_back(self) -> RunIdAssigned:
@@ -172,14 +183,15 @@ class Session:
     def farewell(self) -> str:
         """What goes on without this terminal, how to return, how to end it; empty for nothing."""
         id, loaded, level = self.way_back.id, self.run.loaded, self.run.level
-        if not id or loaded is None or self.nothing_to_keep:
+        if not id or self.nothing_to_keep or not (loaded or self.watched):
             return ""
         does = f"waits at step {self.run.step}"
         if self.watched or self.commands.running:
             target = level.target if level is not None else None
             does = "goes on" if self.watched or target is None else f"goes on to step {target}"
         end = "" if self.watched else f", `elbo-tui end {id}` ends it"
-        return f"elbo-tui: {loaded.name} {does}; `elbo-tui attach {id}` shows it again{end}"
+        name = loaded.name if loaded else self.target
+        return f"elbo-tui: {name} {does}; `elbo-tui attach {id}` shows it again{end}"
 
     def detach(self) -> None:
         """Leave the run going; how to come back is said when the screen has closed."""
@@ -249,6 +261,8 @@ class Session:
 
     def _lost(self, connection: EngineConnection | None, text: str) -> None:
         if connection is self.connection:
+            if connection is not None and connection.engine.script and self.run.loaded is None:
+                text = f"{text}: no ELBO was evaluated\n{NO_RECORD}"
             self.run.lost(text)
             self.commands.stopped()
             self._changed()

@@ -101,8 +101,7 @@ class RunState:
         """The run's name, or why it has none."""
         self.subscriptions: SubscriptionsChanged | None = None
         """The breakpoints, and the parameters recorded whole."""
-        self._output: deque[tuple[Printed | WarningIssued, int]] = deque()
-        self._output_bytes = 0
+        self._output = _Output()
         self._layouts: dict[int, Layout] = {}
         self._begin()
 
@@ -215,7 +214,7 @@ class RunState:
             case SubscriptionsChanged():
                 self.subscriptions = event
             case Printed() | WarningIssued():
-                self._keep(event)
+                self._output.keep(event)
             case _:
                 self._note_measured(event)
 
@@ -229,13 +228,20 @@ class RunState:
             case RatesScanned():
                 self.scan = event.scan
 
-    def events(self) -> Iterator[Event]:
+    def share(self, other: RunState) -> None:
+        """Be a run of the same process as `other`: its name, and what it prints, are the same."""
+        self.named, self._output = other.named, other._output
+
+    def events(self, *, output: bool = True) -> Iterator[Event]:
         """Events from which another state comes to be what this one is now.
 
         They may be taken slowly, while this state goes on: what is applied meanwhile, and sent
         after them, makes good whatever it has changed.
+
+        Args:
+            output: whether what was printed is among them.
         """
-        first = [self.loaded, self.named, *(event for event, _ in self._output)]
+        first = [self.loaded, self.named, *(self._output.events() if output else ())]
         parts: list[Iterable[Event | None]] = [first]
         branch, described, since, shared = self.branch, set[int](), 0, 0
         if branch is not None:
@@ -299,12 +305,23 @@ class RunState:
         self.verdict = None
         self._stand_anew()
 
-    def _keep(self, event: Printed | WarningIssued) -> None:
+
+class _Output:
+    """The end of what a process has printed."""
+
+    def __init__(self) -> None:
+        self._kept: deque[tuple[Printed | WarningIssued, int]] = deque()
+        self._bytes = 0
+
+    def keep(self, event: Printed | WarningIssued) -> None:
         size = len(event.data) if isinstance(event, Printed) else len(event.text)
-        self._output.append((event, size))
-        self._output_bytes += size
-        while self._output_bytes > OUTPUT_BYTES:
-            self._output_bytes -= self._output.popleft()[1]
+        self._kept.append((event, size))
+        self._bytes += size
+        while self._bytes > OUTPUT_BYTES:
+            self._bytes -= self._kept.popleft()[1]
+
+    def events(self) -> list[Event]:
+        return [event for event, _ in self._kept]
 
 
 def _rows(history: History, after: int, described: set[int]) -> Iterator[Event]:

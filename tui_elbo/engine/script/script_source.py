@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from msgspec.structs import replace
 from pyro.infer import SVI
@@ -25,7 +25,7 @@ from tui_elbo.engine.record.step_recorder import Collector
 from tui_elbo.engine.runner import BURST_SECONDS, BURST_STEPS, Runner
 from tui_elbo.engine.script.script_stepper import ScriptStepper
 from tui_elbo.engine.script.step_arguments import ScriptSubject
-from tui_elbo.engine.server.server import Server, ServerOptions
+from tui_elbo.engine.server.server import Server
 from tui_elbo.engine.tracebacks import error_text, trimmed
 from tui_elbo.model.errors import ElboError, UsageError
 from tui_elbo.model.findings import finding_line
@@ -39,6 +39,7 @@ from tui_elbo.protocol import (
     Loaded,
     ParamInspected,
 )
+from tui_elbo.protocol.run_state import RunState
 
 ALONE_SECONDS = 1.0
 """What has been seen is sent after so many seconds without a terminal."""
@@ -73,28 +74,51 @@ CAPABILITIES = Capabilities(
 )
 
 ITS_OWN = "this is a script's own loop: it can be held, stepped and let go on, and nothing else"
-REFUSES_END = "the run belongs to a script, which ends by itself or where it was started"
+
+
+class Trainings(Protocol):
+    """All trainings of a process, one of which is shown."""
+
+    server: Server
+
+    def attends(self, source: ScriptSource) -> bool:
+        """Whether a terminal is there that is shown this one."""
+
+    def stepping(self, source: ScriptSource) -> None:
+        """This one is about to take a step."""
 
 
 class ScriptSource:
     """Stands between a script's `svi.step` and the terminals.
 
     Args:
-        svi: what the script's loop drives.
+        svi: what the script's loop drives; it is held weakly.
         script: the script's file.
+        trainings: all those of the process.
         lens: whether it may be looked at through the lens; "in-process": without a fork where
             none can be used, which may disturb the training.
         findings: whether faults are printed on stderr while no terminal is attached.
-
-    Raises:
-        UsageError: if no terminal can find the run.
+        checks: whether to look for faults before the first step.
+        held: whether to wait before the first step until a person lets it go on.
     """
 
     def __init__(
-        self, svi: SVI, script: Path, *, lens: bool | str = True, findings: bool = True
+        self,
+        svi: SVI,
+        script: Path,
+        trainings: Trainings,
+        *,
+        lens: bool | str = True,
+        findings: bool = True,
+        checks: bool = True,
+        held: bool = False,
     ) -> None:
-        self._take: Callable[..., Any] = svi.step
+        self._trainings, self.server = trainings, trainings.server
+        self.state = RunState()
+        """What is known of this training; the server's thread writes it."""
         self._closed = False
+        self.last_step = 0.0
+        """When its last step ended, by `time.perf_counter`."""
         self._inside = threading.Lock()
         self._flushed = time.perf_counter()
         self._suspects = NonFiniteFinder()
@@ -106,59 +130,54 @@ class ScriptSource:
         """Whether a terminal is there, or was, and what it left behind has not been put away."""
         self._following = False
         self._newest: Sequence[Batch] = ()
-        self._unchecked = True
+        self._unchecked = checks
         self._prints, self._printed = findings, set[object]()
-        options = ServerOptions(stays=True, refuses_end=REFUSES_END)
-        self.server = Server(self._deliver, options, self._let_go)
         self._runner = Runner(self, self._send, self._wake)
         self._collector = Collector()
         self._collector.observe = self._runner.monitor.observe
-        self._runner.monitor.follow(lambda: svi.optim, 0)
-        self._stepper = ScriptStepper(svi, self._runner.options)
+        self._stepper = stepper = ScriptStepper(svi, self._runner.options)
+        self._runner.monitor.follow(lambda: stepper.optim, 0)
         self._subject = ScriptSubject(svi, self._stepper, lens=bool(lens))
         self._in_process = lens == "in-process"
-        why = self.server.open(script.stem)
-        if why:
-            self.server.close()
-            raise UsageError(why)
         about = (self._stepper.estimator, self._stepper.optimizer)
         title = "a script's own loop"
         allowed = CAPABILITIES if lens else replace(CAPABILITIES, lens=NO_LENS)
-        self.server.send(
+        self._send(
             Loaded(
                 *(script.name, str(script), title, NOTES, 0, 0, *about, {}),
                 watched=True,
                 capabilities=allowed,
             )
         )
-        self._runner.running = True
+        self._runner.running = not held
         self._runner.send_status()
-        self.server.start()
 
     # The script's thread.
 
-    def step(self, *args: Any, **kwargs: Any) -> Any:
-        """In place of the SVI's own `step`."""
-        if not self.server.is_ours:
-            return self._take(*args, **kwargs)  # in a worker that was forked: not this run's
+    def step(self, take: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """In place of the SVI's own `step`, which is `take`."""
+        if self._closed or not self.server.is_ours:
+            return take(*args, **kwargs)  # in a worker that was forked: not this run's
         if not self._inside.acquire(blocking=False):
-            return self._take(*args, **kwargs)  # by a second thread: not this run's
+            return take(*args, **kwargs)  # by a second thread: not this run's
         runner = self._runner
         try:
+            self._trainings.stepping(self)
             if self._unchecked:
                 self._guarded(self._check, args, kwargs)
-            alone = runner.running and not (self.server.attached or self._visited)
+            alone = runner.running and not (self._attached or self._visited)
             if not alone:
                 self._attend(args, kwargs)
             due = runner.due.at(self._stepper.taken + 1)
             try:
-                result, seen = self._stepper.step(self._take, args, kwargs, due=due)
+                result, seen = self._stepper.step(take, args, kwargs, due=due)
             except Exception as error:
                 if self.server.is_ours:
                     self._guarded(self._raised, error)
                 raise
             if not self.server.is_ours:
                 return result  # in a child that the model has forked: not this run's
+            self.last_step = time.perf_counter()
             if seen is not None:
                 self._step_seconds = seen.seconds
                 runner.due.took(seen.watching if due else 0.0, seen.seconds)
@@ -176,19 +195,36 @@ class ScriptSource:
         text = f"{trimmed(error)}\n{error_text(error)}"
         self._runner.monitor.failed(Failure(self._stepper.taken + 1, text))
 
-    def close(self) -> None:
-        """The loop is over, or shall be watched no more."""
-        if self.server.is_ours:
+    def close(self, patience: float = LAST_WORD) -> None:
+        """The loop is over, or shall be watched no more.
+
+        Args:
+            patience: seconds for which a look for faults that is under way is waited for.
+        """
+        if self.server.is_ours and not self._closed:
             self._closed = True
-            self._let_go()
-            self._runner.checker.wait(LAST_WORD)
+            self.let_go()
+            self._runner.checker.wait(patience)
             # A thread that steps for long is not waited for.
-            if self._inside.acquire(timeout=LAST_WORD):
+            if self._inside.acquire(timeout=patience):
                 self._guarded(self._flush)
                 self._guarded(self._runner.monitor.judge)
                 self._close_lens()
                 self._inside.release()
-            self.server.close(patience=LAST_WORD)
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is watched no more."""
+        return self._closed
+
+    @property
+    def held(self) -> bool:
+        """Whether a person has it stand still."""
+        return not self._runner.running
+
+    @property
+    def _attached(self) -> bool:
+        return self._trainings.attends(self)
 
     def _check(self, args: Any, kwargs: Any) -> None:
         """Look for faults before the first step, in a forked copy."""
@@ -200,7 +236,7 @@ class ScriptSource:
     def _attend(self, args: Any, kwargs: Any) -> None:
         """Somebody is there, or was: see what is wanted before the next step."""
         runner = self._runner
-        if self.server.attached and not self._attended:
+        if self._attached and not self._attended:
             with runner.changed:
                 self._attended = True
                 runner.update_recording()
@@ -245,7 +281,7 @@ class ScriptSource:
 
     @property
     def _wants_lens(self) -> bool:
-        return self.server.attached and not self._closed
+        return self._attached and not self._closed
 
     def _owes_look(self) -> bool:
         return self._wants_lens and not self._stepper.failed and self._runner.lens.owed
@@ -281,7 +317,7 @@ class ScriptSource:
         try:
             act(*args)
         except Exception as error:  # Something is wrong with the watching itself.
-            self._let_go()
+            self.let_go()
             self._stepper.failed = f"elbo-tui can read this run no further: {error_text(error)}"
             self._send_error(self._stepper.failed, "step")
 
@@ -289,7 +325,7 @@ class ScriptSource:
         """Send what has been seen, where that is due: after most of a script's steps it is not."""
         runner, pending = self._runner, self._collector.pending
         since = time.perf_counter() - self._flushed
-        patience = ALONE_SECONDS if alone or not self.server.attached else BURST_SECONDS
+        patience = ALONE_SECONDS if alone or not self._attached else BURST_SECONDS
         due = since > patience or pending >= BURST_STEPS
         if alone:
             if due:
@@ -343,7 +379,8 @@ class ScriptSource:
 
     # The server's thread.
 
-    def _deliver(self, command: AnyCommand) -> None:
+    def deliver(self, command: AnyCommand) -> None:
+        """Do what the terminal asks."""
         runner = self._runner
         runner.seq = command.seq
         with runner.changed:
@@ -354,7 +391,12 @@ class ScriptSource:
             runner.changed.notify_all()
         runner.send_status()
 
-    def _let_go(self) -> None:
+    def shown(self, seq: int) -> None:
+        """It is shown from now on, to a terminal whose newest command has this number."""
+        self._runner.seq = seq
+        self._runner.send_status()
+
+    def let_go(self) -> None:
         """The person has gone: nobody would let the script go on. Breakpoints sleep."""
         runner = self._runner
         with runner.changed:
@@ -371,12 +413,12 @@ class ScriptSource:
 
     def _send(self, event: Event) -> None:
         """Send it; a fault that is found where nobody is there to see it is said on stderr."""
-        self.server.send(event)
+        self.server.send(event, self.state)
         findings = event.findings if isinstance(event, FindingsChanged) else ()
         for finding in findings:
             if finding.level != "note" and finding.key not in self._printed:
                 self._printed.add(finding.key)
-                if self._prints and not self.server.attached:
+                if self._prints and not self._attached:
                     text = safe(finding_line(finding), lines=True)
                     print(f"elbo-tui: {text}", file=sys.stderr, flush=True)
 

@@ -8,6 +8,7 @@ stays here: the training must not notice.
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -48,7 +49,7 @@ class ScriptStepper:
     """
 
     def __init__(self, svi: SVI, options: RecordingOptions) -> None:
-        self._svi = svi
+        self._ref = weakref.ref(svi)
         self._optim = svi.optim
         owner = getattr(svi.loss, "__self__", None)
         self._elbo: Any = owner if isinstance(owner, ELBO) else None
@@ -67,6 +68,18 @@ class ScriptStepper:
             if self._before is None:
                 vars(self._elbo).pop("_get_trace", None)
             self._get_trace = self._hook()
+
+    @property
+    def _svi(self) -> SVI:
+        svi = self._ref()
+        if svi is None:
+            raise ReferenceError("the SVI is there no more")
+        return svi
+
+    @property
+    def optim(self) -> Any:
+        """What updates the parameters."""
+        return self._optim
 
     @property
     def elbo(self) -> ELBO | None:

@@ -7,6 +7,7 @@ one that goes through minibatches never does, and of it nothing is said.
 from __future__ import annotations
 
 import time
+import weakref
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -85,7 +86,7 @@ class ScriptSubject:
     """
 
     def __init__(self, svi: SVI, stepper: ScriptStepper, *, lens: bool) -> None:
-        self._svi, self._stepper = svi, stepper
+        self._ref, self._stepper = weakref.ref(svi), stepper
         self._never = _never(svi, stepper.elbo) if lens else "It is watched without a lens"
         self.unseen = self._never
         """Why the lens cannot look, in words; empty while it can, or that is not known yet."""
@@ -93,6 +94,13 @@ class ScriptSubject:
         self._given: FixedArguments | None = None
         self._before: tuple[int, State] | None = None
         self._copying = 0.0
+
+    @property
+    def _svi(self) -> SVI:
+        svi = self._ref()
+        if svi is None:
+            raise ReferenceError("the SVI is there no more")
+        return svi
 
     @property
     def steps_taken(self) -> int:
@@ -107,7 +115,7 @@ class ScriptSubject:
     @property
     def rate_decays(self) -> bool:
         """Whether the learning rate changes by itself."""
-        return rate_decays(self._svi.optim)
+        return rate_decays(self._stepper.optim)
 
     @property
     def estimator(self) -> Any:
@@ -117,7 +125,7 @@ class ScriptSubject:
     @property
     def optimizer(self) -> Any:
         """The optimiser in use."""
-        return self._svi.optim
+        return self._stepper.optim
 
     @property
     def sound(self) -> bool:

@@ -1,8 +1,7 @@
-"""`tui_elbo.watch`: what it refuses, and how it is taken back."""
+"""`tui_elbo.watch` and `tui_elbo.watch_all`: what they refuse, and how they are taken back."""
 
 from __future__ import annotations
 
-import atexit
 import sys
 import threading
 import warnings
@@ -12,6 +11,8 @@ from typing import Any
 
 from pyro.infer import SVI
 
+from tui_elbo.engine.script import script_session, svi_hook
+from tui_elbo.engine.script.script_session import ScriptSession
 from tui_elbo.engine.script.script_source import ScriptSource
 from tui_elbo.model.errors import UsageError
 
@@ -19,29 +20,31 @@ _ONE_AT_A_TIME = threading.Lock()
 
 
 class Watched:
-    """An SVI that is watched, until it is closed or the process ends.
+    """What is watched, until it is closed or the process ends.
 
     Args:
-        svi: what is watched.
-        watching: what stands in place of its `step`; None if it cannot be watched here.
+        session: that of the process; None if nothing can be watched here.
+        source: the training of one SVI; None for all of them.
     """
 
-    def __init__(self, svi: SVI, watching: ScriptSource | None) -> None:
-        self._svi, self._watching = svi, watching
+    def __init__(self, session: ScriptSession | None, source: ScriptSource | None) -> None:
+        self._session, self._watching = session, source
 
     @property
     def id(self) -> str:
         """What `elbo-tui attach` finds it by; empty if it cannot be watched here."""
-        return self._watching.server.id if self._watching else ""
+        return self._session.id if self._session is not None else ""
 
     def close(self) -> None:
         """Watch no more; the SVI is what it was. May be called again."""
-        watching, self._watching = self._watching, None
-        if watching is not None:
-            if _watcher(self._svi) is watching:
-                del self._svi.step
-            atexit.unregister(watching.close)
-            watching.close()
+        session, source = self._session, self._watching
+        self._session = self._watching = None
+        if session is None:
+            return
+        if source is None:
+            session.close()
+        else:
+            session.remove(source)
 
     def __enter__(self) -> Watched:
         return self
@@ -63,35 +66,52 @@ def watch(
         what = f"`watch` takes a pyro.infer.SVI, and was given a {_named(type(svi))}"
         raise UsageError(what, hint="call it after `svi = SVI(model, guide, optim, loss)`")
     with _ONE_AT_A_TIME:
-        known = _watcher(svi)
-        if known is not None and known.server.is_ours:
-            what = f"this SVI is watched already, as {known.server.id}"
+        session = script_session.current()
+        known = session.known(svi) if session is not None else None
+        if session is not None and known is not None:
+            if not session.server.is_ours:
+                what = "this SVI is watched by the process that this one was forked from"
+                raise UsageError(what, hint="make an SVI of its own in the worker, and watch that")
+            if session.watches_all:
+                return Watched(session, known)
+            what = f"this SVI is watched already, as {session.id}"
             raise UsageError(what, hint="call `watch` once, or close what it has returned")
-        if known is not None:
-            what = "this SVI is watched by the process that this one was forked from"
-            raise UsageError(what, hint="make an SVI of its own in the worker, and watch that")
+        first = session is None or not session.server.is_ours
         try:
-            script = Path(name) if name else _script()
-            watching = ScriptSource(svi, script, lens=lens, findings=findings)
+            session = script_session.begin(Path(name) if name else _script())
         except UsageError as error:
             # A script is not stopped because nobody could look at it.
             warnings.warn(f"elbo-tui cannot watch: {error}", stacklevel=3)
-            return Watched(svi, None)
-        svi.step = watching.step
-        atexit.register(watching.close)
-    print(f"elbo-tui: `elbo-tui attach {watching.server.id}` shows this run", file=sys.stderr)
-    return Watched(svi, watching)
+            return Watched(None, None)
+        svi_hook.patch(type(svi), session.source)
+        source = session.add(svi, name or "", lens=lens, findings=findings)
+    if first:
+        _say(session)
+    return Watched(session, source)
+
+
+def watch_all() -> Watched:
+    """As `tui_elbo.watch_all` says."""
+    session = script_session.current()
+    first = session is None or not session.server.is_ours
+    try:
+        session = script_session.begin(_script(), watches_all=True)
+    except UsageError as error:
+        warnings.warn(f"elbo-tui cannot watch: {error}", stacklevel=3)
+        return Watched(None, None)
+    if first:
+        _say(session)
+    return Watched(session, None)
+
+
+def _say(session: ScriptSession) -> None:
+    print(f"elbo-tui: `elbo-tui attach {session.id}` shows this run", file=sys.stderr)
 
 
 def _named(kind: type) -> str:
     """With its module: other classes are called SVI as well."""
     known = kind.__module__ in ("builtins", "__main__")
     return kind.__qualname__ if known else f"{kind.__module__}.{kind.__qualname__}"
-
-
-def _watcher(svi: SVI) -> ScriptSource | None:
-    owner = getattr(vars(svi).get("step"), "__self__", None)
-    return owner if isinstance(owner, ScriptSource) else None
 
 
 def _script() -> Path:

@@ -197,6 +197,16 @@ class Server:
             self._loop.run_until_complete(
                 self._loop.connect_accepted_socket(lambda: self._client(self._is_first), stream)
             )
+        self._begin(output)
+
+    def start_within(self, stream: socket.socket | None = None, output: int = -1) -> None:
+        """Begin to read, as `start` does, where this thread may have an event loop of its own."""
+        self._begin(output)
+        if stream is not None:
+            stream.setblocking(False)
+            self._call(self._adopt, stream)
+
+    def _begin(self, output: int) -> None:
         if output >= 0:
             capture = StdoutCapture(output)
             self._loop.add_reader(output, self._read_output, capture)
@@ -228,10 +238,29 @@ class Server:
         self.send(RunIdAssigned(self.id))
         return ""
 
-    def send(self, event: Event) -> None:
-        """Fold the event into the run's state, and send it to the terminal."""
+    def send(self, event: Event, state: RunState | None = None) -> None:
+        """Fold the event into the run's state, and send it to the terminal.
+
+        Args:
+            event: what has happened.
+            state: of the run that it is about; None: the one that is shown. What happens to
+                another one is kept, and not sent.
+        """
         if self.is_ours:
-            self._call(self._publish, event)
+            self._call(self._publish, event, state)
+
+    def show(self, state: RunState) -> None:
+        """Send the terminal another run of this process from now on, all of it."""
+        if self.is_ours:
+            self._call(self._show, state)
+
+    def call(self, act: Callable[[], object]) -> None:
+        """Have the loop's thread do this."""
+        self._call(act)
+
+    def call_later(self, seconds: float, act: Callable[[], object]) -> None:
+        """Have the loop's thread do this after so many seconds."""
+        self._call(self._loop.call_later, seconds, act)
 
     def history(self) -> History:
         """Every step of the run, copied."""
@@ -301,12 +330,22 @@ class Server:
             self._listener.close()
         self._loop.call_soon(self._loop.stop)
 
-    def _publish(self, event: Event) -> None:
+    def _publish(self, event: Event, state: RunState | None = None) -> None:
+        if state is not None and state is not self._state:
+            state.apply(event)
+            return
         self._state.apply(event)
         if isinstance(event, RunStatus):
             self._idle.level(event)
         if self._terminal is not None:
             self._terminal.put(event)
+
+    def _show(self, state: RunState) -> None:
+        if state is not self._state:
+            state.share(self._state)
+            self._state = state
+            if self._terminal is not None:
+                self._terminal.put_all(state.events(output=False))
 
     def _read_output(self, capture: StdoutCapture) -> None:
         data = capture.read(self._terminal.buffered if self._terminal else 0)
@@ -333,9 +372,15 @@ class Server:
             for number in filter(None, os.read(read, 4096)):
                 self.on_signal(number)
 
+    def _adopt(self, stream: socket.socket) -> None:
+        factory = lambda: self._client(self._is_adopted)  # noqa: E731
+        self._adopting = self._loop.create_task(self._loop.connect_accepted_socket(factory, stream))
+
     def _listen(self, listener: socket.socket) -> None:
         async def listen() -> None:
             factory = lambda: self._client(self._is_welcome)  # noqa: E731
+            if self._closing:
+                return
             self._accepting = await self._loop.create_unix_server(factory, sock=listener)
 
         self._listening = self._loop.create_task(listen())
@@ -362,6 +407,11 @@ class Server:
     def _is_first(self, client: Client) -> bool:
         self._terminal = client
         return self._hello(client)
+
+    def _is_adopted(self, client: Client) -> bool:
+        self._is_first(client)
+        self._send_all(client)
+        return True
 
     def _is_welcome(self, client: Client) -> bool:
         if self._closing:
@@ -441,7 +491,8 @@ class Server:
         self._visitors.pop(client, None)
         if client is not self._terminal:
             return
-        if not (self._options.stays and self._path is not None and self._is_worth_it()):
+        worth_it = self._options.stays and self._path is not None and self._is_worth_it()
+        if not (worth_it or self._options.refuses_end):
             if error is not None:
                 print(f"elbo-tui: {error}", file=sys.stderr, flush=True)
             # The other thread may be anywhere in the user's code: nothing waits for it.

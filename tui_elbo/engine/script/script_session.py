@@ -1,0 +1,266 @@
+"""All trainings of a process behind one server: a terminal is shown the one that steps."""
+
+from __future__ import annotations
+
+import atexit
+import socket
+import threading
+import time
+import weakref
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+from pyro.infer import SVI
+
+from tui_elbo.engine.script import svi_hook
+from tui_elbo.engine.script.script_source import LAST_WORD, ScriptSource
+from tui_elbo.engine.server.server import Server, ServerOptions
+from tui_elbo.model.errors import UsageError
+from tui_elbo.protocol import AnyCommand, EngineBusy, Pause, RunStatus, RunUntil, Step
+
+REFUSES_END = "the run belongs to a script, which ends by itself or where it was started"
+
+MOST = 64
+"""Trainings that are watched at a time; of more, the one that has not stepped for longest is let
+go. If it steps again it is watched anew."""
+
+CHECKED = 8
+"""Of a process, the trainings that are looked at for faults before their first step, in a fork."""
+
+OTHERS, OTHERS_SECONDS = 10, 2.0
+"""Another training is shown once the shown one has not stepped for so many steps of others and so
+many seconds: trainings that alternate do not change places on the screen."""
+
+PATIENCE = 5.0
+"""Seconds after which it is said that nothing has been seen yet."""
+
+WAITING = "the script has imported Pyro: waiting for its first step"
+NOTHING_YET = "no ELBO has been evaluated yet"
+
+
+class ScriptSession:
+    """The trainings of this process.
+
+    Args:
+        script: names the run.
+        watches_all: whether each SVI that steps is watched, or only those that are added.
+        hold: whether the first training waits before its first step.
+        stream: a terminal that is there from the beginning.
+        output: the descriptor that output is read from, if any.
+
+    Raises:
+        UsageError: if no terminal can find it, and none is there.
+    """
+
+    def __init__(
+        self,
+        script: Path,
+        *,
+        watches_all: bool = False,
+        hold: bool = False,
+        stream: socket.socket | None = None,
+        output: int = -1,
+    ) -> None:
+        self.script, self.watches_all = script, watches_all
+        self._hold, self._seq, self._others, self._count = hold, 0, 0, 0
+        self._lock = threading.RLock()
+        self._sources: dict[int, tuple[weakref.ref[SVI], ScriptSource]] = {}
+        self._shown: ScriptSource | None = None
+        self._closed = False
+        options = ServerOptions(stays=True, refuses_end=REFUSES_END, sends_output=output >= 0)
+        self.server = Server(self._deliver, options, self._left)
+        why = self.server.open(script.stem)
+        if why and stream is None:
+            self.server.close()
+            raise UsageError(why)
+        if watches_all:
+            self.server.send(EngineBusy(WAITING))
+        self.server.start_within(stream, output)
+        if watches_all:
+            self.server.call_later(PATIENCE, self._say_nothing_yet)
+        atexit.register(self.close)
+
+    @property
+    def id(self) -> str:
+        """What `elbo-tui attach` finds it by."""
+        return self.server.id
+
+    @property
+    def count(self) -> int:
+        """How many trainings are watched."""
+        return len(self._sources)
+
+    def attends(self, source: ScriptSource) -> bool:
+        """Whether a terminal is there that is shown this one."""
+        return self._shown is source and self.server.attached
+
+    def known(self, svi: SVI) -> ScriptSource | None:
+        """What watches this SVI, if anything does."""
+        entry = self._sources.get(id(svi))
+        return entry[1] if entry is not None else None
+
+    def source(self, svi: SVI) -> ScriptSource | None:
+        """What watches this SVI as it is about to step; None: nothing does."""
+        source = self.known(svi)
+        if source is None and self.watches_all and not self._closed and self.server.is_ours:
+            source = self.add(svi)
+        return source
+
+    def add(
+        self, svi: SVI, name: str = "", *, lens: bool | str = True, findings: bool = True
+    ) -> ScriptSource:
+        """Watch this SVI from now on."""
+        with self._lock:
+            known = self.known(svi)
+            if known is not None:
+                return known
+            if len(self._sources) >= MOST:
+                self._drop_oldest()
+            self._count += 1
+            script = Path(name) if name else self.script
+            if not name and self._count > 1:
+                script = script.with_name(f"{script.name} #{self._count}")
+            source = ScriptSource(
+                svi,
+                script,
+                self,
+                lens=lens,
+                findings=findings,
+                checks=self._count <= CHECKED,
+                held=self._hold and self._shown is None,
+            )
+            ref = weakref.ref(svi, partial(self._collected, id(svi)))
+            self._sources[id(svi)] = ref, source
+            if self._shown is None:
+                self._show(source)
+            return source
+
+    def stepping(self, source: ScriptSource) -> None:
+        """This one is about to take a step: show it if the one that is shown does so no more."""
+        shown = self._shown
+        if shown is source:
+            self._others = 0
+            return
+        self._others += 1
+        if shown is not None and not shown.closed and shown.last_step:
+            idle = time.perf_counter() - shown.last_step
+            if shown.held or self._others < OTHERS or idle < OTHERS_SECONDS:
+                return
+        with self._lock:
+            self._show(source)
+
+    def remove(self, source: ScriptSource) -> None:
+        """Watch it no more; with the last one the session ends, unless all are watched."""
+        with self._lock:
+            for key, (_, one) in list(self._sources.items()):
+                if one is source:
+                    del self._sources[key]
+        source.close()
+        if not self._sources and not self.watches_all:
+            self.close()
+        elif self._shown is source and self._sources:
+            with self._lock:
+                self._show(next(iter(self._sources.values()))[1])
+
+    def close(self) -> None:
+        """The process ends, or nothing is watched any more."""
+        if self._closed or not self.server.is_ours:
+            return
+        self._closed = True
+        atexit.unregister(self.close)
+        for _, source in list(self._sources.values()):
+            source.close(LAST_WORD if source is self._shown else 0.0)
+        self._sources.clear()
+        svi_hook.restore(self.source)
+        self.server.close(patience=LAST_WORD)
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be watched in it any more."""
+        return self._closed
+
+    def _show(self, source: ScriptSource) -> None:
+        before, self._shown, self._others = self._shown, source, 0
+        if before is not None and not before.closed:
+            before.let_go()
+        self.server.show(source.state)
+        source.shown(self._seq)
+
+    def _drop_oldest(self) -> None:
+        key = min(self._sources, key=lambda one: self._sources[one][1].last_step)
+        _, source = self._sources.pop(key)
+        self.server.call(partial(source.close, 0.0))
+
+    def _collected(self, key: int, ref: weakref.ref[SVI]) -> None:
+        """Nobody holds this SVI any more; called wherever the last reference goes."""
+        entry = self._sources.get(key)
+        if entry is not None and entry[0] is ref:
+            del self._sources[key]
+            self.server.call(partial(entry[1].close, 0.0))
+
+    # The server's thread.
+
+    def _deliver(self, command: AnyCommand) -> None:
+        with self._lock:
+            self._seq, shown = command.seq, self._shown
+            if shown is None:
+                if isinstance(command, Pause | Step):
+                    self._hold = True
+                elif isinstance(command, RunUntil):
+                    self._hold = False
+                state = "paused" if self._hold else "running"
+                self.server.send(RunStatus(state, 0, None, 0.0, self._seq))
+        if shown is not None:
+            shown.deliver(command)
+
+    def _left(self) -> None:
+        """The terminal has gone."""
+        self._hold = False
+        if self._shown is not None and not self._shown.closed:
+            self._shown.let_go()
+
+    def _say_nothing_yet(self) -> None:
+        if self._shown is None:
+            self.server.send(EngineBusy(NOTHING_YET))
+
+
+_current: ScriptSession | None = None
+_lock = threading.Lock()
+
+
+def current() -> ScriptSession | None:
+    """The session of this process, or of the one that it was forked from; None without one."""
+    return _current if _current is not None and not _current.closed else None
+
+
+def begin(
+    script: Path,
+    *,
+    watches_all: bool = False,
+    hold: bool = False,
+    stream: socket.socket | None = None,
+    output: int = -1,
+) -> ScriptSession:
+    """Begin the session of this process, if it has none; the arguments are those of a session.
+
+    Raises:
+        UsageError: if no terminal can find it.
+    """
+    global _current  # noqa: PLW0603 - a process has one
+    with _lock:
+        session = current()
+        if session is None or not session.server.is_ours:
+            session = _current = ScriptSession(
+                script, watches_all=watches_all, hold=hold, stream=stream, output=output
+            )
+        session.watches_all |= watches_all
+        svi_hook.patch(SVI, session.source)
+        return session
+
+
+def let_all_go() -> None:
+    """End the session of this process, if it has one."""
+    with suppress(Exception):
+        if (session := current()) is not None:
+            session.close()
