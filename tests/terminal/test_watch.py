@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,9 +65,14 @@ def test_it_is_held_stepped_left_and_found_again(script: Path) -> None:
 
 
 @pytest.mark.slow
-def test_its_exit_code_is_that_of_the_command(script: Path) -> None:
-    with Terminal([*COMMAND, "watch", str(script), "20"]) as terminal:
+def test_its_stdin_and_its_exit_code_are_its_own(script: Path) -> None:
+    command = shlex.join(["echo", "words"]) + " | " + shlex.join([*COMMAND, "watch", str(script)])
+    with Terminal(["sh", "-c", f"{command} 20"]) as terminal:
         terminal.wait("the script has ended with exit code 7")
         terminal.wait("step 20 ")
+        terminal.press("o")
+        terminal.wait(r"arguments \['20'\] stdin 'words\\n'")
+        terminal.press("escape")
+        terminal.wait("q quit")
         terminal.press("q")
         assert terminal.ended() == 7

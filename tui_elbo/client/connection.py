@@ -40,6 +40,11 @@ PATIENCE = 0.5
 GRACE = 3.0
 """Seconds in which an interrupted engine answers; then it is ended."""
 
+DEATH = 0.1
+"""Seconds between looks whether a script that is watched no more has ended."""
+
+UNWATCHED = "it is watched no more, and goes to its end; ctrl+q ends it"
+
 WATCH = 1.0
 """Seconds between checks whether a process has ended unnoticed by the connection."""
 
@@ -183,6 +188,9 @@ class EngineConnection:
             data = b""
         if not data:
             self._loop.remove_reader(self.engine.line)
+            if self.engine.script and self.engine.output >= 0:
+                # What it still prints is read by nobody else.
+                self._loop.add_reader(self.engine.output, self._read_output)
             self._wait_for_death(20)
             return False
         events: list[AnyEvent] = []
@@ -237,6 +245,10 @@ class EngineConnection:
         if not self.engine.gone() and tries:
             call = self._wait_for_death
             self._timers["death"] = self._loop.call_later(0.01, call, tries - 1)
+        elif self.engine.script and not self.engine.gone():
+            self.named = RunIdAssigned("", UNWATCHED)
+            self._on_events([EngineBusy("no more steps are watched: waiting for the script's end")])
+            self._timers["death"] = self._loop.call_later(DEATH, self._wait_for_death, 0)
         elif self.named.id and not (self.engine.attached or self.engine.gone()):
             id = self.named.id
             self.detach()

@@ -68,6 +68,8 @@ class ScriptSession:
         self._sources: dict[int, tuple[weakref.ref[SVI], ScriptSource]] = {}
         self._shown: ScriptSource | None = None
         self._closed = False
+        self.launched = stream is not None
+        """Whether it was begun with the process, by `elbo-tui watch`, and ends with it."""
         options = ServerOptions(stays=True, refuses_end=REFUSES_END, sends_output=output >= 0)
         self.server = Server(self._deliver, options, self._left)
         why = self.server.open(script.stem)

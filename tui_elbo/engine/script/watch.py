@@ -41,10 +41,10 @@ class Watched:
         self._session = self._watching = None
         if session is None:
             return
-        if source is None:
-            session.close()
-        else:
+        if source is not None:
             session.remove(source)
+        elif not session.launched:
+            session.close()
 
     def __enter__(self) -> Watched:
         return self

@@ -50,7 +50,7 @@ def quit_run(explorer: Explorer) -> None:
 def _quit(explorer: Explorer) -> None:
     """Have the engine end while the screen closes; a script is never ended."""
     why = cannot_be_left(explorer)
-    if not explorer.session.watched:
+    if explorer.session.run.dead or not explorer.session.watched:
         explorer.session.leave()
         explorer.app.exit(0)
     elif why:
