@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.runtime import end_all, runtime_folder
+from tui_elbo.client import registry
 
 from .terminal import COMMAND, Terminal
 
@@ -35,6 +38,9 @@ if __name__ == "__main__":
 def runtime() -> Iterator[Path]:
     with runtime_folder() as folder:
         yield folder
+        for found in registry.runs():
+            if found.status is not None:
+                os.kill(found.status.pid, signal.SIGKILL)
         end_all()
 
 
