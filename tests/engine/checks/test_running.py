@@ -114,3 +114,27 @@ def test_a_rate_that_the_person_lowers_has_not_decayed_by_itself(tmp_path: Path)
     run.ask(Tune(tuning=Tuning(lr=1e-6)))
     run.ask(Step(count=100))
     assert [one.code for one in run.source._runner.monitor.findings()] == []
+
+
+def test_of_refused_numbers_only_the_invalid_one_is_named(tmp_path: Path) -> None:
+    """The error lists the whole tensor; another parameter may hold one of the valid numbers."""
+    text = """
+def model():
+    z = pyro.sample("z", dist.Normal(0.0, 1.0))
+    scale = pyro.param("scale", torch.tensor([1.0, 1e-3]))
+    with pyro.plate("n", 2):
+        pyro.sample("y", dist.Normal(z, scale), obs=torch.zeros(2))
+
+
+def guide():
+    pyro.param("one", torch.tensor(1.0))
+    loc = pyro.param("loc", torch.tensor(0.0))
+    pyro.sample("z", dist.Normal(loc, 1e-4))
+
+
+optimizer = pyro.optim.SGD({"lr": 1e-3})
+"""
+    found, _ = followed(write(tmp_path, PRELUDE + text), 50, examined=False)
+    (one,) = [one for one in found if one.level == "error"]
+    assert one.subject.name == "scale"
+    assert "became -" in one.message

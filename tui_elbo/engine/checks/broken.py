@@ -105,6 +105,8 @@ def _invalid_argument(run: Running) -> Iterator[Found]:
     refused = _refused(run)
     if refused is None or refused.param is not None or refused.latent or not refused.site:
         return
+    if not refused.argument:
+        return
     step = refused.failure.step
     message = f"{refused.what} became {refused.shown} at step {step}"
     evidence = f"it does not satisfy {refused.constraint}"
@@ -177,17 +179,32 @@ class _Refused:
     def __init__(self, run: Running, failure: Failure, match: re.Match[str]) -> None:
         groups = match.groupdict()
         self.failure = failure
-        bad = [float(number) for number in _NUMBER.findall(groups["values"])]
         self.constraint = " ".join(groups["constraint"].split())
+        shown = [float(number) for number in _NUMBER.findall(groups["values"])]
+        bad = [number for number in shown if _violates(number, self.constraint)]
         self.site = _site_of(failure.text)
         where = f'{groups["dist"]} of site "{self.site}"' if self.site else f"a {groups['dist']}"
-        self.what = (
-            f"the {groups['arg']} of {where}" if "arg" in groups else f"the value of {where}"
-        )
+        self.argument = "arg" in groups
+        """Whether it is an argument; else it is a value: of a draw, or of the data."""
+        self.what = f"the {groups['arg'] if self.argument else 'value'} of {where}"
         self.param, self.value = _param_with(run.evidence, bad)
-        self.shown = f"{bad[0]:.3g}" if bad else "not valid"
+        self.shown = f"{bad[0]:.3g}" if bad else "invalid"
         finite = bool(bad) and math.isfinite(bad[0])
         self.latent = _latent_drawn(run.evidence, failure.text) if finite else ""
+
+
+def _violates(number: float, constraint: str) -> bool:
+    """Whether a number is what breaks a constraint; True where the words do not say it."""
+    if not math.isfinite(number):
+        return True
+    lower, upper = _LOWER.search(constraint), _UPPER.search(constraint)
+    if constraint.startswith("Real") or not (lower or upper):
+        return not constraint.startswith("Real")
+    strict = "GreaterThan(" in constraint or "LessThan(" in constraint
+    below = lower is not None and number < float(lower[1])
+    above = upper is not None and number > float(upper[1])
+    edges = [float(bound[1]) for bound in (lower, upper) if bound is not None]
+    return below or above or (strict and number in edges)
 
 
 def _refused(run: Running) -> _Refused | None:
@@ -214,6 +231,8 @@ _VALUE = re.compile(
     re.DOTALL,
 )
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*(?:e[-+]?\d+)?|\bnan\b|\binf\b)", re.IGNORECASE)
+_LOWER = re.compile(r"lower_bound=(-?[\d.]+(?:e[-+]?\d+)?)")
+_UPPER = re.compile(r"upper_bound=(-?[\d.]+(?:e[-+]?\d+)?)")
 _STATEMENT = re.compile(r"""pyro\.sample\(\s*f?["'](?P<site>[^"']+)["']""")
 _AT_SITE = re.compile(r"at site '(?P<site>[^']+)'")
 

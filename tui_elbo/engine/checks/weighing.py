@@ -104,7 +104,11 @@ def weighed(lens: Lens) -> Weighed | None:
     weights = np.exp(log_weights - log_weights.max())
     weights /= weights.sum()
     supports = _supports(fresh)
-    columns = list(_columns(latents, supports, len(weights)))
+    columns = [
+        column
+        for column in _columns(latents, supports, len(weights))
+        if weights @ np.square(column[2] - weights @ column[2]) > 0
+    ]
     spreads: tuple[Spread, ...] = ()
     pairs: tuple[Pair, ...] = ()
     if columns and len(columns) <= MOST_ELEMENTS:
