@@ -29,6 +29,8 @@ from tui_elbo.client import registry
 from tui_elbo.engine.script import script_session
 from tui_elbo.protocol import Loaded
 
+OWN = sys.modules[__name__]
+
 
 @pytest.fixture(autouse=True)
 def runtime() -> Iterator[Path]:
@@ -114,8 +116,12 @@ def test_what_goes_wrong_in_watching_stays_here(monkeypatch: pytest.MonkeyPatch)
         assert [simple().step()] == expected
 
 
-def test_a_watched_svi_is_copied_and_saved_as_the_plain_object() -> None:
+def test_a_watched_svi_is_copied_and_saved_as_the_plain_object(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Before its first step: after it a plain one cannot be pickled, for weak references in it."""
+    # Another test may have had the modules of this folder imported anew.
+    monkeypatch.setitem(sys.modules, __name__, OWN)
     fresh()
     svi = SVI(model, guide, pyro.optim.Adam({"lr": 0.05}), Trace_ELBO())
     with tui_elbo.watch(svi, "mine") as handle:

@@ -305,10 +305,12 @@ class Runner:
 
     def send_status(self, state: str = "") -> None:
         """How the run stands."""
-        standing, step, size = self._source.status()
-        state = state or ("running" if self.running else standing)
-        rate, target = (self._rate, self.target) if self.running else (0.0, None)
-        self.send(RunStatus(state, step, target, rate, self.seq, size))
+        # Not between the arrival of a command and its being carried out.
+        with self.changed:
+            standing, step, size = self._source.status()
+            state = state or ("running" if self.running else standing)
+            rate, target = (self._rate, self.target) if self.running else (0.0, None)
+            self.send(RunStatus(state, step, target, rate, self.seq, size))
 
     def warn(self, text: str, source: str = "elbo-tui") -> None:
         """Something the person should know and no error says."""

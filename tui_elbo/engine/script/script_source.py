@@ -382,8 +382,8 @@ class ScriptSource:
     def deliver(self, command: AnyCommand) -> None:
         """Do what the terminal asks."""
         runner = self._runner
-        runner.seq = command.seq
         with runner.changed:
+            runner.seq = command.seq
             try:
                 runner.carry_out(command)
             except ElboError as error:

@@ -111,14 +111,15 @@ def status_line(status: StatusSummary, width: int, glyphs: Glyphs) -> Line:
     counts of errors and warnings beside the state that of some digits.
     """
     texts, style, urgent = _state(status, glyphs)
-    brief = status.marks[-1][1] if status.marks else ""
-    if status.looks:
-        brief = f"looks{glyphs.more}"
-    counted = [text for text in texts if brief and brief in text]
-    least = min(map(cell_len, counted), default=0) + 2
+    brief = [f"looks{glyphs.more}"] if status.looks else [short for _, short in status.marks]
+    widths = [
+        min(map(cell_len, found)) + 2
+        for some in (brief, brief[:1])
+        if brief and (found := [text for text in texts if all(one in text for one in some)])
+    ]
     terms = list(status.terms)
     while True:
-        pieces = _numbers(status, terms, width, glyphs, least)
+        pieces = _numbers(status, terms, width, glyphs, widths)
         room = width - sum(cell_len(text) for text, _ in pieces)
         fitting = [text for text in texts if cell_len(text) + 1 < room]
         if not terms or (room >= 0 and (fitting or not urgent)):
@@ -133,9 +134,9 @@ def _numbers(
     terms: Sequence[tuple[str, float | None]],
     width: int,
     glyphs: Glyphs,
-    least: int,
+    widths: Sequence[int],
 ) -> list[Piece]:
-    """What stands at the left; it leaves `least` cells if eight for a number allow it."""
+    """What stands at the left; it leaves the first of `widths` that eight for a number allow."""
     room = max(6, len(str(status.step)) + 1)
     looking = status.step < status.newest
     word: Piece = (" look ", KEY) if looking else (" step ", DIM)
@@ -144,8 +145,8 @@ def _numbers(
         labels = [f"{glyphs.dot} {name} " for name, _ in terms]
         space = width - 6 - room - sum(map(len, labels))
         field = max(7, min(11, space // len(labels)))
-        narrow = (space - least) // len(labels)
-        field = narrow if 8 <= narrow < field else field
+        fields = [(space - cells) // len(labels) for cells in widths]
+        field = min([field, *[cells for cells in fields if cells >= 8][:1]])
         for label, (_, value) in zip(labels, terms, strict=True):
             bad = value is not None and not np.isfinite(value)
             text = number(value, field - 1, none=glyphs.none).lstrip().ljust(field)
