@@ -30,7 +30,7 @@ async def test_q_asks_while_it_runs():
         await d.until(lambda: d.run.step > 0)
         await d.press("q")
         await d.shows("quit? it is running")
-        assert "would leave it going" not in d.text()
+        assert "leaves it going" not in d.text()
         await d.press("n")
         assert not d.app._exit
         await d.press("q", "y")

@@ -50,6 +50,30 @@ async def test_any_other_key_leaves_it_and_does_what_it_always_does():
         await d.until(lambda: d.run.step == 200)
 
 
+async def test_a_key_of_the_tour_that_comes_early_or_twice_does_not_leave_it():
+    async with driven("normal", target=None, tour=True) as d:
+        await d.shows("tour 1 of 2: no_theta   f runs it")
+        await d.ready()
+        await d.press("f", "f", "enter")
+        await d.shows("The pane at the right says θ 0", "enter goes on")
+        await d.press("f")
+        await d.shows("enter goes on")
+        await d.press("enter")
+        await d.shows("tour 2 of 2")
+
+
+async def test_it_can_be_begun_at_any_stop_and_is_left_without_a_question():
+    async with driven("normal", target=None, tour=2) as d:
+        await d.shows("tour 2 of 2")
+        await d.ready()
+        await d.press("f")
+        await d.shows("enter the rule")
+        await d.press("v")
+        await d.shows("you left the tour", "`elbo-tui tour 2` comes back")
+        await d.press("q")
+        await d.until(lambda: d.app.return_code is not None or not d.app.is_running)
+
+
 async def test_escape_leads_to_the_gallery():
     async with driven("normal", target=None, tour=True) as d:
         await d.shows("tour 1 of 2")

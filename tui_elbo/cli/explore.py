@@ -115,7 +115,7 @@ def show(
     chosen: argparse.Namespace,
     argv: tuple[str, ...],
     *,
-    tour: bool = False,
+    tour: int = 0,
     **engine_options: Any,
 ) -> int:
     """Show the run of this engine until the person leaves; returns the exit code."""

@@ -6,20 +6,33 @@ import io
 import os
 import sys
 from contextlib import suppress
-from typing import Any, TextIO
+from typing import TextIO
 
 from tui_elbo.model.errors import UsageError
 
 
-class _Dropping(io.FileIO):
-    """Drops what cannot be written, to a full disk say."""
+class _Narration(io.TextIOWrapper):
+    """Drops what cannot be written, to a full disk say, and all that comes after it."""
 
-    def write(self, data: Any) -> int:
+    def write(self, text: str) -> int:
         """Write what can be written; the rest counts as written too."""
         try:
-            return super().write(data)
+            return super().write(text)
         except OSError:
-            return memoryview(data).nbytes
+            self._give_up()
+            return len(text)
+
+    def flush(self) -> None:
+        """Write what is held back, if that can be."""
+        try:
+            super().flush()
+        except OSError:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        to_nowhere(self)
+        with suppress(OSError):
+            super().flush()
 
 
 def open_streams() -> None:
@@ -67,7 +80,7 @@ def to_nowhere(stream: TextIO) -> None:
 
 def _narration(number: int) -> TextIO:
     """A stream for what nobody relies on: where it cannot be written, the data still go out."""
-    raw = _Dropping(number, "w", closefd=False)
-    return io.TextIOWrapper(
+    raw = io.FileIO(number, "w", closefd=False)
+    return _Narration(
         io.BufferedWriter(raw), encoding="utf-8", errors="backslashreplace", line_buffering=True
     )

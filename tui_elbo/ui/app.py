@@ -44,7 +44,7 @@ class ElboApp(AppWithPalette):
         options: Options,
         engine: Engine | None = None,
         *,
-        tour: bool = False,
+        tour: int = 0,
     ) -> None:
         super().__init__()
         if os.environ.get("TEXTUAL_THEME") not in self.available_themes:
@@ -71,7 +71,7 @@ class ElboApp(AppWithPalette):
         keep = self._options.memory.keep
         self.theme_changed_signal.subscribe(self, lambda theme: keep(theme=theme.name))
         if self._tour:
-            self.push_screen(TourExplorer(0, self._options, self._engine))
+            self.push_screen(TourExplorer(self._tour - 1, self._options, self._engine))
 
     def on_gallery_chosen(self, event: Gallery.Chosen) -> None:
         """Open a scenario, in the engine that has been warming up for it."""
@@ -132,7 +132,7 @@ def run(
     engine: Engine | None = None,
     *,
     mouse: bool = True,
-    tour: bool = False,
+    tour: int = 0,
 ) -> int:
     """Show the program until the person quits; returns the exit code.
 
@@ -141,7 +141,7 @@ def run(
         options: what the program was started with.
         engine: a running engine for the first scenario; without one it is started.
         mouse: let the terminal tell of the mouse.
-        tour: begin with the tour instead.
+        tour: the stop of the tour to begin at instead, from 1 on; 0 for none.
     """
     try:
         (app := ElboApp(target, options, engine, tour=tour)).run(mouse=mouse)

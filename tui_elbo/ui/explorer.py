@@ -72,6 +72,8 @@ class Explorer(Screen[None]):
         Binding(key, f"press('{key}')", show=False) for key, row in BY_KEY.items() if row.do
     ]
     AUTO_FOCUS = ""
+    again_in_seconds = False
+    """Whether some steps are soon taken again, so that nobody is asked about losing them."""
 
     def __init__(
         self,

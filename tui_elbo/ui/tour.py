@@ -34,6 +34,8 @@ class TourExplorer(Explorer):
         engine: a running engine to use; without one it is started.
     """
 
+    again_in_seconds = True
+
     class Next(Message):
         """The person goes on to the next stop, or to the rule after the last."""
 
@@ -73,19 +75,21 @@ class TourExplorer(Explorer):
         elif key == "enter" and self._state == "seen":
             engine, self._next_engine = self._next_engine, None
             self.post_message(self.Next(self.number + 1, engine))
-        elif key == "enter":
-            self.draw_bottom()
+        elif key in ("enter", self.stop.key):
+            self.draw_bottom()  # Too early, or pressed twice.
         elif key == "escape":
             self.go_back()
         else:
             self._leave()
             super().action_press(key)
+            again = f"elbo-tui tour {self.number + 1}"
+            if not self.notice:
+                self.answer(f"you left the tour: ? lists the keys, `{again}` comes back to it")
 
     def _leave(self) -> None:
         self._state = "left"
         self.query_one(SentenceLine).display = True
         self.query_one(TourLines).display = False
-        self.answer("the tour is over: this is the explorer, ? lists its keys")
 
     def draw_bottom(self) -> None:
         """Bring the tour's lines up to date as well."""

@@ -43,7 +43,7 @@ def quit_run(explorer: Explorer) -> None:
         else:
             explorer.answer()
 
-    other = "; d would leave it going" if explorer.session.way_back.id else ""
+    other = "; d leaves it going" if explorer.session.way_back.id else ""
     explorer.app.push_screen(Confirm(f"quit? {lost}{other}"), answered)
 
 
@@ -71,4 +71,5 @@ def _lost(explorer: Explorer) -> str:
         return ""
     if seconds > LONG:
         return f"{seconds / 60:.0f} minutes of stepping are not exported (x)"
-    return f"{run.step} steps are not exported (x)" if run.step >= MANY else ""
+    few = run.step < MANY or explorer.again_in_seconds
+    return "" if few else f"{run.step} steps are not exported (x)"

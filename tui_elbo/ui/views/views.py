@@ -282,11 +282,11 @@ class Confirm(ModalScreen[bool]):
     def compose(self) -> ComposeResult:
         """One line in place of the keys."""
         line = [
-            (f" {self._question}   ", WARN),
-            ("y", KEY),
+            (" y", KEY),
             (" yes   ", ""),
             ("n", KEY),
-            (" no", ""),
+            (" no   ", ""),
+            (self._question, WARN),
         ]
         yield Lines([line])
 
