@@ -65,13 +65,13 @@ def test_threads_of_one_worker_have_a_process_each(
     folder = SweepFolder(tmp_path / "out", of)
     killed: list[int] = []
 
-    def told(_: object) -> None:
+    def report(_: object) -> None:
         if not killed and apart._idle:
             process = apart._idle[0]._process
             process.kill()
             killed.append(process.pid)
 
-    found = Sweep(folder, elsewhere("places:threads", 2), 0.001).run(told)
+    found = Sweep(folder, elsewhere("places:threads", 2), 0.001).run(report)
     folder.close()
     assert len(killed) == 1
     assert [run.ending.kind for run in found] == ["steps", "steps"]

@@ -74,11 +74,11 @@ def swept(
     folder: Path,
     of: Plan,
     workers: Workers | None = None,
-    told: Callable[[Progress], object] = lambda _: None,
+    report: Callable[[Progress], object] = lambda _: None,
 ) -> list[EndedRun]:
     held = SweepFolder(folder, of)
     try:
-        return Sweep(held, workers or inline(), 0.0).run(told)
+        return Sweep(held, workers or inline(), 0.0).run(report)
     finally:
         held.close()
 
@@ -126,16 +126,16 @@ def test_an_interrupted_sweep_goes_on_where_it_was(scenario: str, tmp_path: Path
     held = SweepFolder(tmp_path / "out", of)
     sweep = Sweep(held, inline(), 0.0)
 
-    def told(progress: Progress) -> None:
+    def report(progress: Progress) -> None:
         sweep.stopping = progress.steps > 14
 
-    sweep.run(told)
+    sweep.run(report)
     begun = sum(held.so_far(spec).step for spec in of.runs if held.ended(spec) is None)
     held.close()
     assert begun > 0
     chunk._warm.key = ""
     first: list[int] = []
-    found = swept(tmp_path / "out", of, told=lambda progress: first.append(progress.steps))
+    found = swept(tmp_path / "out", of, report=lambda progress: first.append(progress.steps))
     assert first[0] > 14
     assert len(found) == 4
     assert files(tmp_path / "out", of) == files(tmp_path / "plain", of)

@@ -73,13 +73,13 @@ class Sweep:
 
     def run(
         self,
-        told: Callable[[Progress], object] = lambda _: None,
+        report: Callable[[Progress], object] = lambda _: None,
         ended: Callable[[EndedRun], object] = lambda _: None,
     ) -> list[EndedRun]:
-        """Run until every run has ended, or until told to stop.
+        """Run until every run has ended, or until it is to stop.
 
         Args:
-            told: of the progress, now and then.
+            report: of the progress, now and then.
             ended: called with each run that has ended, those of an earlier time first.
 
         Returns:
@@ -107,7 +107,7 @@ class Sweep:
                 wait(self._under_way, timeout=WAIT_SECONDS, return_when=FIRST_COMPLETED)
                 for future in [one for one in self._under_way if one.done()]:
                     self._take(future)
-                told(self._progress())
+                report(self._progress())
         finally:
             if self._executor is not None:
                 self._workers.end(self._executor)
