@@ -65,7 +65,7 @@ def _lost(explorer: Explorer) -> str:
     if run.dead or explorer.session.watched or not run.step:
         return ""
     if explorer.session.commands.running:
-        return "it is running"
+        return "" if explorer.again_in_seconds else "it is running"
     seconds = float(run.history.values(Column("step", "", "seconds")).sum())
     if explorer.exported >= run.step or run.saved == run.step:
         return ""
