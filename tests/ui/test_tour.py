@@ -54,7 +54,7 @@ async def test_a_key_of_the_tour_that_comes_early_or_twice_does_not_leave_it():
     async with driven("normal", target=None, tour=True) as d:
         await d.shows("tour 1 of 2: no_theta   f runs it")
         await d.ready()
-        await d.press("f", "f", "enter")
+        await d.press("f", "f")
         await d.shows("The pane at the right says θ 0", "enter goes on")
         await d.press("f")
         await d.shows("enter goes on")
