@@ -128,7 +128,8 @@ class Iterates:
             stored: the unconstrained parameters by name; the same object while they are the same.
             seconds: how long the step took.
         """
-        if step % self._stride or not self._budget.at(step):
+        young = step - self.begin <= MOST
+        if step % self._stride or not (young or self._budget.at(step)):
             self._budget.took(0.0, seconds)
             return
         if stored is not self._stored:
@@ -140,7 +141,8 @@ class Iterates:
             self._add(step)
         cost = time.perf_counter() - began
         self._shortest = min(cost, self._shortest)
-        self._budget.took(min(cost, HICCUP * self._shortest), seconds)
+        # Of the first ones none is left out, whatever else the machine does.
+        self._budget.took(0.0 if young else min(cost, HICCUP * self._shortest), seconds)
 
     def _meet(self, step: int, stored: Sequence[tuple[str, Tensor]]) -> None:
         """The store has other tensors than before."""
