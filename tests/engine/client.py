@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -201,7 +201,12 @@ def visitor(path: Path) -> Iterator[Speaker]:
         line.connect(str(path))
         speaker = Speaker(line)
         assert speaker.until(Hello).version == protocol.VERSION
-        yield speaker
+        try:
+            yield speaker
+        finally:
+            # A copy of this process, forked for a look, may still hold the socket.
+            with suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)
 
 
 def history(events: Iterable[AnyEvent]) -> History:
