@@ -147,19 +147,19 @@ def test_every_step_of_an_example_is_read(shape: str) -> None:
     pyro.set_rng_seed(7)
     SHAPES[shape](lambda svi: handles.append((svi, tui_elbo.watch(svi, "shape"))))
     with attached("shape") as terminal:
-        # What is not told yet comes with the end of the script, one SVI after the other.
+        # What has not been sent yet comes with the end of the script, one SVI after the other.
         for _, handle in handles:
             handle.close()
         rest(terminal)
     begins = [place for place, e in enumerate(terminal.seen) if isinstance(e, Loaded)]
     assert len(begins) == len(handles)
     for first, last in zip(begins, [*begins[1:], None], strict=True):
-        told = history(terminal.seen[first:last])
-        assert told.last > 0
-        fields = {(column.kind, column.field) for column in told.columns}
+        seen = history(terminal.seen[first:last])
+        assert seen.last > 0
+        fields = {(column.kind, column.field) for column in seen.columns}
         assert ("step", "loss") in fields
         if shape != "jit":
             assert {("step", "elbo"), ("site", "log_p")} <= fields
-        assert any(column.kind == "param" for column in told.columns)
+        assert any(column.kind == "param" for column in seen.columns)
     assert [e for e in terminal.seen if isinstance(e, ErrorReported)] == []
     assert all("step" not in vars(svi) for svi, _ in handles)

@@ -91,7 +91,7 @@ def test_a_scripts_run_is_judged_too() -> None:
         Called(svi, lambda: ((torch.tensor([0.5, 1.0]),), {})),
         attached("mine") as terminal,
     ):
-        found = terminal.until(VerdictReached, lambda told: told.verdict.step >= 128).verdict
+        found = terminal.until(VerdictReached, lambda event: event.verdict.step >= 128).verdict
         held(terminal)
     # The loop's own tensor is made anew at each step, with the same numbers.
     assert found.state in {"stationary", "improving"}, found.text

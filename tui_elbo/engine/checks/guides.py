@@ -36,7 +36,7 @@ NEGATIVE = 0.1
 """Nats by which a KL is below 0."""
 
 OWN = {"guide-too-narrow", "guide-too-wide"}
-"""Faults that do not keep the others from being told: there was none before the first of them."""
+"""Faults beside which the others are still reported: there was none before the first of them."""
 
 ERRORS = 3.0
 """Standard errors."""

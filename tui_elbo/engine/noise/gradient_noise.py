@@ -136,7 +136,7 @@ def gradient_noise(run: Measured, progress: Progress = lambda _done, _of: None) 
 
     Args:
         run: what is measured.
-        progress: told of what is done of how much.
+        progress: called with what is done, and of how much.
     """
     with isolated(), warnings.catch_warnings(), _gradients_kept():
         warnings.simplefilter("ignore")

@@ -71,7 +71,7 @@ def scan_rates(run: Scanned, progress: Progress = lambda _done, _of: None) -> Ra
 
     Args:
         run: what is scanned.
-        progress: told of what is done of how much.
+        progress: called with what is done, and of how much.
     """
     step = run.stepper.taken
     with warnings.catch_warnings():

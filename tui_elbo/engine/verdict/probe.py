@@ -137,7 +137,7 @@ def judge(run: Judged, progress: Progress = lambda _done, _of: None) -> Verdict:
 
     Args:
         run: what is judged.
-        progress: told of what is done of how much.
+        progress: called with what is done, and of how much.
     """
     measured = measure(run, progress)
     if isinstance(measured, Verdict):
@@ -150,7 +150,7 @@ def measure(run: Judged, progress: Progress = lambda _done, _of: None) -> Measur
 
     Args:
         run: what is judged.
-        progress: told of what is done of how much.
+        progress: called with what is done, and of how much.
     """
     iterates, step = run.iterates, run.step
     if iterates.why_none:
