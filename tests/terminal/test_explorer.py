@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import signal
 import sys
@@ -148,5 +149,20 @@ def test_sizes_change_while_it_runs() -> None:
         terminal.wait("needs 60")
         terminal.resize(80, 24)
         terminal.wait(r"step \d+ .*paused")
+        terminal.press("q")
+        assert terminal.ended() == 0
+
+
+@pytest.mark.slow
+def test_the_last_of_many_sizes_counts() -> None:
+    """Signals that come together interrupt each other's handlers: see `CellDiffApp._settle`."""
+    sizes = random.Random(0)
+    with Terminal([*COMMAND, "no_theta"]) as terminal:
+        shown = terminal.wait(r"known after the first step(?s:.*)paused(?s:.*)q quit")
+        for _ in range(50):
+            for _ in range(sizes.randrange(3, 60)):
+                terminal.resize(*sizes.choice([(40, 10), (120, 40), (10, 3), (200, 50)]))
+            terminal.resize(80, 24)
+            terminal.wait(rf"\A{re.escape(shown)}\Z")
         terminal.press("q")
         assert terminal.ended() == 0

@@ -17,11 +17,13 @@ from textual._xterm_parser import XTermParser
 from textual.app import App
 from textual.drivers.headless_driver import HeadlessDriver
 from textual.drivers.linux_driver import LinuxDriver
+from textual.events import Resize
+from textual.geometry import Size
 
 import tui_elbo.ui
 from tests.ui.driving import Driven, driven
 from tests.ui.emulator import Emulator
-from tui_elbo.ui.compat.textual import PRIVATE
+from tui_elbo.ui.compat.textual import PRIVATE, SETTLED
 
 VERSION = f"Textual {textual.__version__}"
 LACKS = f"{VERSION} lacks this: adapt tui_elbo/ui/compat/textual.py"
@@ -133,6 +135,16 @@ async def test_another_size_is_drawn_whole(monkeypatch) -> None:
             emulator.screen.erase_in_display(2)
             await d.pilot.resize_terminal(width, height)
             await same(d, emulator)
+
+
+async def test_a_size_that_came_late_does_not_stay(monkeypatch) -> None:
+    """A signal can interrupt the handler of the one before it: then the older size comes last."""
+    async with shown(monkeypatch, (80, 24)) as (d, emulator):
+        await d.ready()
+        d.app.post_message(Resize(Size(10, 3), Size(10, 3)))
+        await d.pilot.pause(3 * SETTLED)
+        assert d.app.size == d.app.screen.size == Size(80, 24)
+        await same(d, emulator)
 
 
 async def test_a_terminal_that_lost_its_cells_is_drawn_again(monkeypatch) -> None:

@@ -55,6 +55,7 @@ PRIVATE = {
     "textual._compositor:ChopsUpdate.chops": "a frame of some parts of some lines, as they are cut",
     "textual._compositor:ChopsUpdate.chop_ends": "where these parts end",
     "textual._compositor:ChopsUpdate.spans": "what of them needs drawing",
+    "textual.drivers.linux_driver:LinuxDriver._get_terminal_size": "the size that counts",
     "textual.driver:Driver._app": "notified when the terminal hangs up",
     "textual.drivers.linux_driver:LinuxDriver._file": "the terminal, which may go away",
     "textual.driver:Driver._debug": "what the parser is made with",
@@ -181,12 +182,18 @@ class CellDiffApp(App[int]):
             self._settling = self.set_timer(SETTLED, self._settle)
 
     def _settle(self) -> None:
-        """See that the screen has the terminal's size.
+        """See that the app has the terminal's size, and its screens have the app's.
 
-        A screen that lays out a size posts that size to itself, which can replace a newer one that
-        waits in its queue: see `Screen._refresh_layout` and `Resize.can_replace`.
+        Textual asks for the size in a signal handler, which the next signal can interrupt: then the
+        older size comes last. A screen that lays out a size posts that size to itself, which can
+        replace a newer one that waits in its queue: see `LinuxDriver.start_application_mode`,
+        `Screen._refresh_layout` and `Resize.can_replace`.
         """
         self._settling = None
+        size = terminal_size(self)
+        if size != self.size:
+            self.post_message(Resize(size, size))
+            return
         with suppress(ScreenError):  # There is none any more when the program ends.
             for screen in self.screen_stack:
                 if screen.outer_size != self.size:
@@ -313,6 +320,12 @@ def _parts(update: ChopsUpdate) -> Iterator[Piece]:
         for (x, strip), end in zip(chops, update.chop_ends[y], strict=False):
             if strip is not None and x < stop and end > start:
                 yield Piece(y, x, end, strip)
+
+
+def terminal_size(app: App[Any]) -> Size:
+    """The size that the terminal has now."""
+    asked = getattr(app._driver, "_get_terminal_size", None)
+    return Size(*asked()) if asked is not None else app.size
 
 
 def output_is_waiting(app: App[Any]) -> bool:
