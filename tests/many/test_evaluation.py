@@ -12,10 +12,11 @@ import pyro
 import pytest
 
 from tests.engine.sources import small, write
-from tui_elbo.cli.run_table import Row, csv_text, record, table_text
+from tui_elbo.cli.run_table import csv_text, record, table_text
 from tui_elbo.engine.evaluation import evaluate
 from tui_elbo.engine.session import Session
 from tui_elbo.model.comparison import Evaluation, difference, unevaluated, why_not_comparable
+from tui_elbo.model.run_table import Row
 
 
 def seen(target: str, *, steps: int = 3, guide: str | None = None, seed: int = 0) -> Evaluation:

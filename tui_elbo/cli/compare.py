@@ -10,10 +10,11 @@ from pathlib import Path
 import msgspec
 
 from tui_elbo.cli.options import parser, whole
-from tui_elbo.cli.run_table import Row, Setting, csv_text, record, table_text
+from tui_elbo.cli.run_table import csv_text, record, table_text
 from tui_elbo.cli.sweep import row_of
 from tui_elbo.model.errors import UsageError
 from tui_elbo.model.grid import given_settings
+from tui_elbo.model.run_table import Row, Setting
 from tui_elbo.model.scenarios import expanded
 from tui_elbo.runfile.database import SavedRun
 

@@ -5,81 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 from tui_elbo.model.bound import one_digit
-from tui_elbo.model.comparison import (
-    Evaluation,
-    compare_settings,
-    difference,
-    why_not_comparable,
-)
+from tui_elbo.model.comparison import Evaluation, compare_settings
+from tui_elbo.model.run_table import Row, columns, gaps, label, models, shown
 from tui_elbo.model.text import safe
 from tui_elbo.model.verdict import Estimate
-
-Setting = float | int | str
-
-
-@dataclass(frozen=True, eq=False)
-class Row:
-    """A run of the table."""
-
-    run: Mapping[str, Setting]
-    """What it was run with, the seed among it."""
-    step: int
-    loss: float
-    evaluation: Evaluation
-    verdict: str
-    """In two words; empty where there is none."""
-    seconds: float
-    """Of its steps."""
-    ended: str
-    """`steps`, `converged`, `not finite` or `failed`; empty where it is not known."""
-    note: str
-    """What a person has to know of it; empty when nothing is."""
-    file: str
-    """Empty if there is none."""
-
-
-def columns(rows: Sequence[Row]) -> list[str]:
-    """The names of the settings that differ, the seed last."""
-    names = dict.fromkeys(name for row in rows for name in (*row.run, "seed"))
-    names["seed"] = names.pop("seed", None)
-    return [n for n in names if len({str(row.run.get(n)) for row in rows}) > 1]
-
-
-def models(rows: Sequence[Row]) -> tuple[list[list[int]], list[str]]:
-    """The runs by model, as indices; and why those of the first are not compared with the others.
-
-    Runs without an ELBO are in none.
-    """
-    groups: list[list[int]] = []
-    reasons: list[str] = []
-    for index, row in enumerate(rows):
-        if not math.isfinite(row.evaluation.elbo.value):
-            continue
-        for group in groups:
-            why = why_not_comparable(rows[group[0]].evaluation, row.evaluation)
-            if not why:
-                group.append(index)
-                break
-            if group is groups[0]:
-                reasons.append(why)
-        else:
-            groups.append([index])
-    return groups, list(dict.fromkeys(reasons))
-
-
-def gaps(rows: Sequence[Row], groups: Iterable[Sequence[int]]) -> dict[int, Estimate]:
-    """By how many nats each run is below the best of its model, where there is another."""
-    found = {}
-    for group in groups:
-        best = max(group, key=lambda index: rows[index].evaluation.elbo.value)
-        for index in group if len(group) > 1 else ():
-            found[index] = difference(rows[best].evaluation, rows[index].evaluation)
-    return found
 
 
 def table_text(rows: Sequence[Row]) -> str:
@@ -94,7 +27,7 @@ def table_text(rows: Sequence[Row]) -> str:
         verdict = row.ended if row.ended in {"not finite", "failed"} else row.verdict
         lines.append(
             [
-                *(_shown(row.run.get(name)) for name in names),
+                *(shown(row.run.get(name)) for name in names),
                 str(row.step),
                 _estimate(row.evaluation.elbo),
                 "" if gap is None else "best" if gap.value == 0 == gap.mcse else _estimate(gap),
@@ -104,9 +37,9 @@ def table_text(rows: Sequence[Row]) -> str:
             ]
         )
     text = _aligned(lines, left=set(names) | {"verdict"})
-    notes = [f"{_label(row, names)}: {safe(row.note)}" for row in rows if row.note]
+    notes = [f"{label(row, names)}: {safe(row.note)}" for row in rows if row.note]
     notes += [
-        f"{_label(row, names)}: no ELBO, since {safe(row.evaluation.problem)}"
+        f"{label(row, names)}: no ELBO, since {safe(row.evaluation.problem)}"
         for row in rows
         if row.evaluation.problem and row.ended not in {"not finite", "failed"}
     ]
@@ -121,7 +54,7 @@ def _settings(rows: Sequence[Row]) -> str:
     for row in rows:
         seed = row.run.get("seed")
         if math.isfinite(row.evaluation.elbo.value) and (seed is None or isinstance(seed, int)):
-            words = ", ".join(f"{n} {_shown(row.run.get(n))}" for n in names)
+            words = ", ".join(f"{n} {shown(row.run.get(n))}" for n in names)
             by_setting.setdefault(words, {})[seed] = row.evaluation
     if len(by_setting) < 2 or max(map(len, by_setting.values())) < 2:
         return ""
@@ -192,16 +125,6 @@ def record(row: Row) -> dict[str, Any]:
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def _shown(value: Setting | None) -> str:
-    if value is None:
-        return "own"
-    return f"{value:g}" if isinstance(value, float) else safe(str(value))
-
-
-def _label(row: Row, names: Sequence[str]) -> str:
-    return ", ".join(f"{name} {_shown(row.run.get(name))}" for name in names) or "the run"
 
 
 def _estimate(one: Estimate) -> str:

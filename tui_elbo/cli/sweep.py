@@ -13,10 +13,11 @@ import msgspec
 
 from tui_elbo.cli.options import MAX_THREADS, parser, tolerance, whole
 from tui_elbo.cli.run import narrate
-from tui_elbo.cli.run_table import Row, csv_text, record, table_text
+from tui_elbo.cli.run_table import csv_text, record, table_text
 from tui_elbo.cli.streams import own_stdout
 from tui_elbo.model.errors import UsageError
 from tui_elbo.model.grid import RunSpec, grid, parse_choice, parse_seeds
+from tui_elbo.model.run_table import Row
 from tui_elbo.model.scenarios import expanded, find_scenario
 from tui_elbo.model.verdict import CONVERGED, NATS
 from tui_elbo.runfile.database import RunSettings

@@ -1,0 +1,85 @@
+"""Many runs as rows: what differs between them, which bound the same evidence, and the gaps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from tui_elbo.model.comparison import Evaluation, difference, why_not_comparable
+from tui_elbo.model.text import safe
+from tui_elbo.model.verdict import Estimate
+
+Setting = float | int | str
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """A run of the table."""
+
+    run: Mapping[str, Setting]
+    """What it was run with, the seed among it."""
+    step: int
+    loss: float
+    evaluation: Evaluation
+    verdict: str
+    """In two words; empty where there is none."""
+    seconds: float
+    """Of its steps."""
+    ended: str
+    """`steps`, `converged`, `not finite` or `failed`; empty where it is not known."""
+    note: str
+    """What a person has to know of it; empty when nothing is."""
+    file: str
+    """Empty if there is none."""
+
+
+def columns(rows: Sequence[Row]) -> list[str]:
+    """The names of the settings that differ, the seed last."""
+    names = dict.fromkeys(name for row in rows for name in (*row.run, "seed"))
+    names["seed"] = names.pop("seed", None)
+    return [n for n in names if len({str(row.run.get(n)) for row in rows}) > 1]
+
+
+def models(rows: Sequence[Row]) -> tuple[list[list[int]], list[str]]:
+    """The runs by model, as indices; and why those of the first are not compared with the others.
+
+    Runs without an ELBO are in none.
+    """
+    groups: list[list[int]] = []
+    reasons: list[str] = []
+    for index, row in enumerate(rows):
+        if not math.isfinite(row.evaluation.elbo.value):
+            continue
+        for group in groups:
+            why = why_not_comparable(rows[group[0]].evaluation, row.evaluation)
+            if not why:
+                group.append(index)
+                break
+            if group is groups[0]:
+                reasons.append(why)
+        else:
+            groups.append([index])
+    return groups, list(dict.fromkeys(reasons))
+
+
+def gaps(rows: Sequence[Row], groups: Iterable[Sequence[int]]) -> dict[int, Estimate]:
+    """By how many nats each run is below the best of its model, where there is another."""
+    found = {}
+    for group in groups:
+        best = max(group, key=lambda index: rows[index].evaluation.elbo.value)
+        for index in group if len(group) > 1 else ():
+            found[index] = difference(rows[best].evaluation, rows[index].evaluation)
+    return found
+
+
+def shown(value: Setting | None) -> str:
+    """The value of a setting, safe to draw."""
+    if value is None:
+        return "own"
+    return f"{value:g}" if isinstance(value, float) else safe(str(value))
+
+
+def label(row: Row, names: Sequence[str]) -> str:
+    """The run in words, from the names of the settings that differ."""
+    return ", ".join(f"{name} {shown(row.run.get(name))}" for name in names) or "the run"
