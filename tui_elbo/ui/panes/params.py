@@ -24,7 +24,8 @@ from tui_elbo.model.records import (
 )
 from tui_elbo.model.text import safe
 from tui_elbo.ui.plot.sparkline import sparkline, stride
-from tui_elbo.ui.style.text import left, number, signed, tail
+from tui_elbo.ui.style.names import fit_names, short_names
+from tui_elbo.ui.style.text import left, number, signed
 from tui_elbo.ui.style.theme import BAD, DIM, KEY, ROLE, WARN
 from tui_elbo.ui.widgets.pane import Shown
 from tui_elbo.ui.widgets.table import Table
@@ -185,7 +186,8 @@ class ParamsPane(Table):
         self._step = 0
         self._rows: list[Row] = []
         self._filtered_at = -1
-        self._plan = (NAME, False, 0)
+        self._plan = (NAME, True, False, 0)
+        self._labels: dict[str, str] = {}
 
     def show_run(self, shown: Shown) -> None:
         """Bring it up to date."""
@@ -283,25 +285,30 @@ class ParamsPane(Table):
     def plan(self, width: int) -> None:
         """Role, name, value, change, gradient norm, sparkline; 0 where there is no room for it."""
         names = [safe(row.label) for row in self._rows]
+        params = self._layout.params if self._layout is not None else ()
+        group = [safe(info.name) for info in params if info.role == "guide"]
         longest = max((cell_len(name) for name in names), default=0)
-        rest = width - self._role_width - VALUE - CHANGE
+        rest = width - self._role_width - VALUE
+        change = rest - CHANGE >= NAME
+        rest -= CHANGE * change
         grad = rest - GRAD >= NAME
         rest -= GRAD * grad
         sparkline = rest - COURSE >= NAME
         if sparkline and longest > rest - COURSE:
-            # Distinguishable names are worth more than the sparkline.
-            cut = {tail(name, rest - COURSE - 1) for name in names[:200]}
-            sparkline = len(cut) == len(set(names[:200]))
+            # Whole names are worth more than the sparkline.
+            short = short_names(names, group).values()
+            sparkline = all(cell_len(name) < rest - COURSE for name in short)
         room = max(0, rest - COURSE * sparkline)
         name = min(room, max(NAME, longest + 1))
         spare = min(room - name, 10) if sparkline else 0
-        self._plan = (name, grad, (COURSE + spare) * sparkline)
+        self._plan = (name, change, grad, (COURSE + spare) * sparkline)
+        self._labels = fit_names(names, max(0, name - 1), self.glyphs.more, group)
 
     def header(self) -> Line:
         """The names of the columns."""
-        name, grad, sparkline = self._plan
+        name, change, grad, sparkline = self._plan
         text = f"{'':{self._role_width}}{'name':{name}.{name}}{'value':>{VALUE}}"
-        text += f"{self.glyphs.delta:>{CHANGE}}"
+        text += f"{self.glyphs.delta:>{CHANGE}}" if change else ""
         text += f"{self.glyphs.grad:>{GRAD}}" if grad else ""
         return [(text + (" past" if sparkline else ""), DIM)]
 
@@ -316,17 +323,19 @@ class ParamsPane(Table):
     def lines_of(self, row: int, whole: bool) -> Sequence[Line]:
         """The parameter in one line, and its elements below it."""
         one = self._rows[row]
-        name, grad, sparkline = self._plan
+        _, change, grad, sparkline = self._plan
         letter = left(self.glyphs.role(one.role), self._role_width - 1)
         watched = one.kind == "param" and one.name in self.watched
         marked = one.kind == "param" and one.name in self.marked
         first: list[Piece] = [
             (letter, ROLE[one.role]),
             ("!", WARN) if marked else (self.glyphs.watched if watched else " ", KEY),
-            (tail(safe(one.label), name - 1, self.glyphs.more) + " ", WARN if marked else ""),
+            (self._labels[safe(one.label)] + " ", WARN if marked else ""),
             *self._value(one, whole),
-            self._piece(self._change(one), CHANGE, self._style(one), signs=one.size == 1),
         ]
+        if change:
+            style, signs = self._style(one), one.size == 1
+            first.append(self._piece(self._change(one), CHANGE, style, signs=signs))
         if grad:
             first.append(self._piece(self._get(one, "grad_norm"), GRAD, DIM, digits=4))
         if sparkline:

@@ -11,7 +11,8 @@ from rich.cells import cell_len
 
 from tui_elbo.model.records import Floats
 from tui_elbo.model.text import safe
-from tui_elbo.ui.style.text import number, tail
+from tui_elbo.ui.style.names import fit_names
+from tui_elbo.ui.style.text import number
 from tui_elbo.ui.style.theme import BAD, DIM, LATENT
 from tui_elbo.ui.widgets.pane import Shown
 from tui_elbo.ui.widgets.table import Table
@@ -42,6 +43,7 @@ class PosteriorPane(Table):
         self._rows: list[_Row] = []
         self._names: tuple[str, ...] = ()
         self._plan = (NAME, False)
+        self._labels: dict[str, str] = {}
 
     def show_run(self, shown: Shown) -> None:
         """Bring it up to date."""
@@ -100,6 +102,8 @@ class PosteriorPane(Table):
         room = max(0, width - (4 if wide else 2) * NUMBER)
         name = min(room, max(NAME, longest))
         self._plan = (name, wide)
+        names = [safe(one) for one in self._names]
+        self._labels = fit_names(names, max(0, name - 1), self.glyphs.more)
 
     def header(self) -> Line:
         """The names of the columns."""
@@ -116,9 +120,9 @@ class PosteriorPane(Table):
     def lines_of(self, row: int, whole: bool) -> Sequence[Line]:
         """One element."""
         del whole
-        one, (name, wide) = self._rows[row], self._plan
+        one, (_, wide) = self._rows[row], self._plan
         line: list[Piece] = [
-            (tail(safe(one.name), max(0, name - 1), self.glyphs.more) + " ", LATENT),
+            (self._labels[safe(one.name)] + " ", LATENT),
             self._number(one.mean, ""),
             self._number(one.sd, ""),
         ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -11,7 +11,8 @@ from rich.cells import cell_len
 from tui_elbo.model.history import History
 from tui_elbo.model.records import Column, Layout, SiteInfo
 from tui_elbo.model.text import safe
-from tui_elbo.ui.style.text import left, number, tail
+from tui_elbo.ui.style.names import fit_names
+from tui_elbo.ui.style.text import left, number
 from tui_elbo.ui.style.theme import BAD, DIM, LATENT, OBSERVED, WARN
 from tui_elbo.ui.widgets.pane import Shown
 from tui_elbo.ui.widgets.table import Table
@@ -42,6 +43,7 @@ class SitesPane(Table):
         self.marked: frozenset[str] = frozenset()
         """Those that an error or a warning is about."""
         self._plan = LEAST
+        self._labels: dict[str, str] = {}
         self._more: dict[str, int] = {}
 
     def show_run(self, shown: Shown) -> None:
@@ -97,6 +99,8 @@ class SitesPane(Table):
         for i, most in enumerate(SPARE):
             plan[i] += min(most, room - sum(plan))
         self._plan, self._more = (plan[0], plan[1], plan[2]), more
+        names = [safe(site.name) for site in self._sites]
+        self._labels = fit_names(names, max(0, plan[0] - 1), self.glyphs.more)
 
     def header(self) -> Line:
         """The names of the columns."""
@@ -114,16 +118,16 @@ class SitesPane(Table):
 
     def lines_of(self, row: int, whole: bool) -> Sequence[Line]:
         """The site in one line, and why it lacks a term below it."""
-        site, (name, dist, shape), more = self._sites[row], self._plan, self.glyphs.more
+        site, (_, dist, shape), more = self._sites[row], self._plan, self.glyphs.more
         mark = self.glyphs.observed if site.observed else self.glyphs.latent
         marked = site.name in self.marked
         first: list[Piece] = [
             (left("!" if marked else mark, MARK), WARN)
             if marked
             else (left(mark, MARK), OBSERVED if site.observed else LATENT),
-            (_cell(tail, safe(site.name), name, more), WARN if marked else ""),
-            (_cell(left, safe(site.dist), dist, more), DIM),
-            (_cell(left, shape_text(site), shape, more), DIM),
+            (self._labels[safe(site.name)] + " ", WARN if marked else ""),
+            (_cell(safe(site.dist), dist, more), DIM),
+            (_cell(shape_text(site), shape, more), DIM),
             *((left(more_text(site, f), wide, more), DIM) for f, wide in self._more.items()),
             self._term(site, "log_p"),
             self._term(site, "log_q"),
@@ -141,8 +145,8 @@ class SitesPane(Table):
         return " " + number(value, TERM - 1), "" if np.isfinite(value) else BAD
 
 
-def _cell(cut: Callable[[str, int, str], str], text: str, width: int, more: str) -> str:
-    return f"{cut(text, width - 1, more)} " if width > 0 else ""
+def _cell(text: str, width: int, more: str) -> str:
+    return f"{left(text, width - 1, more)} " if width > 0 else ""
 
 
 def shape_text(site: SiteInfo) -> str:

@@ -19,7 +19,8 @@ from tui_elbo.model.records import Role
 from tui_elbo.model.sentences import choose_sentence
 from tui_elbo.model.text import safe
 from tui_elbo.ui.style.glyphs import ASCII, UNICODE, Glyphs
-from tui_elbo.ui.style.text import nats, number, tail
+from tui_elbo.ui.style.names import fit_names
+from tui_elbo.ui.style.text import nats, number
 from tui_elbo.ui.style.theme import BAD, DIM, KEY, ROLE
 from tui_elbo.ui.views.views import Live
 from tui_elbo.ui.widgets.lines import Lines
@@ -167,11 +168,14 @@ def _parameters(run: Run, part: str, width: int, glyphs: Glyphs) -> Iterator[Lin
     heads = "".join(f"{head:>{GRADIENT}}{'snr':>{SNR}}" for head in ("log p", "log q", "ELBO"))
     yield [(f"  {'':{name}}{'change':>{CHANGE}}{heads}", DIM)]
     roles = _roles(run)
+    names = [safe(gradients.names[i]) for i in kept[:MOST]]
+    group = [safe(name) for name, role in roles.items() if role == "guide"]
+    labels = fit_names(names, name - 1, glyphs.more, group)
     for i in kept[:MOST]:
         role = roles.get(gradients.names[i], "none")
         yield [
             (f"{glyphs.role(role):2.2}", ROLE[role]),
-            (tail(safe(gradients.names[i]), name - 1, glyphs.more) + " ", ""),
+            (labels[safe(gradients.names[i])] + " ", ""),
             _cell(float(gradients.values[i, 0]), CHANGE, glyphs, ""),
             *_gradients(gradients.values[i, 1:].tolist(), glyphs),
         ]
@@ -217,9 +221,10 @@ def _sites(span: Span, part: str, width: int, glyphs: Glyphs) -> Iterator[Line]:
     longest = max(len(safe(term.site)) for term in kept[:MOST])
     name = max(8, min(longest + 1, width - 8 - SHARE * max(len(players), 1)))
     yield [(" " * (8 + name) + "".join(f"{letters[p]:>{SHARE}}" for p in players), DIM)]
+    labels = fit_names([safe(term.site) for term in kept[:MOST]], name - 1, glyphs.more)
     for term in kept[:MOST]:
         line: list[Piece] = [(f"  {term.field.replace('_', ' ')} ", DIM)]
-        line.append((tail(safe(term.site), name - 1, glyphs.more) + " ", ""))
+        line.append((labels[safe(term.site)] + " ", ""))
         for player in players:
             value = shares[term].shares.get(player, 0.0)
             line.append((" " + nats(value, SHARE - 1), "" if isfinite(value) else BAD))

@@ -9,6 +9,7 @@ from time import monotonic
 from typing import Any, ClassVar
 
 import numpy as np
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
@@ -130,6 +131,8 @@ def detail_lines(run: Run, name: str, step: int, width: int, glyphs: Glyphs) -> 
         yield [(f"Step {step} has no such parameter.", DIM)]
         return
     dot = f" {glyphs.dot} "
+    if cell_len(safe(name)) > width - 4:
+        yield [(safe(name), "bold")]
     about = [WORDS[info.role], f"shape {info.shape}", f"constraint {safe(info.constraint)}"]
     yield [(glyphs.role(info.role), ROLE[info.role]), (f" {dot.join(about)}", "")]
     yield [("", "")]
