@@ -25,6 +25,8 @@ All runs of one model are seen with the same draws, each at its last step. ELBO 
 are in nats, with the standard error of the draws: of paired differences where the guides are the
 same. Where a setting has been run with several seeds, settings are compared with the seeds as the
 unit. Runs whose models differ are not compared, since their ELBOs bound different evidence.
+Runs at rest are grouped by the mode that they have ended in, whatever the order of the labels of
+a mixture.
 """
 
 

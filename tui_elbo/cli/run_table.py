@@ -10,7 +10,7 @@ from typing import Any
 
 from tui_elbo.model.bound import one_digit
 from tui_elbo.model.comparison import Evaluation, compare_settings
-from tui_elbo.model.run_table import Row, columns, gaps, label, models, shown
+from tui_elbo.model.run_table import Row, columns, gaps, label, models, modes_notes, shown
 from tui_elbo.model.text import safe
 from tui_elbo.model.verdict import Estimate
 
@@ -44,7 +44,10 @@ def table_text(rows: Sequence[Row]) -> str:
         if row.evaluation.problem and row.ended not in {"not finite", "failed"}
     ]
     notes += [f"not all are compared: {safe(why)}" for why in reasons]
-    return "\n".join([*text, *([""] if notes else []), *notes]) + "\n" + _settings(rows)
+    found = modes_notes(rows)
+    parts = ["\n".join([*text, *([""] if notes else []), *notes]) + "\n"]
+    parts.append("\n" + "\n".join(found) + "\n" if found else "")
+    return "".join([*parts, _settings(rows)])
 
 
 def _settings(rows: Sequence[Row]) -> str:

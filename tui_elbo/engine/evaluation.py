@@ -21,9 +21,11 @@ from tui_elbo.engine.lens.attribution import PATIENCE, Attribution
 from tui_elbo.engine.lens.batches import SEED
 from tui_elbo.engine.lens.fork import LookError
 from tui_elbo.engine.lens.importance_weights import importance_bound, prepare
+from tui_elbo.engine.lens.moments import posterior
 from tui_elbo.engine.session import Session
 from tui_elbo.engine.tracebacks import error_text
 from tui_elbo.model.comparison import Evaluation, ModelFingerprint, SiteFingerprint, unevaluated
+from tui_elbo.model.modes import Posterior
 from tui_elbo.model.records import Layout
 from tui_elbo.protocol.codec import decode
 
@@ -64,7 +66,16 @@ def _seen(session: Session, theta: Iterable[str], draws: int) -> Evaluation:
     bound = importance_bound(scenario)
     khat = math.nan if bound.reason else bound.khat
     guide = f"{session.guide or session.source_digest} {lens.note}"
-    return Evaluation(_fingerprint(lens, theta), guide, units, khat, lens.kind.points)
+    return Evaluation(
+        _fingerprint(lens, theta), guide, units, khat, lens.kind.points, posterior=_posterior(lens)
+    )
+
+
+def _posterior(lens: Lens) -> Posterior | None:
+    try:
+        return posterior(lens)
+    except Exception:
+        return None
 
 
 def _fingerprint(lens: Lens, theta: Iterable[str]) -> ModelFingerprint:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
+from tui_elbo.model.modes import Posterior
 from tui_elbo.model.records import Floats
 from tui_elbo.model.verdict import Estimate
 
@@ -65,6 +66,8 @@ class Evaluation(msgspec.Struct, frozen=True, eq=False):
     """The latents whose guide is a point, without a density."""
     problem: str = ""
     """Why there is no ELBO, in words; empty when there is."""
+    posterior: Posterior | None = None
+    """What the guide says; None where it is not known."""
 
     @property
     def elbo(self) -> Estimate:

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tui_elbo.model.comparison import Evaluation, difference, why_not_comparable
+from tui_elbo.model.modes import modes, modes_text
 from tui_elbo.model.text import safe
-from tui_elbo.model.verdict import Estimate
+from tui_elbo.model.verdict import WORDS, Estimate
 
 Setting = float | int | str
 
@@ -83,3 +84,33 @@ def shown(value: Setting | None) -> str:
 def label(row: Row, names: Sequence[str]) -> str:
     """The run in words, from the names of the settings that differ."""
     return ", ".join(f"{name} {shown(row.run.get(name))}" for name in names) or "the run"
+
+
+def modes_notes(rows: Sequence[Row]) -> list[str]:
+    """How many runs of each model have ended in which mode, in sentences.
+
+    Runs that have not come to rest are on their way to one, and are left out; where no verdict is
+    known, all of them count.
+    """
+    groups, _ = models(rows)
+    names = columns(rows)
+    what = "seeds" if names == ["seed"] else "runs"
+    found = []
+    for group in groups:
+        known = any(rows[index].verdict for index in group)
+        rest = [i for i in group if rows[i].verdict == WORDS["stationary"] or not known]
+        posteriors = {
+            index: seen for index in rest if (seen := rows[index].evaluation.posterior) is not None
+        }
+        best = [
+            sorted(one, key=lambda index: -rows[index].evaluation.elbo.value)
+            for one in modes(posteriors)
+        ]
+
+        def gap(better: int, worse: int) -> Estimate:
+            return difference(rows[better].evaluation, rows[worse].evaluation)
+
+        left_out = len(group) - len(rest)
+        text = modes_text(best, gap, what, left_out=left_out, known=known)
+        found += [text] if text else []
+    return found

@@ -82,6 +82,19 @@ class Traces:
                 found[name] = value.detach().reshape(self.draws, -1)
         return found
 
+    def values(self, site: str) -> Tensor | None:
+        """What the model's site has drawn, shape (draws, *the site's); None where there is none."""
+        node = self.model.nodes.get(site)
+        if node is None:
+            return None
+        value = self._aligned(torch.as_tensor(node["value"]), node["fn"].event_dim)
+        batch = value.shape[1 : value.dim() - node["fn"].event_dim]
+        ones = 0
+        if self.axis is not None:  # Between the draws and the site's own are those of no plate.
+            own = [-f.dim for f in node["cond_indep_stack"] if f.vectorized and f.name != PLATE]
+            ones = max(len(batch) - max(own, default=0), 0)
+        return value.squeeze(tuple(range(1, 1 + ones))) if ones else value
+
     def one(self, index: int) -> dict[str, Tensor]:
         """What a single one of these draws has drawn, by site; points of a Delta are left out.
 
