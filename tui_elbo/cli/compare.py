@@ -5,18 +5,16 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
 from tui_elbo.cli.options import parser, whole
 from tui_elbo.cli.run_table import csv_text, record, table_text
-from tui_elbo.cli.sweep import row_of
 from tui_elbo.model.errors import UsageError
-from tui_elbo.model.grid import given_settings
-from tui_elbo.model.run_table import Row, Setting
+from tui_elbo.model.run_table import Row
 from tui_elbo.model.scenarios import expanded
-from tui_elbo.runfile.database import SavedRun
 
 DESCRIPTION = """\
 Compare runs: the folder of a sweep, or files of saved runs.
@@ -48,7 +46,7 @@ def main(words: list[str]) -> int:
 
 
 def _rows(paths: list[Path], chosen: argparse.Namespace) -> list[Row]:
-    from tui_elbo.many.folder import ended_run, plan_of  # noqa: PLC0415 - only what it takes
+    from tui_elbo.many.folder import ended_run, plan_of, row_of  # noqa: PLC0415 - only what it takes
 
     plan = plan_of(paths[0]) if len(paths) == 1 else None
     if plan is None:
@@ -65,7 +63,7 @@ def _rows(paths: list[Path], chosen: argparse.Namespace) -> list[Row]:
 def _of_files(paths: list[Path], chosen: argparse.Namespace) -> list[Row]:
     from tui_elbo.many.chunk import LOSS  # noqa: PLC0415
     from tui_elbo.many.evaluate import evaluate_files  # noqa: PLC0415
-    from tui_elbo.many.folder import SECONDS, saved_runs  # noqa: PLC0415
+    from tui_elbo.many.folder import SECONDS, row_of_file, saved_runs  # noqa: PLC0415
 
     found = saved_runs(paths)
     seen = evaluate_files([path for path, _ in found], chosen.draws, chosen.jobs)
@@ -75,32 +73,10 @@ def _of_files(paths: list[Path], chosen: argparse.Namespace) -> list[Row]:
         loss = math.nan
         if last is not None and LOSS in last.layout.index:
             loss = float(last.values[last.layout.index[LOSS], -1])
-        rows.append(
-            Row(
-                run=_settings(path, saved),
-                step=saved.settings.step,
-                loss=loss,
-                evaluation=evaluation,
-                verdict="",
-                seconds=sum(float(b.values[b.layout.index[SECONDS]].sum()) for b in saved.batches),
-                ended="",
-                note="",
-                file=str(path),
-            )
-        )
+        seconds = sum(float(b.values[b.layout.index[SECONDS]].sum()) for b in saved.batches)
+        row = row_of_file(path, saved.settings, loss, seconds)
+        rows.append(replace(row, evaluation=evaluation))
     return rows
-
-
-def _settings(path: Path, saved: SavedRun) -> dict[str, Setting]:
-    given = saved.settings
-    found: dict[str, Setting] = {"scenario": given.name}
-    for _, tuning in given.tunings:
-        found |= given_settings(tuning)
-    if given.guide is not None:
-        found["guide"] = given.guide
-    if given.seed is not None:
-        found["seed"] = given.seed
-    return {"run": path.stem} | found
 
 
 def _options() -> argparse.ArgumentParser:

@@ -17,7 +17,6 @@ from tui_elbo.cli.run_table import csv_text, record, table_text
 from tui_elbo.cli.streams import own_stdout
 from tui_elbo.model.errors import UsageError
 from tui_elbo.model.grid import RunSpec, grid, parse_choice, parse_seeds
-from tui_elbo.model.run_table import Row
 from tui_elbo.model.scenarios import expanded, find_scenario
 from tui_elbo.model.verdict import CONVERGED, NATS
 from tui_elbo.runfile.database import RunSettings
@@ -25,7 +24,8 @@ from tui_elbo.runfile.database import RunSettings
 if TYPE_CHECKING:
     from tui_elbo.many.executors import Workers
     from tui_elbo.many.folder import EndedRun, Plan
-    from tui_elbo.many.sweep import Progress, Sweep
+    from tui_elbo.many.sweep import Sweep
+    from tui_elbo.model.workspace import Progress
 
 DESCRIPTION = """\
 Run a scenario with every combination of seeds, settings and guides, and compare the runs.
@@ -101,7 +101,7 @@ def _workers(chosen: argparse.Namespace) -> Workers:
 
 
 def _swept(plan: Plan, workers: Workers, chosen: argparse.Namespace, out: TextIO) -> int:
-    from tui_elbo.many.folder import SweepFolder  # noqa: PLC0415
+    from tui_elbo.many.folder import SweepFolder, row_of  # noqa: PLC0415
     from tui_elbo.many.sweep import Sweep  # noqa: PLC0415
 
     path = expanded(Path(chosen.out))
@@ -135,27 +135,6 @@ def _swept(plan: Plan, workers: Workers, chosen: argparse.Namespace, out: TextIO
         return 130
     kinds = {row.ended for row in rows}
     return 1 if "failed" in kinds else 3 if "not finite" in kinds else 0
-
-
-def row_of(run: EndedRun, folder: Path) -> Row:
-    """A run of a sweep in the table.
-
-    Args:
-        run: that has ended.
-        folder: of the sweep.
-    """
-    file = folder / f"{run.spec.name}.run"
-    return Row(
-        run=run.spec.record,
-        step=run.step,
-        loss=run.loss,
-        evaluation=run.ending.evaluation,
-        verdict=run.ending.verdict.words,
-        seconds=run.seconds,
-        ended=run.ending.kind,
-        note="; ".join(part for part in (run.ending.note, run.note) if part),
-        file=str(file) if run.step else "",
-    )
 
 
 def _dry_run(runs: tuple[RunSpec, ...], chosen: argparse.Namespace) -> int:

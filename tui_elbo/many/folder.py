@@ -4,6 +4,7 @@
     DIR/runs.csv                the table of them
     DIR/.sweep/plan.json        what is swept, by which the folder is known
     DIR/.sweep/lock             held by the sweep that is under way
+    DIR/.sweep/progress         how far it has come
     DIR/.sweep/chunks/NAME/     the finished chunks of a run that has not ended
     DIR/.sweep/ended/NAME       how a run has ended
 
@@ -16,6 +17,7 @@ import fcntl
 import math
 import os
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -25,15 +27,21 @@ import msgspec
 import numpy as np
 
 from tui_elbo.many.chunk import LOSS, Ending, Goal, Taken, Task
+from tui_elbo.model.comparison import unevaluated
 from tui_elbo.model.errors import UsageError
-from tui_elbo.model.grid import RunSpec
+from tui_elbo.model.grid import RunSpec, given_settings
 from tui_elbo.model.history import History
 from tui_elbo.model.records import Batch, Column, Floats, Layout
+from tui_elbo.model.run_table import Row, Setting
+from tui_elbo.model.workspace import Progress
 from tui_elbo.protocol.codec import decode, encode
 from tui_elbo.runfile import is_run_file
 from tui_elbo.runfile.database import RunSettings, SavedRun, read, write
 
 SECONDS = Column("step", "", "seconds")
+
+LOCK_TRIES, LOCK_PAUSE = 3, 0.01
+"""`goes_on` of another process may hold the lock for some microseconds; seconds between tries."""
 
 FORMAT = 1
 """The version of what is in `.sweep`."""
@@ -113,6 +121,7 @@ class SweepFolder:
     def __init__(self, path: Path, plan: Plan) -> None:
         self.path, self._own = path, path / ".sweep"
         self.plan = plan
+        self._shown_progress: object = None
         try:
             for name in ("chunks", "ended"):
                 (self._own / name).mkdir(parents=True, exist_ok=True)
@@ -127,12 +136,16 @@ class SweepFolder:
             raise
 
     def _take_hold(self) -> None:
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            what = "another sweep is under way in this folder"
-            hint = "wait for it, or choose another folder"
-            raise UsageError(what, where=str(self.path), hint=hint) from error
+        for left in reversed(range(LOCK_TRIES)):
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                if not left:
+                    what = "another sweep is under way in this folder"
+                    hint = "wait for it, or choose another folder"
+                    raise UsageError(what, where=str(self.path), hint=hint) from error
+                time.sleep(LOCK_PAUSE)
         before = plan_of(self.path)
         if before is not None and (why := _other(before, self.plan)):
             hint = "give the same command to go on with it, or choose another folder"
@@ -247,6 +260,18 @@ class SweepFolder:
             whole=run.whole,
         )
 
+    def keep_progress(self, progress: Progress) -> None:
+        """Let others see how far the sweep is; where that cannot be written, they do not."""
+        now = (progress.steps, progress.lost, progress.under_way)
+        if now == self._shown_progress:
+            return
+        self._shown_progress = now
+        file = self._own / "progress"
+        beside = file.with_name(".progress.writing")
+        with suppress(OSError):
+            beside.write_bytes(encode(progress))
+            beside.replace(file)
+
     def write_text(self, name: str, text: str) -> None:
         """Write a file into the folder.
 
@@ -311,6 +336,74 @@ def ended_run(path: Path, spec: RunSpec) -> EndedRun | None:
     except (OSError, msgspec.MsgspecError):
         return None
     return found
+
+
+def progress_of(path: Path) -> tuple[Progress, float] | None:
+    """How far the sweep in a folder was last, and for how many seconds that has been written."""
+    file = path / ".sweep" / "progress"
+    try:
+        found: Progress = decode(file.read_bytes(), Progress)
+        return found, max(0.0, time.time() - file.stat().st_mtime)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def goes_on(path: Path) -> bool:
+    """Whether a sweep is under way in a folder, on whatever process of this machine."""
+    try:
+        lock = os.open(path / ".sweep" / "lock", os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
+def row_of(run: EndedRun, folder: Path) -> Row:
+    """A run of a sweep in the table.
+
+    Args:
+        run: that has ended.
+        folder: of the sweep.
+    """
+    file = folder / f"{run.spec.name}.run"
+    return Row(
+        run=run.spec.record,
+        step=run.step,
+        loss=run.loss,
+        evaluation=run.ending.evaluation,
+        verdict=run.ending.verdict.words,
+        seconds=run.seconds,
+        ended=run.ending.kind,
+        note="; ".join(part for part in (run.ending.note, run.note) if part),
+        file=str(file) if run.step else "",
+    )
+
+
+def row_of_file(path: Path, settings: RunSettings, loss: float, seconds: float) -> Row:
+    """A saved run in the table, of which no more is known than what its file says."""
+    found: dict[str, Setting] = {"scenario": settings.name}
+    for _, tuning in settings.tunings:
+        found |= given_settings(tuning)
+    if settings.guide is not None:
+        found["guide"] = settings.guide
+    if settings.seed is not None:
+        found["seed"] = settings.seed
+    return Row(
+        run={"run": path.stem} | found,
+        step=settings.step,
+        loss=loss,
+        evaluation=unevaluated("the lens has not looked at it"),
+        verdict="",
+        seconds=seconds,
+        ended="",
+        note="",
+        file=str(path),
+    )
 
 
 def joined(batches: Sequence[Batch]) -> list[Batch]:

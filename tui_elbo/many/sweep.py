@@ -10,7 +10,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
-from dataclasses import dataclass
 
 import msgspec
 
@@ -19,6 +18,7 @@ from tui_elbo.many.executors import Workers
 from tui_elbo.many.folder import EndedRun, RunSoFar, SweepFolder
 from tui_elbo.model.comparison import unevaluated
 from tui_elbo.model.verdict import cannot_tell
+from tui_elbo.model.workspace import Progress
 from tui_elbo.protocol.codec import decode, encode
 
 CHUNK_SECONDS = 5.0
@@ -29,23 +29,6 @@ ALONE_AFTER, MOST_LOST = 2, 3
 with it; and one that is lost again then is not taken any more."""
 
 WAIT_SECONDS = 0.5
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a sweep has come."""
-
-    ended: int
-    """Runs that have ended."""
-    runs: int
-    steps: int
-    """That have been taken, all in all."""
-    most: int
-    """Steps of all runs, as far as is known."""
-    left: float | None
-    """Seconds, about; None where it is not known yet."""
-    lost: int
-    """How many chunks were lost."""
 
 
 class Sweep:
@@ -104,6 +87,7 @@ class Sweep:
         try:
             while self._under_way or (self._waiting and not self.stopping):
                 self._hand_out()
+                self._folder.keep_progress(self._progress())
                 wait(self._under_way, timeout=WAIT_SECONDS, return_when=FIRST_COMPLETED)
                 for future in [one for one in self._under_way if one.done()]:
                     self._take(future)
@@ -196,5 +180,14 @@ class Sweep:
         usual = self._folder.plan.goal.steps or max(self._most.values(), default=0)
         most = sum(self._most.get(spec.name, usual) for spec in runs)
         taken = steps - self._first
-        left = (time.monotonic() - self._began) * (most - steps) / taken if taken else None
-        return Progress(len(self._ended), len(runs), steps, most, left, self._lost)
+        seconds = time.monotonic() - self._began
+        return Progress(
+            ended=len(self._ended),
+            runs=len(runs),
+            steps=steps,
+            most=most,
+            left=seconds * (most - steps) / taken if taken else None,
+            lost=self._lost,
+            rate=taken / seconds if taken else None,
+            under_way=tuple(sorted(run.spec.name for run in self._under_way.values())),
+        )

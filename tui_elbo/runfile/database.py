@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import msgspec
 import numpy as np
 
 from tui_elbo.model.errors import UsageError
-from tui_elbo.model.records import Batch, Layout
+from tui_elbo.model.records import Batch, Column, Floats, Layout
 from tui_elbo.model.scenarios import ScenarioFile, expanded
 from tui_elbo.model.tuning import Tuning
 from tui_elbo.protocol.codec import encodable, encode
@@ -152,6 +153,61 @@ def read(path: Path) -> SavedRun:
     Raises:
         UsageError: if it is foreign, newer, or not whole; with the reason.
     """
+    with _reading(path) as base:
+        return _taken(base)
+
+
+def read_columns(
+    path: Path, columns: Sequence[Column]
+) -> tuple[RunSettings, list[tuple[int, list[Floats | None]]]]:
+    """Its settings and a few columns, quickly: the checksum of the rest is not looked at.
+
+    Args:
+        path: of the file.
+        columns: which ones.
+
+    Returns:
+        The settings; and of each stretch of steps its length and the columns, each of shape
+        (steps,), or None where the stretch has no such column.
+
+    Raises:
+        UsageError: as `read` does, but for the checksum.
+    """
+    with _reading(path) as base:
+        layouts = {
+            number: _rows_of(value, tuple(columns))
+            for number, value in base.execute("SELECT id, value FROM layouts")
+        }
+        (settings,) = base.execute("SELECT value FROM meta WHERE name = 'settings'").fetchone()
+        found: list[tuple[int, list[Floats | None]]] = []
+        rows = base.execute("SELECT first, layout, steps FROM numbers ORDER BY 1").fetchall()
+        for first, layout, steps in rows:
+            with base.blobopen("numbers", "value", first, readonly=True) as blob:
+                found.append((steps, [_row_of(blob, row, steps) for row in layouts[layout]]))
+        return msgspec.json.decode(settings, type=RunSettings), found
+
+
+def _row_of(blob: sqlite3.Blob, row: int | None, steps: int) -> Floats | None:
+    if row is None:
+        return None
+    blob.seek(8 * row * steps)
+    return np.frombuffer(blob.read(8 * steps), dtype="<f8").astype(np.float64)
+
+
+@lru_cache(maxsize=32)
+def _rows_of(layout: bytes, columns: tuple[Column, ...]) -> tuple[int | None, ...]:
+    """Where the columns are; the runs of a sweep mostly have the same layout."""
+    index = msgspec.msgpack.decode(layout, type=Layout).index
+    return tuple(index.get(column) for column in columns)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """The database in the file.
+
+    Raises:
+        UsageError: if it is foreign, newer, or not whole; with the reason.
+    """
     path = expanded(path)
     if not is_run_file(str(path)):
         raise UsageError("this is no saved run", where=str(path), hint="name a file of run --save")
@@ -159,7 +215,8 @@ def read(path: Path) -> SavedRun:
         _check_size(path)
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as base:
             base.execute("PRAGMA trusted_schema = OFF")
-            return _taken(base)
+            _check_form(base)
+            yield base
     except UsageError as error:
         raise UsageError(error.what, where=str(path), hint=error.hint) from error
     except (OSError, sqlite3.Error, msgspec.MsgspecError, ValueError, KeyError, TypeError) as error:
@@ -210,7 +267,8 @@ def _numbers(batches: Iterable[Batch]) -> Iterator[tuple[int, int, int, bytes]]:
             yield batch.first + start, batch.layout.id, part.shape[1], part.tobytes()
 
 
-def _taken(base: sqlite3.Connection) -> SavedRun:
+def _check_form(base: sqlite3.Connection) -> None:
+    """See that it is a database of this version and has its tables."""
     version = base.execute("PRAGMA user_version").fetchone()[0]
     if version != FORMAT:
         what = f"this run was saved by another elbo-tui (format {version}, and this reads {FORMAT})"
@@ -218,6 +276,9 @@ def _taken(base: sqlite3.Connection) -> SavedRun:
     found = set(base.execute("SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"))
     if found != {("table", name) for name in _TABLES}:
         raise ValueError("its tables are not those of a saved run")
+
+
+def _taken(base: sqlite3.Connection) -> SavedRun:
     meta = dict(base.execute("SELECT name, value FROM meta"))
     if meta.pop("digest", None) != _digest(base):
         raise ValueError("its content is not what was written")
