@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from tui_elbo.ui.panes.sentence import _up_to
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from tests.test_sentences import SCENES
+from tui_elbo.model.sentences import choose_sentence
+from tui_elbo.ui.panes.sentence import sentence_text
 
 
-def test_what_is_said_of_a_step_long_past_names_it() -> None:
-    text = "No θ here: log p rose 1 nats because φ moved q to where p is high."
-    assert _up_to(7, text).startswith("Up to step 7, no θ here: log p rose")
-    assert _up_to(7, "ELBO rose.") == "Up to step 7, ELBO rose."
-    assert _up_to(7, "θ took 3 nats.") == "Up to step 7, θ took 3 nats."
+@pytest.mark.parametrize("scene", SCENES)
+def test_what_is_said_of_a_step_long_past_names_it_and_is_not_rewritten(scene: str) -> None:
+    summary = SCENES[scene][0]
+    loaded = SimpleNamespace(capabilities=SimpleNamespace(lens=""))
+    session = cast(Any, SimpleNamespace(run=SimpleNamespace(loaded=loaded)))
+    span = cast(Any, SimpleNamespace(summary=summary, end=SimpleNamespace(state=100)))
+    text = choose_sentence(summary).text
+    assert sentence_text(session, span, 110) == text
+    assert sentence_text(session, span, 200) == f"Up to step 100: {text}"

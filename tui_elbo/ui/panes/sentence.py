@@ -32,7 +32,7 @@ KEY_OF_FINDINGS = "F"
 """The key that lists all findings."""
 
 BEHIND = 0.1
-"""A sentence that is older than this share of the steps says up to which step it speaks."""
+"""A sentence that is older than this share of the steps says of which step it is."""
 
 EVERY = 1.0
 """Seconds from one sentence to the next while running: nobody reads faster."""
@@ -175,7 +175,7 @@ def sentence_text(session: Session, span: Span | None, step: int) -> str:
         return f"{why[:1].upper()}{why[1:]}; so nothing is said of what moved log p."
     if span is not None:
         text, seen = choose_sentence(span.summary).text, span.end.state
-        return text if step - seen <= max(1, step * BEHIND) else _up_to(seen, text)
+        return text if step - seen <= max(1, step * BEHIND) else f"Up to step {seen}: {text}"
     why = unseen(run, step)
     if why:
         cause = why.partition(": ")[2][:60]
@@ -188,10 +188,3 @@ def sentence_text(session: Session, span: Span | None, step: int) -> str:
     elif session.watched:
         when = "Once two steps have seen the same data"
     return f"{when} this line says what moved log p, log q and the ELBO."
-
-
-def _up_to(step: int, text: str) -> str:
-    """What holds up to a step that is long past."""
-    first = text.split(maxsplit=1)[0]
-    begun = f"{text[:1].lower()}{text[1:]}" if first[1:].islower() else text
-    return f"Up to step {step}, {begun}"
