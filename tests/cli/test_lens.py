@@ -117,6 +117,17 @@ def test_explain_answers_the_question() -> None:
 
 
 @pytest.mark.slow
+def test_explain_prints_a_fault_in_the_place_of_the_sentence() -> None:
+    code, out, err = ran("explain", "flat_slope", "--steps", "20")
+    assert code == 0
+    assert "warning SVI012 missing-in-guide" in err
+    assert "what moved it" in out
+    assert "log p rose" not in out
+    assert "log p fell" not in out
+    assert out.splitlines()[-1].endswith("SVI012 missing-in-guide stands.")
+
+
+@pytest.mark.slow
 def test_explain_speaks_of_a_failing_lens_and_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "only_in_training.py"
     path.write_text(

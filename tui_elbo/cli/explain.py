@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, TextIO
 
+from tui_elbo.cli.findings import RunChecks, add_findings_option
 from tui_elbo.cli.options import add_engine_options, parser, whole
 from tui_elbo.cli.report import (
     LensFollower,
@@ -16,7 +17,9 @@ from tui_elbo.cli.report import (
 )
 from tui_elbo.cli.run import narrate
 from tui_elbo.cli.streams import own_stdout
-from tui_elbo.cli.verdict import print_verdict, reached
+from tui_elbo.cli.verdict import print_verdict, reached, verdict_line
+from tui_elbo.model.errors import StepError
+from tui_elbo.model.findings import Finding
 from tui_elbo.model.scenarios import find_scenario
 from tui_elbo.model.text import safe
 
@@ -32,7 +35,7 @@ LATE = 10
 
 DESCRIPTION = """\
 Run a scenario and print what moved log p, log q and the ELBO: the guide's parameters (phi), the
-model's (theta), or the luck of the draw.
+model's (theta), or the luck of the draw. Faults are printed on stderr, as by `elbo-tui run`.
 """
 
 
@@ -54,22 +57,27 @@ def main(words: list[str]) -> int:
     options.add_argument(
         "--json", action="store_true", help="one JSON object a lens point, and the verdict"
     )
+    add_findings_option(options)
     add_engine_options(options)
     chosen = options.parse_args(words)
     find_scenario(chosen.scenario)
     out = own_stdout()
-    session, attribution, follower = _run(chosen, out)
+    session, attribution, follower, standing = _run(chosen, out)
     verdict = reached(session, chosen, attribution)
     if chosen.json:
-        print_verdict(verdict, out)
+        print_verdict(verdict, out, standing)
     else:
-        lines = [*explanation_lines(session, attribution, follower), "", verdict.text]
+        text = verdict_line(verdict, standing)
+        explained = explanation_lines(session, attribution, follower, sound=not standing)
+        lines = [*explained, "", text]
         out.write("\n".join(lines) + "\n")
     out.close()
     return 0 if session.non_finite is None else 3
 
 
-def _run(chosen: argparse.Namespace, out: TextIO) -> tuple[Session, Attribution, LensFollower]:
+def _run(
+    chosen: argparse.Namespace, out: TextIO
+) -> tuple[Session, Attribution, LensFollower, tuple[Finding, ...]]:
     from tui_elbo.engine.lens.attribution import Attribution  # noqa: PLC0415 - these import torch
     from tui_elbo.engine.session import Session  # noqa: PLC0415
     from tui_elbo.engine.verdict.iterates import memory_of  # noqa: PLC0415
@@ -95,17 +103,35 @@ def _run(chosen: argparse.Namespace, out: TextIO) -> tuple[Session, Attribution,
         json=chosen.json,
         report=narrate,
     )
-    while session.steps_taken < steps and session.non_finite is None:
-        follower.take(session.advance(min(steps - session.steps_taken, follower.most())))
+    checks = None if chosen.no_findings else RunChecks(session, steps, chosen, narrate)
+    try:
+        while session.steps_taken < steps and session.non_finite is None:
+            follower.take(session.advance(min(steps - session.steps_taken, follower.most())))
+            if checks is not None:
+                checks.stepped()
+    except StepError as error:
+        if checks is not None:
+            checks.failed(error)
+        raise
     if session.non_finite is not None:
         narrate(str(session.non_finite))
-    return session, attribution, follower
+    if checks is None:
+        return session, attribution, follower, ()
+    checks.end(attribution)
+    return session, attribution, follower, checks.standing
 
 
 def explanation_lines(
-    session: Session, attribution: Attribution, follower: LensFollower
+    session: Session, attribution: Attribution, follower: LensFollower, *, sound: bool = True
 ) -> list[str]:
-    """The attribution of the run so far, line by line."""
+    """The attribution of the run so far, line by line.
+
+    Args:
+        session: the run.
+        attribution: follows it.
+        follower: has looked at it through the lens.
+        sound: whether no error or warning stands; else no sentence is said of what moved.
+    """
     points = follower.known
     scenario = session.scenario
     lines = [
@@ -117,8 +143,9 @@ def explanation_lines(
     first, last = points[0], points[-1]
     late = next(p for p in points if p.state >= last.state - session.steps_taken // LATE)
     lines += ["", *attribution_table(first, last, follower.seen)]
-    lines += ["", span_sentence(first, last, follower.seen, attribution)]
-    if late.state < last.state and late.state > first.state:
+    if sound:
+        lines += ["", span_sentence(first, last, follower.seen, attribution)]
+    if sound and first.state < late.state < last.state:
         now = span_sentence(late, last, follower.seen, attribution)
         lines += [f"From step {late.state + 1} on: {now}"]
     lines += ["", *site_table(first, last), "", *parameter_table(attribution)]
