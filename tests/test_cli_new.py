@@ -46,7 +46,7 @@ def test_the_file_explains_everything_that_a_scenario_may_set() -> None:
     assert main(["new", "coin.py"]) == 0
     text = Path("coin.py").read_text(encoding="utf-8")
     names = ("model", "guide", "optimizer", "loss", "batch", "full_batch")
-    for name in (*names, "seed", "steps", "scheduler_every"):
+    for name in (*names, "seed", "steps", "scheduler_every", "settings"):
         assert f"{name} = " in text or f"def {name}(" in text
     for known in ("log_evidence", "elbo", "params", "posterior"):
         assert f"`{known}`" in text

@@ -32,7 +32,7 @@ def test_a_dry_run_lists_the_grid_and_does_nothing(tmp_path: Path) -> None:
         (("no_theta", "--set", "lr=0.1"), "needs a folder"),
         (("no_thetta", "--out", "x"), "did you mean no_theta?"),
         (("no_theta", "--until", "elbo > 1", "--out", "x"), "runs until converged"),
-        (("no_theta", "--set", "rate=1", "--out", "x"), "is no setting"),
+        (("no_theta", "--set", "rate=1", "--out", "x"), "has no setting 'rate'"),
     ],
 )
 def test_what_cannot_be_swept_ends_with_2(words: tuple[str, ...], why: str, tmp_path: Path) -> None:

@@ -42,7 +42,8 @@ def test_a_choice_is_a_setting_and_its_values() -> None:
     [
         ("lr", "gives no values"),
         ("lr=", "gives no values"),
-        ("rate=0.1", "is no setting"),
+        ("seed=1", "is no setting"),
+        ("width=", "gives no values"),
         ("lr=0.1,0.10", "twice"),
         ("particles=1.5", "whole number"),
         ("lr=-1", "above 0"),
@@ -74,3 +75,11 @@ def test_a_grid_that_is_too_large_or_ambiguous_is_refused() -> None:
         grid((), [], ["AutoNormal", "AutoNormal"])
     with pytest.raises(UsageError, match="has 20,000 runs"):
         grid(range(10_000), [rate], [])
+
+
+def test_a_scenarios_own_settings_are_part_of_the_grid() -> None:
+    choices = [parse_choice("width=0.1,wide"), parse_choice("lr=0.01")]
+    runs = grid((3,), choices, [])
+    assert [run.given for run in runs] == [(("width", "0.1"),), (("width", "wide"),)]
+    assert runs[0].record == {"seed": 3, "lr": 0.01, "width": 0.1}
+    assert [run.name for run in runs] == ["lr-0.01_width-0.1_seed-3", "lr-0.01_width-wide_seed-3"]

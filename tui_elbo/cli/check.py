@@ -143,6 +143,7 @@ def _check(chosen: argparse.Namespace, printer: FindingPrinter) -> int:
         Load(
             target=chosen.scenario,
             seed=chosen.seed,
+            given=tuple(chosen.given),
             threads=chosen.threads,
             device=chosen.device,
             lens_in_process=chosen.lens_in_process,

@@ -85,6 +85,7 @@ def _run(
     session = Session(
         chosen.scenario,
         seed=chosen.seed,
+        given=tuple(chosen.given),
         threads=chosen.threads,
         device=chosen.device,
         iterates_memory=memory_of(chosen.checkpoint_memory),

@@ -38,7 +38,7 @@ watch log q(z), log p(x, z), the ELBO and the param store.
 """
 
 ENGINE_OPTIONS = (
-    *("seed", "threads", "device", "checkpoint_memory"),
+    *("seed", "given", "threads", "device", "checkpoint_memory"),
     *("draws", "lens_in_process", "tolerance"),
 )
 """What the engine is started with."""

@@ -103,6 +103,7 @@ def _run(chosen: argparse.Namespace) -> tuple[Session, Attribution]:
     session = Session(
         chosen.scenario,
         seed=chosen.seed,
+        given=tuple(chosen.given),
         threads=chosen.threads,
         device=chosen.device,
         warn=narrate,

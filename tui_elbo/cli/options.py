@@ -143,6 +143,12 @@ def tolerance(text: str) -> Tolerance:
     return Tolerance(value, of_spread)
 
 
+def _given(text: str) -> tuple[str, str]:
+    from tui_elbo.model.own_settings import parse_given  # noqa: PLC0415 - only what a command needs
+
+    return parse_given(text)
+
+
 def add_engine_options(to: argparse.ArgumentParser) -> None:
     """Add what both the explorer and `run` pass on to the engine."""
     to.add_argument(
@@ -150,6 +156,16 @@ def add_engine_options(to: argparse.ArgumentParser) -> None:
         type=whole(0, MAX_SEED),
         metavar="S",
         help="of the run; default: the scenario's own, else 0",
+    )
+    to.add_argument(
+        "--set",
+        dest="given",
+        action="append",
+        type=_given,
+        default=[],
+        metavar="NAME=VALUE",
+        help='of a setting that the scenario declares, as in settings = {"width": 0.1}; may be '
+        "given several times",
     )
     to.add_argument(
         "--threads",

@@ -237,9 +237,9 @@ def run_target(chosen: argparse.Namespace, pressed: list[KeyPress]) -> str:
     if chosen.saved is None and not is_run_file(name):
         find_scenario(name)
         return name
-    if chosen.seed is not None or chosen.device is not None:
-        what = "a saved run has its seed and its device"
-        raise UsageError(what, hint="leave out --seed and --device")
+    if chosen.seed is not None or chosen.device is not None or chosen.given:
+        what = "a saved run has its seed, its device and its settings"
+        raise UsageError(what, hint="leave out --seed, --device and --set")
     if chosen.lens is not None:
         raise UsageError("--lens follows a run from its beginning", hint="leave out --lens")
     read(Path(name))
@@ -397,6 +397,7 @@ def _session(name: str, chosen: argparse.Namespace, *, goes_back: bool) -> Sessi
     return Session(
         name,
         seed=chosen.seed,
+        given=tuple(chosen.given),
         threads=chosen.threads,
         device=chosen.device,
         checkpoint_memory=chosen.checkpoint_memory if goes_back else 0,

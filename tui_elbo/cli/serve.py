@@ -35,6 +35,7 @@ def main(words: list[str]) -> int:
     load = Load(
         target=chosen.scenario,
         seed=chosen.seed,
+        given=tuple(chosen.given),
         threads=chosen.threads,
         device=chosen.device,
         checkpoint_memory=chosen.checkpoint_memory,

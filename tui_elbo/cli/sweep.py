@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Run a scenario with every combination of seeds, settings and guides, and compare the runs.
 
-Settings are those of the key t: lr, particles, estimator, optimizer.
+Settings are those of the key t: lr, particles, estimator, optimizer; and those that the scenario
+declares, as in settings = {"width": 0.1}.
 Each run ends as a file of DIR, as elbo-tui run --save writes it. The same command goes on with a
 sweep that was interrupted. ctrl+c waits for the chunks under way; a second one does not.
 

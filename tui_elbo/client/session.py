@@ -37,6 +37,8 @@ class Options:
     """The program and arguments that start an engine; numbers of descriptors come last."""
     seed: int | None = None
     """None: the scenario's own."""
+    given: Sequence[tuple[str, str]] = ()
+    """Values of the scenario's own settings."""
     threads: int = 1
     device: str | None = None
     checkpoint_memory: int = CHECKPOINT_MEMORY
@@ -121,6 +123,7 @@ class Session:
                 Load(
                     target=self.target,
                     seed=options.seed,
+                    given=tuple(options.given),
                     threads=options.threads,
                     device=options.device,
                     checkpoint_memory=options.checkpoint_memory,

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import gc
 import importlib
+import importlib.util
 import linecache
+import math
 import sys
 import sysconfig
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
+from importlib.abc import SourceLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 import pyro
@@ -22,7 +25,8 @@ from pyro.optim import Adam, PyroOptim
 from tui_elbo.engine.forked import users_code
 from tui_elbo.engine.process_state import put_back
 from tui_elbo.engine.tracebacks import message, place, shown, trimmed
-from tui_elbo.model.errors import ScenarioError
+from tui_elbo.model.errors import ElboError, ScenarioError
+from tui_elbo.model.own_settings import TAKEN, Given, Value, fitted
 from tui_elbo.model.scenarios import MAX_SEED, ScenarioFile, split_docstring
 
 _PREFIX = "_scenario_"
@@ -62,9 +66,11 @@ class Scenario:
     """Known answers: `log_evidence`, `elbo`, `params`, `posterior`, each optional."""
     ignore: tuple[str, ...] = ()
     """Codes and names of the rules whose findings are not reported."""
+    settings: dict[str, Value] = field(default_factory=dict)
+    """The scenario's own settings, with the values that it was executed with."""
 
 
-def load(source: ScenarioFile, text: bytes | None = None) -> Scenario:
+def load(source: ScenarioFile, text: bytes | None = None, given: Given = ()) -> Scenario:
     """Execute the file, and afresh every module that it imports from its own folder or package.
 
     Clears the param store first. The random state while the file runs is always the same.
@@ -72,20 +78,24 @@ def load(source: ScenarioFile, text: bytes | None = None) -> Scenario:
     Args:
         source: where the file is.
         text: what to execute in its place, where it was named by a path; None: what it says.
+        given: values of the scenario's own settings, in place of those that it declares.
 
     Raises:
         ScenarioError: if the file cannot be executed or breaks the contract.
+        UsageError: if it declares no such setting, or a value does not fit.
     """
     _make_way(source)
     put_back()
     pyro.set_rng_seed(0)
     try:
         with users_code():
-            module = _execute(source, text)
-    except KeyboardInterrupt:
+            module = _execute(source, text, given)
+    except (KeyboardInterrupt, ElboError):
         raise
     except BaseException as error:
         raise _scenario_error(error, source) from error
+    if given:
+        fitted(_settings(vars(module).get("settings"), str(source.path)), given)
     title, notes = split_docstring(module.__doc__)
     return Scenario(source, title, notes, **_attributes(vars(module), str(source.path)))
 
@@ -110,11 +120,33 @@ def own_files() -> list[Path]:
     return [Path(file) for file in found if file]
 
 
-def _execute(source: ScenarioFile, text: bytes | None) -> ModuleType:
+class _Names(dict[str, Any]):
+    """The names of a module while its file is executed; `settings` gets the values given to it.
+
+    Whatever is assigned is the module's at once, so that its functions see it.
+    """
+
+    def __init__(self, module: ModuleType, given: Given) -> None:
+        super().__init__()
+        self._own, self._given, self._path = vars(module), given, str(module.__file__)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._own[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        if name == "settings" and not isinstance(value, ModuleType):
+            value = fitted(_settings(value, self._path), self._given)
+        self._own[name] = value
+
+    def __delitem__(self, name: str) -> None:
+        del self._own[name]
+
+
+def _execute(source: ScenarioFile, text: bytes | None, given: Given) -> ModuleType:
     importlib.invalidate_caches()
     linecache.checkcache()
     if source.module is not None:
-        return importlib.import_module(source.module)
+        return _imported(source.module, given)
     if text is None:
         text = source.path.read_bytes()
     else:
@@ -125,8 +157,28 @@ def _execute(source: ScenarioFile, text: bytes | None) -> ModuleType:
     module = ModuleType(_PREFIX + source.path.stem)
     module.__file__ = str(source.path)
     sys.modules[module.__name__] = module
-    exec(code, module.__dict__)
+    _run(code, module, given)
     return module
+
+
+def _imported(name: str, given: Given) -> ModuleType:
+    """The module of this name, imported as ever where nothing is given."""
+    spec = importlib.util.find_spec(name) if given else None
+    if spec is None or not isinstance(spec.loader, SourceLoader):
+        return importlib.import_module(name)
+    module = importlib.util.module_from_spec(spec)
+    code = spec.loader.get_code(name)
+    assert code is not None
+    sys.modules[name] = module
+    _run(code, module, given)
+    return module
+
+
+def _run(code: CodeType, module: ModuleType, given: Given) -> None:
+    if given:
+        exec(code, module.__dict__, _Names(module, given))
+    else:
+        exec(code, module.__dict__)
 
 
 def _make_way(source: ScenarioFile) -> None:
@@ -215,6 +267,7 @@ def _attributes(names: dict[str, Any], path: str) -> dict[str, Any]:
     if not isinstance(found["reference"], dict):
         raise _wrong("reference", found["reference"], "a dict", path)
     found["ignore"] = _ignored(names.get("ignore", ()), path)
+    found["settings"] = _settings(names.get("settings"), path)
     for name, default, least in (("seed", 0, 0), ("steps", 1000, 1), ("scheduler_every", 1, 1)):
         value = names.get(name, default)
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
@@ -232,6 +285,25 @@ def _ignored(value: Any, path: str) -> tuple[str, ...]:
         if len(codes) == len(given):
             return codes
     raise _wrong("ignore", value, 'a list of codes of rules, such as ["SVI012"]', path)
+
+
+def _settings(value: Any, path: str) -> dict[str, Value]:
+    """What a scenario declares; a module of that name, such as Pyro's, is none of our business."""
+    if value is None or isinstance(value, ModuleType):
+        return {}
+    if not isinstance(value, Mapping):
+        raise _wrong("settings", value, 'a dict, such as {"width": 0.1}', path)
+    for name, one in value.items():
+        if not isinstance(name, str) or not name.isidentifier() or name in TAKEN:
+            why = "a setting of the run" if name in TAKEN else "no name"
+            what = f"`settings` declares {shown(name)}, which is {why}"
+            raise ScenarioError(what, where=path, hint="give it another name, such as width")
+        finite = not isinstance(one, float) or math.isfinite(one)
+        if not isinstance(one, bool | int | float | str) or not finite:
+            what = f"`settings` declares {name} as {_short(one)}"
+            hint = "a setting is a finite number, a string, or True or False"
+            raise ScenarioError(what, where=path, hint=hint)
+    return dict(value)
 
 
 def _no_arguments(step: int) -> tuple[()]:  # noqa: ARG001

@@ -262,6 +262,7 @@ class ScenarioSource:
                 session = Session(
                     load.target,
                     seed=load.seed,
+                    given=load.given,
                     threads=load.threads,
                     device=load.device,
                     checkpoint_memory=load.checkpoint_memory,

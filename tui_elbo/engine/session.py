@@ -33,6 +33,7 @@ from tui_elbo.engine.tracebacks import message, place, place_of_site, shown, tri
 from tui_elbo.engine.verdict.averaging import newest_mean
 from tui_elbo.engine.verdict.iterates import MEMORY, Iterates
 from tui_elbo.model.errors import ElboError, StepError, UsageError
+from tui_elbo.model.own_settings import Given
 from tui_elbo.model.records import Batch, StepRecord
 from tui_elbo.model.scenarios import find_scenario
 from tui_elbo.model.tuning import Tuning
@@ -50,6 +51,7 @@ class Session:
         threads: torch's threads; the numbers of a run depend on them.
         device: torch's default device; None leaves it alone.
         guide: a stock guide, such as `AutoNormal`, in place of the scenario's own; None: its own.
+        given: values of the scenario's own settings, in place of those that it declares.
         checkpoint_memory: bytes for checkpoints; 0 takes none, and every step back is a replay
             from the beginning.
         iterates_memory: bytes for the iterates, from which the verdict is reached.
@@ -59,7 +61,7 @@ class Session:
         flag: receives what holds of the run from now on.
 
     Raises:
-        UsageError: if there is no such scenario, device or guide.
+        UsageError: if there is no such scenario, device, guide or setting.
         ScenarioError: if it cannot be executed or breaks the contract.
     """
 
@@ -71,6 +73,7 @@ class Session:
         threads: int = 1,
         device: str | None = None,
         guide: str | None = None,
+        given: Given = (),
         checkpoint_memory: int = 0,
         iterates_memory: int = MEMORY,
         options: RecordingOptions | None = None,
@@ -82,11 +85,13 @@ class Session:
         self._saved = run = _saved_run(target)
         if run is not None:
             seed, threads, device = run.settings.seed, run.settings.threads, run.settings.device
-            guide = run.settings.guide
+            guide, given = run.settings.guide, run.settings.given
         self._environment = here(threads, device)
         self.source = find_scenario(str(target)) if run is None else run.settings.source
         self.guide = guide
         """The stock guide in place of the scenario's own; None: its own."""
+        self.given = given
+        """Values of the scenario's own settings, in place of those that it declares."""
         self.from_state = True
         """False if the saved run's state was not enough, and all its steps were taken again."""
         self.due: Due = Always()
@@ -132,6 +137,7 @@ class Session:
             executed=self._executed,
             text=text,
             guide=self.guide,
+            given=self.given,
         )
         self.iterates = Iterates(self._iterates_memory)
         self._ready: list[Batch] = []
@@ -361,7 +367,7 @@ class Session:
         Args:
             batches: all the steps up to the present.
         """
-        source, given = self.source, self._environment
+        source, environment = self.source, self._environment
         settings = RunSettings(
             name=source.name,
             path=str(source.path),
@@ -369,10 +375,11 @@ class Session:
             root=str(source.root),
             own=str(source.own),
             seed=self._asked_seed,
-            threads=given.threads,
-            device=given.device,
+            threads=environment.threads,
+            device=environment.device,
             step=self.steps_taken,
             guide=self.guide,
+            given=self.given,
         )
         return saved(self._run, settings, batches)
 

@@ -30,6 +30,7 @@ from tui_elbo.engine.rewind.checkpoint import (
 from tui_elbo.engine.scenario import load
 from tui_elbo.engine.stock_guides import with_guide
 from tui_elbo.model.errors import StepError
+from tui_elbo.model.own_settings import Given
 from tui_elbo.model.scenarios import ScenarioFile
 
 
@@ -42,10 +43,11 @@ class Stepper:
         options: what is kept of single parameters.
         text: what to execute in place of what the file says now.
         guide: the stock guide in place of the scenario's own; None: its own.
+        given: values of the scenario's own settings.
 
     Raises:
         ScenarioError: if the file cannot be executed or breaks the contract.
-        UsageError: if there is no such guide.
+        UsageError: if there is no such guide or setting.
     """
 
     def __init__(
@@ -55,8 +57,10 @@ class Stepper:
         options: RecordingOptions,
         text: bytes | None = None,
         guide: str | None = None,
+        *,
+        given: Given = (),
     ) -> None:
-        self.scenario = scenario = with_guide(load(source, text), guide)
+        self.scenario = scenario = with_guide(load(source, text, given), guide)
         self.seed = scenario.seed if seed is None else seed
         self.taken = 0
         """The newest step that has been taken."""

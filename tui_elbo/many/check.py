@@ -28,11 +28,12 @@ def check_settings(settings: RunSettings, text: bytes, runs: tuple[RunSpec, ...]
     from tui_elbo.engine.session import Session  # noqa: PLC0415 - imports torch
 
     steps = 0
-    for guide in dict.fromkeys(run.guide for run in runs):
-        own = msgspec.structs.replace(settings, guide=guide)
+    for guide, given in dict.fromkeys((run.guide, run.given) for run in runs):
+        own = msgspec.structs.replace(settings, guide=guide, given=given)
         session = Session(SavedRun(own, text, ()))
         steps = session.scenario.steps
-        for tuning in dict.fromkeys(run.tuning or Tuning() for run in runs if run.guide == guide):
+        alike = [run for run in runs if (run.guide, run.given) == (guide, given)]
+        for tuning in dict.fromkeys(run.tuning or Tuning() for run in alike):
             try:
                 session.tune(tuning)
             except UsageError as error:

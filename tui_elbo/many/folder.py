@@ -31,6 +31,7 @@ from tui_elbo.model.comparison import unevaluated
 from tui_elbo.model.errors import UsageError
 from tui_elbo.model.grid import RunSpec, given_settings
 from tui_elbo.model.history import History
+from tui_elbo.model.own_settings import as_shown
 from tui_elbo.model.records import Batch, Column, Floats, Layout
 from tui_elbo.model.run_table import Row, Setting
 from tui_elbo.model.workspace import Progress
@@ -243,6 +244,7 @@ class SweepFolder:
                 self.plan.settings,
                 seed=spec.seed,
                 guide=spec.guide,
+                given=spec.given,
                 tunings=() if spec.tuning is None else ((0, spec.tuning),),
             )
             return Task(key, self.plan.goal, seconds, settings, self.plan.text, np.empty(0))
@@ -389,6 +391,7 @@ def row_of_file(path: Path, settings: RunSettings, loss: float, seconds: float) 
     found: dict[str, Setting] = {"scenario": settings.name}
     for _, tuning in settings.tunings:
         found |= given_settings(tuning)
+    found |= {name: as_shown(text) for name, text in settings.given}
     if settings.guide is not None:
         found["guide"] = settings.guide
     if settings.seed is not None:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from itertools import product
+from typing import TypeAlias
 
 import msgspec
 
 from tui_elbo.model.errors import UsageError
+from tui_elbo.model.own_settings import TAKEN, Given, as_shown, parse_given
 from tui_elbo.model.scenarios import MAX_SEED
 from tui_elbo.model.tuning import SETTINGS, Tuning, parse_tuning
+
+Choice: TypeAlias = Tuning | tuple[str, str]
+"""A setting with one value: of the run, or the scenario's own."""
 
 MOST_RUNS = 10_000
 """Larger grids are taken for typing errors."""
@@ -27,11 +32,14 @@ class RunSpec(msgspec.Struct, frozen=True):
     """The settings that it begins with; None: the scenario's own."""
     guide: str | None
     """A stock guide in place of the scenario's own; None: its own."""
+    given: Given = ()
+    """Values of the scenario's own settings, in place of those that it declares."""
 
     @property
     def settings(self) -> dict[str, float | int | str]:
         """What it is run with besides the seed, by name; what is the scenario's own is left out."""
         found = {} if self.tuning is None else given_settings(self.tuning)
+        found |= {name: as_shown(text) for name, text in self.given}
         return found if self.guide is None else found | {"guide": self.guide}
 
     @property
@@ -71,8 +79,8 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     return tuple(found)
 
 
-def parse_choice(text: str) -> tuple[str, tuple[Tuning, ...]]:
-    """The setting and its values, of `lr=0.01,0.03`.
+def parse_choice(text: str) -> tuple[str, tuple[Choice, ...]]:
+    """The setting and its values, of `lr=0.01,0.03`; of a scenario's own setting as they are typed.
 
     Raises:
         UsageError: if there is no such setting, or one of its values is not valid.
@@ -81,14 +89,18 @@ def parse_choice(text: str) -> tuple[str, tuple[Tuning, ...]]:
     name = name.strip()
     if not equals or not values.strip():
         raise UsageError(f"--set {text} gives no values", hint="as in --set lr=0.01,0.03")
-    found = tuple(parse_tuning(f"{name} {one.strip()}") for one in values.split(","))
+    found: tuple[Choice, ...]
+    if name in TAKEN:
+        found = tuple(parse_tuning(f"{name} {one.strip()}") for one in values.split(","))
+    else:
+        found = tuple(parse_given(f"{name}={one}") for one in values.split(","))
     if len(set(found)) < len(found):
         raise UsageError(f"--set {text} gives a value twice", hint="give it once")
     return name, found
 
 
 def grid(
-    seeds: Sequence[int], choices: Sequence[tuple[str, Sequence[Tuning]]], guides: Sequence[str]
+    seeds: Sequence[int], choices: Sequence[tuple[str, Sequence[Choice]]], guides: Sequence[str]
 ) -> tuple[RunSpec, ...]:
     """Every run: each guide with each combination of settings, and each of these with each seed.
 
@@ -117,11 +129,12 @@ def grid(
     of_guide: tuple[str | None, ...] = tuple(guides) or (None,)
     for guide, values in product(of_guide, product(*(some for _, some in choices))):
         merged: dict[str, float | int | str] = {}
+        given = tuple(one for one in values if isinstance(one, tuple))
         for one in values:
-            merged |= given_settings(one)
+            merged |= {} if isinstance(one, tuple) else given_settings(one)
         tuning = Tuning(**merged) if merged else None  # type: ignore[arg-type]
         for seed in seeds or (None,):
-            spec = RunSpec("", seed, tuning, guide)
+            spec = RunSpec("", seed, tuning, guide, given)
             runs.append(msgspec.structs.replace(spec, name=_name(spec)))
     return tuple(runs)
 

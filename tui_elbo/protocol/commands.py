@@ -8,6 +8,7 @@ import msgspec
 
 from tui_elbo.model.findings import Subject
 from tui_elbo.model.noise import SECONDS
+from tui_elbo.model.own_settings import Given
 from tui_elbo.model.scenarios import CHECKPOINT_MEMORY
 from tui_elbo.model.tuning import Tuning
 from tui_elbo.model.verdict import NATS, Tolerance
@@ -27,6 +28,8 @@ class Load(Command, frozen=True, kw_only=True):
     """A gallery name, a path or a module name."""
     seed: int | None = None
     """None: the scenario's own `seed`, else 0."""
+    given: Given = ()
+    """Values of the scenario's own settings, in place of those that it declares."""
     threads: int = 1
     device: str | None = None
     """None: torch's own default device is left alone."""

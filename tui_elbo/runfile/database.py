@@ -20,6 +20,7 @@ import msgspec
 import numpy as np
 
 from tui_elbo.model.errors import UsageError
+from tui_elbo.model.own_settings import Given
 from tui_elbo.model.records import Batch, Column, Floats, Layout
 from tui_elbo.model.scenarios import ScenarioFile, expanded
 from tui_elbo.model.tuning import Tuning
@@ -70,6 +71,8 @@ class RunSettings(msgspec.Struct, frozen=True):
     """The scenario's own files and their SHA-256."""
     guide: str | None = None
     """The stock guide, such as `AutoNormal`, in place of the scenario's own; None: its own."""
+    given: Given = ()
+    """Values of the scenario's own settings, in place of those that it declares."""
 
     @property
     def source(self) -> ScenarioFile:

@@ -19,6 +19,7 @@ from tui_elbo.engine.stepper import Stepper
 from tui_elbo.engine.tuning import apply, rehearsed, retune
 from tui_elbo.engine.verdict.averaging import stand_at_mean
 from tui_elbo.model.errors import StepError, UsageError
+from tui_elbo.model.own_settings import Given
 from tui_elbo.model.scenarios import ScenarioFile
 from tui_elbo.model.tuning import Tuning
 from tui_elbo.protocol import RunFlagged
@@ -50,6 +51,7 @@ class ReplayableRun:
         executed: is called with what a new execution of the file has made.
         text: what to execute in place of what the file says now.
         guide: the stock guide in place of the scenario's own; None: its own.
+        given: values of the scenario's own settings.
 
     Raises:
         ScenarioError: if the file cannot be executed or breaks the contract.
@@ -69,8 +71,10 @@ class ReplayableRun:
         executed: Callable[[Stepper], object],
         text: bytes | None = None,
         guide: str | None = None,
+        given: Given = (),
     ) -> None:
-        self._asked_seed, self._environment, self._guide = seed, environment, guide
+        self._asked_seed, self._environment = seed, environment
+        self._guide, self._given = guide, given
         self._options = options
         self._warn, self._busy, self._executed = warn, busy, executed
         self._flag = flag
@@ -273,7 +277,12 @@ class ReplayableRun:
         self.stepping = True
         try:
             self._stepper = Stepper(
-                self.source_snapshot.source, self._asked_seed, self._options, text, self._guide
+                self.source_snapshot.source,
+                self._asked_seed,
+                self._options,
+                text,
+                self._guide,
+                given=self._given,
             )
         finally:
             self.stepping = False
