@@ -7,6 +7,7 @@ from typing import Any
 
 from pyro.infer import ELBO
 from pyro.optim import PyroLRScheduler, PyroOptim
+from torch.optim import Optimizer
 
 from tui_elbo.engine.tracebacks import shown
 
@@ -27,6 +28,14 @@ def optimizer(optim: PyroOptim) -> str:
         text = f"{getattr(optim.pt_scheduler_constructor, '__name__', 'scheduler')} of {text}"
     args = optim.pt_optim_args
     lr = args.get("lr", args.get("eta")) if isinstance(args, dict) else None
+    return f"{text}, lr {lr:g}" if isinstance(lr, int | float) else text
+
+
+def torch_optimizer(optim: Optimizer) -> str:
+    """Such as `Adam, lr 0.02`; without a rate where its groups of parameters have several."""
+    text = type(optim).__name__
+    rates = {group.get("lr") for group in optim.param_groups}
+    lr = rates.pop() if len(rates) == 1 else None
     return f"{text}, lr {lr:g}" if isinstance(lr, int | float) else text
 
 

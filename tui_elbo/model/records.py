@@ -66,6 +66,7 @@ FIELDS: dict[Kind, dict[str, Field]] = {
         "log_p": Field("log p"),
         "log_q": Field("log q"),
         "seconds": Field("the time", always_finite=False),
+        "eval_loss": Field("the loss without an update", always_finite=False),
     },
     "site": {"log_p": Field("log p of site"), "log_q": Field("log q of site")},
     "param": {
@@ -299,6 +300,9 @@ class StepRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     modules: dict[str, ModuleRecord] = {}
     """What is summed up because there are too many parameters, by what their names begin with;
     each holds all of its parameters, those that are recorded by themselves too."""
+    eval_loss: float | None = None
+    """Mean loss of the evaluations since the step before that no update followed, such as those of
+    validation data; None without. At the values that this step started from."""
 
 
 def record_of(layout: Layout, step: int, numbers: Floats) -> StepRecord:

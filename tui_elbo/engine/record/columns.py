@@ -44,11 +44,14 @@ class Observation:
     """Seconds that it took to read the step, after it."""
     terms: StepTerms
     params: StepParams
+    eval_loss: float | None = None
+    """Mean over the evaluations since the step before that no update followed; None without."""
 
     @property
     def key(self) -> tuple[object, ...]:
         """Steps of equal keys have the same columns."""
-        return (self.terms.plan, self.params.plan, len(self.parts), self.loss is None)
+        without = self.loss is None, self.eval_loss is None
+        return (self.terms.plan, self.params.plan, len(self.parts), *without)
 
     def formulas(self) -> Formulas:
         """Every column of such a step, in the order of its layout."""
@@ -56,6 +59,8 @@ class Observation:
         own[Column("step", "", "seconds")] = _seconds
         for index in range(len(self.parts)):
             own[Column("step", "", f"loss[{index}]")] = _part(index)
+        if self.eval_loss is not None:
+            own[Column("step", "", "eval_loss")] = _eval_loss
         return own | self.terms.plan.formulas() | self.params.plan.formulas()
 
 
@@ -97,6 +102,11 @@ class Steps:
     def loss(self) -> Floats:
         """What the steps returned; NaN where the estimator reports none."""
         return np.array([np.nan if one.loss is None else one.loss for one in self._seen])
+
+    @cached_property
+    def eval_loss(self) -> Floats:
+        """The mean loss of evaluations that no update followed."""
+        return np.array([one.eval_loss for one in self._seen])
 
     @cached_property
     def seconds(self) -> Floats:
@@ -149,6 +159,10 @@ def _loss(steps: Steps) -> Floats:
 
 def _seconds(steps: Steps) -> Floats:
     return steps.seconds
+
+
+def _eval_loss(steps: Steps) -> Floats:
+    return steps.eval_loss
 
 
 def _part(index: int) -> Formula:

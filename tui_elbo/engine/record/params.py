@@ -101,6 +101,15 @@ def _sum(place: int) -> Formula:
 
 
 @dataclass(frozen=True, eq=False)
+class LocalParam:
+    """A parameter that its module keeps for itself (`module_local_params`)."""
+
+    leaf: Tensor
+    """Unconstrained."""
+    constraint: Any
+
+
+@dataclass(frozen=True, eq=False)
 class Gradient:
     """What reached one parameter in a step."""
 
@@ -120,6 +129,8 @@ class ParamRecorder:
 
     def __init__(self, roles: Roles, options: RecordingOptions, room: Callable[[], int]) -> None:
         self._roles, self._options, self._room = roles, options, room
+        self.local: dict[str, LocalParam] = {}
+        """Parameters that are in no store but in modules, by name."""
         self.gradient: Gradient | None = None
         """Of the parameter that is inspected, in the newest step; None if it is not known."""
         self.stored: list[tuple[str, Tensor]] = []
@@ -148,17 +159,33 @@ class ParamRecorder:
 
     def before_update(self) -> None:
         """Read what the optimiser is about to use and to change."""
+        self.read_values()
+        self.read_gradients()
+
+    def read_values(self) -> None:
+        """Read what an update is going to change; of its gradients, nothing is known yet."""
         self._refresh()
         if self._last is None:
             self._last = [kept(leaf) for leaf in self._leaves]
+        if self._due and self._groups:
+            began = time.perf_counter()
+            self._before = [Before(group.values(), None) for group in self._groups]
+            self.before_seconds = time.perf_counter() - began
+        self._grads = []
+        self._has_grad = (False,) * (len(self._leaves) + len(self._before))
+        self.gradient = None
+
+    def read_gradients(self) -> None:
+        """Read the gradients that an update is about to use."""
         grads = [leaf.grad for leaf in self._leaves]
         self._grads = [kept(grad) for grad in grads if grad is not None]
         self._has_grad = tuple([grad is not None for grad in grads])
-        if self._due and self._groups:
+        if self._before:
             began = time.perf_counter()
-            self._before = [group.before() for group in self._groups]
+            for group, before in zip(self._groups, self._before, strict=True):
+                before.grad_norm = group.grad_norm()
             self._has_grad += tuple(before.grad_norm is not None for before in self._before)
-            self.before_seconds = time.perf_counter() - began
+            self.before_seconds += time.perf_counter() - began
         self.gradient = self._inspect(self._options.inspected) if self._options.inspected else None
 
     def finish(self) -> StepParams:
@@ -194,7 +221,8 @@ class ParamRecorder:
 
     def _refresh(self) -> None:
         """Look whether the store has other parameters than before, or the same in other roles."""
-        stored = pyro.get_param_store().named_parameters()
+        stored = [*pyro.get_param_store().named_parameters()]
+        stored += [(name, one.leaf) for name, one in self.local.items()]
         # Identities are compared: the leaves are held here, so that none is given out again.
         seen: list[Any] = [id(tensor) for _, tensor in stored]
         seen += [*self._roles.known, self._options.watched]
@@ -206,7 +234,12 @@ class ParamRecorder:
             {} if self._last is None else dict(zip(map(id, self._leaves), self._last, strict=True))
         )
         self._tracked = [
-            tracked(name, tensor, self._roles.of(name, owned=id(tensor) in owned))
+            tracked(
+                name,
+                tensor,
+                self._roles.of(name, owned=id(tensor) in owned),
+                self.local[name].constraint if name in self.local else None,
+            )
             for name, tensor in stored
         ]
         self._divide()
@@ -255,14 +288,18 @@ class Group:
         """The column of one of its sums."""
         return Column(self.kind, self.name, field)
 
-    def before(self) -> Before:
-        """What has to be known before the update."""
+    def values(self) -> Tensor:
+        """A copy of the unconstrained elements."""
         with torch.no_grad():
             leaves = self._numbers()
+            return leaves[0].clone() if len(leaves) == 1 else joined(leaves)
+
+    def grad_norm(self) -> Kept | None:
+        """Of all their gradients together; None if none has reached them."""
+        with torch.no_grad():
             grads = [dense(g) for g in [leaf.grad for leaf in self._leaves] if g is not None]
             grads = [*map(real, grads)] if self._complex else grads
-            values = leaves[0].clone() if len(leaves) == 1 else joined(leaves)
-            return Before(values, _norm(grads) if grads else None)
+            return _norm(grads) if grads else None
 
     def sums(self, before: Before) -> list[Kept]:
         """The columns of `SUMMED`, after the update."""

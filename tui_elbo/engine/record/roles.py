@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -56,7 +57,11 @@ class Roles:
         traced: Callable[[], bool],
     ) -> None:
         self._traced = traced
-        self._guide = guide = pyro.poutine.unwrap(guide)
+        guide = pyro.poutine.unwrap(guide)
+        # Held weakly: a script may drop its guide.
+        module = isinstance(guide, torch.nn.Module)
+        self._module = weakref.ref(guide) if module else lambda: None
+        self._messenger = isinstance(guide, GuideMessenger)
         self._model_params, self._guide_params = model_params, guide_params
         if isinstance(guide, GuideMessenger):
             _note_posterior_params(guide, guide_params)
@@ -68,9 +73,8 @@ class Roles:
 
     def owned(self) -> set[int]:
         """The identities of the parameters that belong to the guide's own module."""
-        if not isinstance(self._guide, torch.nn.Module):
-            return set()
-        return {id(parameter) for parameter in self._guide.parameters()}
+        module = self._module()
+        return set() if module is None else {id(leaf) for leaf in module.parameters()}
 
     def of(self, name: str, *, owned: bool) -> Role:
         """The role of a parameter that does or does not belong to the guide."""
@@ -78,16 +82,17 @@ class Roles:
             return "guide"
         if name in self._guide_params:
             # A guide that is a messenger runs inside the model, whose trace has all it reads.
-            alone = isinstance(self._guide, GuideMessenger) or name not in self._model_params
+            alone = self._messenger or name not in self._model_params
             return "guide" if alone else "both"
         if name in self._model_params:
             return "model"
         return "none" if self._traced() else "unknown"
 
 
-def tracked(name: str, tensor: Tensor, role: Role) -> Tracked:
-    """A parameter of the store as it is now."""
-    constraint = store_constraints().get(name, constraints.real)
+def tracked(name: str, tensor: Tensor, role: Role, constraint: Any = None) -> Tracked:
+    """A parameter as it is now; without a constraint given, that of the store."""
+    if constraint is None:
+        constraint = store_constraints().get(name, constraints.real)
     plain = _is_real(constraint)
     transform = None if plain else transform_to(constraint)
     with torch.no_grad():

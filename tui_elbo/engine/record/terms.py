@@ -8,7 +8,7 @@ runs no model, draws no random number and keeps no graph.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,6 +51,17 @@ class StepTerms:
     """The same for all steps with the same sites in the same order."""
     row: list[Kept]
     """Log probabilities, in the order that the plan knows."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class TermsPart:
+    """What was read off the traces of one evaluation of an estimator."""
+
+    p_names: list[str]
+    q_names: list[str]
+    p: list[Kept]
+    q: list[Kept]
+    traces: int
 
 
 @dataclass(eq=False)
@@ -126,13 +137,17 @@ class TermRecorder:
         self._scales: dict[str, float] = {}
         self.watch(loss)
 
-    def watch(self, loss: ELBO) -> None:
-        """Read another estimator's traces from now on; one watched before is known again."""
+    def expect(self, loss: ELBO) -> None:
+        """The traces that are taken from now on are this estimator's."""
         self._loss = loss
         traits = traits_of(loss)
         self._enumerates, self._note = traits.enumerates, traits.no_terms
         self._sums = not self._note and not self._enumerates
         self.begin()
+
+    def watch(self, loss: ELBO) -> None:
+        """Read another estimator's traces from now on; one watched before is known again."""
+        self.expect(loss)
         take, original = self.take, trace_builder(loss)
         if original is None or own_trace_builder(loss) is not None:
             return
@@ -151,6 +166,24 @@ class TermRecorder:
         self._p: list[Kept] = []
         self._q: list[Kept] = []
         self._traces = 0
+        self._evaluations = 1
+
+    def part(self) -> TermsPart:
+        """What one of a step's evaluations has said, taken out."""
+        part = TermsPart(self._p_names, self._q_names, self._p, self._q, self._traces)
+        self.begin()
+        return part
+
+    def join(self, parts: Sequence[TermsPart]) -> None:
+        """The step is what these evaluations, at least one, have said."""
+        self.begin()
+        self._evaluations = len(parts)
+        for part in parts:
+            self._p_names += part.p_names
+            self._q_names += part.q_names
+            self._p += part.p
+            self._q += part.q
+            self._traces += part.traces
 
     @property
     def columns(self) -> int:
@@ -167,6 +200,7 @@ class TermRecorder:
             self._note,
             self._enumerates,
             self._loss.num_particles,
+            self._evaluations,
             self._traces > 0,
             tuple(self._p_names),
             tuple(self._q_names),
@@ -261,7 +295,7 @@ class TermRecorder:
                 self._summed_out[name] = SUMMED_OUT if enumerated else DEPENDS_ON_SUMMED_OUT
 
     def _plan(self) -> TermPlan:
-        plan = TermPlan((), self._note, self._loss.num_particles)
+        plan = TermPlan((), self._note, self._loss.num_particles * self._evaluations)
         plan.log_p_by_loss = self._enumerates
         if not self._note and not self._traces:
             plan.note = "the loss builds no traces that elbo-tui can see"

@@ -7,13 +7,19 @@ import socket
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from pyro.infer import SVI
+import torch
+from pyro.infer import ELBO, SVI
+from torch.optim import Optimizer
 
-from tui_elbo.engine.script import svi_hook
+from tui_elbo.engine.script import elbo_hook, svi_hook
+from tui_elbo.engine.script.elbo_hook import Take
+from tui_elbo.engine.script.loop_source import Call, LoopSource, anchor
 from tui_elbo.engine.script.script_source import LAST_WORD, ScriptSource
 from tui_elbo.engine.server.server import Server, ServerOptions
 from tui_elbo.model.errors import UsageError
@@ -37,6 +43,7 @@ PATIENCE = 5.0
 
 WAITING = "the script has imported Pyro: waiting for its first step"
 NOTHING_YET = "no ELBO has been evaluated yet"
+NO_STEP_YET = "an ELBO has been evaluated, and no step has been taken yet"
 
 
 class ScriptSession:
@@ -65,9 +72,9 @@ class ScriptSession:
         self.script, self.watches_all = script, watches_all
         self._hold, self._seq, self._others, self._count = hold, 0, 0, 0
         self._lock = threading.RLock()
-        self._sources: dict[int, tuple[weakref.ref[SVI], ScriptSource]] = {}
+        self._sources: dict[int, tuple[weakref.ref[Any], ScriptSource]] = {}
         self._shown: ScriptSource | None = None
-        self._closed = False
+        self._closed = self._evaluated = False
         self.launched = stream is not None
         """Whether it was begun with the process, by `elbo-tui watch`, and ends with it."""
         options = ServerOptions(stays=True, refuses_end=REFUSES_END, sends_output=output >= 0)
@@ -102,6 +109,56 @@ class ScriptSession:
         entry = self._sources.get(id(svi))
         return entry[1] if entry is not None else None
 
+    # As an `Observer`: in the script's thread.
+
+    def evaluate(self, elbo: ELBO, entry: str, take: Take, args: Any, kwargs: Any) -> Any:
+        """An estimator is evaluated outside of `SVI.step`."""
+        trains = entry != "loss" and torch.is_grad_enabled()
+        source: ScriptSource | None = None
+        # The script goes on, whatever is wrong with the watching.
+        with suppress(Exception):
+            call = Call(*args, **kwargs)
+            source = self._loop(elbo, call.guide, trains=trains)
+        if source is None:
+            return take()
+        if trains and isinstance(source, LoopSource):
+            return source.evaluate(elbo, take, call)
+        value = take()
+        with suppress(Exception):
+            source.evaluated(value)
+        return value
+
+    def updating(self, optimizer: Optimizer) -> None:
+        """An optimiser's step begins."""
+        for source in self._loops():
+            source.updating(optimizer)
+
+    def updated(self, optimizer: Optimizer) -> None:
+        """An optimiser's step has ended."""
+        for source in self._loops():
+            source.updated(optimizer)
+
+    def _loops(self) -> list[LoopSource]:
+        return [one for _, one in list(self._sources.values()) if isinstance(one, LoopSource)]
+
+    def _loop(self, elbo: ELBO, guide: Any, *, trains: bool) -> ScriptSource | None:
+        """The training that an evaluation with this guide belongs to, if any."""
+        if self._closed or not self.server.is_ours:
+            return None
+        self._evaluated = True
+        owner = anchor(guide)
+        known = self._sources.get(id(owner))
+        if known is not None:
+            return known[1]
+        if not trains:
+            svis = [(ref(), source) for ref, source in list(self._sources.values())]
+            same = (one for svi, one in svis if anchor(getattr(svi, "guide", None)) is owner)
+            return next(same, None)
+        if not self.watches_all:
+            return None
+        make = partial(LoopSource, guide, elbo)
+        return self._add(owner, make)
+
     def source(self, svi: SVI) -> ScriptSource | None:
         """What watches this SVI as it is about to step; None: nothing does."""
         source = self.known(svi)
@@ -117,23 +174,26 @@ class ScriptSession:
             known = self.known(svi)
             if known is not None:
                 return known
+            make = partial(ScriptSource, svi, lens=lens, findings=findings)
+            return self._add(svi, make, name)
+
+    def _add(self, owner: Any, make: Callable[..., ScriptSource], name: str = "") -> ScriptSource:
+        """Watch a training for as long as its owner lives."""
+        with self._lock:
             if len(self._sources) >= MOST:
                 self._drop_oldest()
             self._count += 1
             script = Path(name) if name else self.script
             if not name and self._count > 1:
                 script = script.with_name(f"{script.name} #{self._count}")
-            source = ScriptSource(
-                svi,
-                script,
-                self,
-                lens=lens,
-                findings=findings,
+            source = make(
+                script=script,
+                trainings=self,
                 checks=self._count <= CHECKED,
                 held=self._hold and self._shown is None,
             )
-            ref = weakref.ref(svi, partial(self._collected, id(svi)))
-            self._sources[id(svi)] = ref, source
+            ref = weakref.ref(owner, partial(self._collected, id(owner)))
+            self._sources[id(owner)] = ref, source
             if self._shown is None:
                 self._show(source)
             return source
@@ -175,6 +235,8 @@ class ScriptSession:
             source.close(LAST_WORD if source is self._shown else 0.0)
         self._sources.clear()
         svi_hook.restore(self.source)
+        if elbo_hook.observed_by(self):
+            elbo_hook.restore()
         self.server.close(patience=LAST_WORD)
 
     @property
@@ -194,8 +256,8 @@ class ScriptSession:
         _, source = self._sources.pop(key)
         self.server.call(partial(source.close, 0.0))
 
-    def _collected(self, key: int, ref: weakref.ref[SVI]) -> None:
-        """Nobody holds this SVI any more; called wherever the last reference goes."""
+    def _collected(self, key: int, ref: weakref.ref[Any]) -> None:
+        """Nobody holds what it belongs to any more; called wherever the last reference goes."""
         entry = self._sources.get(key)
         if entry is not None and entry[0] is ref:
             del self._sources[key]
@@ -224,7 +286,7 @@ class ScriptSession:
 
     def _say_nothing_yet(self) -> None:
         if self._shown is None:
-            self.server.send(EngineBusy(NOTHING_YET))
+            self.server.send(EngineBusy(NO_STEP_YET if self._evaluated else NOTHING_YET))
 
 
 _current: ScriptSession | None = None
@@ -258,6 +320,8 @@ def begin(
             )
         session.watches_all |= watches_all
         svi_hook.patch(SVI, session.source)
+        if session.watches_all and not elbo_hook.observed_by(session):
+            elbo_hook.patch(session)
         return session
 
 

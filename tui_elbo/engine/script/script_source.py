@@ -24,7 +24,7 @@ from tui_elbo.engine.record.options import Budget
 from tui_elbo.engine.record.step_recorder import Collector
 from tui_elbo.engine.runner import BURST_SECONDS, BURST_STEPS, Runner
 from tui_elbo.engine.script.script_stepper import ScriptStepper
-from tui_elbo.engine.script.step_arguments import ScriptSubject
+from tui_elbo.engine.script.step_arguments import ScriptSubject, Stepper, why_never
 from tui_elbo.engine.server.server import Server
 from tui_elbo.engine.tracebacks import error_text, trimmed
 from tui_elbo.model.errors import ElboError, UsageError
@@ -102,9 +102,12 @@ class ScriptSource:
         held: whether to wait before the first step until a person lets it go on.
     """
 
+    notes = NOTES
+    """What the notes of the run say."""
+
     def __init__(
         self,
-        svi: SVI,
+        svi: SVI | None,
         script: Path,
         trainings: Trainings,
         *,
@@ -135,22 +138,33 @@ class ScriptSource:
         self._runner = Runner(self, self._send, self._wake)
         self._collector = Collector()
         self._collector.observe = self._runner.monitor.observe
-        self._stepper = stepper = ScriptStepper(svi, self._runner.options)
+        self._stepper, self._subject = self._make(svi, lens=bool(lens))
+        stepper: Stepper = self._stepper
         self._runner.monitor.follow(lambda: stepper.optim, 0)
-        self._subject = ScriptSubject(svi, self._stepper, lens=bool(lens))
         self._in_process = lens == "in-process"
-        about = (self._stepper.estimator, self._stepper.optimizer)
+        self._script, self._lens = script, bool(lens)
+        self._introduce()
+        self._runner.running = not held
+        self._runner.send_status()
+
+    def _make(self, training: Any, *, lens: bool) -> tuple[Stepper, ScriptSubject]:
+        """What reads the steps, and what the lens follows."""
+        self._svi_stepper = stepper = ScriptStepper(training, self._runner.options)
+        never = why_never(training, stepper.elbo) if lens else "It is watched without a lens"
+        return stepper, ScriptSubject(training, stepper, never)
+
+    def _introduce(self) -> None:
+        """Send what this run is; its steps begin."""
+        script, about = self._script, (self._stepper.estimator, self._stepper.optimizer)
         title = "a script's own loop"
-        allowed = CAPABILITIES if lens else replace(CAPABILITIES, lens=NO_LENS)
+        allowed = CAPABILITIES if self._lens else replace(CAPABILITIES, lens=NO_LENS)
         self._send(
             Loaded(
-                *(script.name, str(script), title, NOTES, 0, 0, *about, {}),
+                *(script.name, str(script), title, self.notes, 0, 0, *about, {}),
                 watched=True,
                 capabilities=allowed,
             )
         )
-        self._runner.running = not held
-        self._runner.send_status()
 
     # The script's thread.
 
@@ -170,7 +184,7 @@ class ScriptSource:
                 self._attend(args, kwargs)
             due = runner.due.at(self._stepper.taken + 1)
             try:
-                result, seen = self._stepper.step(take, args, kwargs, due=due)
+                result, seen = self._svi_stepper.step(take, args, kwargs, due=due)
             except Exception as error:
                 if self.server.is_ours:
                     self._guarded(self._raised, error)
@@ -188,6 +202,11 @@ class ScriptSource:
             if self._closed and self.server.is_ours:
                 self._close_lens()
             self._inside.release()
+
+    def evaluated(self, value: Any) -> None:
+        """The loss has been evaluated without a step."""
+        if not self._closed and self.server.is_ours:
+            self._svi_stepper.unused.took(value)
 
     def _raised(self, error: Exception) -> None:
         """A step has failed: say why, as far as that can be told."""
@@ -207,10 +226,14 @@ class ScriptSource:
             self._runner.checker.wait(patience)
             # A thread that steps for long is not waited for.
             if self._inside.acquire(timeout=patience):
+                self._guarded(self._finish)
                 self._guarded(self._flush)
                 self._guarded(self._runner.monitor.judge)
                 self._close_lens()
                 self._inside.release()
+
+    def _finish(self) -> None:
+        """Read what is over and has not been read yet."""
 
     @property
     def closed(self) -> bool:

@@ -7,6 +7,7 @@ stays here: the training must not notice.
 
 from __future__ import annotations
 
+import math
 import time
 import weakref
 from collections.abc import Callable
@@ -29,6 +30,24 @@ Take = Callable[..., Any]
 
 MAX_INITIAL_BYTES = 2**26
 """Bytes of parameters up to which the state before the first step is kept."""
+
+
+class Unused:
+    """The losses of evaluations that no update followed, since the step before."""
+
+    def __init__(self) -> None:
+        self._sum, self._count = 0.0, 0
+
+    def took(self, loss: Any) -> None:
+        """One more: a number, or a tuple of its parts."""
+        self._sum += math.fsum(map(float, loss)) if isinstance(loss, tuple) else float(loss)
+        self._count += 1
+
+    def mean(self) -> float | None:
+        """Their mean, and none is kept any more; None if there were none."""
+        found = self._sum / self._count if self._count else None
+        self._sum, self._count = 0.0, 0
+        return found
 
 
 class NoEstimator:
@@ -61,6 +80,7 @@ class ScriptStepper:
         """How many steps have been taken."""
         self.failed = ""
         """Why nothing is read any more, in words; empty while all is well."""
+        self.unused = Unused()
         self._before = None if self._elbo is None else vars(self._elbo).get("_get_trace")
         self._recorder = StepRecorder(svi.guide, self._elbo or NoEstimator(), options)
         self.params = self._recorder.params
@@ -139,6 +159,7 @@ class ScriptStepper:
         # Without a loss of its own, it returns infinity at each step.
         reports_loss = traits_of(self._elbo).reports_loss
         seen = self._recorder.finish(self.taken, result, began, ended, reports_loss=reports_loss)
+        seen.eval_loss = self.unused.mean()
         self.iterates.took(self.taken, self.params.stored, ended - began)
         return seen
 

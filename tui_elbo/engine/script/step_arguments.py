@@ -10,7 +10,8 @@ import time
 import weakref
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from types import MethodType
+from typing import Any, Protocol
 
 import torch
 from pyro.infer import ELBO, SVI
@@ -18,9 +19,9 @@ from pyro.poutine.guide import GuideMessenger
 
 from tui_elbo.engine.compat.torch import tensor_version
 from tui_elbo.engine.describe import rate_decays
-from tui_elbo.engine.lens.isolation import snapshot
+from tui_elbo.engine.lens.isolation import InitialParams, snapshot
 from tui_elbo.engine.lens.subject import FixedArguments, State
-from tui_elbo.engine.script.script_stepper import ScriptStepper
+from tui_elbo.engine.record.params import ParamRecorder
 from tui_elbo.engine.verdict.iterates import Iterates
 
 MANY = 100
@@ -76,18 +77,54 @@ class CheckedScript(FixedArguments):
     """What the loop has given to the SVI."""
 
 
+class Training(Protocol):
+    """A model, a guide and an optimiser; an `SVI` is one."""
+
+    model: Any
+    guide: Any
+
+    @property
+    def optim(self) -> Any:
+        """The optimiser."""
+
+
+class Stepper(Protocol):
+    """Reads the steps of a script's own loop."""
+
+    taken: int
+    failed: str
+    iterates: Iterates
+    initial_params: InitialParams
+    params: ParamRecorder
+
+    @property
+    def optim(self) -> Any:
+        """What updates the parameters."""
+
+    @property
+    def elbo(self) -> ELBO | None:
+        """The estimator; None if there is none of Pyro's."""
+
+    @property
+    def estimator(self) -> str:
+        """In words."""
+
+    @property
+    def optimizer(self) -> str:
+        """In words."""
+
+
 class ScriptSubject:
     """What the lens follows.
 
     Args:
-        svi: what the script's loop drives.
-        stepper: takes its steps.
-        lens: whether there is to be one.
+        training: what has the model, the guide and the optimiser; it is held weakly.
+        stepper: reads its steps.
+        never: why the lens can never look, in words; empty if it can.
     """
 
-    def __init__(self, svi: SVI, stepper: ScriptStepper, *, lens: bool) -> None:
-        self._ref, self._stepper = weakref.ref(svi), stepper
-        self._never = _never(svi, stepper.elbo) if lens else "It is watched without a lens"
+    def __init__(self, training: Training, stepper: Stepper, never: str = "") -> None:
+        self._ref, self._stepper, self._never = weakref.ref(training), stepper, never
         self.unseen = self._never
         """Why the lens cannot look, in words; empty while it can, or that is not known yet."""
         self._call: _Call | None = None
@@ -96,11 +133,11 @@ class ScriptSubject:
         self._copying = 0.0
 
     @property
-    def _svi(self) -> SVI:
-        svi = self._ref()
-        if svi is None:
-            raise ReferenceError("the SVI is there no more")
-        return svi
+    def _training(self) -> Training:
+        training = self._ref()
+        if training is None:
+            raise ReferenceError("the training is there no more")
+        return training
 
     @property
     def steps_taken(self) -> int:
@@ -182,13 +219,13 @@ class ScriptSubject:
 
     def checked(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> CheckedScript | None:
         """What the rules look at, before the first step; None where the lens never can look."""
-        svi, elbo = self._svi, self._stepper.elbo
-        if self._never or elbo is None or (kwargs and isinstance(svi.guide, GuideMessenger)):
+        training, elbo = self._training, self._stepper.elbo
+        if self._never or elbo is None or (kwargs and isinstance(training.guide, GuideMessenger)):
             return None
-        model, guide = svi.model, svi.guide
+        model, guide = training.model, training.guide
         if kwargs:
             model, guide = partial(model, **kwargs), partial(guide, **kwargs)
-        return CheckedScript(model, guide, elbo, args, USUAL_STEPS, svi.optim)
+        return CheckedScript(model, guide, elbo, args, USUAL_STEPS, training.optim)
 
     def refuse(self, why: str) -> None:
         """The lens cannot look from now on."""
@@ -209,7 +246,7 @@ class ScriptSubject:
         self._call = self._given = self._before = None
 
     def _know(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        model, guide = self._svi.model, self._svi.guide
+        model, guide = self._training.model, self._training.guide
         if kwargs and isinstance(guide, GuideMessenger):
             self.refuse(
                 f"{type(guide).__name__} runs the model itself, and the lens cannot hand it "
@@ -221,13 +258,13 @@ class ScriptSubject:
         self._given = FixedArguments(model, guide, self._stepper.elbo, args)
 
     def _named(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Call:
-        values = {"the model": self._svi.model, "the guide": self._svi.guide}
+        values = {"the model": self._training.model, "the guide": self._training.guide}
         values |= {f"argument {place}": value for place, value in enumerate(args, 1)}
         values |= {f"{name}=": value for name, value in kwargs.items()}
         return _Call(values, {name: _mark(value) for name, value in values.items()})
 
 
-def _never(svi: SVI, elbo: ELBO | None) -> str:
+def why_never(svi: SVI, elbo: ELBO | None) -> str:
     """Why the lens can never look at this one, in words; empty if it can."""
     kind = type(svi)
     if kind.step is not SVI.step:
@@ -251,6 +288,8 @@ def _mark(value: Any, deep: int = DEEP) -> Any:
         return _tensor_mark(value)
     if isinstance(value, PLAIN):
         return type(value), value
+    if isinstance(value, MethodType):  # made anew whenever it is asked for
+        return id(value.__self__), id(value.__func__)
     if deep and isinstance(value, tuple | list) and len(value) <= MANY:
         return type(value), *(_mark(one, deep - 1) for one in value)
     if deep and isinstance(value, dict) and len(value) <= MANY:

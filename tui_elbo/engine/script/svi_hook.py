@@ -9,6 +9,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from tui_elbo.engine.script.elbo_hook import inside
+
 Find = Callable[[Any], Any]
 """What watches this SVI, or None; its `step` takes the plain step and its arguments."""
 
@@ -31,9 +33,10 @@ def patch(kind: type, find: Find) -> None:
             source = find(self)
         except Exception:  # The training goes on, whatever is wrong with the watching.
             source = None
-        if source is None:
-            return original(self, *args, **kwargs)
-        return source.step(functools.partial(original, self), args, kwargs)
+        with inside():
+            if source is None:
+                return original(self, *args, **kwargs)
+            return source.step(functools.partial(original, self), args, kwargs)
 
     _patched[owner] = original, find
     owner.step = step

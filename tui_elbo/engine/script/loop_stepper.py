@@ -1,0 +1,335 @@
+"""Reads the steps of a loop that evaluates an ELBO itself and updates the parameters itself.
+
+A step is what lies between two updates' ends: one or more evaluations whose loss was
+differentiated, and the updates of torch's optimisers that followed. Where no optimiser of torch's
+updates the parameters, a step is an evaluation after which they have changed.
+"""
+
+from __future__ import annotations
+
+import time
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pyro
+import torch
+from pyro.infer import ELBO
+from pyro.poutine import Trace
+from torch import Tensor
+from torch.optim import Optimizer
+
+from tui_elbo.engine import describe
+from tui_elbo.engine.compat.pyro import own_trace_builder, set_trace_builder, trace_builder
+from tui_elbo.engine.lens.isolation import InitialParams
+from tui_elbo.engine.record.columns import Observation
+from tui_elbo.engine.record.estimators import traits_of
+from tui_elbo.engine.record.options import RecordingOptions
+from tui_elbo.engine.record.params import LocalParam
+from tui_elbo.engine.record.step_recorder import StepRecorder
+from tui_elbo.engine.record.terms import TermsPart
+from tui_elbo.engine.script.elbo_hook import optimizer_within
+from tui_elbo.engine.script.script_stepper import MAX_INITIAL_BYTES, NoEstimator, Unused
+from tui_elbo.engine.tracebacks import error_text
+from tui_elbo.engine.verdict.iterates import Iterates
+
+MOST_EVALUATIONS = 4096
+"""Of a step; of more, only so many of the newest are kept."""
+
+SAMPLED = 64
+"""Elements of a parameter that are compared to see whether it has been updated."""
+
+BY_HAND = "updates without a torch optimiser: steps are counted by evaluations"
+"""Stands where a run's optimiser is named."""
+
+
+@dataclass(eq=False)
+class Evaluation:
+    """One evaluation of an estimator."""
+
+    loss: Any
+    """A float, or a tuple of floats."""
+    part: TermsPart
+    within: bool
+    """Whether it was made by an optimiser's closure."""
+    differentiated: bool = False
+    """Whether its gradient has been taken."""
+
+    def note(self, *_: Any) -> None:
+        """Its gradient is taken."""
+        self.differentiated = True
+
+
+class LoopStepper:
+    """Reads the evaluations and the updates of one training.
+
+    Args:
+        guide: it is held weakly.
+        elbo: the estimator of the first evaluation; it is held weakly.
+        options: what is kept of single parameters.
+    """
+
+    def __init__(self, guide: Any, elbo: ELBO, options: RecordingOptions) -> None:
+        self.model: Any = None
+        """That of the evaluation under way; None between two."""
+        self.guide: Any = None
+        """Likewise."""
+        self.initial_params = InitialParams(hooked=False, most=MAX_INITIAL_BYTES)
+        """The values that parameters began with, as far as the steps read here have moved them."""
+        self.iterates = Iterates()
+        """The parameters after each step."""
+        self.taken = 0
+        """How many steps have been taken."""
+        self.failed = ""
+        """Why nothing is read any more, in words; empty while all is well."""
+        self.estimator = describe.estimator(elbo)
+        """Such as `Trace_ELBO, 4 particles`."""
+        self._elbo = weakref.ref(elbo)
+        self._traits = traits_of(elbo)
+        self._recorder = StepRecorder(guide, NoEstimator(), options)
+        self.params = self._recorder.params
+        self._terms = self._recorder.terms
+        self._terms.expect(elbo)
+        self._began = 0.0
+        self.ended = 0.0
+        """When the newest update ended, by `time.perf_counter`."""
+        self._evaluations: list[Evaluation] = []
+        self._optimizers: weakref.WeakSet[Optimizer] = weakref.WeakSet()
+        self._updated: set[int] = set()
+        """The optimisers that have made an update in this step."""
+        self._within = False
+        """Whether an optimiser's step is under way."""
+        self.unused = Unused()
+        self._sample: list[tuple[Tensor, Tensor]] = []
+        self._related: weakref.WeakKeyDictionary[Optimizer, bool] = weakref.WeakKeyDictionary()
+
+    @property
+    def elbo(self) -> ELBO | None:
+        """The estimator; None once the script has dropped it."""
+        return self._elbo()
+
+    @property
+    def optim(self) -> Optimizer | None:
+        """What updates the parameters, where that is one optimiser of torch's."""
+        known = list(self._optimizers)
+        return known[0] if len(known) == 1 else None
+
+    @property
+    def optimizer(self) -> str:
+        """Such as `Adam, lr 0.02`."""
+        if not self._optimizers:
+            return BY_HAND if self.taken else ""
+        return " and ".join(sorted({describe.torch_optimizer(one) for one in self._optimizers}))
+
+    @property
+    def updates(self) -> bool:
+        """Whether an update has been made in the step that is under way."""
+        return bool(self._updated)
+
+    @property
+    def begins(self) -> bool:
+        """Whether the next evaluation is the first of a step."""
+        return not self._evaluations
+
+    # Evaluations.
+
+    def completed(self) -> bool:
+        """Whether the step is over, now that another evaluation is to be made."""
+        if self._updated:
+            return True
+        used = any(one.differentiated for one in self._evaluations)
+        by_hand = not (self._optimizers or optimizer_within())
+        return used and by_hand and self._moved()
+
+    def evaluate(self, elbo: ELBO, take: Callable[[], Any], *, due: bool) -> Any:
+        """Evaluate an estimator whose gradient may be taken; whatever it raises goes through.
+
+        Args:
+            elbo: the estimator.
+            take: its own method.
+            due: whether to take the sums of large parameters.
+        """
+        if self.failed:
+            return take()
+        if elbo is not self.elbo:
+            self._elbo, self._traits = weakref.ref(elbo), traits_of(elbo)
+            self._terms.expect(elbo)
+        self._terms.begin()
+        own, build = own_trace_builder(elbo), trace_builder(elbo)
+        if build is not None:
+            set_trace_builder(elbo, self._reading(build))
+        began = time.perf_counter()
+        try:
+            result = take()
+        finally:
+            if build is not None:
+                set_trace_builder(elbo, own)
+        try:
+            self._evaluated(result, began, due=due)
+        except Exception as error:
+            self._fail(error)
+        return result
+
+    def _evaluated(self, result: Any, began: float, *, due: bool) -> None:
+        first, optimizer = not self._evaluations, optimizer_within()
+        if optimizer is not None:
+            self._within = self._related[optimizer] = True
+        seen = Evaluation(_floats(result), self._terms.part(), optimizer is not None)
+        if isinstance(result, Tensor):
+            if result.grad_fn is None:
+                self.unused.took(seen.loss)
+                return
+            result.grad_fn.register_prehook(seen.note)
+        else:
+            seen.differentiated = True  # by `loss_and_grads`
+        if len(self._evaluations) >= MOST_EVALUATIONS:
+            del self._evaluations[0]
+        self._evaluations.append(seen)
+        if first:
+            self._began = began
+            self.params.begin(due=due)
+            self.params.forget()  # Another loop may have moved the parameters since.
+            self.params.read_values()
+            self.initial_params.look()
+            if not self._optimizers:
+                self._sample = [(leaf, _some(leaf)) for _, leaf in self.params.stored]
+
+    def _reading(self, build: Callable[..., Any]) -> Callable[..., tuple[Trace, Trace]]:
+        def get_trace(*args: Any) -> tuple[Trace, Trace]:
+            traces: tuple[Trace, Trace] = build(*args)
+            try:
+                self._terms.take(*traces)
+                if pyro.settings.get("module_local_params"):
+                    self._note_local(*traces)
+            except Exception as error:
+                self._fail(error)
+            return traces
+
+        return get_trace
+
+    def _note_local(self, *traces: Trace) -> None:
+        """Parameters that their modules keep for themselves are known by the traces alone."""
+        store = pyro.get_param_store()
+        for trace in traces:
+            for name, node in trace.nodes.items():
+                if node["type"] != "param" or name in store:
+                    continue
+                value = node["value"]
+                leaf = value.unconstrained() if hasattr(value, "unconstrained") else value
+                known = self.params.local.get(name)
+                if isinstance(leaf, Tensor) and (known is None or known.leaf is not leaf):
+                    constraint = node["kwargs"].get("constraint")
+                    self.params.local[name] = LocalParam(leaf, constraint)
+
+    def _moved(self) -> bool:
+        return any(not torch.equal(_some(leaf), before) for leaf, before in self._sample)
+
+    # Updates.
+
+    def updating(self, optimizer: Optimizer) -> bool:
+        """An optimiser's step begins; returns whether that shows the step before to be over."""
+        self._within = self._is_related(optimizer)
+        return self._within and id(optimizer) in self._updated
+
+    def before_update(self) -> None:
+        """An optimiser of this training's is about to use the gradients."""
+        if self._within and self._evaluations and not self._updated:
+            self._read_gradients()
+
+    def updated(self, optimizer: Optimizer) -> None:
+        """An optimiser's step has ended."""
+        within, self._within = self._within, False
+        if not within or not any(one.differentiated for one in self._evaluations):
+            return
+        if not self._updated and all(one.within for one in self._used):
+            self._read_gradients()
+        self._updated.add(id(optimizer))
+        self._optimizers.add(optimizer)
+        self.ended = time.perf_counter()
+
+    def _read_gradients(self) -> None:
+        try:
+            self.params.read_gradients()
+        except Exception as error:
+            self._fail(error)
+
+    def _is_related(self, optimizer: Optimizer) -> bool:
+        """Whether it updates parameters of this training."""
+        if self._related.get(optimizer):
+            return True
+        names = self._terms.model_params | self._terms.guide_params
+        leaves = {
+            id(leaf) for name, leaf in pyro.get_param_store().named_parameters() if name in names
+        }
+        leaves |= {id(one.leaf) for one in self.params.local.values()}
+        groups = optimizer.param_groups
+        # Modules that a model calls without `pyro.module` are in no trace.
+        related = not leaves or any(id(leaf) in leaves for one in groups for leaf in one["params"])
+        self._related[optimizer] = related
+        return related
+
+    def stores(self, optimizer: Optimizer) -> bool:
+        """Whether all that an optimiser updates is in the param store."""
+        stored = {id(leaf) for _, leaf in pyro.get_param_store().named_parameters()}
+        return all(id(leaf) in stored for one in optimizer.param_groups for leaf in one["params"])
+
+    # Steps.
+
+    @property
+    def _used(self) -> list[Evaluation]:
+        return [one for one in self._evaluations if one.differentiated]
+
+    def finish(self) -> Observation | None:
+        """The step is over; None if nothing has been read of it."""
+        used = self._used
+        for one in self._evaluations:
+            if not one.differentiated:
+                self.unused.took(one.loss)
+        updated = bool(self._updated)
+        before = [one for one in used if not one.within]
+        # An optimiser that evaluates by itself moves the parameters between its evaluations.
+        counted = before or used[:1]
+        self._evaluations, self._updated, self._sample = [], set(), []
+        if self.failed or not counted:
+            return None
+        self.taken += 1
+        try:
+            return self._observed(counted, time.perf_counter() if not updated else self.ended)
+        except Exception as error:
+            self._fail(error)
+            return None
+
+    def _observed(self, counted: list[Evaluation], ended: float) -> Observation:
+        losses = [one.loss for one in counted]
+        result = losses[0] if len(losses) == 1 else _mean(losses)
+        self._terms.join([one.part for one in counted])
+        reports_loss = self._traits.reports_loss
+        seen = self._recorder.finish(
+            self.taken, result, self._began, ended, reports_loss=reports_loss
+        )
+        seen.eval_loss = self.unused.mean()
+        self.iterates.took(self.taken, self.params.stored, ended - self._began)
+        return seen
+
+    def _fail(self, error: Exception) -> None:
+        self.failed = f"elbo-tui can read this run no further: {error_text(error)}"
+
+
+def _floats(result: Any) -> Any:
+    """A loss as a float, or its parts as floats."""
+    if isinstance(result, tuple):
+        return tuple(_floats(one) for one in result)
+    return float(result.detach() if isinstance(result, Tensor) else result)
+
+
+def _mean(losses: list[Any]) -> Any:
+    """Of floats, or of each of their parts."""
+    if isinstance(losses[0], tuple):
+        return tuple(sum(parts) / len(losses) for parts in zip(*losses, strict=True))
+    return sum(losses) / len(losses)
+
+
+def _some(leaf: Tensor) -> Tensor:
+    """A copy of the first elements."""
+    return leaf.detach().reshape(-1)[:SAMPLED].clone()
