@@ -56,8 +56,10 @@ def watch(
 def watch_all() -> Watched:
     """Watch every SVI of this process that takes a step from now on, as `watch` does one.
 
-    It is for SVIs that are made inside a library. A terminal is shown the training that steps. The
-    SVIs are held weakly: one that the script has dropped is watched no more.
+    It is for SVIs that are made inside a library, and for loops that evaluate an ELBO and update
+    the parameters themselves; call it before the SVI or the ELBO is made. A terminal is shown the
+    training that steps. SVIs, and the guides of such loops, are held weakly: what the script has
+    dropped is watched no more.
 
     `elbo-tui watch train.py` does the same for a script as it is.
 
