@@ -18,6 +18,7 @@ COMMANDS = {
     "run": "tui_elbo.cli.run",
     "sweep": "tui_elbo.cli.sweep",
     "compare": "tui_elbo.cli.compare",
+    "report": "tui_elbo.cli.page",
     "check": "tui_elbo.cli.check",
     "rule": "tui_elbo.cli.rule",
     "explain": "tui_elbo.cli.explain",

@@ -40,6 +40,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "elbo-tui compare one.run other.run",
         "elbo-tui compare runs --csv > runs.csv",
     ),
+    "elbo-tui report": (
+        "elbo-tui report runs > runs.html",
+        "elbo-tui report runs --format markdown -o runs.md",
+    ),
     "elbo-tui explain": (
         "elbo-tui explain fixed_mean_guide",
         "elbo-tui explain my/model.py --steps 500 --seed 1",

@@ -17,7 +17,15 @@ from tui_elbo.model.verdict import Estimate
 
 def table_text(rows: Sequence[Row]) -> str:
     """The table, what is not compared and why, and the comparison of the settings over seeds."""
-    groups, reasons = models(rows)
+    text = _aligned(table_cells(rows), left={*columns(rows), "verdict"})
+    notes = table_notes(rows)
+    parts = [[*text, *([""] if notes else []), *notes], modes_notes(rows), settings_notes(rows)]
+    return "\n".join("\n".join(part) + "\n" for part in parts if part)
+
+
+def table_cells(rows: Sequence[Row]) -> list[list[str]]:
+    """The head of the table, and its rows."""
+    groups, _ = models(rows)
     below = gaps(rows, groups)
     names = columns(rows)
     head = [*names, "step", "ELBO (nats)", "below the best", "k̂", "verdict", "seconds"]
@@ -36,21 +44,22 @@ def table_text(rows: Sequence[Row]) -> str:
                 f"{row.seconds:.1f}",
             ]
         )
-    text = _aligned(lines, left=set(names) | {"verdict"})
+    return lines
+
+
+def table_notes(rows: Sequence[Row]) -> list[str]:
+    """What is to be known of single runs, and what is not compared and why."""
+    names, (_, reasons) = columns(rows), models(rows)
     notes = [f"{label(row, names)}: {safe(row.note)}" for row in rows if row.note]
     notes += [
         f"{label(row, names)}: no ELBO, since {safe(row.evaluation.problem)}"
         for row in rows
         if row.evaluation.problem and row.ended not in {"not finite", "failed"}
     ]
-    notes += [f"not all are compared: {safe(why)}" for why in reasons]
-    found = modes_notes(rows)
-    parts = ["\n".join([*text, *([""] if notes else []), *notes]) + "\n"]
-    parts.append("\n" + "\n".join(found) + "\n" if found else "")
-    return "".join([*parts, _settings(rows)])
+    return notes + [f"not all are compared: {safe(why)}" for why in reasons]
 
 
-def _settings(rows: Sequence[Row]) -> str:
+def settings_notes(rows: Sequence[Row]) -> list[str]:
     """The comparison of the settings, with the seeds as the unit; empty where there is none."""
     names = [name for name in columns(rows) if name not in {"seed", "run"}]
     by_setting: dict[str, dict[int | None, Evaluation]] = {}
@@ -60,12 +69,12 @@ def _settings(rows: Sequence[Row]) -> str:
             words = ", ".join(f"{n} {shown(row.run.get(n))}" for n in names)
             by_setting.setdefault(words, {})[seed] = row.evaluation
     if len(by_setting) < 2 or max(map(len, by_setting.values())) < 2:
-        return ""
+        return []
     made, left_out = compare_settings(by_setting)
     lines = [f"{one}." for one in sorted(made, key=lambda one: -one.difference)]
     if len(made) > 1:
         lines.append(f"The intervals hold for these {len(made)} comparisons together (Holm).")
-    return "\n" + "\n".join([*lines, *dict.fromkeys(left_out)]) + "\n"
+    return [*lines, *dict.fromkeys(left_out)]
 
 
 def csv_text(rows: Sequence[Row]) -> str:
