@@ -18,6 +18,7 @@ from tui_elbo.client.session import Options
 from tui_elbo.ui.app import ElboApp
 from tui_elbo.ui.explorer import Explorer
 from tui_elbo.ui.panes.curve import CurvePane
+from tui_elbo.ui.workspace import Source
 
 FAKE = Path(__file__).with_name("fake_engine.py")
 GOLDENS = Path(__file__).with_name("goldens")
@@ -132,10 +133,11 @@ async def driven(
     target: str | None = "fake",
     *,
     tour: bool = False,
+    source: Source | None = None,
     **options: object,
 ) -> AsyncIterator[Driven]:
     """The program with a scripted engine behind it."""
-    app = ElboApp(target, Options(argv(behaviour), **options), tour=tour)
+    app = ElboApp(target, Options(argv(behaviour), **options), tour=tour, source=source)
 
     async def all_handled(*_: float) -> None:
         """Every message that waits is handled; some of them send others."""

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from tui_elbo import __version__
 from tui_elbo.cli.options import add_engine_options, add_linger, parser, whole
 from tui_elbo.model.errors import UsageError
-from tui_elbo.model.scenarios import find_scenario
-from tui_elbo.runfile import is_run_file
+from tui_elbo.model.scenarios import expanded, find_scenario
+from tui_elbo.runfile import holds_runs, is_run_file
 
 if TYPE_CHECKING:
     from tui_elbo.client.process import Engine
+    from tui_elbo.many.folder_reader import FolderReader
 
 DESCRIPTION = """\
 A debugger for stochastic variational inference in Pyro: step the optimiser,
@@ -27,6 +28,7 @@ watch log q(z), log p(x, z), the ELBO and the param store.
   elbo-tui my/model.py         open a file with a `model` and a `guide`
   elbo-tui package.model       open a module
   elbo-tui FILE                go on with a saved run
+  elbo-tui DIR                 the runs in a folder side by side (sweep, compare --help)
   elbo-tui run SCENARIO        the same numbers without a screen (run --help)
   elbo-tui check my/model.py   what is wrong with it (check, rule --help)
   elbo-tui explain SCENARIO    what moved log p, log q and the ELBO (explain --help)
@@ -55,7 +57,9 @@ def main(words: list[str]) -> int:
     """
     options = parser("elbo-tui", DESCRIPTION)
     options.add_argument(
-        "scenario", nargs="?", help="a gallery name, a path, a module or a saved run"
+        "scenario",
+        nargs="?",
+        help="a gallery name, a path, a module, a saved run, a folder of runs",
     )
     add_engine_options(options)
     options.add_argument(
@@ -68,20 +72,26 @@ def main(words: list[str]) -> int:
     add_screen_options(options)
     options.add_argument("--version", action="version", version=f"elbo-tui {__version__}")
     chosen = options.parse_args(words)
-    if chosen.scenario is not None:
-        _look_at(chosen.scenario)
-    need_a_terminal(f"elbo-tui run {chosen.scenario or 'SCENARIO'} prints the same numbers")
+    source = None if chosen.scenario is None else _look_at(chosen.scenario)
+    command = f"run {chosen.scenario or 'SCENARIO'}"
+    need_a_terminal(
+        f"elbo-tui {command if source is None else f'compare {chosen.scenario}'} "
+        "prints the same numbers"
+    )
     # Imported here, in this order: the engine imports torch while the screen is imported.
     from tui_elbo.client.process import spawn  # noqa: PLC0415
 
     argv = (*ENGINE, "--linger", str(chosen.linger))
     engine = spawn(argv)
     engine_options = {name: getattr(chosen, name) for name in ENGINE_OPTIONS}
-    return show(chosen.scenario, engine, chosen, argv, **engine_options)
+    return show(chosen.scenario, engine, chosen, argv, source=source, **engine_options)
 
 
-def _look_at(name: str) -> None:
+def _look_at(name: str) -> FolderReader | None:
     """See that there is such a scenario, or that it is a saved run that can be opened.
+
+    Returns:
+        The reader of a folder of runs, if that is what it names.
 
     Raises:
         UsageError: if not.
@@ -90,8 +100,17 @@ def _look_at(name: str) -> None:
         from tui_elbo.runfile.database import read  # noqa: PLC0415 - it imports NumPy
 
         read(Path(name))
-    else:
+        return None
+    try:
         find_scenario(name)
+    except UsageError:
+        path = expanded(name)
+        if not path.is_dir() or (any(path.glob("*.py")) and not holds_runs(path)):
+            raise
+        from tui_elbo.many.folder_reader import FolderReader  # noqa: PLC0415 - it imports NumPy
+
+        return FolderReader(path)
+    return None
 
 
 def attach(path: Path, chosen: argparse.Namespace) -> int:
@@ -116,6 +135,7 @@ def show(
     argv: tuple[str, ...],
     *,
     tour: int = 0,
+    source: FolderReader | None = None,
     **engine_options: Any,
 ) -> int:
     """Show the run of this engine until the person leaves; returns the exit code."""
@@ -134,7 +154,7 @@ def show(
 
     others = "" if engine.attached else registry.others()
     asked = Options(argv=argv, ascii=plain, memory=memory, others=others, **engine_options)
-    return run(target, asked, engine, mouse=not chosen.no_mouse, tour=tour)
+    return run(target, asked, engine, mouse=not chosen.no_mouse, tour=tour, source=source)
 
 
 def add_screen_options(to: argparse.ArgumentParser) -> None:

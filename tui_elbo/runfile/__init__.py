@@ -1,4 +1,4 @@
-"""A saved run in a file. This module only recognises one, without importing what reads it."""
+"""A saved run in a file. This module only recognises it, without importing what reads it."""
 
 from __future__ import annotations
 
@@ -16,3 +16,9 @@ def is_run_file(target: str) -> bool:
     except (OSError, ValueError, RuntimeError):
         return False
     return head.startswith(MAGIC) and int.from_bytes(head[68:72], "big") == APPLICATION
+
+
+def holds_runs(folder: Path) -> bool:
+    """Whether a folder has a sweep or a file of this kind in it."""
+    swept = (folder / ".sweep" / "plan.json").is_file()
+    return swept or any(is_run_file(str(path)) for path in folder.glob("*.run"))

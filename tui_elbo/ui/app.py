@@ -1,4 +1,4 @@
-"""The program on the screen: a gallery if no scenario is named, and the explorer."""
+"""The program on the screen: a gallery if nothing is named, a workspace, and the explorer."""
 
 from __future__ import annotations
 
@@ -24,12 +24,16 @@ from tui_elbo.ui.palette import AppWithPalette
 from tui_elbo.ui.pane_frames import CSS
 from tui_elbo.ui.style.theme import THEME
 from tui_elbo.ui.tour import RuleView, TourExplorer
+from tui_elbo.ui.workspace import Source, Workspace
 
 __all__ = ["ElboApp", "Options", "run"]
 
 
 class ElboApp(AppWithPalette):
-    """The gallery or the explorer, and what holds for both; the arguments are those of `run`."""
+    """The gallery, the workspace or the explorer, and what holds for all.
+
+    The arguments are those of `run`.
+    """
 
     TITLE = "elbo-tui"
     CSS = CSS
@@ -45,22 +49,25 @@ class ElboApp(AppWithPalette):
         engine: Engine | None = None,
         *,
         tour: int = 0,
+        source: Source | None = None,
     ) -> None:
         super().__init__()
         if os.environ.get("TEXTUAL_THEME") not in self.available_themes:
             self.theme = THEME
         self.set_class(options.ascii, "-ascii")
         self._target, self._options, self._engine = target, options, engine
-        self._tour = tour
+        self._tour, self._source = tour, source
 
     def get_driver_class(self) -> type[Driver]:
         """Textual's choice, unless there is a quicker one."""
         return quick_driver(super().get_driver_class())
 
     def get_default_screen(self) -> Screen[Any]:
-        """The gallery, or the explorer of the scenario that was named; nothing under the tour."""
+        """The gallery, the workspace, or the explorer of what was named; nothing under the tour."""
         if self._tour:
             return Screen()
+        if self._source is not None:
+            return Workspace(self._source, self._options, self._engine)
         if self._target is None:
             return Gallery(self._options, self._engine)
         return Explorer(self._target, self._options, self._engine)
@@ -75,7 +82,12 @@ class ElboApp(AppWithPalette):
 
     def on_gallery_chosen(self, event: Gallery.Chosen) -> None:
         """Open a scenario, in the engine that has been warming up for it."""
-        self.push_screen(Explorer(event.target, self._options, event.engine, back=True))
+        self.push_screen(Explorer(event.target, self._options, event.engine, back="the gallery"))
+
+    def on_workspace_chosen(self, event: Workspace.Chosen) -> None:
+        """Open a run at its last step."""
+        row, back = event.run.row, "the runs"
+        self.push_screen(Explorer(row.file, self._options, event.engine, back=back, saved=row.step))
 
     def on_gallery_tour_asked(self, event: Gallery.TourAsked) -> None:
         """Begin the tour."""
@@ -90,8 +102,8 @@ class ElboApp(AppWithPalette):
             self.push_screen(RuleView())
 
     def on_explorer_left(self) -> None:
-        """Back to the gallery."""
-        if isinstance(self.screen_stack[0], Gallery):
+        """Back to the gallery or the workspace."""
+        if isinstance(self.screen_stack[0], (Gallery, Workspace)):
             self.pop_screen()
         else:
             self.switch_screen(Gallery(self._options))
@@ -104,7 +116,7 @@ class ElboApp(AppWithPalette):
         """Say that not all that was typed has been read."""
         text = "too much was typed at once, as a paste does: the rest of it was not read"
         for screen in self.screen_stack:
-            if isinstance(screen, (Explorer, Gallery)):
+            if isinstance(screen, (Explorer, Gallery, Workspace)):
                 screen.answer(text)
 
     def action_interrupt(self) -> None:
@@ -133,6 +145,7 @@ def run(
     *,
     mouse: bool = True,
     tour: int = 0,
+    source: Source | None = None,
 ) -> int:
     """Show the program until the person quits; returns the exit code.
 
@@ -142,9 +155,10 @@ def run(
         engine: a running engine for the first scenario; without one it is started.
         mouse: let the terminal tell of the mouse.
         tour: the stop of the tour to begin at instead, from 1 on; 0 for none.
+        source: the runs of a folder, to be shown instead.
     """
     try:
-        (app := ElboApp(target, options, engine, tour=tour)).run(mouse=mouse)
+        (app := ElboApp(target, options, engine, tour=tour, source=source)).run(mouse=mouse)
     finally:
         if engine is not None:
             engine.end()

@@ -62,7 +62,8 @@ class Explorer(Screen[None]):
         target: the scenario, as a person names it.
         options: what the program was started with.
         engine: a running engine to use; without one it is started.
-        back: whether escape leads back to where one came from.
+        back: where escape leads back to, such as `the gallery`; empty for nowhere.
+        saved: the step at which the run is in a file.
     """
 
     class Left(Message):
@@ -81,14 +82,16 @@ class Explorer(Screen[None]):
         options: Options,
         engine: Engine | None = None,
         *,
-        back: bool = False,
+        back: str = "",
+        saved: int = 0,
     ) -> None:
         self._drawn = False
         super().__init__()
         self.session = Session(target, options, post=self.call_later, changed=self.touch)
+        self.session.run.saved = saved
         self.cursor = LookCursor()
         self.back = back
-        """Whether there is something that escape leads back to."""
+        """Where escape leads back to; empty for nowhere."""
         self.notice = ""
         """A word in answer to the last key."""
         self.seen_output = 0

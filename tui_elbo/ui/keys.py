@@ -317,7 +317,7 @@ KEYS = (
         "escape",
         look.cancel,
         "",
-        "look at the newest step; close; back to the gallery",
+        "look at the newest step; close; back to the gallery or the runs",
         by_name=False,
     ),
     Key("question_mark", "?", show_help, "help", "this help", 1),

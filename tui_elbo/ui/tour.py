@@ -45,7 +45,7 @@ class TourExplorer(Explorer):
 
     def __init__(self, number: int, options: Options, engine: Engine | None = None) -> None:
         self.number, self.stop = number, STOPS[number]
-        super().__init__(self.stop.scenario, options, engine, back=True)
+        super().__init__(self.stop.scenario, options, engine, back="the gallery")
         self._state: Literal["ask", "wait", "seen", "left"] = "ask"
         self._next_engine: Engine | None = None
 

@@ -90,7 +90,11 @@ def cancel(explorer: Explorer) -> None:
     elif explorer.panes.table.filter:
         explorer.panes.table.filter = ""
     elif explorer.back:
-        confirm(explorer, "back to the gallery", explorer.go_back)
+        run = explorer.session.run
+        if run.saved == run.step and not explorer.session.commands.running:
+            explorer.go_back()
+        else:
+            confirm(explorer, f"back to {explorer.back}", explorer.go_back)
         return
     explorer.answer()
 

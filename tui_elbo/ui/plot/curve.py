@@ -157,7 +157,7 @@ def columns(curve: Curve, span: int, width: int, sign: int = 0) -> Columns:
     if curve.line is not None:
         mean = _joined(window(scaled(curve.part(curve.line), sign), 1, len(part), width, span).mean)
     else:
-        mean = _trailing(np.clip(seen.mean, -LARGEST, LARGEST), seen.finite, round(back))
+        mean = trailing_mean(np.clip(seen.mean, -LARGEST, LARGEST), seen.finite, round(back))
     return Columns(
         x=x,
         low=np.clip(low, -LARGEST, LARGEST),
@@ -190,7 +190,7 @@ def _broken(raw: Floats, part: Floats, offsets: Ints, some: bool) -> tuple[Bools
     return up, down
 
 
-def _trailing(means: Floats, counts: Floats, back: int) -> Floats:
+def trailing_mean(means: Floats, counts: Floats, back: int) -> Floats:
     """The mean over each bucket and the `back - 1` before it; NaN where they hold no number."""
     recent = np.ones(max(1, min(back, len(means))))
     heights = np.where(counts > 0, means, 0.0) * counts

@@ -1,0 +1,553 @@
+"""The workspace: the runs of a folder as a table, and their curves over each other."""
+
+from __future__ import annotations
+
+import asyncio
+import textwrap
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from itertools import groupby
+from typing import ClassVar, Protocol
+
+import numpy as np
+from rich.cells import cell_len
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.events import Key as KeyPressed
+from textual.events import Resize
+from textual.message import Message
+from textual.screen import Screen
+from textual.widgets import Input
+
+from tui_elbo.client.process import Engine, spawn
+from tui_elbo.client.session import Options
+from tui_elbo.model.errors import UsageError
+from tui_elbo.model.records import Floats
+from tui_elbo.model.reduction import Reduction
+from tui_elbo.model.text import safe
+from tui_elbo.model.workspace import FolderContent, WatchedRun
+from tui_elbo.ui.gallery_list import TextLine
+from tui_elbo.ui.keys import Key
+from tui_elbo.ui.pane_frames import SMALLEST
+from tui_elbo.ui.plot.axes import LEAST_SPAN, Axes, round_up
+from tui_elbo.ui.plot.cell_grid import Canvas, Look
+from tui_elbo.ui.plot.curve import Bools, Mode
+from tui_elbo.ui.plot.overlay import OverlaidCurve, axes_for, overlay, smoothed
+from tui_elbo.ui.run_list import LETTERS, RunList, RunTable, estimate_text
+from tui_elbo.ui.style.glyphs import ASCII, UNICODE, Glyphs
+from tui_elbo.ui.style.theme import BAD, DIM, KEY, WARN
+from tui_elbo.ui.views.views import HelpView
+from tui_elbo.ui.widgets.placeholder import TooSmall
+from tui_elbo.ui.widgets.status import fitting
+from tui_elbo.ui.widgets.text_lines import Piece, TextLines
+
+POLL = 1.0
+"""Seconds from one look at the folder to the next."""
+
+MANY_RUNS = 10
+"""With more runs, those with the same settings are drawn as one curve at first."""
+
+MOST_LOOKED_AT = 200
+"""Runs of which it is seen whether a line is enough for what there is to know."""
+
+MODES: tuple[Mode, ...] = ("robust", "full", "log")
+
+KEYS = (
+    Key("enter", "enter", None, "open", "open the run in the explorer, at its last step", 0),
+    Key("up,down,k,j", "up down", None, "", "move the cursor; k and j do as well"),
+    Key("pageup,pagedown,space", "pgup pgdn", None, "", "move it by a screenful; space: down"),
+    Key("home,end", "home end", None, "", "the first run, the last one"),
+    Key("left,right", "left right", None, "sort", "sort by another column", 3),
+    Key("r", "r", None, "", "sort the other way round"),
+    Key("slash", "/", None, "filter", "only runs with these words; lr=0.1: the setting exactly", 2),
+    Key("p", "p", None, "pin", "pin the run: it comes first; only pinned runs are in colour", 3),
+    Key("g", "g", None, "group", "a curve a run, or a setting: median and range of its seeds", 2),
+    Key("v", "v", None, "loss", "curves of the ELBO, or of the loss; each is a running mean", 4),
+    Key("y", "y", None, "", "y range: robust, full, log"),
+    Key("question_mark", "?", None, "help", "this help", 1),
+    Key("ctrl+p", "ctrl+p", None, "", "the themes"),
+    Key("escape", "escape", None, "", "leave the filter, show all runs again; quit"),
+    Key("q", "q", None, "quit", "quit; a sweep that is under way goes on", 1),
+)
+"""The keys of the workspace, in the order of the help."""
+
+
+class Source(Protocol):
+    """Where the runs come from."""
+
+    def read(self) -> FolderContent | None:
+        """What there is now; None if nothing has changed since the last time.
+
+        Raises:
+            UsageError: if it cannot be read.
+        """
+        ...
+
+
+class Overlay(TextLines):
+    """The curves."""
+
+    def __init__(self, *, ascii: bool, id: str) -> None:
+        super().__init__(id=id)
+        self._look = Look(ascii=ascii, axis=True)
+        self._axes = Axes()
+        self.table = RunTable(FolderContent("", (), 0, live=False, swept=False))
+        self.shown: list[int] = []
+        """The runs to draw, by their numbers."""
+        self.here: int | None = None
+        """The one under the cursor."""
+        self.pinned: set[int] = set()
+        self.grouped = False
+        self.loss = False
+        """The loss instead of the ELBO."""
+        self.mode: Mode = "robust"
+
+    def paint(self) -> None:
+        """Bring the screen up to date."""
+        width, height = self.size
+        if not self.is_mounted or width <= 0 or height <= 0:
+            return
+        canvas = Canvas.of(width, height, self._look)
+        steps = max((self._reduction(i).steps for i in self.shown), default=0)
+        if not self.shown or not steps:
+            nothing = " no run has taken a step yet" if self.shown else ""
+            self.set_lines([[("", "")], [(nothing, DIM)]])
+            return
+        span = round_up(max(LEAST_SPAN, steps))
+        parts = {}
+        for i in self.shown:
+            means, count = self._reduction(i).over(span, canvas.columns)
+            parts[i] = smoothed(means, count > 0, span), count > 0
+        pooled = np.concatenate([line for line, _ in parts.values()])
+        self._axes = axes_for(
+            pooled, steps, height=height, look=self._look, before=self._axes, mode=self.mode
+        )
+        make = self._by_setting if self.grouped else self._by_run
+        self.set_lines(overlay(make(parts), self._axes, width, height, self._look))
+
+    def _reduction(self, index: int) -> Reduction:
+        run = self.table.content.runs[index]
+        return run.loss if self.loss else run.elbo
+
+    def _by_run(self, parts: dict[int, tuple[Floats, Bools]]) -> list[OverlaidCurve]:
+        curves = []
+        # The last is on top.
+        for i in sorted(self.shown, key=lambda i: (i == self.here, i in self.pinned)):
+            line, broken = parts[i]
+            style = self.table.colour(i) if not self.pinned or self._stands_out(i) else DIM
+            style = f"bold {style}" if i == self.here and style != DIM else style
+            curves.append(OverlaidCurve(line, broken, style, LETTERS[i % len(LETTERS)]))
+        return curves
+
+    def _stands_out(self, index: int) -> bool:
+        return index in self.pinned or index == self.here
+
+    def _by_setting(self, parts: dict[int, tuple[Floats, Bools]]) -> list[OverlaidCurve]:
+        groups = self.table.groups
+        here = None if self.here is None else groups[self.here]
+        curves = []
+        members = sorted(self.shown, key=lambda i: (groups[i] == here, groups[i]))
+        for group, found in groupby(members, key=lambda i: groups[i]):
+            runs = list(found)
+            broken = np.any([parts[i][1] for i in runs], axis=0)
+            low, middle, high = spread(np.array([parts[i][0] for i in runs]))
+            out = not self.pinned or any(map(self._stands_out, runs))
+            style = self.table.colour(runs[0]) if out else DIM
+            style = f"bold {style}" if group == here and style != DIM else style
+            band = (low, high) if len(runs) > 1 else None
+            letter = LETTERS[group % len(LETTERS)]
+            curves.append(OverlaidCurve(middle, broken, style, letter, band))
+        return curves
+
+    def on_resize(self, _event: Resize) -> None:
+        """Draw in the new size."""
+        self.paint()
+
+
+def spread(lines: Floats) -> tuple[Floats, Floats, Floats]:
+    """The least, the median and the largest of those that have a number.
+
+    Args:
+        lines: shape (runs, columns).
+
+    Returns:
+        Each of shape (columns,); NaN where none has a number.
+    """
+    ordered = np.sort(lines, axis=0)  # NaN comes last.
+    count = np.isfinite(lines).sum(axis=0)
+    at = np.arange(lines.shape[1])
+    last = np.maximum(count - 1, 0)
+    middle = 0.5 * (ordered[last // 2, at] + ordered[(last + 1) // 2, at])
+    return ordered[0], middle, ordered[last, at]
+
+
+def chop_words(text: str, first: int, others: int) -> Iterator[str]:
+    """The text in lines of so many cells, the first of its own width, cut between words."""
+    room = max(10, first)
+    lines = textwrap.wrap(text, room) or [""]
+    yield lines[0]
+    rest = " ".join(text.split())[len(" ".join(lines[0].split())) :].strip()
+    yield from textwrap.wrap(rest, max(10, others))
+
+
+class About(TextLines):
+    """What there is to know of a run, in a line, or in two where some run needs them."""
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self._pieces: tuple[Piece, ...] = ()
+
+    def show(self, *pieces: Piece) -> None:
+        """Show this."""
+        self._pieces = pieces
+        self.paint()
+
+    def paint(self) -> None:
+        """Bring the screen up to date."""
+        width, height = self.size
+        if not self.is_mounted or width <= 0:
+            return
+        *head, (text, style) = self._pieces or (("", ""),)
+        room = width - sum(cell_len(part) for part, _ in head)
+        lines = [*chop_words(text, room, width - 1)]
+        first = [*head, (lines[0], style)]
+        self.set_lines([first, *([(f" {line}", style)] for line in lines[1:])][:height])
+
+    def on_resize(self, _event: Resize) -> None:
+        """Lay it out anew."""
+        self.paint()
+
+
+class Workspace(Screen[None]):
+    """The runs of a folder.
+
+    Args:
+        source: where they come from.
+        options: what the program was started with.
+        engine: a running engine to use for the first run that is opened.
+    """
+
+    class Chosen(Message):
+        """A run was chosen; the engine goes with it."""
+
+        def __init__(self, run: WatchedRun, engine: Engine | None) -> None:
+            self.run, self.engine = run, engine
+            super().__init__()
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("q,escape", "leave", show=False),
+        Binding("slash", "filter", show=False),
+        Binding("g", "group", show=False),
+        Binding("v", "values", show=False),
+        Binding("y", "mode", show=False),
+        Binding("question_mark", "help", show=False),
+    ]
+
+    DEFAULT_CSS = """
+    Workspace {
+        overflow: hidden hidden;
+        TextLine, About { height: 1; }
+        Overlay { height: 1fr; }
+        Input { height: 1; border: none; padding: 0 1; background: $background; }
+        #filter { display: none; }
+        &.-filtering #filter { display: block; }
+        &.-filtering #keys { display: none; }
+        TooSmall { display: none; }
+        &.-small > * { display: none; }
+        &.-small TooSmall { display: block; }
+    }
+    """
+
+    def __init__(self, source: Source, options: Options, engine: Engine | None = None) -> None:
+        super().__init__()
+        self._source, self._options, self._engine = source, options, engine
+        self._glyphs: Glyphs = ASCII if options.ascii else UNICODE
+        self._reading = False
+        self._seen = False
+        """Whether the folder has been read."""
+        self._lost = ""
+        """Why it cannot be read any more."""
+        self._notice = ""
+
+    def compose(self) -> ComposeResult:
+        """The curves, the table, what there is to know of a run, the keys."""
+        yield TextLine(id="title")
+        yield Overlay(ascii=self._options.ascii, id="curves")
+        yield RunList(self._glyphs, id="runs")
+        yield About(id="about")
+        yield TextLine(id="keys")
+        yield Input(placeholder="words, or lr=0.1; enter: back to the table", id="filter")
+        yield TooSmall(SMALLEST)
+
+    @property
+    def _list(self) -> RunList:
+        return self.query_one(RunList)
+
+    @property
+    def _curves(self) -> Overlay:
+        return self.query_one(Overlay)
+
+    async def on_mount(self) -> None:
+        """Begin in the table; look at the folder now and then."""
+        self._list.focus()
+        self.query_one("#title", TextLine).show([(" reading the runs", DIM)])
+        self._show_keys()
+        self.set_interval(POLL, self._poll)
+        self.call_after_refresh(self._poll)
+
+    async def _poll(self) -> None:
+        if self._reading or not self.is_current:
+            return
+        self._reading = True
+        try:
+            content = await asyncio.to_thread(self._source.read)
+        except UsageError as error:
+            if error.what != self._lost:
+                self._lost = error.what
+                self._show_about()
+            return
+        finally:
+            self._reading = False
+        if content is not None and self.is_mounted:
+            self._lost = ""
+            self._show(content)
+
+    def _show(self, content: FolderContent) -> None:
+        table = RunTable.of(content, self._glyphs)
+        curves, runs = self._curves, self._list
+        curves.table = table
+        if not self._seen:
+            self._seen = True
+            curves.grouped = table.seeds > 1 and len(content.runs) > MANY_RUNS
+            curves.loss = all(run.elbo.empty for run in content.runs) and any(
+                not run.loss.empty for run in content.runs
+            )
+        self._lay_out()
+        runs.show(table)
+
+    def _lay_out(self) -> None:
+        """The table takes up to half of the height."""
+        count, height = len(self._list.table.content.runs), self.size.height
+        count = max(count, len(self._curves.table.content.runs))
+        self._list.styles.height = max(4, min(count + 1, (height - 3) // 2))
+        table = self._curves.table
+        long = any(
+            len(table.label(index)) + len(about(table, index)[0]) + 14 > self.size.width
+            for index in range(min(count, len(table.content.runs), MOST_LOOKED_AT))
+        )
+        self.query_one(About).styles.height = 2 if long else 1
+
+    def on_run_list_changed(self) -> None:
+        """Draw the runs that are shown."""
+        curves, runs = self._curves, self._list
+        found = runs.table.content.runs
+        curves.shown, curves.here = list(runs.order), runs.here
+        curves.pinned = {i for i in runs.order if found[i].name in runs.pinned}
+        curves.paint()
+        self._show_title()
+        self._show_about()
+
+    def _show_title(self) -> None:
+        content, dot = self._list.table.content, f" {self._glyphs.dot} "
+        shown, curves = len(self._list.order), self._curves
+        count = f"{len(content.runs)} runs" if len(content.runs) != 1 else "1 run"
+        if shown < len(content.runs):
+            count = f"{shown} of {count}"
+        what = ("loss" if curves.loss else "ELBO") + ", running mean"
+        if curves.mode != "robust":
+            what += f" ({curves.mode})"
+        if curves.grouped:
+            what += ": median and range of the seeds"
+        parts = [count, *progress_words(content), what, self._list.sorted_by]
+        room = self.size.width - len(content.title) - 2
+        while len(parts) > 1 and sum(len(part) + 3 for part in parts) > room:
+            parts.pop()
+        pieces: list[Piece] = [(f" {safe(content.title)}", "bold")]
+        pieces += [(f"{dot}{part}", "") for part in parts]
+        self.query_one("#title", TextLine).show(pieces)
+
+    def _show_about(self) -> None:
+        """What there is to know of the run under the cursor, or a word in answer to a key."""
+        line = self.query_one(About)
+        table, here = self._list.table, self._list.here
+        if self._notice or self._lost:
+            line.show((f" {self._notice or self._lost}", WARN))
+        elif here is None:
+            line.show()
+        else:
+            more = f"{self._glyphs.down} {self._list.below} more  " if self._list.below else ""
+            text, style = about(table, here)
+            text = self._glyphs.plain(text)
+            line.show((f" {more}", DIM), (f"{table.label(here)}: ", "bold"), (text, style))
+
+    def _show_keys(self) -> None:
+        keys = [self._labelled(key) for key in KEYS]
+        shown = fitting(keys, max(20, self.size.width - 2))
+        pieces = [p for key in shown for p in ((f" {key.show}", KEY), (f" {key.label} ", DIM))]
+        self.query_one("#keys", TextLine).show(pieces)
+
+    def _labelled(self, key: Key) -> Key:
+        if key.key == "v" and self._curves.loss:
+            return replace(key, label="ELBO")
+        if key.key == "g" and self._curves.grouped:
+            return replace(key, label="each run")
+        return key
+
+    def on_resize(self) -> None:
+        """As many keys as there is room for; below the smallest size one sentence."""
+        width, height = self.size
+        self.set_class(width < SMALLEST[0] or height < SMALLEST[1], "-small")
+        self._lay_out()
+        self._show_keys()
+        if self._seen:
+            self._show_title()
+
+    def answer(self, notice: str) -> None:
+        """Show a line in answer to what was typed."""
+        self._notice = notice
+        self._show_about()
+
+    def on_key(self, event: KeyPressed) -> None:
+        """Say so of a key that has no use here, and no more of the one before."""
+        if not self._list.has_focus:
+            return
+        name = safe(event.character) if event.is_printable and event.character else event.key
+        known = event.key in self.active_bindings
+        notice = "" if known else f"{name} has no use here: ? lists the keys"
+        if notice != self._notice:
+            self.answer(notice)
+
+    def action_help(self) -> None:
+        """Show the keys."""
+        self.app.push_screen(HelpView(KEYS, ascii=self._options.ascii, marks=False))
+
+    def action_group(self) -> None:
+        """Draw each run, or each setting."""
+        if self._list.table.seeds < 2:
+            self.answer("no two runs have the same settings: each is drawn by itself")
+            return
+        self._curves.grouped = not self._curves.grouped
+        self._redrawn()
+
+    def action_values(self) -> None:
+        """Draw the ELBO, or the loss."""
+        self._curves.loss = not self._curves.loss
+        self._redrawn()
+
+    def action_mode(self) -> None:
+        """Another y range."""
+        self._curves.mode = MODES[(MODES.index(self._curves.mode) + 1) % len(MODES)]
+        self._redrawn()
+
+    def _redrawn(self) -> None:
+        self._curves.paint()
+        self._show_keys()
+        self._show_title()
+
+    def action_filter(self) -> None:
+        """Ask for words that the runs to show must have."""
+        self.set_class(True, "-filtering")
+        self.query_one("#filter", Input).focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Filter as it is typed."""
+        self._list.filter = event.value
+
+    def on_input_submitted(self) -> None:
+        """Back to the table."""
+        self.set_class(False, "-filtering")
+        self._list.focus()
+
+    def action_leave(self) -> None:
+        """From the filter back to the table; then show all of it again; then out of the program."""
+        if self._list.has_focus and not self._list.filter:
+            self.app.exit(0)
+            return
+        self.query_one("#filter", Input).value = self._list.filter = ""
+        self.set_class(False, "-filtering")
+        self._notice = ""
+        self._list.focus()
+
+    def on_run_list_opened(self, event: RunList.Opened) -> None:
+        """Open the run under the cursor, if there is a file of it."""
+        run = event.run
+        if run.row.file:
+            engine, self._engine = self._engine, None
+            self.post_message(self.Chosen(run, engine))
+        elif run.progress in {"running", "waiting", "left"}:
+            self.answer("it has not ended: it can be opened when it has")
+        else:
+            why = safe(run.row.note) or "it has taken no step"
+            self.answer(f"it cannot be opened: {why}")
+
+    async def on_screen_resume(self) -> None:
+        """Have an engine ready for the run that will be opened; see what has changed."""
+        if self._engine is None:
+            # One that cannot be started is reported where it is needed.
+            with suppress(OSError):
+                self._engine = spawn(self._options.argv)
+        if self._seen:
+            await self._poll()
+
+    def on_unmount(self) -> None:
+        """Leave no engine behind that nobody took."""
+        if self._engine is not None:
+            self._engine.end()
+
+
+def progress_words(content: FolderContent) -> list[str]:
+    """How far a sweep is: runs that have ended, errors, rate, time left."""
+    if not content.swept:
+        return []
+    runs = content.runs
+    ended = sum(run.progress == "ended" for run in runs)
+    bad = sum(run.row.ended in {"not finite", "failed"} for run in runs)
+    words = [] if ended == len(runs) else [f"{ended} ended"]
+    words += [f"{bad} with errors"] if bad else []
+    progress = content.progress
+    if progress is not None and ended < len(runs):
+        if progress.rate is not None:
+            words.append(f"{progress.rate:,.0f} steps/s")
+        if progress.left is not None:
+            words.append(f"about {_duration(max(0.0, progress.left - content.since))} left")
+        if progress.lost:
+            words.append(f"{progress.lost} chunk{'s' * (progress.lost > 1)} lost")
+    elif ended < len(runs) and not content.live:
+        words.append("no sweep is under way")
+    return words
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def about(table: RunTable, index: int) -> tuple[str, str]:
+    """A line about a run, and its style."""
+    run = table.content.runs[index]
+    row = run.row
+    note = safe(row.note)
+    if run.progress == "unreadable":
+        return note, BAD
+    if run.progress == "left":
+        return f"not ended, at step {row.step}: the same sweep command goes on with it", WARN
+    if run.progress != "ended":
+        words = "waits for a worker" if run.progress == "waiting" else "is running"
+        return f"{words}, at step {row.step} of at most {table.content.steps}", ""
+    if row.ended in {"not finite", "failed"}:
+        return f"{row.ended} at step {row.step}" + (f": {note}" if note else ""), BAD
+    elbo, gap = estimate_text(row.evaluation.elbo), table.gaps.get(index)
+    if not elbo:
+        problem = safe(row.evaluation.problem)
+        return "; ".join(filter(None, (f"no ELBO, since {problem}" if problem else "", note))), WARN
+    text = f"ELBO {elbo} nats at step {row.step}"
+    if gap is None:
+        reasons = "; ".join(map(safe, table.reasons))
+        text += f"; not compared: {reasons}" if reasons else ""
+    elif gap.value == 0 == gap.mcse:
+        text += ", the best"
+    else:
+        text += f", {estimate_text(gap)} below the best"
+    return "; ".join(filter(None, (text, note))), WARN if note else ""
