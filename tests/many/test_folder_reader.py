@@ -37,11 +37,13 @@ def test_a_sweep_is_read_as_it_goes_on(tmp_path: Path) -> None:
     held = SweepFolder(folder, of)
     reader = FolderReader(folder)
     seen: list[FolderContent] = []
+    steps: list[list[int]] = []
 
     def report(_: object) -> None:
         content = reader.read()
         if content is not None:
             seen.append(content)
+            steps.append([held.so_far(spec).step for spec in of.runs])
             assert reader.read() is None
 
     assert goes_on(folder)
@@ -53,7 +55,8 @@ def test_a_sweep_is_read_as_it_goes_on(tmp_path: Path) -> None:
     assert first.live
     assert first.progress is not None
     assert [run.progress for run in first.runs] == ["running", "waiting"]
-    assert [run.row.step for run in first.runs] == [4, 0]
+    assert [run.row.step for run in first.runs] == steps[0]
+    assert steps[0][0] > 0 == steps[0][1]
     assert not last.live
     assert last.title == "scenario.py"
     assert last.steps == 12
