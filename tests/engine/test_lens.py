@@ -105,13 +105,19 @@ def test_a_model_that_adds_up_its_draws_is_not_trusted_in_a_plate(tmp_path: Path
     assert lens.looped
     assert lens.note == '64 draws, one by one: all at once, site "y" gets another log p'
     assert seen.reading.draws == 64
+    as_one = scenario(SUMMED_DRAWS_IN_A_PLATE.replace(OWN, "total"))
+    behind, seen = sight(as_one, tmp_path, draws=256)
+    assert (behind.note, behind.looped, behind.broadcasts) == ("", False, False)
+    assert seen.reading.draws == 256
 
 
+OWN = "torch.tensor(total.item())"
 SUMMED_DRAWS_IN_A_PLATE = """
 def model():
     with pyro.plate("three", 3):
         w = pyro.sample("w", dist.Normal(0.0, 1.0))
-    pyro.sample("y", dist.Normal(w.sum(), 1.0), obs=torch.tensor(1.0))
+    total = w.sum()
+    pyro.sample("y", dist.Normal(torch.tensor(total.item()), 1.0), obs=torch.tensor(1.0))
 
 def guide():
     m = pyro.param("m", lambda: torch.zeros(3))
@@ -127,14 +133,14 @@ def test_a_module_in_training_is_drawn_one_by_one(tmp_path: Path) -> None:
     assert seen.reading.units.shape[1] == 32, "a unit is a minibatch"
 
 
-PRODUCT = """
+ONE_DRAW = """
 X = torch.ones(6, 3)
 
 
 def model():
     w = pyro.sample("w", dist.Normal(torch.zeros(3), 1.0).to_event(1))
     with pyro.plate("data", 6):
-        pyro.sample("y", dist.Normal(X @ w, 1.0), obs=torch.ones(6))
+        pyro.sample("y", dist.Normal(X @ w if w[0] > 0 else X @ w**2, 1.0), obs=torch.ones(6))
 
 
 guide = pyro.infer.autoguide.AutoNormal(model)
@@ -142,7 +148,7 @@ guide = pyro.infer.autoguide.AutoNormal(model)
 
 
 def test_a_model_for_one_draw_is_no_fault(tmp_path: Path) -> None:
-    lens, seen = sight(scenario(PRODUCT), tmp_path, draws=256)
+    lens, seen = sight(scenario(ONE_DRAW), tmp_path, draws=256)
     why = "the model is written for one draw, and does not broadcast over many"
     assert lens.note == f"64 draws, one by one: {why}"
     assert seen.reading.nonfinite_draws == 0
@@ -158,7 +164,7 @@ def test_a_draw_is_seeded_as_pyro_does_it() -> None:
 
 
 def test_one_by_one_only_some_of_the_steps_taken_by_hand_are_looked_at(tmp_path: Path) -> None:
-    session = Session(write(tmp_path, scenario(PRODUCT)))
+    session = Session(write(tmp_path, scenario(ONE_DRAW)))
     attribution = Attribution(session, 8)
     attribution.learn(session.advance(1))
     attribution.begin()

@@ -259,7 +259,7 @@ def _details(lens: Lens, notes: list[str]) -> list[Traces]:
     group = lens.groups[0]
     try:
         with isolated(), torch.no_grad():
-            if not lens.looped and not lens.kind.enumerated:
+            if lens.broadcasts and not lens.kind.enumerated:
                 return [lens.strategy.many(group.args, DETAIL_DRAWS, group.seed)]
             found = []
             for draw in range(16):

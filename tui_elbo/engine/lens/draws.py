@@ -21,6 +21,7 @@ from torch.overrides import TorchFunctionMode
 
 from tui_elbo.engine.compat.pyro import enumerate_dim
 from tui_elbo.engine.compat.torch import rejection_samplers
+from tui_elbo.engine.lens.batched import BatchedError, BatchedValues, show_draws
 from tui_elbo.engine.record.numbers import table
 from tui_elbo.model.records import MAX_ELEMENTS, Floats
 
@@ -107,6 +108,16 @@ class Traces:
             else self._aligned(torch.as_tensor(node["value"]), node["fn"].event_dim)[index]
             for name, node in nodes.items()
             if not (node["is_observed"] or _is_point(node["fn"]) or _is_enumerated(node))
+        }
+
+    def guide_values(self) -> dict[str, Tensor]:
+        """What all draws have drawn from the guide, by site, shape (draws, ...)."""
+        return {
+            name: node["value"]
+            if site_is_subsample(node)
+            else self._aligned(torch.as_tensor(node["value"]), node["fn"].event_dim)
+            for name, node in _samples(self.guide)
+            if not node["is_observed"]
         }
 
     def _sum(self, node: Any) -> Tensor:
@@ -208,6 +219,29 @@ def run_many(
     with RowByRow(draws, seed):
         traces = run(model, guide, args, Plate(draws, axis))
     traces.axis, traces.draws = axis, draws
+    return traces
+
+
+def run_batched(
+    model: Any, guide: Any, args: tuple[Any, ...], *, draws: int, nesting: int, seed: int
+) -> Traces:
+    """The same where the model is written for one draw, and the guide is not.
+
+    Raises:
+        BatchedError: if that cannot be done; as any other error.
+    """
+    if isinstance(guide, GuideMessenger):
+        raise BatchedError("the guide runs the model")
+    pyro.set_rng_seed(seed)
+    axis = -1 - nesting
+    with RowByRow(draws, seed), Plate(draws, axis):
+        guide_trace = poutine.trace(guide).get_trace(*args)
+    traces = Traces(guide_trace, guide_trace, axis, draws)
+    with BatchedValues(traces.guide_values()):
+        traces.model = poutine.trace(model).get_trace(*args)
+    sites = prune_subsample_sites(traces.model)
+    sites.compute_log_prob()
+    show_draws(sites, nesting)
     return traces
 
 

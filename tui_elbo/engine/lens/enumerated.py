@@ -31,7 +31,17 @@ from tui_elbo.engine.compat.pyro import (
     trace_builder,
 )
 from tui_elbo.engine.forked import users_code
-from tui_elbo.engine.lens.draws import PLATE, Part, Plate, RowByRow, Traces, entered, run, run_many
+from tui_elbo.engine.lens.draws import (
+    PLATE,
+    Part,
+    Plate,
+    RowByRow,
+    Traces,
+    entered,
+    run,
+    run_batched,
+    run_many,
+)
 from tui_elbo.engine.record.enumeration import enumerated_terms
 
 WHOLE = Part("log_p", "", False)
@@ -168,6 +178,8 @@ class DrawStrategy:
     """How many dimensions its plates take."""
     enumerated: bool
     """Whether its estimator enumerates a site of it."""
+    batched: bool = False
+    """Whether the model is written for one draw, and gets all draws behind the shape of one."""
 
     def one(self, args: tuple[Any, ...], *outer: Messenger) -> Traces:
         """A single draw.
@@ -183,6 +195,6 @@ class DrawStrategy:
 
     def many(self, args: tuple[Any, ...], draws: int, seed: int) -> Traces:
         """So many draws in a plate, seeded."""
-        way = summed_many if self.enumerated else run_many
+        way = summed_many if self.enumerated else run_batched if self.batched else run_many
         with users_code():
             return way(self.model, self.guide, args, draws=draws, nesting=self.nesting, seed=seed)

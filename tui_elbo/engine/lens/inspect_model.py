@@ -121,7 +121,8 @@ def mismatch(way: DrawStrategy, args: tuple[Any, ...], seed: int) -> str:
             if singles.keys() != parts.keys():
                 return "all at once, they visit other sites"
             for part, row in parts.items():
-                if not _close(row[index].item(), singles[part].item(), _scale(alone, part.site)):
+                one, other = row[index].item(), singles[part].item()
+                if not _close(one, other, _scale(alone, part.site), strict=way.batched):
                     return f'all at once, site "{part.site}" gets another {_WORDS[part.field]}'
     except Exception:
         return NO_BROADCAST
@@ -131,11 +132,11 @@ def mismatch(way: DrawStrategy, args: tuple[Any, ...], seed: int) -> str:
 _WORDS = {"log_p": "log p", "log_q": "log q"}
 
 
-def _close(one: float, other: float, scale: float) -> bool:
+def _close(one: float, other: float, scale: float, *, strict: bool) -> bool:
     # Single precision, over terms of this size; what mixes draws is off by far more.
     if one == other or (math.isnan(one) and math.isnan(other)):
         return True
-    return abs(one - other) <= 1e-3 + 1e-4 * scale
+    return abs(one - other) <= (1e-5 + 1e-5 * scale if strict else 1e-3 + 1e-4 * scale)
 
 
 def _scale(traces: Traces, site: str) -> float:

@@ -48,6 +48,8 @@ class Settled:
     kind: Kind
     loop_reason: str
     """Why draws are taken one by one, in words; empty while they are taken all at once."""
+    batched: bool = False
+    """Whether all at once they are `Batched`, since the model is written for one draw."""
     version: int = 0
     """Grows when the draws have had to change."""
     looks: int = 0
@@ -147,6 +149,11 @@ class Lens:
         return bool(self.settled.loop_reason)
 
     @property
+    def broadcasts(self) -> bool:
+        """Whether the model works inside a plate of draws, as vectorised particles need it."""
+        return not (self.looped or self.settled.batched)
+
+    @property
     def kind(self) -> Kind:
         """What sort of scenario it has found; to be asked after the first look."""
         return self.settled.kind
@@ -155,7 +162,11 @@ class Lens:
     def strategy(self) -> DrawStrategy:
         """How it draws."""
         return DrawStrategy(
-            self.scenario.model, self.scenario.guide, self.kind.nesting, self.kind.enumerated
+            self.scenario.model,
+            self.scenario.guide,
+            self.kind.nesting,
+            self.kind.enumerated,
+            self.settled.batched,
         )
 
     @property
@@ -197,8 +208,17 @@ class Lens:
     def _check(self) -> None:
         group = self._groups[self.settled.looks % len(self._groups)]
         reason = mismatch(self.strategy, group.args, group.seed)
-        if reason:
+        if reason and not self._batch(group):
             self._loop(reason)
+
+    def _batch(self, group: Group) -> bool:
+        """Whether from now on draws can be taken all at once behind the shape of one."""
+        if self.settled.batched or self.kind.enumerated:
+            return False
+        if mismatch(replace(self.strategy, batched=True), group.args, group.seed):
+            return False
+        self._settled = replace(self.settled, batched=True, version=self.settled.version + 1)
+        return True
 
     def _loop(self, reason: str) -> None:
         self._settled = replace(self.settled, loop_reason=reason, version=self.settled.version + 1)

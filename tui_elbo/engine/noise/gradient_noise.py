@@ -37,6 +37,7 @@ from tui_elbo.engine.lens import Lens, Settled, isolated, snapshot, with_params
 from tui_elbo.engine.lens.attribution import PATIENCE, Attribution
 from tui_elbo.engine.lens.batches import SEED, step_batches
 from tui_elbo.engine.lens.fork import Progress, cuda_in_use, why_no_fork
+from tui_elbo.engine.lens.inspect_model import NO_BROADCAST
 from tui_elbo.engine.lens.subject import Followed, Subject
 from tui_elbo.engine.record.estimators import estimators
 from tui_elbo.engine.tracebacks import message
@@ -291,7 +292,7 @@ class _Measurement:
                 continue
             kinds = [(1, own.vectorize_particles)]
             more = self._run.particles[1:]
-            kinds += [(n, True) for n in more if not self._lens.looped]
+            kinds += [(n, True) for n in more if self._lens.broadcasts]
             kinds += [(n, False) for n in more]
             for particles, vectorized in kinds:
                 made = _Setting(name, self._made(name, particles, vectorized=vectorized))
@@ -701,8 +702,8 @@ class _Measurement:
                 f'no gradient goes through the draws of site "{kind.fixed[0]}": its gradient is a '
                 "score-function estimate"
             )
-        if self._lens.looped:
-            yield f"particles are not vectorised: {self._lens.note}"
+        if not self._lens.broadcasts:
+            yield f"particles are not vectorised: {self._lens.note or NO_BROADCAST}"
         if kind.summed_out:
             yield "a discrete site is summed out, which TraceEnum_ELBO alone does"
         if self._chosen is not None:
