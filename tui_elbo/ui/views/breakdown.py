@@ -32,9 +32,17 @@ MOST = 500
 CHANGE, GRADIENT, SNR, SHARE = 11, 9, 6, 10
 """The widths of the columns, a space before each number included."""
 
+LEAST_NAME = 8
+
+HEADS = ("log p", "log q", "ELBO")
+"""The terms whose gradients are listed."""
+
+TERMS: tuple[tuple[int, ...], ...] = ((0, 1, 2), (0, 2), (2,))
+"""Which of them, from the most to the fewest that there is room for."""
+
 NOISE = (
-    "log p, log q, ELBO: the size of the gradient of each; snr: that over its noise from draw to "
-    "draw; exact: there is no such noise",
+    "the size of the gradient of each; snr: that over its noise from draw to draw; exact: there "
+    "is no such noise"
 )
 
 TITLE = "change by parameter and site"
@@ -162,11 +170,14 @@ def _parameters(run: Run, part: str, width: int, glyphs: Glyphs) -> Iterator[Lin
         return
     kept = [i for i, name in enumerate(gradients.names) if part.casefold() in name.casefold()]
     longest = max((len(safe(gradients.names[i])) for i in kept[:MOST]), default=0)
-    name = max(8, min(longest + 1, width - 2 - CHANGE - 3 * (GRADIENT + SNR)))
+    room = width - 2 - CHANGE - LEAST_NAME
+    terms = next(some for some in TERMS if len(some) * (GRADIENT + SNR) <= room or len(some) == 1)
+    room -= len(terms) * (GRADIENT + SNR)
+    name = LEAST_NAME + max(0, min(longest + 1 - LEAST_NAME, room))
     since = f"since step {gradients.since}"
     yield [(f"by parameter, unconstrained: change {since}, gradients after {gradients.step}", KEY)]
-    heads = "".join(f"{head:>{GRADIENT}}{'snr':>{SNR}}" for head in ("log p", "log q", "ELBO"))
-    yield [(f"  {'':{name}}{'change':>{CHANGE}}{heads}", DIM)]
+    heads = "".join(f"{HEADS[term]:>{GRADIENT}}{'snr':>{SNR}}" for term in terms)
+    yield [(f"  {'':{name}}{'change':>{CHANGE}}", DIM), (heads, DIM), ("", "")]
     roles = _roles(run)
     names = [safe(gradients.names[i]) for i in kept[:MOST]]
     group = [safe(name) for name, role in roles.items() if role == "guide"]
@@ -177,12 +188,13 @@ def _parameters(run: Run, part: str, width: int, glyphs: Glyphs) -> Iterator[Lin
             (f"{glyphs.role(role):2.2}", ROLE[role]),
             (labels[safe(gradients.names[i])] + " ", ""),
             _cell(float(gradients.values[i, 0]), CHANGE, glyphs, ""),
-            *_gradients(gradients.values[i, 1:].tolist(), glyphs),
+            *_gradients(gradients.values[i, 1:].tolist(), terms, glyphs),
         ]
     yield from _more(kept, glyphs)
     if kept:
-        for text in NOISE:
-            yield from ([(f"  {line}", DIM)] for line in textwrap.wrap(text, width - 2))
+        words = ", ".join(HEADS[term] for term in terms)
+        text = textwrap.wrap(f"{words}: {NOISE}", width - 2)
+        yield from ([(f"  {line}", DIM)] for line in text)
     elif gradients.names:
         yield [(_hidden(len(gradients.names), part), DIM)]
     for reason in dict.fromkeys(gradients.reasons[i] for i in kept if gradients.reasons[i]):
@@ -194,10 +206,10 @@ def _roles(run: Run) -> Mapping[str, Role]:
     return {} if layout is None else {info.name: info.role for info in layout.params}
 
 
-def _gradients(numbers: Sequence[float], glyphs: Glyphs) -> Iterable[Piece]:
-    for at in range(0, len(numbers), 2):
-        yield _cell(numbers[at], GRADIENT, glyphs, "", digits=3)
-        yield _cell(numbers[at + 1], SNR, glyphs, DIM, digits=2)
+def _gradients(numbers: Sequence[float], terms: Sequence[int], glyphs: Glyphs) -> Iterable[Piece]:
+    for term in terms:
+        yield _cell(numbers[2 * term], GRADIENT, glyphs, "", digits=3)
+        yield _cell(numbers[2 * term + 1], SNR, glyphs, DIM, digits=2)
 
 
 def _cell(value: float, width: int, glyphs: Glyphs, style: str, digits: int = 4) -> Piece:

@@ -161,7 +161,7 @@ class ChoicesView(Live):
         self._shown = self._run.phase, self._run.noise, self._run.scan
         for lines in self.query(Lines):
             top = lines.scroll_offset.y
-            lines.put(self._lines(), follow=False)
+            lines.put(self._lines())
             height = max(1, lines.scrollable_content_region.height)
             if self._line < height:
                 top = 0

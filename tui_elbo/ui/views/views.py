@@ -153,7 +153,7 @@ class OutputView(Live):
         for lines in self.query(Lines):
             if self._version != self._output.version:
                 self._version = self._output.version
-                lines.put(output_lines(self._output))
+                lines.put(output_lines(self._output), follow=True)
 
 
 def output_lines(output: Output) -> Iterator[Line]:

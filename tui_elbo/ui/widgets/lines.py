@@ -34,7 +34,7 @@ class Lines(ScrollView, can_focus=True):
         self._lines = list(lines)
         self._wrapped: list[Line] = []
 
-    def put(self, lines: Iterable[Line], *, follow: bool = True) -> None:
+    def put(self, lines: Iterable[Line], *, follow: bool = False) -> None:
         """Show these lines instead.
 
         Args:
