@@ -134,7 +134,7 @@ async def test_the_y_range_is_in_the_title():
         app.pane.show(VALUES, 1, 10)
         await pilot.pause()
         app.pane.mode = "log"
-        assert str(app.pane.border_title) == "ELBO (log)"
+        assert str(app.pane.border_title) == "ELBO (y: log)"
         app.pane.mode = "robust"
         assert str(app.pane.border_title) == "ELBO"
         assert all(row.isascii() for row in app.pane.drawing.rows)

@@ -14,15 +14,15 @@ from tui_elbo.ui.style.theme import THEME
 
 def test_what_is_kept_is_there_again(tmp_path):
     path = tmp_path / "not" / "yet" / "settings.json"
-    PreferenceStore(path).keep(theme="nord", range="log")
+    PreferenceStore(path).keep(theme="nord", table="sites")
     memory = PreferenceStore(path)
-    assert memory.settings == Preferences(theme="nord", range="log")
+    assert memory.settings == Preferences(theme="nord", table="sites")
     assert memory.complaint == ""
     assert [one.name for one in path.parent.iterdir()] == ["settings.json"]
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"{", b"[]", b'{"range": "round"}', b'{"theme": 3}', b'{"theme": "\xff"}']
+    "data", [b"", b"{", b"[]", b'{"order": "round"}', b'{"theme": 3}', b'{"theme": "\xff"}']
 )
 def test_a_corrupt_file_is_put_aside_and_nothing_of_it_lost(tmp_path, data):
     path = tmp_path / "settings.json"
@@ -31,22 +31,22 @@ def test_a_corrupt_file_is_put_aside_and_nothing_of_it_lost(tmp_path, data):
     assert memory.settings == Preferences()
     assert "put aside" in memory.complaint
     assert path.with_name("settings.json.broken").read_bytes() == data
-    memory.keep(range="full")
-    assert PreferenceStore(path).settings.range == "full"
+    memory.keep(table="sites")
+    assert PreferenceStore(path).settings.table == "sites"
 
 
-def test_a_setting_of_a_later_version_does_no_harm(tmp_path):
+def test_a_setting_of_another_version_does_no_harm(tmp_path):
     path = tmp_path / "settings.json"
-    path.write_text('{"range": "log", "sound": "loud"}')
-    assert PreferenceStore(path).settings == Preferences(range="log")
+    path.write_text('{"table": "sites", "range": "log", "sound": "loud"}')
+    assert PreferenceStore(path).settings == Preferences(table="sites")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_cannot_be_written_is_no_trouble(tmp_path):
     tmp_path.chmod(0o500)
     memory = PreferenceStore(tmp_path / "settings.json")
-    memory.keep(range="full")
-    assert memory.settings.range == "full"
+    memory.keep(table="sites")
+    assert memory.settings.table == "sites"
 
 
 def test_a_folder_in_place_of_the_file_is_put_aside(tmp_path):
@@ -77,15 +77,15 @@ async def test_the_screen_comes_back_as_it_was_left(tmp_path):
         await d.press("y", "v", "l")
         d.app.theme = "nord"
         await d.pilot.pause()
+        await d.shows("(y: full)")
         first = d.explorer.panes.turned
-    assert PreferenceStore(path).settings == Preferences(
-        "nord", "full", first, "largest movement first"
-    )
+    assert PreferenceStore(path).settings == Preferences("nord", first, "largest movement first")
     async with driven("normal", memory=PreferenceStore(path)) as d:
         await d.ready()
-        assert d.explorer.panes.mode == "full"
         assert d.explorer.panes.turned == first
-        await d.shows("(full)")
+        # The y range suits a run, not a person.
+        assert d.explorer.panes.mode == "robust"
+        assert "(y:" not in d.text()
 
 
 async def test_a_corrupt_file_is_reported_on_the_screen(tmp_path):

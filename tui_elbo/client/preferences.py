@@ -15,8 +15,6 @@ class Preferences(msgspec.Struct, frozen=True):
 
     theme: str = ""
     """The name of a theme; empty for the program's own."""
-    range: Literal["robust", "full", "log"] = "robust"
-    """The y range of the curves."""
     table: str = ""
     """Which of the tables that take turns comes first; empty for the first of all."""
     order: Literal["as in the store", "largest movement first"] = "as in the store"

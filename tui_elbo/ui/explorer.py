@@ -134,9 +134,7 @@ class Explorer(Screen[None]):
         """Connect at once: the panes fill in as events come."""
         memory = self.session.options.memory
         self.panes.remember(memory.settings)
-        mode = memory.settings.range
-        kept = f"y range: {mode}, as it was left; y changes it" if mode != "robust" else ""
-        self.notice = memory.complaint or kept or self.session.options.others
+        self.notice = memory.complaint or self.session.options.others
         self.session.open(self._engine)
         self._opening.enter_context(self.app.batch_update())
         self.touch()

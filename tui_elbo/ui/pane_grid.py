@@ -197,7 +197,6 @@ class PaneGrid(Widget):
 
     def remember(self, settings: Preferences) -> None:
         """Show things as they were left."""
-        self.mode = settings.range
         self.params.order = settings.order
         if settings.table in TABLES[1:]:
             self.page = TABLES[1:].index(settings.table)

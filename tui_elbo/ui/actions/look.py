@@ -154,8 +154,7 @@ def zoom(explorer: Explorer) -> None:
 def next_range(explorer: Explorer) -> None:
     """Show the next y range."""
     mode = explorer.panes.next_mode()
-    explorer.keep(range=mode)
-    explorer.answer(f"y range: {mode}")
+    explorer.answer(f"y range of this run: {mode}; y changes it")
 
 
 def filter_table(explorer: Explorer) -> None:

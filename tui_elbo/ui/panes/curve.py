@@ -157,7 +157,7 @@ class CurvePane(Widget, can_focus=True):
 
     def _entitle(self) -> None:
         dash, gap = ("---", " - ") if self._look.ascii else ("┈┈┈", " · ")
-        mode = "" if self._mode == "robust" else f" ({self._mode})"
+        mode = "" if self._mode == "robust" else f" (y: {self._mode})"
         legend = [f"{name} {dash}" for name, _ in self._curve.references]
         words = [self._title + mode, self._note, *legend]
         title = safe(gap.join(word for word in words if word))
