@@ -39,9 +39,11 @@ def test_it_sees_the_closed_form(tmp_path: Path) -> None:
     assert abs(value(seen, "log_p") - log_p) < 3 * error(seen, "log_p") < 0.1
     assert abs(value(seen, "log_q") - log_q) < 3 * error(seen, "log_q") < 0.1
     assert value(seen, "prior") == value(seen, "log_p") == value(seen, "log_p", "z")
-    mean, sd = seen.posterior["z"]
-    assert abs(mean[0] - 1) < 0.05
-    assert abs(sd[0] - phi) < 0.05
+    found = seen.posterior["z"]
+    assert abs(found.mean[0] - 1) < 0.05
+    assert abs(found.sd[0] - phi) < 0.05
+    assert found.mean_error[0] == pytest.approx(phi / 4000**0.5, rel=0.1)
+    assert found.sd_error[0] == pytest.approx(phi / 8000**0.5, rel=0.1)
 
 
 def test_the_first_point_is_what_the_first_step_began_with(tmp_path: Path) -> None:

@@ -229,9 +229,9 @@ def test_points_travel_as_they_are() -> None:
     assert np.array_equal(back.blocks, point.blocks)
     assert (back.terms, back.players) == (point.terms, point.players)
     assert back.posterior.keys() == seen.posterior.keys()
-    for name, (mean, sd) in seen.posterior.items():
-        assert np.array_equal(back.posterior[name][0], mean)
-        assert np.array_equal(back.posterior[name][1], sd)
+    for name, one in seen.posterior.items():
+        for field in ("mean", "sd", "mean_error", "sd_error"):
+            assert np.array_equal(getattr(back.posterior[name], field), getattr(one, field))
 
 
 @pytest.mark.parametrize(

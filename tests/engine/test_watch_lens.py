@@ -52,7 +52,7 @@ def test_it_is_seen_what_moved_it_since_step_0_and_each_step_by_hand() -> None:
         moved, error = last.total[0, 0], last.total_error[0, 0]
         assert abs(moved - (expected_log_p(loc) - expected_log_p(-3.0))) < 4 * error
         assert last.total[0, 1] == pytest.approx(0.0, abs=1e-5)
-        assert seen[-1].posterior["z"][0] == pytest.approx(loc, abs=4 * 0.7 / 16)
+        assert seen[-1].posterior["z"].mean == pytest.approx(loc, abs=4 * 0.7 / 16)
 
 
 def test_while_it_runs_it_is_looked_at_and_what_is_asked_is_answered() -> None:

@@ -18,6 +18,7 @@ from fake_numbers import inspected, layout, noise_table, numbers, rate_scan, rea
 from tui_elbo import protocol
 from tui_elbo.model.attribution import AttributionPath
 from tui_elbo.model.bound import ImportanceBound
+from tui_elbo.model.estimate import Moments
 
 STEPS = 200
 
@@ -93,7 +94,8 @@ class Engine:
         moved = ("phi",) if state else ()
         point = self.path.extend(state, reading(self.layout, state), ("phi",), moved=moved)
         mean = np.array([1 - 0.8 * np.exp(-state / 40)])
-        posterior = {site.name: (mean, 0.5 * mean) for site in self.layout.sites[:-1]}
+        seen = Moments(mean, 0.5 * mean, 0.003 * mean, 0.002 * mean)
+        posterior = {site.name: seen for site in self.layout.sites[:-1]}
         self.say(protocol.LensPointAdded(replace(point, latents=1, posterior=posterior)))
 
     def back(self, step: int) -> None:

@@ -12,6 +12,7 @@ from tests.ui.fake_numbers import layout, reading
 from tui_elbo.client.run_state import WEIGHING, Run
 from tui_elbo.model.attribution import SUM_TERMS, AttributionPath, LensPoint, Term
 from tui_elbo.model.bound import no_bound
+from tui_elbo.model.estimate import Moments
 from tui_elbo.model.lens_history import LensHistory
 from tui_elbo.protocol import ImportanceBoundComputed
 
@@ -102,7 +103,7 @@ async def test_weights_are_taken_when_asked():
     async with driven("normal", (120, 40)) as d:
         await stepped(d, 5)
         await d.press("k")
-        await d.shows("importance-weighted bound: -4.6000 ± 0.03 nats", "k̂ 0.45 [0.29, 0.61]")
+        await d.shows("importance-weighted bound: -4.60 ± 0.03 nats", "k̂ 0.45 [0.29, 0.61]")
 
 
 def test_the_answer_to_k_is_a_line_too_for_screens_without_room_for_its_pane() -> None:
@@ -130,7 +131,7 @@ def sighting(state: int, path: AttributionPath, *, bad: int = 0) -> LensPoint:
     seen = type(seen)(seen.terms, seen.units, seen.draws, bad)
     moved = ("phi",) if path.base is not None else ()
     point = path.extend(state, seen, ("phi",), moved=moved)
-    return replace(point, latents=1, posterior={"z": (np.zeros(1), np.ones(1))})
+    return replace(point, latents=1, posterior={"z": Moments(*np.ones((4, 1)))})
 
 
 def totals(points: LensHistory, last: int) -> list[float]:

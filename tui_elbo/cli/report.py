@@ -24,8 +24,9 @@ from tui_elbo.model.attribution import (
     attribute_change,
     observed_terms,
 )
-from tui_elbo.model.bound import bound_lines, evidence_gap_lines, one_digit
+from tui_elbo.model.bound import bound_lines, evidence_gap_lines
 from tui_elbo.model.errors import UsageError
+from tui_elbo.model.estimate import one_digit
 from tui_elbo.model.history import History
 from tui_elbo.model.records import (
     Batch,

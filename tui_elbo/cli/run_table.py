@@ -8,8 +8,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from tui_elbo.model.bound import one_digit
 from tui_elbo.model.comparison import Evaluation, compare_settings
+from tui_elbo.model.estimate import with_error
 from tui_elbo.model.run_table import Row, columns, gaps, label, models, modes_notes, shown
 from tui_elbo.model.text import safe
 from tui_elbo.model.verdict import Estimate
@@ -144,7 +144,7 @@ def _estimate(one: Estimate) -> str:
         return ""
     if not math.isfinite(one.mcse):
         return f"{one.value:.4f}"
-    return f"{one.value:.4f} ± {one_digit(one.mcse)}"
+    return with_error(one.value, one.mcse)
 
 
 def _aligned(lines: Sequence[Sequence[str]], left: set[str]) -> list[str]:

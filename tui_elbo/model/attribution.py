@@ -20,6 +20,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from tui_elbo.model.estimate import Moments
 from tui_elbo.model.records import Floats, Role, StepRecord
 
 Player = Literal["phi", "theta", "both"]
@@ -200,8 +201,8 @@ class LensPoint:
     """How many sites the guide draws."""
     delta_latents: int = 0
     """How many of them have a Delta in the guide."""
-    posterior: Mapping[str, tuple[Floats, Floats]] = field(default_factory=dict)
-    """Mean and standard deviation of each small latent, (elements,) each."""
+    posterior: Mapping[str, Moments] = field(default_factory=dict)
+    """Of each element of each small latent."""
 
     @property
     def unusable(self) -> bool:
@@ -213,7 +214,7 @@ class LensPoint:
     def size(self) -> int:
         """Bytes, about."""
         numbers = (3 + 4 * len(self.players)) * len(self.terms) + self.blocks.size
-        return 8 * (numbers + sum(2 * len(mean) for mean, _ in self.posterior.values()))
+        return 8 * (numbers + sum(4 * len(one.mean) for one in self.posterior.values()))
 
     def without_sites(self) -> LensPoint:
         """The same without the terms of single sites and without the posterior."""

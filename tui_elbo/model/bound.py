@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from tui_elbo.model.attribution import Player
+from tui_elbo.model.estimate import with_error
 
 EXACT = 0.01
 """Standard deviation of log p − log q below which the guide is called exact: KL < 0.00005 nats."""
@@ -79,7 +80,7 @@ def evidence_gap_lines(
     if delta_latents:
         text = "the ELBO of a guide that is a point is not comparable to it"
         return f"log p(x) = {evidence:.4f}", text
-    found = f"{round(evidence - elbo, 4) + 0.0:.4f} ± {one_digit(error)} nats"
+    found = f"{with_error(evidence - elbo, error)} nats"
     return f"{gap_name(tuple(players), delta_latents)}: {found}", f"from log p(x) = {evidence:.4f}"
 
 
@@ -90,14 +91,9 @@ def bound_lines(bound: ImportanceBound) -> tuple[str, ...]:
     if bound.exact:
         text = f"every draw says {bound.elbo:.4f} (sd {bound.spread:.1g})"
         return (f"the guide is exact: {text}",)
-    text = f"importance-weighted bound: {bound.value:.4f} ± {one_digit(bound.error)} nats"
+    text = f"importance-weighted bound: {with_error(bound.value, bound.error)} nats"
     khat = f"k̂ {bound.khat:.2f} [{bound.khat_low:.2f}, {bound.khat_high:.2f}]"
     khat += f" from {bound.draws} draws"
     if bound.trusted:
         return text, khat
     return text, khat, f"k̂ is past {bound.limit:.2f}: not to be trusted"
-
-
-def one_digit(value: float) -> str:
-    """A standard error in one digit."""
-    return f"{value:.1g}" if math.isfinite(value) else "–"

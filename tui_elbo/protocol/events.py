@@ -284,7 +284,9 @@ class LensPointAdded(Event, frozen=True, eq=False):
         square = all(part.shape == (players, terms) for part in tables)
         blocks = point.blocks.ndim == 3 and point.blocks.shape[:2] == (players, BLOCK_TERMS)
         moments = all(
-            mean.ndim == 1 and mean.shape == sd.shape for mean, sd in self.point.posterior.values()
+            part.shape == (len(one.mean),)
+            for one in point.posterior.values()
+            for part in (one.mean, one.sd, one.mean_error, one.sd_error)
         )
         if not (
             flat and square and blocks and moments and point.terms[: len(SUM_TERMS)] == SUM_TERMS

@@ -41,7 +41,8 @@ from tui_elbo.model.attribution import (
     subsets,
 )
 from tui_elbo.model.bound import ImportanceBound, no_bound
-from tui_elbo.model.records import Batch, Floats, Role
+from tui_elbo.model.estimate import Moments
+from tui_elbo.model.records import Batch, Role
 from tui_elbo.protocol.codec import decode
 
 KEPT_STATES = 64
@@ -93,8 +94,8 @@ class StateLook:
     """Who has changed since that state."""
     corners: tuple[tuple[tuple[Player, ...], TermSamples], ...] = ()
     """The readings of the mixed states, by who has moved already."""
-    posterior: dict[str, tuple[Floats, Floats]] | None = None
-    """Mean and standard deviation of each small latent, (elements,) each."""
+    posterior: dict[str, Moments] | None = None
+    """Of each element of each small latent."""
     note: str = ""
 
 
@@ -140,7 +141,7 @@ class Attribution:
         *,
         in_process: bool = False,
     ) -> None:
-        self.posterior: dict[str, tuple[Floats, Floats]] = {}
+        self.posterior: dict[str, Moments] = {}
         """Mean and standard deviation of each small latent at the newest point, (elements,)."""
         self._in_process = in_process
         self._run, self._draws, self._asked_draws = run, draws or DRAWS, draws or None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,6 +15,7 @@ from tui_elbo.engine.lens.inspect_model import NO_BROADCAST, Kind, look, mismatc
 from tui_elbo.engine.lens.isolation import isolated, with_params
 from tui_elbo.engine.lens.subject import State, Subject
 from tui_elbo.model.attribution import ONE_BY_ONE, SUM_TERMS, Term, TermSamples, mean
+from tui_elbo.model.estimate import Moments
 from tui_elbo.model.records import Floats
 
 DRAWS = 256
@@ -37,8 +38,8 @@ class LensReading:
     """What was seen at one parameter state."""
 
     reading: TermSamples
-    posterior: dict[str, tuple[Floats, Floats]] = field(default_factory=dict)
-    """Mean and standard deviation of each small latent under the guide, (elements,) each."""
+    posterior: dict[str, Moments] = field(default_factory=dict)
+    """Of each element of each small latent under the guide."""
 
 
 @dataclass(frozen=True)
@@ -271,11 +272,13 @@ class Lens:
         own, bad = _own(table, self.kind)
         rows = {Term(part.site, part.field): row for part, row in table.rows.items() if part.site}
         units = np.array([*own, *rows.values()]).reshape(-1, table.draws)
+        edges = None
         if len(self._groups) > 1 and not self.alike:
-            parts = [units[:, g.first : g.first + g.draws] for g in self._groups]
+            edges = [group.first for group in self._groups]
+            parts = np.split(units, edges[1:], axis=1)
             units = np.stack([mean(part) for part in parts], axis=1)
         posterior = {
-            name: _moments(np.concatenate(values)) for name, values in table.latents.items()
+            name: moments(np.concatenate(values), edges) for name, values in table.latents.items()
         }
         return LensReading(TermSamples((*SUM_TERMS, *rows), units, table.draws, bad), posterior)
 
@@ -304,7 +307,28 @@ def _total(table: Table, field: str, observed: bool) -> Floats:
     )
 
 
-def _moments(values: Floats) -> tuple[Floats, Floats]:
-    with np.errstate(invalid="ignore", over="ignore"):
-        spread = values.std(axis=0, ddof=1) if len(values) > 1 else np.full(values.shape[1], np.nan)
-        return values.mean(axis=0), spread
+def moments(values: Floats, edges: Sequence[int] | None = None) -> Moments:
+    """Mean and standard deviation of draws, with standard errors from their influence on each.
+
+    Args:
+        values: (draws, elements).
+        edges: where groups of draws that depend on each other begin; None: all are independent.
+    """
+    if len(values) < 2:
+        nan = np.full(values.shape[1], np.nan)
+        return Moments(values.mean(axis=0), nan, nan, nan)
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        middle, sd = values.mean(axis=0), values.std(axis=0, ddof=1)
+        sd[(values == values[0]).all(axis=0)] = 0.0
+        off = values - middle
+        bend = np.where(sd > 0, (off**2 - sd**2) / (2 * sd), 0.0)
+        return Moments(middle, sd, *(np.where(sd == 0, 0.0, _error(u, edges)) for u in (off, bend)))
+
+
+def _error(influence: Floats, edges: Sequence[int] | None) -> Floats:
+    """Standard error of what the influences, (draws, elements), are of."""
+    if edges is not None and len(edges) > 1 and edges[-1] < len(influence):
+        parts = np.split(influence, edges[1:])
+        influence = np.stack([part.mean(axis=0) for part in parts])
+    error: Floats = influence.std(axis=0, ddof=1) / np.sqrt(len(influence))
+    return error

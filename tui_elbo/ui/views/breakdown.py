@@ -15,12 +15,13 @@ from tui_elbo.client.run_state import Run
 from tui_elbo.client.spans import Span, unseen
 from tui_elbo.model.attribution import PLAYERS
 from tui_elbo.model.bound import bound_lines
+from tui_elbo.model.estimate import one_digit, rounded
 from tui_elbo.model.records import Role
 from tui_elbo.model.sentences import choose_sentence
 from tui_elbo.model.text import safe
 from tui_elbo.ui.style.glyphs import ASCII, UNICODE, Glyphs
 from tui_elbo.ui.style.names import fit_names
-from tui_elbo.ui.style.text import nats, number
+from tui_elbo.ui.style.text import left, nats, number
 from tui_elbo.ui.style.theme import BAD, DIM, KEY, ROLE
 from tui_elbo.ui.views.views import Live
 from tui_elbo.ui.widgets.lines import Lines
@@ -32,7 +33,10 @@ MOST = 500
 CHANGE, GRADIENT, SNR, SHARE = 11, 9, 6, 10
 """The widths of the columns, a space before each number included."""
 
-LEAST_NAME = 8
+LEAST_NAME, ERROR = 8, 6
+
+PRECISE = 5e-4
+"""A standard error below this is not shown: the numbers have three decimals."""
 
 HEADS = ("log p", "log q", "ELBO")
 """The terms whose gradients are listed."""
@@ -231,17 +235,31 @@ def _sites(span: Span, part: str, width: int, glyphs: Glyphs) -> Iterator[Line]:
     players = [player for player in PLAYERS if player in span.end.players]
     letters = {"phi": glyphs.phi, "theta": glyphs.theta, "both": "both"}
     longest = max(len(safe(term.site)) for term in kept[:MOST])
-    name = max(8, min(longest + 1, width - 8 - SHARE * max(len(players), 1)))
-    yield [(" " * (8 + name) + "".join(f"{letters[p]:>{SHARE}}" for p in players), DIM)]
+    room = width - 8 - LEAST_NAME - SHARE * len(players)
+    error = ERROR if room >= ERROR * len(players) else 0
+    name = LEAST_NAME + max(0, min(longest + 1 - LEAST_NAME, room - error * len(players)))
+    heads = "".join(f"{letters[p]:>{SHARE}}{'':{error}}" for p in players)
+    yield [(" " * (8 + name) + heads, DIM)]
     labels = fit_names([safe(term.site) for term in kept[:MOST]], name - 1, glyphs.more)
     for term in kept[:MOST]:
         line: list[Piece] = [(f"  {term.field.replace('_', ' ')} ", DIM)]
         line.append((labels[safe(term.site)] + " ", ""))
         for player in players:
             value = shares[term].shares.get(player, 0.0)
-            line.append((" " + nats(value, SHARE - 1), "" if isfinite(value) else BAD))
+            own = shares[term].errors.get(player, 0.0)
+            line.append((_nats(value, own), "" if isfinite(value) else BAD))
+            text = f"{glyphs.error}{one_digit(own)}" if own >= PRECISE else ""
+            line += [(left(text if len(text) <= error else "", error), DIM)] * bool(error)
         yield line
     yield from _more(kept, glyphs)
+
+
+def _nats(value: float, error: float) -> str:
+    """A signed number with the digits that its error allows, three decimals at most."""
+    text = rounded(value, error) if error >= PRECISE else ""
+    if not text or "e" in text or len(text) + 2 > SHARE:
+        return " " + nats(value, SHARE - 1)
+    return f"{'+' * (value > 0)}{text}".rjust(SHARE)
 
 
 def _hidden(count: int, part: str) -> str:
