@@ -48,6 +48,11 @@ def test_the_key_line_fits_and_drops_the_least_first(width):
         assert {"n", "space", "?", "q"} <= {key.show for key in shown}
 
 
+def test_80_columns_have_room_for_tune():
+    shown = {key.show for key in fitting([key for key in KEYS if not key.hides], 79)}
+    assert {"n", "space", "u", "t", "i", "?", "q"} <= shown
+
+
 async def test_a_key_without_a_use_says_so():
     async with driven("normal") as d:
         await d.ready()

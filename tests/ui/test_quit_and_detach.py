@@ -37,6 +37,29 @@ async def test_q_asks_while_it_runs():
         await d.until(lambda: d.app._exit)
 
 
+@pytest.mark.parametrize("size", [(60, 18), (80, 24)])
+async def test_the_question_names_its_keys_and_says_so_of_others(size):
+    async with driven("long", size) as d:
+        await d.ready()
+        await d.press(*"150", "n")
+        await d.until(lambda: d.run.step == 150 and not d.explorer.session.commands.running)
+        d.explorer.session.connection.named = RunIdAssigned("fake")
+        await d.press("q")
+        await d.shows("quit? 150 steps are not exported (x)", "y yes  n no  d leave it going")
+        await d.press("x")
+        await d.shows("quit? 150 steps", "x is no choice: y yes  n no  d leave it going")
+        await d.press("f2")
+        await d.shows("f2 is no choice: y yes")
+        await d.press("n")
+        await d.until(lambda: "quit?" not in d.text())
+        assert d.run.step == 150
+        await d.press("q", "d")
+        await d.until(lambda: d.app._exit)
+        assert "waits at step 150" in d.explorer.session.options.farewells[0]
+        engine = d.explorer.session.connection.engine.process
+    engine.wait(30)
+
+
 async def test_q_asks_when_long_work_is_not_exported(monkeypatch):
     monkeypatch.setattr(leave, "LONG", -1.0)
     async with driven("normal") as d:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -97,7 +99,8 @@ def test_what_cannot_wait_takes_the_room_of_terms():
         for part, _ in status_line(StatusSummary(9, terms, phase="importing torch"), 80, UNICODE)
     )
     assert "importing torch…" in text
-    assert "log p" not in text
+    assert "log q" not in text
+    assert "log p" in text
 
 
 @pytest.mark.parametrize("verdict", ["improving", "stationary", "cannot tell"])
@@ -111,6 +114,22 @@ def test_at_80_columns_the_state_is_never_left_out(verdict, mark):
     assert "paused" in text
     assert all(short in text for _, short in mark)
     assert "log p" in text
+
+
+@pytest.mark.parametrize("width", range(40, 90, 5))
+@pytest.mark.parametrize("step", [7, 123456])
+def test_whether_it_runs_is_seen_in_any_width(width, step):
+    terms = (("elbo", -1234.5678), ("log q", -1.4), ("log p", -1.9))
+    paused = StatusSummary(step, terms, newest=step, state="paused")
+    texts = [
+        "".join(part for part, _ in status_line(one, width, UNICODE))
+        for one in (paused, replace(paused, running=True, rate=423.0))
+    ]
+    assert [mark in text for mark, text in zip(("paused", "▶"), texts, strict=True)] == [True, True]
+    # The terms stay where they are.
+    where = [[text.find(name) for name, _ in terms] for text in texts]
+    assert where[0] == where[1]
+    assert where[0][2] >= 0 or width < 60
 
 
 @given(st.lists(st.floats(), max_size=300), st.integers(1, 20))

@@ -37,14 +37,18 @@ def quit_run(explorer: Explorer) -> None:
         _quit(explorer)
         return
 
-    def answered(yes: bool | None) -> None:
-        if yes:
+    def answered(key: str | None) -> None:
+        if key == "y":
             _quit(explorer)
+        elif key == "d":
+            detach(explorer)
         else:
             explorer.answer()
 
-    other = "; d leaves it going" if explorer.session.way_back.id else ""
-    explorer.app.push_screen(Confirm(f"quit? {lost}{other}"), answered)
+    choices = {"y": "yes", "n": "no"}
+    if not cannot_be_left(explorer):
+        choices["d"] = "leave it going"
+    explorer.app.push_screen(Confirm(f"quit? {lost}", choices), answered)
 
 
 def _quit(explorer: Explorer) -> None:

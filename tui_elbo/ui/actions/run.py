@@ -241,8 +241,8 @@ def confirm(explorer: Explorer, what: str, do: Callable[[], object]) -> None:
         explorer.answer()
         return
 
-    def answered(yes: bool | None) -> None:
-        if yes:
+    def answered(key: str | None) -> None:
+        if key == "y":
             do()
             explorer.cursor.follow()
         explorer.answer()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from textwrap import wrap
 from typing import TYPE_CHECKING, ClassVar
 
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
@@ -21,7 +23,7 @@ from tui_elbo.protocol import ErrorReported, Loaded
 from tui_elbo.ui.style.glyphs import ASCII, UNICODE, Glyphs
 from tui_elbo.ui.style.theme import BAD, DIM, KEY, WARN
 from tui_elbo.ui.widgets.lines import Lines
-from tui_elbo.ui.widgets.text_lines import Line
+from tui_elbo.ui.widgets.text_lines import Line, Piece
 
 if TYPE_CHECKING:
     from tui_elbo.ui.keys import Key as KeyRow
@@ -256,40 +258,76 @@ def help_lines(keys: Sequence[KeyRow], glyphs: Glyphs) -> Iterator[Line]:
         yield [(f"{name:>7}", DIM), (f"  {meaning}", "")]
 
 
-class Confirm(ModalScreen[bool]):
-    """A question at the bottom of the screen, answered by `y` or `n`.
+YES_OR_NO = {"y": "yes", "n": "no"}
+
+
+class Confirm(ModalScreen[str]):
+    """A question at the bottom of the screen, answered by one of a few keys; `n` by escape, too.
 
     Args:
         question: one line, safe to draw.
+        choices: the keys that answer it, with a word for each.
     """
 
     DEFAULT_CSS = """
     Confirm { align: left bottom; }
-    Confirm Lines {
-        height: 1; width: 1fr; background: $background; scrollbar-gutter: auto;
-    }
+    Confirm Lines { width: 1fr; background: $background; scrollbar-gutter: auto; }
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y", "answer(True)", show=False),
-        Binding("n,escape,q", "answer(False)", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q", "answer('n')", show=False)]
 
-    def __init__(self, question: str) -> None:
+    def __init__(self, question: str, choices: Mapping[str, str] = YES_OR_NO) -> None:
         super().__init__()
-        self._question = question
+        self._question, self._choices, self._pressed = question, choices, ""
 
     def compose(self) -> ComposeResult:
-        """One line in place of the keys."""
-        line = [
-            (" y", KEY),
-            (" yes   ", ""),
-            ("n", KEY),
-            (" no   ", ""),
-            (self._question, WARN),
-        ]
-        yield Lines([line])
+        """In place of the keys."""
+        yield Lines([])
 
-    def action_answer(self, yes: bool) -> None:
+    def on_mount(self) -> None:
+        """Fit it to the width."""
+        self._show()
+
+    def on_resize(self) -> None:
+        """Fit it anew."""
+        self._show()
+
+    def _show(self) -> None:
+        lines = confirm_lines(self._question, self._choices, self._pressed, self.size.width)
+        for widget in self.query(Lines):
+            widget.styles.height = len(lines)
+            widget.put(lines)
+
+    def on_key(self, event: KeyPressed) -> None:
+        """Take the answer, or say which keys there are."""
+        if event.key in self._choices:
+            event.stop().prevent_default()
+            self.action_answer(event.key)
+        elif event.key not in self.active_bindings:
+            printable = event.is_printable and event.character
+            self._pressed = safe(event.character or "") if printable else event.key
+            self._show()
+
+    def action_answer(self, key: str) -> None:
         """Take the answer back."""
-        self.dismiss(yes)
+        self.dismiss(key)
+
+
+def confirm_lines(
+    question: str, choices: Mapping[str, str], pressed: str, width: int
+) -> list[Line]:
+    """The question and its keys: in one line if there is room; the keys are never cut.
+
+    Args:
+        question: safe to draw.
+        choices: the keys with their words.
+        pressed: a key that is none of them; empty for none.
+        width: cells.
+    """
+    word = f" {pressed} is no choice:" if pressed else ""
+    keys: list[Piece] = [(word, WARN), ("", "")]
+    for key, text in choices.items():
+        keys += [(f" {key}", KEY), (f" {text} ", "")]
+    if cell_len(question) + sum(cell_len(text) for text, _ in keys) + 1 <= width:
+        return [[*keys, (f" {question}", WARN)]]
+    return [*([(f" {line}", WARN)] for line in wrap(question, max(10, width - 2))), keys]

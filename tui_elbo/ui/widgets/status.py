@@ -64,6 +64,10 @@ class StatusSummary:
     """The scenario, the estimator, the optimiser: shown as far as there is room."""
 
 
+STATE = len(" paused ")
+"""So many cells at the right are always left for the state."""
+
+
 class BottomLine(TextLines):
     """Base of the lines at the bottom of the screen."""
 
@@ -117,14 +121,16 @@ def status_line(status: StatusSummary, width: int, glyphs: Glyphs) -> Line:
         for some in (brief, brief[:1])
         if brief and (found := [text for text in texts if all(one in text for one in some)])
     ]
+    widths.append(STATE)
     terms = list(status.terms)
     while True:
         pieces = _numbers(status, terms, width, glyphs, widths)
         room = width - sum(cell_len(text) for text, _ in pieces)
         fitting = [text for text in texts if cell_len(text) + 1 < room]
-        if not terms or (room >= 0 and (fitting or not urgent)):
+        if not terms or (room >= STATE and (fitting or not urgent)):
             break
-        terms.pop()
+        # log q is the difference of the others.
+        terms.pop(1 if len(terms) == 3 else -1)
     text = fitting[0] if fitting else texts[-1] if urgent else ""
     return [*pieces, (right(f"{text} ", max(0, room), glyphs.more), style)]
 
@@ -136,7 +142,9 @@ def _numbers(
     glyphs: Glyphs,
     widths: Sequence[int],
 ) -> list[Piece]:
-    """What stands at the left; it leaves the first of `widths` that eight for a number allow."""
+    """What stands at the left; it leaves the first of `widths` that eight for a number allow, or
+    the last that seven do.
+    """
     room = max(6, len(str(status.step)) + 1)
     looking = status.step < status.newest
     word: Piece = (" look ", KEY) if looking else (" step ", DIM)
@@ -146,7 +154,10 @@ def _numbers(
         space = width - 6 - room - sum(map(len, labels))
         field = max(7, min(11, space // len(labels)))
         fields = [(space - cells) // len(labels) for cells in widths]
-        field = min([field, *[cells for cells in fields if cells >= 8][:1]])
+        enough = [cells for cells in fields if cells >= 8] or [
+            max(7, cells) for cells in fields[-1:]
+        ]
+        field = min([field, *enough[:1]])
         for label, (_, value) in zip(labels, terms, strict=True):
             bad = value is not None and not np.isfinite(value)
             text = number(value, field - 1, none=glyphs.none).lstrip().ljust(field)
@@ -324,7 +335,7 @@ class KeyLine(BottomLine):
         if self._notice:
             return [[(left(f" {safe(self._notice)}", width, self.glyphs.more), WARN)]]
         pieces: list[Piece] = [(" ", "")]
-        for key in fitting(self._keys, width - 2):
+        for key in fitting(self._keys, width - 1):
             label = "pause" if self._pauses and key.show == "space" else key.label
             style = WARN if self._news and key.show == "o" else DIM
             pieces += [(key.show, KEY), (f" {label:<{len(key.label)}}  ", style)]
