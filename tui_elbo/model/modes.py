@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 import numpy as np
 
-from tui_elbo.model.bound import one_digit
+from tui_elbo.model.estimate import one_digit
 from tui_elbo.model.records import Floats
 from tui_elbo.model.verdict import Estimate
 
