@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.events import Blur, Focus, Resize
 from textual.message import Message
 
-from tui_elbo.model.bound import one_digit
+from tui_elbo.model.estimate import one_digit
 from tui_elbo.model.run_table import Setting, columns, gaps, models, shown
 from tui_elbo.model.text import safe
 from tui_elbo.model.verdict import Estimate
