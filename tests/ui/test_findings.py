@@ -6,6 +6,7 @@ import pytest
 
 from tests.ui.driving import driven
 from tui_elbo.model.findings import Finding, Subject
+from tui_elbo.protocol import FindingsChanged
 from tui_elbo.ui.panes.sentence import finding_lines
 from tui_elbo.ui.style.glyphs import UNICODE
 
@@ -25,6 +26,22 @@ async def test_a_warning_stands_where_the_sentence_stands_until_it_is_dismissed(
         await it.until(lambda: "warning SVI110" not in it.text() and "step 5" in it.text())
         await it.press("F", "down", "d", "F")
         await it.shows("warning SVI110", "step 5")
+
+
+async def test_the_view_says_what_silence_rests_on() -> None:
+    async with driven("normal") as it:
+        await it.ready()
+        await it.press("F")
+        await it.shows("Nothing has been found", "not run for the rules yet", "not judged yet")
+        run = it.run
+        run.apply(FindingsChanged((), examined=0))
+        await it.press("F", "F")
+        await it.shows("run for the rules before step 1")
+        run.apply(FindingsChanged((), examined=400))
+        await it.press("F", "F")
+        await it.shows("run for the rules at step 400", "nothing to read before step 1")
+        await it.press("escape", "5", "n", "F")
+        await it.shows("read up to step 5")
 
 
 async def test_enter_leads_to_the_step_and_the_parameter() -> None:

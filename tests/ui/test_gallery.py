@@ -57,6 +57,17 @@ async def test_a_path_opens(tmp_path):
         assert d.explorer.session.target == str(file)
 
 
+async def test_what_is_typed_is_seen():
+    async with driven("normal", target=None) as d:
+        await d.shows("name_0")
+        await d.press("slash")
+        await d.shows("words to search for")
+        await d.press(*"itle")
+        await d.until(lambda: any(line.strip() == "itle" for line in d.lines()))
+        await d.press("escape", "tab", *"my_own")
+        await d.until(lambda: any(line.strip() == "my_own" for line in d.lines()))
+
+
 @pytest.mark.parametrize("keys", [["q"], ["escape"], ["tab", "q", "escape", "ctrl+c", "q"]])
 async def test_leaves(keys):
     async with driven("normal", target=None) as d:

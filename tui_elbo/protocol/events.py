@@ -269,6 +269,8 @@ class FindingsChanged(Event, frozen=True):
     """Those that were dismissed for this run."""
     unchecked: tuple[str, ...] = ()
     """What could not be checked and why, in words."""
+    examined: int = -1
+    """The last step at which the rules have run the model: 0 before the first; -1: not yet."""
 
 
 class LensPointAdded(Event, frozen=True, eq=False):

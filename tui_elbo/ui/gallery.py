@@ -77,7 +77,7 @@ class Gallery(Screen[None]):
         TextLine { height: 1; }
         #title { margin-bottom: 1; }
         #list { height: 1fr; }
-        Input { height: 1; border: none; padding: 0 1; background: $background; }
+        Input, Input:focus { height: 1; border: none; padding: 0 1; background: $background; }
         #search { display: none; }
         &.-searching #search { display: block; }
         &.-searching #path { display: none; }

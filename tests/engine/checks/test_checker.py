@@ -101,3 +101,15 @@ def test_what_takes_too_long_is_left_out_and_said(tmp_path: Path) -> None:
     session, heard = Session(str(write(tmp_path, MANY))), Heard()
     heard.follow(session)
     assert any("not " in text and "SVI040" in text for text in heard.events[-1].unchecked)
+
+
+def test_it_is_said_when_the_model_has_been_run_and_nothing_found(tmp_path: Path) -> None:
+    text = TEXT.format(ignore=[]).replace('hide=["b"]', "hide=[]")
+    session, heard = Session(str(write(tmp_path, text))), Heard()
+    assert heard.follow(session) == ()
+    assert [one.examined for one in heard.events] == [0]
+    heard.checker.examined(128)
+    heard.checker.rewound(100)
+    assert heard.events[-1].examined == 128
+    heard.checker.dismiss(DismissFinding(code="SVI001", subject=Subject("site", "a")))
+    assert heard.events[-1].examined == 100

@@ -32,6 +32,7 @@ class Checker:
         self._ledger = Ledger()
         self._unchecked: tuple[str, ...] = ()
         self._unknown: tuple[str, ...] = ()
+        self._examined = -1
         self._running: tuple[Finding, ...] = ()
         self._before_steps: tuple[Finding, ...] = ()
 
@@ -56,6 +57,7 @@ class Checker:
         with self._lock:
             self._ledger, self._unchecked = Ledger(ignore), ()
             self._running = self._before_steps = ()
+            self._examined = -1
             self._unknown = tuple(
                 f'the scenario ignores "{name}", which is no rule'
                 for name in ignore
@@ -72,7 +74,7 @@ class Checker:
     def begin(self, *, ignore: Collection[str] = ()) -> None:
         """Keep the findings of another run, without a look before its first step."""
         self.leave()
-        self._ledger = Ledger(ignore)
+        self._ledger, self._examined = Ledger(ignore), -1
 
     def leave(self) -> None:
         """Follow it no longer; what is under way is dropped."""
@@ -98,9 +100,16 @@ class Checker:
             if self._ledger.add(self._running) or resolved:
                 self._tell()
 
+    def examined(self, step: int) -> None:
+        """The rules have run the model at this step; what they find there comes after."""
+        with self._lock:
+            self._examined = step
+            self._tell()
+
     def rewound(self, step: int) -> None:
         """The run stands at an earlier step."""
         with self._lock:
+            self._examined = min(self._examined, step)
             if self._ledger.forget_after(step):
                 self._tell()
 
@@ -123,12 +132,16 @@ class Checker:
 
     def _take(self, found: static.Checked) -> None:
         self._unchecked, self._before_steps = (*self._unknown, *found.unchecked), found.findings
-        if self._ledger.add(found.findings) or self._unchecked:
-            self._tell()
+        self._ledger.add(found.findings)
+        if found.looked:
+            self._examined = max(self._examined, 0)
+        self._tell()
 
     def _tell(self) -> None:
         ledger = self._ledger
-        self._send(FindingsChanged(ledger.findings, ledger.dismissed, self._unchecked))
+        self._send(
+            FindingsChanged(ledger.findings, ledger.dismissed, self._unchecked, self._examined)
+        )
 
 
 def _kept(before: Finding | None, now: Finding) -> Finding:

@@ -191,6 +191,7 @@ class Monitor:
             if seen.step <= self._evidence.last:
                 self._before, self._seen = self._seen, seen
                 self._examined, self._tried = seen.step, self._evidence.last
+                self._checker.examined(seen.step)
                 self.judge()
 
     def _rates(self) -> Mapping[str, float] | None:

@@ -27,6 +27,8 @@ class Checked(NamedTuple):
     findings: tuple[Finding, ...]
     unchecked: tuple[str, ...]
     """What could not be checked and why, in words."""
+    looked: bool = True
+    """Whether the model has been run at all."""
 
 
 def check(scenario: Any, progress: Progress = lambda _done, _of: None) -> Checked:
@@ -48,7 +50,8 @@ def _check(scenario: Any, progress: Progress) -> Checked:
     try:
         look = Look(scenario, getattr(scenario, "optimizer", None), path_of(scenario))
     except Exception as error:
-        return Checked((), (f"nothing was checked before the first step: {error_text(error)}",))
+        why = f"nothing was checked before the first step: {error_text(error)}"
+        return Checked((), (why,), looked=False)
     found: list[Finding] = []
     for done, rule in enumerate(rules):
         if time.process_time() - began > SECONDS:
@@ -108,4 +111,4 @@ def finished(call: ForkedCall) -> Checked:
 
 def could_not(error: LookError) -> Checked:
     """That nothing was checked, and why."""
-    return Checked((), (f"nothing was checked before the first step: {error}",))
+    return Checked((), (f"nothing was checked before the first step: {error}",), looked=False)

@@ -146,4 +146,4 @@ class Prompt(Vertical):
 
     def _hint(self, text: str, style: str) -> None:
         hint = self.query_one("#hint", TextLine)
-        hint.show([(left(f" {safe(text)}", max(1, self.size.width), self._glyphs.more), style)])
+        hint.show([(left(f" {safe(text)}", self.screen.size.width, self._glyphs.more), style)])

@@ -63,8 +63,12 @@ class FindingsView(Live):
 
     def update(self) -> None:
         """Show what has been found since."""
-        if self._shown is not self._run.checked:
+        if self._shown != self._basis:
             self._show()
+
+    @property
+    def _basis(self) -> object:
+        return self._run.checked, self._run.verdict, self._run.step
 
     def action_move(self, by: int) -> None:
         """Move the cursor."""
@@ -97,10 +101,10 @@ class FindingsView(Live):
             lines.put(self._lines())
 
     def _lines(self) -> list[Line]:
-        self._shown = self._run.checked
+        self._shown = self._basis
         checked, found = self._run.checked, self._all()
         if not found:
-            lines: list[Line] = [[("Nothing has been found wrong so far.", DIM)]]
+            lines: list[Line] = [[("Nothing has been found wrong so far.", "")]]
         else:
             self._at = min(self._at, len(found) - 1)
             standing = len(self._run.findings)
@@ -108,10 +112,32 @@ class FindingsView(Live):
             for place, one in enumerate(found):
                 here, aside = place == self._at, place >= standing
                 lines += self._of(one, here=here, aside=aside)
+        lines += [[("", "")], *([(text, DIM)] for text in self._looked())]
         if checked is not None and checked.unchecked:
             lines += [[("", "")], [("not checked", DIM)]]
             lines += [[(f"  {self._text(text)}", DIM)] for text in checked.unchecked]
         return lines
+
+    def _looked(self) -> list[str]:
+        """What has been looked at, so that nobody takes silence for health."""
+        run, checked = self._run, self._run.checked
+        examined = -1 if checked is None else checked.examined
+        read = f"read up to step {run.step}" if run.step else "nothing to read before step 1"
+        if examined > 0:
+            model = f"run for the rules at step {examined}, and again as the run grows"
+        elif examined == 0:
+            model = "run for the rules before step 1, and again after some 100 steps"
+        else:
+            model = "not run for the rules yet"
+        done = "not judged yet" if run.verdict is None else run.verdict.words
+        if run.verdict is not None:
+            done += f", judged at step {run.verdict.step}"
+        return [
+            "what this rests on",
+            f"  the record   {read}",
+            f"  the model    {model}",
+            f"  the verdict  {self._text(done)}",
+        ]
 
     def _of(self, found: Finding, *, here: bool, aside: bool) -> list[Line]:
         word = "dismissed" if aside else found.level
