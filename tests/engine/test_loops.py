@@ -27,10 +27,9 @@ from tests.engine.scripts import attached, fresh, rest
 from tests.runtime import runtime_folder
 from tui_elbo.engine.script import script_session
 from tui_elbo.engine.script.loop_source import LoopSource
-from tui_elbo.engine.script.loop_stepper import BY_HAND
 from tui_elbo.model.history import History
 from tui_elbo.model.records import Column
-from tui_elbo.protocol import ErrorReported, Loaded, RunUntil, Step
+from tui_elbo.protocol import ErrorReported, Loaded, RunFlagged, RunUntil, Step, Tuned
 
 DATA = torch.tensor([0.5, 1.5, 1.0])
 
@@ -327,7 +326,9 @@ def test_steps_are_told_from_what_else_happens(loop: Loop) -> None:
         assert grads.max() <= 0.2500001
     optimizer = [event for event in events if isinstance(event, Loaded)][-1].optimizer
     hand = loop in (by_hand, by_newton)
-    assert (optimizer == BY_HAND) == hand
+    flags = [event.kind for event in events if isinstance(event, RunFlagged)]
+    assert (optimizer == "") == hand
+    assert flags == ["by_evaluation"] * hand
     assert hand or (grads > 0).all()
 
 
@@ -510,3 +511,27 @@ def test_a_loop_is_held_and_stepped() -> None:
             handle.close()
             rest(terminal)
     assert history(terminal.seen).last == 12
+
+
+def test_an_optimizer_that_comes_late_is_named() -> None:
+    losses, seen, events = watched(lambda: by_hand() + by_loss_and_grads())
+    assert losses_of(seen) == losses
+    flags = [bool(event.text) for event in events if isinstance(event, RunFlagged)]
+    assert flags == []  # it holds no more
+    (tuned,) = (event for event in events if isinstance(event, Tuned))
+    assert (tuned.step, tuned.optimizer) == (6, "Adam, lr 0.05")
+
+
+def test_updates_that_come_and_go_keep_the_history() -> None:
+    def rescheduled() -> list[float]:
+        elbo, losses = Trace_ELBO(), []
+        for epoch in range(3):
+            optimizer = adam(0.05 / (1 + epoch))
+            for _ in range(2):
+                losses.append(elbo.loss_and_grads(model, guide, DATA))
+                optimizer.step()
+                optimizer.zero_grad()
+        return losses
+
+    losses, seen, _ = watched(rescheduled)
+    assert losses_of(seen) == losses

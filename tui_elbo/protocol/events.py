@@ -256,8 +256,10 @@ class RunFlagged(Event, frozen=True):
 
     kind: str
     """`unrepeatable`: replay did not reproduce a recorded loss; `source`: a file has changed since
-    the run began; the run keeps the code that was executed."""
+    the run began; the run keeps the code that was executed; `by_evaluation`: no optimiser is known,
+    so steps are counted by evaluations."""
     text: str
+    """Empty: it holds no more."""
 
 
 class FindingsChanged(Event, frozen=True):

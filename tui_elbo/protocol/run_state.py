@@ -190,6 +190,11 @@ class RunState:
             case _:
                 self._note(event)
 
+    def _flag(self, event: RunFlagged) -> None:
+        self.cautions.pop(event.kind, None)
+        if event.text:
+            self.cautions[event.kind] = event
+
     def _note(self, event: Event) -> None:
         """The newest of a kind replaces the one before."""
         match event:
@@ -204,7 +209,7 @@ class RunState:
             case GradientsComputed():
                 self.pulled = event
             case RunFlagged():
-                self.cautions[event.kind] = event
+                self._flag(event)
             case EngineBusy():
                 self.phase = event.text
             case ErrorReported():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from types import MethodType
@@ -15,9 +16,12 @@ from torch.optim import Optimizer
 from tui_elbo.engine.script.loop_stepper import LoopStepper
 from tui_elbo.engine.script.script_source import ScriptSource, Trainings
 from tui_elbo.engine.script.step_arguments import ScriptSubject
+from tui_elbo.protocol import RunFlagged, Tuned
 
 IDLE = 1.0
 """A step is over so many seconds after its last update, if nothing is evaluated before."""
+
+BY_EVALUATION = "no optimiser of torch's is seen: steps are counted by evaluations"
 
 LOCAL = (
     "The modules keep their parameters for themselves (module_local_params), where the lens cannot "
@@ -80,7 +84,8 @@ class LoopSource(ScriptSource):
     ) -> None:
         self._loop: LoopStepper
         self._begin = guide, elbo
-        self._settling = self._waits = self._introduced = False
+        self._settling = self._waits = self._named = self._counts = False
+        self._stored: weakref.WeakSet[Optimizer] = weakref.WeakSet()
         super().__init__(None, script, trainings, checks=checks, held=held)
         del self._begin
 
@@ -144,10 +149,9 @@ class LoopSource(ScriptSource):
         """An optimiser's step has ended."""
         if self._closed or not self.server.is_ours:
             return
-        known = self._loop.optimizer
         self._guarded(self._loop.updated, optimizer)
-        if self._loop.optimizer != known:
-            self._introduced = False
+        if optimizer not in self._stored:
+            self._stored.add(optimizer)
             if not self._loop.stores(optimizer):
                 self._subject.refuse(NOT_STORED)
         if not self._waits:
@@ -182,14 +186,27 @@ class LoopSource(ScriptSource):
         if not self._loop.completed():
             return
         seen = self._loop.finish()
-        if not self._introduced:
-            self._introduced = True
-            self._introduce()
+        self._name_optimizer()
         self.last_step = time.perf_counter()
         if seen is not None:
             self._step_seconds = seen.seconds
             self._runner.due.took(seen.watching, seen.seconds)
             self._collector.add(seen)
+
+    def _name_optimizer(self) -> None:
+        """Say what updates the parameters, once that is known."""
+        loop = self._loop
+        if loop.by_evaluation != self._counts:
+            self._counts = loop.by_evaluation
+            self._send(RunFlagged("by_evaluation", BY_EVALUATION if self._counts else ""))
+        about = loop.optimizer
+        if about and not self._named:
+            self._named = True
+            if loop.taken <= 1:
+                self._introduce()
+            else:
+                self._flush()
+                self._send(Tuned(loop.taken - 1, about, loop.estimator, about))
 
     # The server's thread.
 

@@ -40,8 +40,8 @@ MOST_EVALUATIONS = 4096
 SAMPLED = 64
 """Elements of a parameter that are compared to see whether it has been updated."""
 
-BY_HAND = "updates without a torch optimiser: steps are counted by evaluations"
-"""Stands where a run's optimiser is named."""
+BY_EVALUATION = 3
+"""So many steps without an optimiser of torch's are needed to say that there is none."""
 
 
 @dataclass(eq=False)
@@ -96,6 +96,8 @@ class LoopStepper:
         """When the newest update ended, by `time.perf_counter`."""
         self._evaluations: list[Evaluation] = []
         self._optimizers: weakref.WeakSet[Optimizer] = weakref.WeakSet()
+        self._is_optimized = False
+        """Whether an optimiser of torch's has made an update; it may be gone since."""
         self._updated: set[int] = set()
         """The optimisers that have made an update in this step."""
         self._within = False
@@ -117,10 +119,13 @@ class LoopStepper:
 
     @property
     def optimizer(self) -> str:
-        """Such as `Adam, lr 0.02`."""
-        if not self._optimizers:
-            return BY_HAND if self.taken else ""
+        """Such as `Adam, lr 0.02`; empty while none is known."""
         return " and ".join(sorted({describe.torch_optimizer(one) for one in self._optimizers}))
+
+    @property
+    def by_evaluation(self) -> bool:
+        """Whether steps are counted by evaluations, since nothing else shows an update."""
+        return self.taken >= BY_EVALUATION and not self._is_optimized
 
     @property
     def updates(self) -> bool:
@@ -139,7 +144,7 @@ class LoopStepper:
         if self._updated:
             return True
         used = any(one.differentiated for one in self._evaluations)
-        by_hand = not (self._optimizers or optimizer_within())
+        by_hand = not (self._is_optimized or optimizer_within())
         return used and by_hand and self._moved()
 
     def evaluate(self, elbo: ELBO, take: Callable[[], Any], *, due: bool) -> Any:
@@ -192,7 +197,7 @@ class LoopStepper:
             self.params.forget()  # Another loop may have moved the parameters since.
             self.params.read_values()
             self.initial_params.look()
-            if not self._optimizers:
+            if not self._is_optimized:
                 self._sample = [(leaf, _some(leaf)) for _, leaf in self.params.stored]
 
     def _reading(self, build: Callable[..., Any]) -> Callable[..., tuple[Trace, Trace]]:
@@ -246,6 +251,7 @@ class LoopStepper:
             self._read_gradients()
         self._updated.add(id(optimizer))
         self._optimizers.add(optimizer)
+        self._is_optimized = True
         self.ended = time.perf_counter()
 
     def _read_gradients(self) -> None:

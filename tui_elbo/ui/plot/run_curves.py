@@ -29,7 +29,11 @@ HINTS = ("n takes a step, space runs, i tells what to look at", "n steps, space 
 LOOKS = ("the lens looks", "judging the run")
 """So begins what the engine says of a look, which keeps nobody from stepping."""
 
-MARKS = {"unrepeatable": ("not repeatable", "not exact"), "source": ("file edited", "edited")}
+MARKS = {
+    "unrepeatable": ("not repeatable", "not exact"),
+    "source": ("file edited", "edited"),
+    "by_evaluation": ("steps by evaluation", "by eval"),
+}
 """The status line's words for what holds of a run, by the kind of the caution."""
 
 SHORT: dict[VerdictState, str] = {
