@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -86,6 +87,14 @@ def learned_prior(t: Toured) -> None:
     assert t.param("a")[0] == pytest.approx(2.0, rel=0.11)
     # log p(x; a) = 5 log a - 15 log(1 + a) is largest at 1/2.
     assert t.numbers["a"] == pytest.approx(0.5, abs=0.02)
+    # Five counts are few: twice and half the a that SVI came to are less than a nat behind.
+    counts = t.session.scenario.model.__globals__["x"].tolist()
+    assert len(counts) == 5
+    evidence = lambda a: 5 * math.log(a) - (5 + sum(counts)) * math.log1p(a)  # noqa: E731
+    behind = [evidence(t.numbers["a"]) - evidence(a) for a in (0.25, 1.0)]
+    assert behind == pytest.approx([0.73, 0.85], abs=0.01)
+    # "Stop 5" is the hyperprior.
+    assert STOPS[4].scenario == "hyperprior_map"
 
 
 def prior_collapse(t: Toured) -> None:

@@ -51,9 +51,9 @@ STOPS = (
         "learned_prior",
         "f",
         "Now the prior has a parameter, a = pyro.param(...). Press f, and watch a.",
-        "The pane says θ 1: now the model is fitted too. Of what log p rose, φ did "
-        "{log_p_phi:+.1f} nats and θ {log_p_theta:+.1f}. SVI took a from 2 to {a:.2f}, where the "
-        "data are most probable.",
+        "θ 1: SVI fits the model, too. Of log p's rise φ did {log_p_phi:+.1f} nats, θ "
+        "{log_p_theta:+.1f}; a came to {a:.2f}, where the data are most probable. Should one? With "
+        "much data for a, yes. Five counts are few: give a a hyperprior (stop 5).",
     ),
     Stop(
         "prior_collapse",
