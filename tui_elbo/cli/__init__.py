@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from tui_elbo.cli.completion import command_of_line, is_asked
+from tui_elbo.cli.progress import progress
 from tui_elbo.cli.streams import open_streams, to_nowhere
 from tui_elbo.model.errors import ElboError
 
@@ -57,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain(error, "--traceback" in words)
         return error.exit_code
     except KeyboardInterrupt:
+        progress.clear()
         return 130
     except BrokenPipeError:
         # Whatever read our output has seen enough, as in `| head`.
@@ -77,6 +79,7 @@ def _complain(error: ElboError, traceback: bool) -> None:
         more = safe(error.traceback, lines=True)
         text += f"\n{more if traceback else '  --traceback shows where it comes from'}"
     try:
+        progress.clear()
         print(text, file=sys.stderr, flush=True)
     except OSError:
         to_nowhere(sys.stderr)

@@ -10,6 +10,7 @@ from typing import TextIO
 import msgspec
 
 from tui_elbo.cli.options import add_engine_options, parser, whole
+from tui_elbo.cli.progress import progress
 from tui_elbo.cli.run import narrate
 from tui_elbo.cli.streams import own_stdout
 from tui_elbo.model.errors import ScenarioError
@@ -17,6 +18,7 @@ from tui_elbo.model.findings import Finding, Subject, finding_line, finding_obje
 from tui_elbo.model.scenarios import find_scenario
 from tui_elbo.model.text import safe
 from tui_elbo.protocol import (
+    EngineBusy,
     ErrorReported,
     Event,
     Load,
@@ -89,6 +91,7 @@ class FindingPrinter:
 
     def take(self, findings: tuple[Finding, ...]) -> None:
         """Print those that have not been printed."""
+        progress.clear()
         for finding in findings:
             if finding.key not in self._printed:
                 self._printed.add(finding.key)
@@ -135,9 +138,12 @@ class _Run:
                 self.faults.append(event)
             case WarningIssued() if event.source == "elbo-tui":
                 narrate(event.text)
+            case EngineBusy() if event.text:
+                progress.show(safe(event.text))
 
 
 def _check(chosen: argparse.Namespace, printer: FindingPrinter) -> int:
+    progress.show("importing torch and Pyro")
     run = _Run()
     run.source.handle(
         Load(
@@ -155,12 +161,17 @@ def _check(chosen: argparse.Namespace, printer: FindingPrinter) -> int:
         raise ScenarioError(
             fault.what, where=fault.where, hint=fault.hint, traceback=fault.traceback
         )
+    progress.show("examining model and guide before the first step")
     run.source.wait_for_checks()
     printer.take(run.state.findings)
     if chosen.steps:
+        progress.begin(0, chosen.steps)
         run.source.handle(RunUntil(until=chosen.steps))
         while run.source.busy:
             run.source.work()
+            if not run.state.phase:
+                progress.stepped(run.source.steps_taken, chosen.steps)
+        progress.show(f"examining the run at step {run.source.steps_taken}")
         run.source.wait_for_checks()
         printer.take(run.state.findings)
     for text in () if run.state.checked is None else run.state.checked.unchecked:

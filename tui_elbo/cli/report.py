@@ -79,9 +79,6 @@ def curve_text(history: History, reference: dict[str, Any]) -> str:
     return "\n\n".join(drawn)
 
 
-LIVE_SECONDS = 0.2
-"""How often the progress line on a terminal is written anew."""
-
 ROLES = {"model": "θ", "guide": "φ", "both": "θφ", "none": "–", "unknown": "?"}
 
 
@@ -136,7 +133,7 @@ class JsonLines:
 
 
 class SummaryPrinter:
-    """Reports progress on stderr; at the end prints a summary and the curves.
+    """Reports progress where stderr is no terminal; at the end prints a summary and the curves.
 
     Args:
         out: where the summary goes.
@@ -148,7 +145,7 @@ class SummaryPrinter:
         self._out, self._session, self._steps = out, session, steps
         self._history = History()
         self._begin = time.monotonic()
-        self._reported_at, self._reported_share = 0.0, 0.0
+        self._reported_share = 0.0
         self._live = sys.stderr.isatty()
 
     def take(self, batches: list[Batch], last: bool) -> None:
@@ -156,18 +153,13 @@ class SummaryPrinter:
         for batch in batches:
             self._history.append(batch)
         now, step = time.monotonic(), self._history.last
-        text = f"step {step} of {self._steps} · {step / (now - self._begin):.0f}/s"
-        if self._live and now - self._reported_at > LIVE_SECONDS:
-            self._reported_at = now
-            print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
-        elif not self._live and (last or step / self._steps >= self._reported_share + 0.1):
+        if not self._live and (last or step / self._steps >= self._reported_share + 0.1):
             self._reported_share = step / self._steps
-            print(text, file=sys.stderr, flush=True)
+            rate = step / (now - self._begin)
+            print(f"step {step} of {self._steps} · {rate:.0f}/s", file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """Print the summary and the curves."""
-        if self._live:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
         seconds = time.monotonic() - self._begin
         self._out.write("\n".join(self._lines(seconds)) + "\n")
         if self._history.last:

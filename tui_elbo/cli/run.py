@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from tui_elbo.cli.findings import RunChecks, add_findings_option
 from tui_elbo.cli.options import add_engine_options, parser, whole
+from tui_elbo.cli.progress import progress
 from tui_elbo.cli.report import (
     JsonLines,
     LensFollower,
@@ -108,6 +109,29 @@ PLAIN = {
 }
 
 CHUNK_SECONDS = 0.2
+
+
+class ProgressPrinter:
+    """Shows how far a run has come, besides what another printer does.
+
+    Args:
+        printer: takes the steps.
+        steps: the last step that the run is to take.
+    """
+
+    def __init__(self, printer: Printer, steps: int) -> None:
+        self._printer, self._steps = printer, steps
+
+    def take(self, batches: list[Batch], last: bool) -> None:
+        """Hand the steps on."""
+        self._printer.take(batches, last)
+        for batch in batches[-1:]:
+            progress.stepped(batch.first + batch.steps - 1, self._steps)
+
+    def close(self) -> None:
+        """Hand on that it has ended."""
+        progress.clear()
+        self._printer.close()
 
 
 class KeyPress(NamedTuple):
@@ -320,6 +344,8 @@ def main(words: list[str]) -> int:
     out = own_stdout()
     from tui_elbo.engine.record.options import Always, Every  # noqa: PLC0415 - these import torch
 
+    progress.hidden = chosen.json and out.isatty()
+    progress.show(f"loading {safe(name)}")
     session = _session(name, chosen, goes_back=bool(pressed or chosen.save))
     steps = chosen.steps or (condition and condition.step) or session.scenario.steps
     session.due = Every(chosen.every, steps)
@@ -347,18 +373,22 @@ def main(words: list[str]) -> int:
         ends = _Ends(until, end, stop)
         return _run(session, steps, printer, ends, follower=follower, checks=checks)
 
+    progress.begin(session.steps_taken, steps)
     code = _guarded(session, printer, stop, go, checks)
     if checks is not None and not stop.asked:
+        progress.show(f"looking for faults at step {session.steps_taken}")
         checks.end(attribution)
     standing = () if checks is None else checks.standing
     verdict, taken, refused = None, None, None
     if not stop.asked and session.steps_taken:
+        progress.show(f"judging the run at step {session.steps_taken}")
         verdict = None if chosen.csv else reached(session, chosen, attribution)
         try:
             # After the verdict, which is on the run that led here, and before the run is saved.
             taken = averaged(session, chosen, attribution) if chosen.average else None
         except UsageError as error:
             refused = error
+    progress.clear()
     for one in (printer, follower):
         if one is not None:
             one.close()
@@ -413,6 +443,7 @@ def _printer(chosen: argparse.Namespace, session: Session, steps: int, out: Text
     if not chosen.json:
         printer = CsvTable(out, chosen.every) if chosen.csv else SummaryPrinter(out, session, steps)
         printer.take(list(session.restored), last=False)
+    printer = ProgressPrinter(printer, steps)
     return printer if chosen.save is None else SavingPrinter(printer, session, chosen.save)
 
 
@@ -554,4 +585,5 @@ def _ended(session: Session) -> int:
 
 def narrate(text: str) -> None:
     """Print a message on stderr."""
+    progress.clear()
     print(f"elbo-tui: {safe(text, lines=True)}", file=sys.stderr, flush=True)
