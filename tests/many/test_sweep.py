@@ -75,10 +75,11 @@ def swept(
     of: Plan,
     workers: Workers | None = None,
     report: Callable[[Progress], object] = lambda _: None,
+    seconds: float = 0.0,
 ) -> list[EndedRun]:
     held = SweepFolder(folder, of)
     try:
-        return Sweep(held, workers or inline(), 0.0).run(report)
+        return Sweep(held, workers or inline(), seconds).run(report)
     finally:
         held.close()
 

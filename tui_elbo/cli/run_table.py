@@ -32,7 +32,7 @@ def table_cells(rows: Sequence[Row]) -> list[list[str]]:
     lines = [head]
     for index, row in enumerate(rows):
         gap = below.get(index)
-        verdict = row.ended if row.ended in {"not finite", "failed"} else row.verdict
+        verdict = row.ended if row.ended in {"not finite", "failed", "dropped"} else row.verdict
         lines.append(
             [
                 *(shown(row.run.get(name)) for name in names),
@@ -54,7 +54,7 @@ def table_notes(rows: Sequence[Row]) -> list[str]:
     notes += [
         f"{label(row, names)}: no ELBO, since {safe(row.evaluation.problem)}"
         for row in rows
-        if row.evaluation.problem and row.ended not in {"not finite", "failed"}
+        if row.evaluation.problem and row.ended not in {"not finite", "failed", "dropped"}
     ]
     return notes + [f"not all are compared: {safe(why)}" for why in reasons]
 

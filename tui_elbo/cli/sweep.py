@@ -6,6 +6,7 @@ import argparse
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from tui_elbo.many.executors import Workers
     from tui_elbo.many.folder import EndedRun, Plan
     from tui_elbo.many.sweep import Sweep
+    from tui_elbo.model.run_table import Row
     from tui_elbo.model.workspace import Progress
 
 DESCRIPTION = """\
@@ -34,6 +36,10 @@ Settings are those of the key t: lr, particles, estimator, optimizer; and those 
 declares, as in settings = {"width": 0.1}.
 Each run ends as a file of DIR, as elbo-tui run --save writes it. The same command goes on with a
 sweep that was interrupted. ctrl+c waits for the chunks under way; a second one does not.
+
+--halving compares the runs at doublings of the steps, at the mean of their newest iterates, and
+drops those that cannot become the best by what is left at most and by their pace. What is not
+sure is not dropped. A faster pace than their own so far, or another mode, is not foreseen.
 
 --on says where the runs are taken: dask:tcp://HOST:PORT is a Dask cluster (pip install
 elbo-tui[dask]); package.module:function calls a function that returns an Executor of
@@ -91,6 +97,7 @@ def _plan(settings: RunSettings, runs: tuple[RunSpec, ...], chosen: argparse.Nam
         converged=chosen.until == CONVERGED,
         tolerance=chosen.tolerance,
         draws=chosen.draws,
+        halving=chosen.halving,
     )
     return Plan(settings, text, goal, runs)
 
@@ -130,12 +137,23 @@ def _swept(plan: Plan, workers: Workers, chosen: argparse.Namespace, out: TextIO
     if rows and not chosen.json:
         out.write(table_text(rows))
     out.close()
+    _report_saved(rows, plan)
     left = len(plan.runs) - len(rows)
     if stop.asked and left:
         narrate(f"interrupted, {left} of {len(plan.runs)} runs are left: the same command goes on")
         return 130
     kinds = {row.ended for row in rows}
     return 1 if "failed" in kinds else 3 if "not finite" in kinds else 0
+
+
+def _report_saved(rows: Sequence[Row], plan: Plan) -> None:
+    """What dropping runs has saved."""
+    most = plan.goal.steps or 0
+    saved = [most - row.step for row in rows if row.ended == "dropped"]
+    if saved:
+        share = sum(saved) / (most * len(plan.runs))
+        runs = f"{len(saved)} run{'s' * (len(saved) > 1)} dropped"
+        narrate(f"{runs}: {sum(saved):,} of {most * len(plan.runs):,} steps saved ({share:.0%})")
 
 
 def _dry_run(runs: tuple[RunSpec, ...], chosen: argparse.Namespace) -> int:
@@ -229,6 +247,11 @@ def _options() -> argparse.ArgumentParser:
     )
     options.add_argument(
         "--until", metavar=CONVERGED, help="end each run once its verdict is that it is done"
+    )
+    options.add_argument(
+        "--halving",
+        action="store_true",
+        help="at doublings of the steps, drop the runs that cannot catch up with the best",
     )
     options.add_argument("--out", metavar="DIR", help="the folder of the runs")
     options.add_argument("--on", metavar="PLACE", help="where the runs are taken; default: here")

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyro
 import torch
@@ -24,27 +25,37 @@ from tui_elbo.engine.lens.importance_weights import importance_bound, prepare
 from tui_elbo.engine.lens.moments import posterior
 from tui_elbo.engine.session import Session
 from tui_elbo.engine.tracebacks import error_text
+from tui_elbo.engine.verdict.averaging import newest_mean, stand_at_mean
 from tui_elbo.model.comparison import Evaluation, ModelFingerprint, SiteFingerprint, unevaluated
+from tui_elbo.model.errors import UsageError
 from tui_elbo.model.modes import Posterior
 from tui_elbo.model.records import Layout
+from tui_elbo.model.tuning import Mean
 from tui_elbo.protocol.codec import decode
 
 
-def evaluate(session: Session, layout: Layout | None, draws: int = DRAWS) -> Evaluation:
+def evaluate(
+    session: Session, layout: Layout | None, draws: int = DRAWS, *, at_mean: bool = False
+) -> Evaluation:
     """See the run where it stands, in a copy of the process.
 
     Args:
         session: that has taken a step.
         layout: of its newest step; None if it has taken none.
         draws: of the lens, where they can be taken all at once.
+        at_mean: at the mean of its newest iterates, and its ELBO alone.
     """
     if layout is None or not session.sound:
         return unevaluated("the run stands at no step that could be looked at")
+    try:
+        mean = newest_mean(session.iterates, session.steps_taken) if at_mean else None
+    except UsageError as error:
+        return unevaluated(error.what)
     theta = [info.name for info in layout.params if info.role in {"model", "both"}]
     prepare()
     attribution = Attribution(session, draws)
     try:
-        data = attribution.call(lambda _: _seen(session, theta, draws)).wait(PATIENCE)
+        data = attribution.call(lambda _: _seen(session, theta, draws, mean)).wait(PATIENCE)
     except LookError as error:
         return unevaluated(f"the lens cannot look: {error}")
     finally:
@@ -53,8 +64,10 @@ def evaluate(session: Session, layout: Layout | None, draws: int = DRAWS) -> Eva
     return found
 
 
-def _seen(session: Session, theta: Iterable[str], draws: int) -> Evaluation:
+def _seen(session: Session, theta: Iterable[str], draws: int, mean: Mean | None) -> Evaluation:
     scenario = session.scenario
+    if mean is not None:
+        stand_at_mean(mean)
     lens = Lens(scenario, draws)
     reading = lens.see().reading
     if reading.nonfinite_draws:
@@ -63,12 +76,13 @@ def _seen(session: Session, theta: Iterable[str], draws: int) -> Evaluation:
     units = reading.units[2]
     if np.isnan(units).all():
         return unevaluated(lens.kind.unseen or "the lens sees no ELBO")
+    guide = f"{session.guide or session.source_digest} {lens.note}"
+    found = Evaluation(_fingerprint(lens, theta), guide, units, math.nan, lens.kind.points)
+    if mean is not None:
+        return found
     bound = importance_bound(scenario)
     khat = math.nan if bound.reason else bound.khat
-    guide = f"{session.guide or session.source_digest} {lens.note}"
-    return Evaluation(
-        _fingerprint(lens, theta), guide, units, khat, lens.kind.points, posterior=_posterior(lens)
-    )
+    return msgspec.structs.replace(found, khat=khat, posterior=_posterior(lens))
 
 
 def _posterior(lens: Lens) -> Posterior | None:

@@ -43,6 +43,8 @@ class Goal(msgspec.Struct, frozen=True):
     """Of the verdict."""
     draws: int
     """Of the lens."""
+    halving: bool = False
+    """Whether runs that cannot catch up are dropped at doublings of the steps."""
 
 
 class Task(msgspec.Struct, frozen=True, eq=False):
@@ -66,13 +68,28 @@ class Task(msgspec.Struct, frozen=True, eq=False):
     iterates: bytes = b""
     whole: bool = False
     """Whether the run is not to be cut, since its state cannot travel."""
+    look_at: int = 0
+    """After this step the chunk ends, and the run is looked at; 0: nowhere."""
+
+
+class Look(msgspec.Struct, frozen=True, eq=False):
+    """How a run stands where it is compared with the others."""
+
+    step: int
+    verdict: Verdict
+    evaluation: Evaluation
+    """At this step."""
+    at_mean: Evaluation
+    """At the mean of its newest iterates."""
+    rate_decays: bool
+    """Whether its learning rate changes by itself."""
 
 
 class Ending(msgspec.Struct, frozen=True, eq=False):
     """How a run has ended, and what it has come to."""
 
     kind: str
-    """`steps`, `converged`, `not finite` or `failed`."""
+    """`steps`, `converged`, `dropped`, `not finite` or `failed`."""
     note: str
     """What was not finite, or the error; empty otherwise."""
     verdict: Verdict
@@ -96,6 +113,8 @@ class Taken(msgspec.Struct, frozen=True, eq=False):
     """Why the run is not cut into chunks, in words; empty while it is."""
     seconds: float = 0.0
     """That the chunk took, all in all."""
+    look: Look | None = None
+    """Where it has ended to be compared with the others; None where it has not."""
 
 
 @dataclass
@@ -199,6 +218,7 @@ class _Chunk:
         """Take steps until the run ends, or the chunk does."""
         session, over = self._session, False
         while True:
+            over = over or session.steps_taken == self._look_at - 1
             if over:
                 session.keep_state()
             ending = self._advance(1 if over else LOOK_STEPS)
@@ -209,6 +229,23 @@ class _Chunk:
                 return self._taken(ending)
             over = time.monotonic() >= deadline and not self._whole
 
+    @property
+    def _look_at(self) -> int:
+        """After which step it is looked at; one that is not to be cut is not."""
+        return 0 if self._whole else self._task.look_at
+
+    def _look(self) -> Look:
+        from tui_elbo.engine.evaluation import evaluate  # noqa: PLC0415
+
+        session, draws = self._session, self._goal.draws
+        return Look(
+            step=session.steps_taken,
+            verdict=self._verdict(),
+            evaluation=evaluate(session, self._layout, draws),
+            at_mean=evaluate(session, self._layout, draws, at_mean=True),
+            rate_decays=session.rate_decays,
+        )
+
     def _advance(self, most: int) -> Ending | None:
         from tui_elbo.model.errors import StepError  # noqa: PLC0415
 
@@ -218,6 +255,8 @@ class _Chunk:
         if before >= self._steps:
             return self._ended("steps")
         most = min(most, self._steps - before, judged - before)
+        if before < self._look_at - 1:
+            most = min(most, self._look_at - 1 - before)
         try:
             self._add(session.advance(most, LOOK_SECONDS))
         except StepError as error:
@@ -272,6 +311,7 @@ class _Chunk:
 
     def _taken(self, ending: Ending | None) -> Taken:
         saved = self._session.saved(())
+        looked = ending is None and self._session.steps_taken == self._look_at
         return Taken(
             batches=tuple(self._batches),
             settings=saved.settings,
@@ -281,6 +321,7 @@ class _Chunk:
             steps=self._steps,
             ending=ending,
             note=self._note,
+            look=self._look() if looked else None,
         )
 
 

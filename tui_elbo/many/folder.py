@@ -26,10 +26,11 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from tui_elbo.many.chunk import LOSS, Ending, Goal, Taken, Task
+from tui_elbo.many.chunk import LOSS, Ending, Goal, Look, Taken, Task
 from tui_elbo.model.comparison import unevaluated
 from tui_elbo.model.errors import UsageError
 from tui_elbo.model.grid import RunSpec, given_settings
+from tui_elbo.model.halving import comparison_steps
 from tui_elbo.model.history import History
 from tui_elbo.model.own_settings import as_shown
 from tui_elbo.model.records import Batch, Column, Floats, Layout
@@ -88,6 +89,8 @@ class RunSoFar:
     """Whether it is not to be cut."""
     lost: int = 0
     """How often the chunk that comes next was lost."""
+    looks: dict[int, Look] = field(default_factory=dict)
+    """Where it was compared with the others, by step."""
 
     @property
     def step(self) -> int:
@@ -103,7 +106,9 @@ class RunSoFar:
             nan = np.full(batch.steps, np.nan)
             self.losses.append(nan if row is None else np.array(batch.values[row]))
             self.layouts = max(self.layouts, batch.layout.id + 1)
-        self.last = msgspec.structs.replace(taken, batches=())
+        self.last = msgspec.structs.replace(taken, batches=(), look=None)
+        if taken.look is not None:
+            self.looks[taken.look.step] = taken.look
         self.whole = self.whole or bool(taken.note)
         self.lost = 0
 
@@ -238,6 +243,8 @@ class SweepFolder:
             run: as far as it has come.
             seconds: after so long the chunk ends.
         """
+        compared = comparison_steps(self.plan.goal.steps or 0) if self.plan.goal.halving else ()
+        look_at = next((step for step in compared if step > run.step), 0)
         key, spec, last = f"{self.path}/{run.spec.name}", run.spec, run.last
         if last is None:
             settings = msgspec.structs.replace(
@@ -247,7 +254,15 @@ class SweepFolder:
                 given=spec.given,
                 tunings=() if spec.tuning is None else ((0, spec.tuning),),
             )
-            return Task(key, self.plan.goal, seconds, settings, self.plan.text, np.empty(0))
+            return Task(
+                key=key,
+                goal=self.plan.goal,
+                seconds=seconds,
+                settings=settings,
+                text=self.plan.text,
+                losses=np.empty(0),
+                look_at=look_at,
+            )
         return Task(
             key=key,
             goal=self.plan.goal,
@@ -260,6 +275,7 @@ class SweepFolder:
             tensors=last.tensors,
             iterates=last.iterates,
             whole=run.whole,
+            look_at=look_at,
         )
 
     def keep_progress(self, progress: Progress) -> None:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 
 import msgspec
 
-from tui_elbo.many.chunk import Ending, Taken
+from tui_elbo.many.chunk import Ending, Look, Taken
 from tui_elbo.many.executors import Workers
 from tui_elbo.many.folder import EndedRun, RunSoFar, SweepFolder
 from tui_elbo.model.comparison import unevaluated
+from tui_elbo.model.halving import Standing, dropped
 from tui_elbo.model.verdict import cannot_tell
 from tui_elbo.model.workspace import Progress
 from tui_elbo.protocol.codec import decode, encode
@@ -46,6 +47,9 @@ class Sweep:
         self._folder, self._workers, self._seconds = folder, workers, seconds
         self._executor: Executor | None = None
         self._waiting: deque[RunSoFar] = deque()
+        self._compared: list[RunSoFar] = []
+        """Those that wait for the others, to be compared at the step where they stand."""
+        self._looks: dict[str, dict[int, Look]] = {}
         self._under_way: dict[Future[bytes], RunSoFar] = {}
         self._steps: dict[str, int] = {}
         self._most: dict[str, int] = {}
@@ -81,11 +85,13 @@ class Sweep:
             if before is not None:
                 self._has_ended(before)
             elif run is not None:
-                self._waiting.append(run)
+                self._go_on(run, first=False)
                 self._count(run)
         self._first = sum(self._steps.values())
         try:
-            while self._under_way or (self._waiting and not self.stopping):
+            while self._under_way or ((self._waiting or self._compared) and not self.stopping):
+                if not self._waiting and not self._under_way:
+                    self._compare()
                 self._hand_out()
                 self._folder.keep_progress(self._progress())
                 wait(self._under_way, timeout=WAIT_SECONDS, return_when=FIRST_COMPLETED)
@@ -150,7 +156,45 @@ class Sweep:
         if taken.ending is not None:
             self._has_ended(self._folder.end(run.spec))
         else:
+            self._go_on(run)
+
+    def _go_on(self, run: RunSoFar, *, first: bool = True) -> None:
+        """Have the run wait for a worker, or for the others where it is to be compared."""
+        self._looks[run.spec.name] = run.looks
+        if run.step in run.looks:
+            self._compared.append(run)
+        elif first:
             self._waiting.appendleft(run)
+        else:
+            self._waiting.append(run)
+
+    def _compare(self) -> None:
+        """Drop those that cannot catch up, of the runs that stand at the first step of comparison.
+
+        Every other run has been seen there, or has ended: so it is the same comparison, whenever
+        the sweep goes on.
+        """
+        step = min(run.step for run in self._compared)
+        standing = {
+            run.spec.name: Standing(run.ending.evaluation, run.ending.verdict, 0)
+            for run in self._ended
+            if run.ending.kind != "dropped"
+        }
+        for name, looks in self._looks.items():
+            if step in looks and name not in standing:
+                standing[name] = _standing(looks, step, self._folder.plan.goal.steps or 0)
+        drops = dropped(standing)
+        here = [run for run in self._compared if run.step == step]
+        self._compared = [run for run in self._compared if run.step != step]
+        for run in here:
+            drop = drops.get(run.spec.name)
+            if drop is None or run.last is None:
+                self._waiting.append(run)
+                continue
+            look = run.looks[step]
+            ending = Ending("dropped", str(drop), look.verdict, look.evaluation)
+            self._looks.pop(run.spec.name)
+            self._keep(run, msgspec.structs.replace(run.last, ending=ending))
 
     def _lose(self, run: RunSoFar, error: Exception) -> None:
         self._lost += 1
@@ -191,3 +235,16 @@ class Sweep:
             rate=taken / seconds if taken else None,
             under_way=tuple(sorted(run.spec.name for run in self._under_way.values())),
         )
+
+
+def _standing(looks: Mapping[int, Look], step: int, steps: int) -> Standing:
+    """Of a run where it is compared."""
+    look = looks[step]
+    earlier = [one for one in looks if one < step]
+    return Standing(
+        look.at_mean,
+        look.verdict,
+        steps - step,
+        look.rate_decays,
+        looks[max(earlier)].verdict if earlier else None,
+    )
