@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -45,10 +46,14 @@ def test_a_sweep_is_read_as_it_goes_on(tmp_path: Path) -> None:
             seen.append(content)
             steps.append([held.so_far(spec).step for spec in of.runs])
             assert reader.read() is None
+            for run, step in zip(content.runs, steps[-1], strict=True):
+                if step:
+                    assert read(Path(reader.file_of(run))).settings.step == step
 
     assert goes_on(folder)
     Sweep(held, inline(count=1), 0.0).run(report)
     held.close()
+    reader.close()
     assert not goes_on(folder)
     report(None)
     first, last = seen[0], seen[-1]
@@ -57,6 +62,8 @@ def test_a_sweep_is_read_as_it_goes_on(tmp_path: Path) -> None:
     assert [run.progress for run in first.runs] == ["running", "waiting"]
     assert [run.row.step for run in first.runs] == steps[0]
     assert steps[0][0] > 0 == steps[0][1]
+    with pytest.raises(UsageError, match="it has taken no step yet"):
+        FolderReader(folder).file_of(replace(last.runs[1], row=replace(last.runs[1].row, file="")))
     assert not last.live
     assert last.title == "scenario.py"
     assert last.steps == 12

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,14 @@ class FakeSource:
             raise self.error
         found, self.content = self.content, None
         return found
+
+    def file_of(self, run: WatchedRun) -> str:
+        if not run.row.file and run.progress != "running":
+            raise UsageError("its chunks cannot be read just now")
+        return run.row.file or f"/copies/{run.name}.run"
+
+    def compare(self, rows: Sequence[Row]) -> str:
+        return f"{len(rows)} runs are compared"
 
 
 def run(
@@ -139,6 +148,25 @@ async def test_enter_opens_a_run_and_escape_comes_back():
         assert d.explorer.session.target == "/runs/lr-0.1_seed-1.run"
 
 
+async def test_a_run_that_goes_on_is_opened_as_it_stands():
+    source = FakeSource(run(0.1, 0, steps=50, progress="running"), run(0.1, 1), live=True)
+    async with driven("normal", target=None, source=source) as d:
+        await d.shows("is running, at step 50")
+        await d.press("enter")
+        await d.ready()
+        assert d.explorer.session.target == "/copies/lr-0.1_seed-0.run"
+        await d.press("escape")
+        await d.shows("is running, at step 50")
+        await d.press("c")
+        await d.shows("there are no two runs that have ended")
+        source.put(*runs())
+        await d.shows("4 runs")
+        await d.press("c")
+        await d.shows("4 runs are compared")
+        await d.press("c")
+        await d.shows("ELBO, running mean")
+
+
 async def test_what_a_file_holds_is_not_asked_about():
     source = FakeSource(*(run(0.1, seed, steps=3) for seed in range(2)))
     async with driven("normal", target=None, source=source) as d:
@@ -162,9 +190,11 @@ async def test_follows_a_sweep():
         await d.shows("0 ended · 12 steps/s · about 70 s left · 1 chunk lost", "running")
         await d.shows("is running, at step 50 of at most 100")
         await d.press("down", "enter")
-        await d.shows("it has not ended: it can be opened when it has")
+        await d.shows("it cannot be opened: it has taken no step")
         source.put(begun[0], run(0.1, 1, progress="left"))
         await d.shows("no sweep is under way", "not ended")
+        await d.press("enter")
+        await d.shows("it cannot be opened: its chunks cannot be read just now")
         await d.press("up", "down")
         await d.shows("at step 100: the same sweep command goes on with it")
         source.put(*(run(0.1, seed) for seed in range(2)))
@@ -196,7 +226,7 @@ async def test_groups_by_setting_and_shows_the_loss():
         await d.press("g", "v", "y")
         await d.shows("loss, running mean (full): median and range of the seeds")
         await d.press("question_mark")
-        await d.shows("open the run in the explorer, at its last step")
+        await d.shows("open the run in the explorer at its last step")
         await d.press("question_mark", "w")
         await d.shows("w has no use here: ? lists the keys")
     lone = FakeSource(run(0.1, 0), run(0.2, 0))
@@ -225,10 +255,11 @@ async def test_nothing_is_drawn_while_nothing_changes():
         source, drawn = d.app.screen._source, []
         original = Overlay.paint
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Overlay, "paint", lambda self: drawn.append(1) or original(self))
             looked = []
             patch.setattr(source, "read", lambda: looked.append(1))
-            await d.until(lambda: len(looked) > 1)
+            await d.until(lambda: len(looked) > 4)
+            patch.setattr(Overlay, "paint", lambda self: drawn.append(1) or original(self))
+            await d.until(lambda: len(looked) > 8)
         assert not drawn
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from tui_elbo.runfile import holds_runs, is_run_file
 
 if TYPE_CHECKING:
     from tui_elbo.client.process import Engine
-    from tui_elbo.many.folder_reader import FolderReader
+    from tui_elbo.model.run_table import Row
 
 DESCRIPTION = """\
 A debugger for stochastic variational inference in Pyro: step the optimiser,
@@ -84,14 +85,34 @@ def main(words: list[str]) -> int:
     argv = (*ENGINE, "--linger", str(chosen.linger))
     engine = spawn(argv)
     engine_options = {name: getattr(chosen, name) for name in ENGINE_OPTIONS}
-    return show(chosen.scenario, engine, chosen, argv, source=source, **engine_options)
+    try:
+        return show(chosen.scenario, engine, chosen, argv, source=source, **engine_options)
+    finally:
+        if source is not None:
+            source.close()
 
 
-def _look_at(name: str) -> FolderReader | None:
+class _Folder:
+    """A folder of runs, as the workspace reads it."""
+
+    def __init__(self, path: Path) -> None:
+        from tui_elbo.many.folder_reader import FolderReader  # noqa: PLC0415 - it imports NumPy
+
+        reader = FolderReader(path)
+        self.read, self.file_of, self.close = reader.read, reader.file_of, reader.close
+
+    def compare(self, rows: Sequence[Row]) -> str:
+        """The table and the comparison, as the command prints them."""
+        from tui_elbo.cli.run_table import table_text  # noqa: PLC0415 - only when it is asked for
+
+        return table_text(rows)
+
+
+def _look_at(name: str) -> _Folder | None:
     """See that there is such a scenario, or that it is a saved run that can be opened.
 
     Returns:
-        The reader of a folder of runs, if that is what it names.
+        The folder of runs, if that is what it names.
 
     Raises:
         UsageError: if not.
@@ -107,9 +128,7 @@ def _look_at(name: str) -> FolderReader | None:
         path = expanded(name)
         if not path.is_dir() or (any(path.glob("*.py")) and not holds_runs(path)):
             raise
-        from tui_elbo.many.folder_reader import FolderReader  # noqa: PLC0415 - it imports NumPy
-
-        return FolderReader(path)
+        return _Folder(path)
     return None
 
 
@@ -135,7 +154,7 @@ def show(
     argv: tuple[str, ...],
     *,
     tour: int = 0,
-    source: FolderReader | None = None,
+    source: _Folder | None = None,
     **engine_options: Any,
 ) -> int:
     """Show the run of this engine until the person leaves; returns the exit code."""

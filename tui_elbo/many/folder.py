@@ -179,13 +179,7 @@ class SweepFolder:
 
     def chunks(self, spec: RunSpec) -> list[Taken]:
         """The finished chunks of a run that has not ended."""
-        found: list[Taken] = []
-        for path in sorted(self._chunks_of(spec).glob("*.chunk")):
-            taken: Taken = decode(path.read_bytes(), Taken)
-            if taken.batches and taken.batches[0].first == 1:
-                found.clear()
-            found.append(taken)
-        return found
+        return chunks_of(self.path, spec)
 
     def add(self, spec: RunSpec, taken: Taken) -> None:
         """Keep a chunk.
@@ -206,13 +200,13 @@ class SweepFolder:
             UsageError: if it cannot be written.
         """
         chunks = self.chunks(spec)
-        batches = joined([batch for taken in chunks for batch in taken.batches])
         last = chunks[-1]
         ending = last.ending
         if ending is None:
             raise ValueError(f"run {spec.name} has not ended")
+        run = saved_run(chunks, self.plan.text)
+        batches = run.batches
         if batches:
-            run = SavedRun(last.settings, self.plan.text, tuple(batches), last.state, last.tensors)
             write(self.file(spec), run)
         found = EndedRun(
             spec=spec,
@@ -354,6 +348,29 @@ def ended_run(path: Path, spec: RunSpec) -> EndedRun | None:
     except (OSError, msgspec.MsgspecError):
         return None
     return found
+
+
+def chunks_of(path: Path, spec: RunSpec) -> list[Taken]:
+    """The finished chunks of a run of the sweep in a folder, if it has not ended."""
+    found: list[Taken] = []
+    for file in sorted((path / ".sweep" / "chunks" / spec.name).glob("*.chunk")):
+        taken: Taken = decode(file.read_bytes(), Taken)
+        if taken.batches and taken.batches[0].first == 1:
+            found.clear()
+        found.append(taken)
+    return found
+
+
+def saved_run(chunks: Sequence[Taken], text: bytes) -> SavedRun:
+    """The run as far as these chunks, one at least, have come.
+
+    Args:
+        chunks: of a run, in their order.
+        text: the scenario's source.
+    """
+    batches = joined([batch for taken in chunks for batch in taken.batches])
+    last = chunks[-1]
+    return SavedRun(last.settings, text, tuple(batches), last.state, last.tensors)
 
 
 def progress_of(path: Path) -> tuple[Progress, float] | None:

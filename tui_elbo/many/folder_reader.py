@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,12 +16,14 @@ from tui_elbo.many.chunk import LOSS
 from tui_elbo.many.folder import (
     SECONDS,
     Plan,
+    chunks_of,
     ended_run,
     goes_on,
     plan_of,
     progress_of,
     row_of,
     row_of_file,
+    saved_run,
 )
 from tui_elbo.model.comparison import unevaluated
 from tui_elbo.model.errors import UsageError
@@ -31,7 +34,7 @@ from tui_elbo.model.run_table import Row
 from tui_elbo.model.workspace import FolderContent, RunProgress, WatchedRun
 from tui_elbo.protocol.codec import decode
 from tui_elbo.runfile import is_run_file
-from tui_elbo.runfile.database import RunSettings, read_columns
+from tui_elbo.runfile.database import RunSettings, read_columns, write
 
 ELBO = Column("step", "", "elbo")
 
@@ -111,6 +114,7 @@ class FolderReader:
         self._path = path
         self._known: dict[str, _Known] = {}
         self._before: object = None
+        self._copies: tempfile.TemporaryDirectory[str] | None = None
         self._plan = plan_of(path)
         if self._plan is None and not any(True for _ in self._run_files()):
             files = sum(not name.startswith(".") for name in os.listdir(path))
@@ -131,6 +135,34 @@ class FolderReader:
         except OSError as error:
             what = f"the folder cannot be read: {error.strerror or error}"
             raise UsageError(what, where=str(self._path)) from error
+
+    def file_of(self, run: WatchedRun) -> str:
+        """The file in which a run can be opened; of one that has not ended, a copy as it stands.
+
+        Raises:
+            UsageError: if there is none, with the reason.
+        """
+        if run.row.file or self._plan is None:
+            return run.row.file
+        (spec,) = (one for one in self._plan.runs if one.name == run.name)
+        try:
+            chunks = chunks_of(self._path, spec)
+        except (OSError, msgspec.MsgspecError) as error:
+            what = "its chunks cannot be read just now"
+            raise UsageError(what, hint="it may just have ended: try again") from error
+        if not any(taken.batches for taken in chunks):
+            raise UsageError("it has taken no step yet")
+        if self._copies is None:
+            self._copies = tempfile.TemporaryDirectory(prefix="elbo-tui-")
+        copy = Path(self._copies.name) / f"{spec.name}.run"
+        write(copy, saved_run(chunks, self._plan.text))
+        return str(copy)
+
+    def close(self) -> None:
+        """Remove the copies."""
+        if self._copies is not None:
+            self._copies.cleanup()
+            self._copies = None
 
     def _of_sweep(self, plan: Plan) -> FolderContent | None:
         own = self._path / ".sweep"

@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.events import Blur, Focus, Resize
 from textual.message import Message
 
-from tui_elbo.model.estimate import one_digit
+from tui_elbo.model.estimate import with_error
 from tui_elbo.model.run_table import Setting, columns, gaps, models, shown
 from tui_elbo.model.text import safe
 from tui_elbo.model.verdict import Estimate
@@ -197,11 +197,7 @@ def estimate_text(one: Estimate, plus_minus: str = "±") -> str:
         return ""
     if not math.isfinite(one.mcse):
         return f"{one.value:.4f}"
-    if one.mcse <= 0:
-        return f"{one.value:.4f} {plus_minus} 0"
-    decimals = min(max(-math.floor(math.log10(float(f"{one.mcse:.0e}"))), 0), 6)
-    error = f"{one.mcse:.0f}" if one.mcse >= 1 else one_digit(one.mcse)
-    return f"{one.value + 0.0:.{decimals}f} {plus_minus} {error}"
+    return with_error(one.value, one.mcse).replace("±", plus_minus)
 
 
 def _estimate_cell(one: Estimate, plus_minus: str) -> Cell:

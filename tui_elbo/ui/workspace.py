@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import groupby
@@ -25,6 +25,7 @@ from tui_elbo.client.session import Options
 from tui_elbo.model.errors import UsageError
 from tui_elbo.model.records import Floats
 from tui_elbo.model.reduction import Reduction
+from tui_elbo.model.run_table import Row
 from tui_elbo.model.text import safe
 from tui_elbo.model.workspace import FolderContent, WatchedRun
 from tui_elbo.ui.gallery_list import TextLine
@@ -37,7 +38,8 @@ from tui_elbo.ui.plot.overlay import OverlaidCurve, axes_for, overlay, smoothed
 from tui_elbo.ui.run_list import LETTERS, RunList, RunTable, estimate_text
 from tui_elbo.ui.style.glyphs import ASCII, UNICODE, Glyphs
 from tui_elbo.ui.style.theme import BAD, DIM, KEY, WARN
-from tui_elbo.ui.views.views import HelpView
+from tui_elbo.ui.views.views import HelpView, View
+from tui_elbo.ui.widgets.lines import Lines
 from tui_elbo.ui.widgets.placeholder import TooSmall
 from tui_elbo.ui.widgets.status import fitting
 from tui_elbo.ui.widgets.text_lines import Piece, TextLines
@@ -54,7 +56,14 @@ MOST_LOOKED_AT = 200
 MODES: tuple[Mode, ...] = ("robust", "full", "log")
 
 KEYS = (
-    Key("enter", "enter", None, "open", "open the run in the explorer, at its last step", 0),
+    Key(
+        "enter",
+        "enter",
+        None,
+        "open",
+        "open the run in the explorer at its last step",
+        0,
+    ),
     Key("up,down,k,j", "up down", None, "", "move the cursor; k and j do as well"),
     Key("pageup,pagedown,space", "pgup pgdn", None, "", "move it by a screenful; space: down"),
     Key("home,end", "home end", None, "", "the first run, the last one"),
@@ -63,6 +72,7 @@ KEYS = (
     Key("slash", "/", None, "filter", "only runs with these words; lr=0.1: the setting exactly", 2),
     Key("p", "p", None, "pin", "pin the run: it comes first; only pinned runs are in colour", 3),
     Key("g", "g", None, "group", "a curve a run, or a setting: median and range of its seeds", 2),
+    Key("c", "c", None, "compare", "compare the runs shown, and their settings over the seeds", 2),
     Key("v", "v", None, "loss", "curves of the ELBO, or of the loss; each is a running mean", 4),
     Key("y", "y", None, "", "y range: robust, full, log"),
     Key("question_mark", "?", None, "help", "this help", 1),
@@ -82,6 +92,18 @@ class Source(Protocol):
         Raises:
             UsageError: if it cannot be read.
         """
+        ...
+
+    def file_of(self, run: WatchedRun) -> str:
+        """The file in which a run can be opened.
+
+        Raises:
+            UsageError: if there is none, with the reason.
+        """
+        ...
+
+    def compare(self, rows: Sequence[Row]) -> str:
+        """What the comparison of these runs says, in lines."""
         ...
 
 
@@ -219,6 +241,24 @@ class About(TextLines):
         self.paint()
 
 
+class CompareView(View):
+    """Which of the runs, and which of their settings, are better.
+
+    Args:
+        lines: what the comparison says.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("c", "close", show=False)]
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def compose(self) -> ComposeResult:
+        """The lines, from the first on."""
+        yield self.framed(Lines([[(line, "")] for line in self._lines], id="frame"), "comparison")
+
+
 class Workspace(Screen[None]):
     """The runs of a folder.
 
@@ -229,16 +269,17 @@ class Workspace(Screen[None]):
     """
 
     class Chosen(Message):
-        """A run was chosen; the engine goes with it."""
+        """A run was chosen, and is in this file; the engine goes with it."""
 
-        def __init__(self, run: WatchedRun, engine: Engine | None) -> None:
-            self.run, self.engine = run, engine
+        def __init__(self, run: WatchedRun, file: str, engine: Engine | None) -> None:
+            self.run, self.file, self.engine = run, file, engine
             super().__init__()
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q,escape", "leave", show=False),
         Binding("slash", "filter", show=False),
         Binding("g", "group", show=False),
+        Binding("c", "compare", show=False),
         Binding("v", "values", show=False),
         Binding("y", "mode", show=False),
         Binding("question_mark", "help", show=False),
@@ -469,17 +510,34 @@ class Workspace(Screen[None]):
         self._notice = ""
         self._list.focus()
 
-    def on_run_list_opened(self, event: RunList.Opened) -> None:
-        """Open the run under the cursor, if there is a file of it."""
+    async def on_run_list_opened(self, event: RunList.Opened) -> None:
+        """Open the run under the cursor; one that has not ended as it stands."""
         run = event.run
-        if run.row.file:
-            engine, self._engine = self._engine, None
-            self.post_message(self.Chosen(run, engine))
-        elif run.progress in {"running", "waiting", "left"}:
-            self.answer("it has not ended: it can be opened when it has")
-        else:
-            why = safe(run.row.note) or "it has taken no step"
-            self.answer(f"it cannot be opened: {why}")
+        if not run.row.step or run.progress == "unreadable":
+            self.answer(f"it cannot be opened: {safe(run.row.note) or 'it has taken no step'}")
+            return
+        try:
+            file = await asyncio.to_thread(self._source.file_of, run)
+        except UsageError as error:
+            self.answer(safe(f"it cannot be opened: {error.what}"))
+            return
+        if not file:
+            self.answer(f"it cannot be opened: {safe(run.row.note)}")
+            return
+        engine, self._engine = self._engine, None
+        self.post_message(self.Chosen(run, file, engine))
+
+    async def action_compare(self) -> None:
+        """Say which of the runs that are shown, and which settings, are better."""
+        runs = self._list.table.content.runs
+        rows = [runs[i].row for i in sorted(self._list.order) if runs[i].progress == "ended"]
+        if len(rows) < 2:
+            self.answer("there are no two runs that have ended")
+            return
+        self.answer("comparing")
+        text = await asyncio.to_thread(self._source.compare, rows)
+        self.answer("")
+        self.app.push_screen(CompareView(text.rstrip().splitlines()))
 
     async def on_screen_resume(self) -> None:
         """Have an engine ready for the run that will be opened; see what has changed."""
