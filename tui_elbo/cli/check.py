@@ -169,8 +169,10 @@ def _check(chosen: argparse.Namespace, printer: FindingPrinter) -> int:
         run.source.handle(RunUntil(until=chosen.steps))
         while run.source.busy:
             run.source.work()
-            if not run.state.phase:
+            if run.source.ready:
                 progress.stepped(run.source.steps_taken, chosen.steps)
+            elif not run.state.phase:
+                progress.show(f"examining the run at step {run.source.steps_taken}")
         progress.show(f"examining the run at step {run.source.steps_taken}")
         run.source.wait_for_checks()
         printer.take(run.state.findings)
