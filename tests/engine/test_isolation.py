@@ -7,7 +7,7 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -432,3 +432,31 @@ def test_settings_are_tried_in_a_copy_too(tmp_path: Path) -> None:
     batches += session.advance(3)
     records = [record for batch in batches for record in batch.records()]
     assert_same(plain, WatchedRun(session, records))
+
+
+def test_a_copy_of_a_process_that_has_ended_before_does_not_look(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An engine may end right after it has forked a copy, before the copy asks to end with it."""
+    heard, tell = os.pipe()
+    engine = os.fork()
+    if engine == 0:
+        try:
+            engine = os.getpid()
+            began_late = _until(lambda: os.getppid() != engine)
+            monkeypatch.setattr(fork, "_cut_off", lambda _: began_late())
+            ForkedCall(lambda _: os.write(tell, b"it looks"))
+        finally:
+            os._exit(0)
+    os.close(tell)
+    os.waitpid(engine, 0)
+    with open(heard, "rb") as words:
+        assert words.read() == b""
+
+
+def _until(condition: Callable[[], bool]) -> Callable[[], None]:
+    def wait() -> None:
+        while not condition():
+            threading.Event().wait(0.001)
+
+    return wait

@@ -125,7 +125,7 @@ class ForkedCall:
         self._read, write = os.pipe()
         state = random.getstate()
         limit = _address_space() + MEMORY
-        began = time.perf_counter()
+        began, parent = time.perf_counter(), os.getpid()
         try:
             pid = os.fork()
         except OSError as error:
@@ -133,7 +133,7 @@ class ForkedCall:
             os.close(write)
             raise LookLostError(f"the process cannot be forked: {error.strerror}") from error
         if pid == 0:
-            _run_copy(work, write, state, limit)
+            _run_copy(work, write, state, limit, parent)
         self.fork_seconds = time.perf_counter() - began
         """What the fork itself took of the run's time."""
         _time_faults()
@@ -261,13 +261,15 @@ class CallInProcess:
 Call = ForkedCall | CallInProcess
 
 
-def _run_copy(work: Callable[[Progress], Any], write: int, state: Any, limit: int) -> NoReturn:
+def _run_copy(
+    work: Callable[[Progress], Any], write: int, state: Any, limit: int, parent: int
+) -> NoReturn:
     """The life of the copy."""
     own = os.getpid()
     try:
         torch.set_num_threads(1)
         _cut_off(write)
-        _be_modest(limit)
+        _be_modest(limit, parent)
         random.setstate(state)
         gc.freeze()
 
@@ -336,7 +338,7 @@ def _own_file(number: int, *, copied: bool) -> int:
     return own
 
 
-def _be_modest(limit: int) -> None:
+def _be_modest(limit: int, parent: int) -> None:
     """End with the run, take the time that it leaves, and no more memory than is allowed."""
     os.setsid()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM, signal.SIGCHLD):
@@ -347,7 +349,9 @@ def _be_modest(limit: int) -> None:
         with suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
             score.write("1000")
     else:
-        _end_without_parent(os.getppid())
+        _end_without_parent(parent)
+    if os.getppid() != parent:
+        os._exit(0)  # It has ended before it was asked to tell of its end.
     with suppress(OSError):
         os.nice(NICE)
     if limit > MEMORY:
