@@ -153,6 +153,21 @@ def test_what_is_finished_is_not_run_again(scenario: str, tmp_path: Path) -> Non
     assert [run.step for run in found] == [12, 12]
 
 
+def test_more_steps_continue_the_runs(scenario: str, tmp_path: Path) -> None:
+    """Also if the sweep was broken off in between, and taken up with the steps of before."""
+    short, long = (plan(scenario, runs()[:2], steps=steps) for steps in (6, 9))
+    swept(tmp_path / "out", short, seconds=60.0)
+    SweepFolder(tmp_path / "out", long).close()
+    (tmp_path / "out" / ".sweep" / "plan.json").write_bytes(msgspec.json.encode(short))
+    assert [run.step for run in swept(tmp_path / "out", short, seconds=60.0)] == [6, 6]
+    chunk._warm.key = ""
+    found = swept(tmp_path / "out", long, seconds=60.0)
+    assert [(run.step, run.ending.kind) for run in found] == [(9, "steps")] * 2
+    for spec in long.runs:
+        expected = timeless(in_one_piece(scenario, spec, steps=9))
+        assert files(tmp_path / "out", long)[spec.name] == expected
+
+
 def test_two_sweeps_do_not_share_a_folder(scenario: str, tmp_path: Path) -> None:
     of = plan(scenario, runs())
     held = SweepFolder(tmp_path / "out", of)
@@ -161,7 +176,8 @@ def test_two_sweeps_do_not_share_a_folder(scenario: str, tmp_path: Path) -> None
     held.close()
     for other, why in (
         (plan(scenario, runs()[:2]), "its runs are others"),
-        (plan(scenario, runs(), steps=13), "its runs go elsewhere"),
+        (plan(scenario, runs(), steps=11), "its runs go elsewhere"),
+        (plan(scenario, runs(), steps=13, converged=True), "its runs go elsewhere"),
         (plan("no_theta", runs()), "of another scenario"),
     ):
         with pytest.raises(UsageError, match=why):

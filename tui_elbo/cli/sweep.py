@@ -35,7 +35,8 @@ Run a scenario with every combination of seeds, settings and guides, and compare
 Settings are those of the key t: lr, particles, estimator, optimizer; and those that the scenario
 declares, as in settings = {"width": 0.1}.
 Each run ends as a file of DIR, as elbo-tui run --save writes it. The same command goes on with a
-sweep that was interrupted. ctrl+c waits for the chunks under way; a second one does not.
+sweep that was interrupted, and with more --steps it continues the runs. ctrl+c waits for the
+chunks under way; a second one does not.
 
 --halving compares the runs at doublings of the steps, at the mean of their newest iterates, and
 drops those that cannot become the best by what is left at most and by their pace. What is not

@@ -7,6 +7,7 @@
     DIR/.sweep/progress         how far it has come
     DIR/.sweep/chunks/NAME/     the finished chunks of a run that has not ended
     DIR/.sweep/ended/NAME       how a run has ended
+    DIR/.sweep/iterates/NAME    what the verdict needs to know of its iterates, should it go on
 
 Each file is written whole beside its place and then moved there. Nothing else is touched.
 """
@@ -44,6 +45,9 @@ SECONDS = Column("step", "", "seconds")
 
 LOCK_TRIES, LOCK_PAUSE = 3, 0.01
 """`goes_on` of another process may hold the lock for some microseconds; seconds between tries."""
+
+GO_ON = ("steps", "dropped")
+"""How a run has ended that goes on where the sweep is given more steps."""
 
 FORMAT = 1
 """The version of what is in `.sweep`."""
@@ -129,7 +133,7 @@ class SweepFolder:
         self.plan = plan
         self._shown_progress: object = None
         try:
-            for name in ("chunks", "ended"):
+            for name in ("chunks", "ended", "iterates"):
                 (self._own / name).mkdir(parents=True, exist_ok=True)
             self._lock = os.open(self._own / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
@@ -153,8 +157,10 @@ class SweepFolder:
                     raise UsageError(what, where=str(self.path), hint=hint) from error
                 time.sleep(LOCK_PAUSE)
         before = plan_of(self.path)
-        if before is not None and (why := _other(before, self.plan)):
-            hint = "give the same command to go on with it, or choose another folder"
+        longer = before is not None and _goes_further(before, self.plan)
+        if before is not None and not longer and (why := _other(before, self.plan)):
+            hint = "the same command, or one with more --steps, goes on with it; or choose another "
+            hint += "folder"
             raise UsageError(f"it holds another sweep: {why}", where=str(self.path), hint=hint)
         for spec in self.plan.runs:
             # What is there without a word from us is somebody else's.
@@ -162,8 +168,37 @@ class SweepFolder:
                 what = "this file is there already, and is left alone"
                 hint = "choose another folder"
                 raise UsageError(what, where=str(self.file(spec)), hint=hint)
-        if before is None:
+        if longer:
+            self._take_up_again()
+        if before is None or longer:
             self._put(self._own / "plan.json", msgspec.json.encode(self.plan))
+
+    def _take_up_again(self) -> None:
+        """Let the runs that have taken all their steps go on from their files.
+
+        One that was dropped goes on as well: it could not catch up in the steps that it had.
+        """
+        for spec in self.plan.runs:
+            ended = self.ended(spec)
+            if ended is None or ended.ending.kind not in GO_ON:
+                continue
+            saved = read(self.file(spec))
+            kept = self._own / "iterates" / spec.name
+            last = Taken(
+                batches=saved.batches,
+                settings=saved.settings,
+                state=saved.state,
+                tensors=saved.tensors,
+                iterates=kept.read_bytes() if kept.exists() else b"",
+                steps=self.plan.goal.steps or ended.step,
+                ending=None,
+                note=ended.note,
+            )
+            with self._writing(), suppress(FileNotFoundError):
+                shutil.rmtree(self._chunks_of(spec))
+            self.add(spec, last)
+            with self._writing():
+                (self._own / "ended" / spec.name).unlink()
 
     def close(self) -> None:
         """Let go of it."""
@@ -218,6 +253,8 @@ class SweepFolder:
             ending=ending,
             note=next((taken.note for taken in chunks if taken.note), ""),
         )
+        if ending.kind in GO_ON:
+            self._put(self._own / "iterates" / spec.name, last.iterates)
         self._put(self._own / "ended" / spec.name, encode(found))
         with suppress(OSError):
             shutil.rmtree(self._chunks_of(spec))
@@ -470,6 +507,15 @@ def saved_runs(paths: Sequence[Path]) -> list[tuple[Path, SavedRun]]:
         hint = "name files of run --save, or the folder of a sweep"
         raise UsageError("there is no saved run", where=", ".join(map(str, paths)), hint=hint)
     return [(path, read(path)) for path in files]
+
+
+def _goes_further(before: Plan, now: Plan) -> bool:
+    """Whether it is the same sweep with more steps."""
+    steps = before.goal.steps
+    if steps is None or now.goal.steps is None or now.goal.steps <= steps:
+        return False
+    goal = msgspec.structs.replace(now.goal, steps=steps)
+    return not _other(before, msgspec.structs.replace(now, goal=goal))
 
 
 def _other(before: Plan, now: Plan) -> str:
