@@ -9,7 +9,7 @@ from tests.ui.driving import driven
 from tests.ui.test_state import LAYOUT, loaded, rows
 from tui_elbo.client.run_state import Run
 from tui_elbo.model.errors import ProtocolError
-from tui_elbo.protocol import BranchSwitched, LayoutAdded, Rewound
+from tui_elbo.protocol import BranchSwitched, LayoutAdded, Rewound, Tuned
 from tui_elbo.protocol.run_state import Branch
 from tui_elbo.ui.plot.cell_grid import BRANCH
 from tui_elbo.ui.plot.plotting import Axes, Curve, Look, plot
@@ -48,6 +48,26 @@ def test_its_label_is_what_is_other_there() -> None:
     assert of("Trace_ELBO", "Adam, lr 0.02").label(here) == "lr .02"
     assert of("Trace_ELBO, 4 particles", "SGD, lr 0.5").label(here) == "4, SGD"
     assert of(*here).label(here) == "before"
+
+
+def test_its_settings_are_those_of_its_steps() -> None:
+    run = Run()
+    for event in (loaded(), LayoutAdded(LAYOUT), rows(1, *[[0.0] * 9] * 4)):
+        run.apply(event)
+    used = run.settings
+    run.apply(Tuned(9, "lr 0.5", "Trace_ELBO", "Adam, lr 0.5"))
+    run.apply(Rewound(5, 9))
+    assert run.branch is not None
+    assert run.branch.settings == used
+
+
+async def test_what_is_tuned_is_confirmed() -> None:
+    async with driven("rated") as d:
+        await d.ready()
+        await d.press("n")
+        await d.shows("step 1 ")
+        await d.press("t", *"lr 0.5", "enter")
+        await d.shows("from the next step on: lr 0.5")
 
 
 async def test_it_is_shown_hidden_and_swapped_with() -> None:

@@ -66,7 +66,7 @@ class Branch:
     """Of all its steps, from the first on."""
     tunings: list[Tuned]
     settings: tuple[str, str]
-    """The estimator and the optimiser at its end, in words."""
+    """The estimator and the optimiser of its last step, in words."""
     since: int
     """The last step that it has in common with the run."""
     _drawn: dict[Column, tuple[int, Floats]] = field(default_factory=dict)
@@ -154,6 +154,13 @@ class RunState:
     def settings(self) -> tuple[str, str]:
         """The estimator and the optimiser of the next step, in words; empty before loading."""
         newest = self.tunings[-1] if self.tunings else self.loaded
+        return (newest.estimator, newest.optimizer) if newest else ("", "")
+
+    @property
+    def _used(self) -> tuple[str, str]:
+        """The estimator and the optimiser of the last step, in words."""
+        taken = [tuned for tuned in self.tunings if tuned.step < self.history.last]
+        newest = taken[-1] if taken else self.loaded
         return (newest.estimator, newest.optimizer) if newest else ("", "")
 
     def apply(self, event: Event) -> None:
@@ -279,7 +286,7 @@ class RunState:
     def _keep_branch(self, since: int, kept: int, *, leaves: bool = True) -> None:
         branch = self.branch
         if kept == self.history.last and leaves:
-            branch = Branch(self.history.copy(), list(self.tunings), self.settings, since)
+            branch = Branch(self.history.copy(), list(self.tunings), self._used, since)
         if branch is not None:
             branch.since = min(branch.since, since)
         self.branch = branch if branch and branch.history.last == kept else None
@@ -303,7 +310,7 @@ class RunState:
         other = self.branch
         if other is None or other.history.last != event.step:
             raise ProtocolError(f"a future that ends at step {event.step}, which nobody has seen")
-        left = Branch(self.history, self.tunings, self.settings, other.since)
+        left = Branch(self.history, self.tunings, self._used, other.since)
         self.branch = left if event.kept else None
         self.history, self.tunings = other.history, list(other.tunings)
         self.lens_history.forget_after(other.since)

@@ -300,7 +300,7 @@ KEYS = (
         "F",
         look.show_findings,
         "",
-        "the findings: what is wrong, the evidence, what to do",
+        "findings and verdict: what is wrong, what to do, what it rests on",
     ),
     Key(
         "e",
@@ -338,7 +338,7 @@ KEYS = (
         by_name=False,
     ),
     Key("c", "c", export.copy, "", "copy the table that has the focus, else the step's numbers"),
-    Key("S", "S", export.save_screen, "", "save the screen as SVG"),
+    Key("S", "S", export.save_screen, "", "picture of the screen, as an SVG file"),
     Key(
         "x",
         "x",
@@ -361,7 +361,7 @@ KEYS = (
         "q",
         leave.quit_run,
         "quit",
-        "quit, and end the run; asks if there is much to lose",
+        "quit and end the run (a script goes on); asks if much is lost",
         1,
     ),
     Key(

@@ -35,7 +35,9 @@ def finished(explorer: Explorer) -> str:
     """The scenario's last step has been taken."""
     loaded, step = explorer.session.run.loaded, explorer.session.run.step
     if loaded and step >= loaded.steps:
-        return f"already at step {step} of {loaded.steps}; space runs on"
+        past = f"step {step} is past the {loaded.steps} that the file asks for"
+        at = f"already at step {step} of {loaded.steps}"
+        return f"{past if step > loaded.steps else at}; space runs on"
     return stuck(explorer)
 
 
@@ -122,7 +124,11 @@ def tune(explorer: Explorer) -> None:
     """Ask for other settings, and go on with them."""
     session = explorer.session
     scan = lambda: explorer.call_later(show_scan, explorer)  # noqa: E731
-    explorer.ask(questions.tune(session.run, session.commands.tune, scan))
+
+    def go(tuning: Tuning) -> None:
+        explorer.answer(tunes(explorer)(tuning))
+
+    explorer.ask(questions.tune(session.run, go, scan))
 
 
 def runs_on(explorer: Explorer) -> str:
