@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import gc
+import pickle
 import subprocess
 import sys
 import threading
@@ -22,14 +24,24 @@ from pyro.optim.multi import Newton
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
 import tui_elbo
-from tests.engine.client import history
+from tests.engine.client import history, visitor
 from tests.engine.scripts import attached, fresh, rest
 from tests.runtime import runtime_folder
 from tui_elbo.engine.script import script_session
 from tui_elbo.engine.script.loop_source import LoopSource
 from tui_elbo.model.history import History
 from tui_elbo.model.records import Column
-from tui_elbo.protocol import ErrorReported, Loaded, RunFlagged, RunUntil, Step, Tuned
+from tui_elbo.protocol import (
+    Attach,
+    EngineBusy,
+    ErrorReported,
+    Loaded,
+    RunFlagged,
+    RunUntil,
+    Step,
+    Tuned,
+    runtime_dir,
+)
 
 DATA = torch.tensor([0.5, 1.5, 1.0])
 
@@ -535,3 +547,22 @@ def test_updates_that_come_and_go_keep_the_history() -> None:
 
     losses, seen, _ = watched(rescheduled)
     assert losses_of(seen) == losses
+
+
+def test_estimators_are_copied_and_saved_as_the_plain_objects() -> None:
+    with tui_elbo.watch_all():
+        elbo = Trace_ELBO(num_particles=2)
+        elbo.loss_and_grads(model, guide, DATA)
+        for other in (copy.deepcopy(elbo), pickle.loads(pickle.dumps(elbo))):
+            assert vars(other) == vars(elbo) == vars(Trace_ELBO(num_particles=2))
+        saved = pickle.dumps(elbo.differentiable_loss)
+    assert pickle.loads(saved).__func__ is Trace_ELBO.differentiable_loss
+
+
+def test_a_script_that_takes_no_step_is_said_to_take_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(script_session, "PATIENCE", 0.0)
+    with tui_elbo.watch_all() as handle, visitor(runtime_dir.path_of(handle.id)) as terminal:
+        terminal.send(Attach())
+        terminal.until(EngineBusy, lambda event: event.text == script_session.NOTHING_YET)

@@ -178,13 +178,15 @@ class LoopSource(ScriptSource):
         if not self._loop.completed():
             return
         alone = self._alone
-        self._finish()
+        self._read()
         self._after_step(alone)
 
     def _finish(self) -> None:
-        """Read the step that is over, if one is."""
-        if not self._loop.completed():
-            return
+        if self._loop.completed():
+            self._read()
+
+    def _read(self) -> None:
+        """Read the step that is over."""
         seen = self._loop.finish()
         self._name_optimizer()
         self.last_step = time.perf_counter()
@@ -196,6 +198,8 @@ class LoopSource(ScriptSource):
     def _name_optimizer(self) -> None:
         """Say what updates the parameters, once that is known."""
         loop = self._loop
+        if self._named and not self._counts:
+            return
         if loop.by_evaluation != self._counts:
             self._counts = loop.by_evaluation
             self._send(RunFlagged("by_evaluation", BY_EVALUATION if self._counts else ""))
