@@ -208,12 +208,15 @@ async def test_a_run_that_went_wrong_is_a_row_with_its_reason():
     source = FakeSource(
         run(0.1, 0),
         run(10.0, 0, steps=57, ended="not finite", note=note),
+        run(2.0, 0, steps=50, ended="dropped", note="it cannot catch up"),
         run(1.0, 0, steps=0, progress="unreadable", note="this saved run is not whole"),
     )
     async with driven("normal", target=None, source=source) as d:
         await d.shows("1 with errors", "not finite", "not readable", "×")
         await d.press("down")
         await d.shows("not finite at step 57: the loss is nan at step 57", "since its scale is 0")
+        await d.press("down")
+        await d.shows("dropped at step 50: it cannot catch up")
         await d.press("down")
         await d.shows("this saved run is not whole")
         await d.press("enter")
@@ -234,6 +237,16 @@ async def test_groups_by_setting_and_shows_the_loss():
         await d.shows("2 runs")
         await d.press("g")
         await d.shows("no two runs have the same settings")
+
+
+async def test_a_run_in_the_table_has_the_letter_of_its_curve():
+    async with driven("normal", target=None, source=FakeSource(*runs()), ascii=True) as d:
+        await d.until(lambda: [line[0] for line in table(d)] == ["a", "b", "c", "d"])
+        await d.press("g")
+        await d.until(lambda: [line[0] for line in table(d)] == ["a", "a", "b", "b"])
+        curves = d.lines()[1 : d.app.screen.query_one(Overlay).region.bottom - 1]
+        letters = {*"".join(curves)} & {*"abcd"}
+        assert letters == {"a", "b"}
 
 
 async def test_many_runs_are_grouped_at_first():

@@ -152,11 +152,20 @@ class RunTable:
         names = [name for name in self.names if name not in {"seed", "run"}]
         return ", ".join(f"{name} {shown(run.get(name))}" for name in names)
 
-    def colour(self, index: int) -> str:
-        """Of a run: its own where there are enough of them, else that of its settings."""
+    def colour(self, index: int, *, grouped: bool = False) -> str:
+        """Of a run's curve: its own where there are enough of them, else that of its settings.
+
+        Args:
+            index: of the run.
+            grouped: whether the runs with the same settings are one curve.
+        """
         runs, groups = len(self.content.runs), len(set(self.groups))
-        by_run = runs <= len(COLOURS) or groups in {1, runs}
+        by_run = not grouped and (runs <= len(COLOURS) or groups in {1, runs})
         return COLOURS[(index if by_run else self.groups[index]) % len(COLOURS)]
+
+    def letter(self, index: int, *, grouped: bool = False) -> str:
+        """What draws a run's curve in ASCII."""
+        return LETTERS[(self.groups[index] if grouped else index) % len(LETTERS)]
 
     def keeps(self, index: int, words: Sequence[str]) -> bool:
         """Whether the run has all these words; `lr=0.1` is the setting exactly."""
@@ -231,6 +240,8 @@ def state_cell(run: WatchedRun) -> Cell:
         return by_text(words.get(run.progress, run.progress), style)
     if row.ended in {"not finite", "failed"}:
         return by_text(row.ended, BAD)
+    if row.ended == "dropped":
+        return by_text(row.ended, DIM)
     style = {"stationary": GOOD, "rate too high": WARN, "ELBO falls": BAD}.get(row.verdict, "")
     return by_text(row.verdict, style)
 
@@ -272,6 +283,8 @@ class RunList(TextLines, can_focus=True):
         self.table = RunTable(FolderContent("", (), 0, live=False, swept=False))
         self.pinned: set[str] = set()
         """By their names."""
+        self.grouped = False
+        """Whether the runs with the same settings are one curve."""
         self.order: list[int] = []
         """The runs that are shown, by their numbers."""
         self._filter = ""
@@ -382,10 +395,11 @@ class RunList(TextLines, can_focus=True):
     def _line(self, index: int, chosen: Sequence[TableColumn], width: int) -> Line:
         run = self.table.content.runs[index]
         here = run.name == self._at
-        mark = self.mark(index)
+        unicode = self._glyphs.dot == "·"
+        mark = "█" if unicode else self.table.letter(index, grouped=self.grouped)
         pin = "*" if run.name in self.pinned else " "
         cells = [(column, column.cells[index]) for column in chosen]
-        pieces: list[Piece] = [(mark, self.table.colour(index)), (pin, WARN)]
+        pieces: list[Piece] = [(mark, self.table.colour(index, grouped=self.grouped)), (pin, WARN)]
         if here:
             text = "".join(f"{self._fitted(c.text, column)}  " for column, c in cells)
             style = "reverse" if self.has_focus else "bold"
@@ -393,12 +407,6 @@ class RunList(TextLines, can_focus=True):
         for column, cell in cells:
             pieces.append((f"{self._fitted(cell.text, column)}  ", cell.style))
         return pieces
-
-    def mark(self, index: int) -> str:
-        """What tells the run's curve in the table: its colour, or its letter in ASCII."""
-        if self._glyphs.dot == "·":
-            return "█"
-        return LETTERS[index % len(LETTERS)]
 
     # Keys.
 

@@ -35,7 +35,7 @@ from tui_elbo.ui.plot.axes import LEAST_SPAN, Axes, round_up
 from tui_elbo.ui.plot.cell_grid import Canvas, Look
 from tui_elbo.ui.plot.curve import Bools, Mode
 from tui_elbo.ui.plot.overlay import OverlaidCurve, axes_for, overlay, smoothed
-from tui_elbo.ui.run_list import LETTERS, RunList, RunTable, estimate_text
+from tui_elbo.ui.run_list import RunList, RunTable, estimate_text
 from tui_elbo.ui.style.glyphs import ASCII, UNICODE, Glyphs
 from tui_elbo.ui.style.theme import BAD, DIM, KEY, WARN
 from tui_elbo.ui.views.views import HelpView, View
@@ -159,7 +159,7 @@ class Overlay(TextLines):
             line, broken = parts[i]
             style = self.table.colour(i) if not self.pinned or self._stands_out(i) else DIM
             style = f"bold {style}" if i == self.here and style != DIM else style
-            curves.append(OverlaidCurve(line, broken, style, LETTERS[i % len(LETTERS)]))
+            curves.append(OverlaidCurve(line, broken, style, self.table.letter(i)))
         return curves
 
     def _stands_out(self, index: int) -> bool:
@@ -175,10 +175,10 @@ class Overlay(TextLines):
             broken = np.any([parts[i][1] for i in runs], axis=0)
             low, middle, high = spread(np.array([parts[i][0] for i in runs]))
             out = not self.pinned or any(map(self._stands_out, runs))
-            style = self.table.colour(runs[0]) if out else DIM
+            style = self.table.colour(runs[0], grouped=True) if out else DIM
             style = f"bold {style}" if group == here and style != DIM else style
             band = (low, high) if len(runs) > 1 else None
-            letter = LETTERS[group % len(LETTERS)]
+            letter = self.table.letter(runs[0], grouped=True)
             curves.append(OverlaidCurve(middle, broken, style, letter, band))
         return curves
 
@@ -361,6 +361,7 @@ class Workspace(Screen[None]):
         if not self._seen:
             self._seen = True
             curves.grouped = table.seeds > 1 and len(content.runs) > MANY_RUNS
+            runs.grouped = curves.grouped
             curves.loss = all(run.elbo.empty for run in content.runs) and any(
                 not run.loss.empty for run in content.runs
             )
@@ -468,7 +469,8 @@ class Workspace(Screen[None]):
         if self._list.table.seeds < 2:
             self.answer("no two runs have the same settings: each is drawn by itself")
             return
-        self._curves.grouped = not self._curves.grouped
+        self._curves.grouped = self._list.grouped = not self._curves.grouped
+        self._list.paint()
         self._redrawn()
 
     def action_values(self) -> None:
@@ -594,8 +596,9 @@ def about(table: RunTable, index: int) -> tuple[str, str]:
     if run.progress != "ended":
         words = "waits for a worker" if run.progress == "waiting" else "is running"
         return f"{words}, at step {row.step} of at most {table.content.steps}", ""
-    if row.ended in {"not finite", "failed"}:
-        return f"{row.ended} at step {row.step}" + (f": {note}" if note else ""), BAD
+    if row.ended in {"not finite", "failed", "dropped"}:
+        text = f"{row.ended} at step {row.step}" + (f": {note}" if note else "")
+        return text, "" if row.ended == "dropped" else BAD
     elbo, gap = estimate_text(row.evaluation.elbo), table.gaps.get(index)
     if not elbo:
         problem = safe(row.evaluation.problem)
