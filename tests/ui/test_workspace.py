@@ -262,6 +262,19 @@ async def test_any_size(size):
         await d.press("down", "right")
 
 
+async def test_runs_may_go_away():
+    source = FakeSource(*runs())
+    async with driven("normal", target=None, source=source) as d:
+        await d.shows("4 runs")
+        await d.press("end")
+        source.put(*runs()[:1])
+        await d.pilot.resize_terminal(90, 30)
+        await d.shows("1 run ", "seed 0: ELBO")
+        source.put(*runs())
+        await d.pilot.resize_terminal(80, 24)
+        await d.shows("4 runs")
+
+
 async def test_nothing_is_drawn_while_nothing_changes():
     async with driven("normal", target=None, source=FakeSource(*runs())) as d:
         await d.shows("3.0001 ± 0.0004 below")

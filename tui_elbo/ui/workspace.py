@@ -357,7 +357,6 @@ class Workspace(Screen[None]):
     def _show(self, content: FolderContent) -> None:
         table = RunTable.of(content, self._glyphs)
         curves, runs = self._curves, self._list
-        curves.table = table
         if not self._seen:
             self._seen = True
             curves.grouped = table.seeds > 1 and len(content.runs) > MANY_RUNS
@@ -365,18 +364,17 @@ class Workspace(Screen[None]):
             curves.loss = all(run.elbo.empty for run in content.runs) and any(
                 not run.loss.empty for run in content.runs
             )
-        self._lay_out()
         runs.show(table)
+        self._lay_out()
 
     def _lay_out(self) -> None:
         """The table takes up to half of the height."""
-        count, height = len(self._list.table.content.runs), self.size.height
-        count = max(count, len(self._curves.table.content.runs))
+        table, height = self._list.table, self.size.height
+        count = len(table.content.runs)
         self._list.styles.height = max(4, min(count + 1, (height - 3) // 2))
-        table = self._curves.table
         long = any(
             len(table.label(index)) + len(about(table, index)[0]) + 14 > self.size.width
-            for index in range(min(count, len(table.content.runs), MOST_LOOKED_AT))
+            for index in range(min(count, MOST_LOOKED_AT))
         )
         self.query_one(About).styles.height = 2 if long else 1
 
@@ -384,6 +382,7 @@ class Workspace(Screen[None]):
         """Draw the runs that are shown."""
         curves, runs = self._curves, self._list
         found = runs.table.content.runs
+        curves.table = runs.table
         curves.shown, curves.here = list(runs.order), runs.here
         curves.pinned = {i for i in runs.order if found[i].name in runs.pinned}
         curves.paint()
