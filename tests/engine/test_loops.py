@@ -525,6 +525,36 @@ def test_a_loop_is_held_and_stepped() -> None:
     assert history(terminal.seen).last == 12
 
 
+def test_gradients_that_are_thrown_away_are_not_accumulated() -> None:
+    """As a `GradScaler` does it, which skips the update."""
+
+    def skipping() -> list[float]:
+        elbo, optimizer, losses = Trace_ELBO(), adam(), []
+        for step in range(6):
+            losses.append(elbo.loss_and_grads(model, guide, DATA))
+            if step != 3:
+                optimizer.step()
+            optimizer.zero_grad()
+        return losses
+
+    losses, seen, _ = watched(skipping)
+    assert losses_of(seen) == [losses[i] for i in (0, 1, 2, 4, 5)]
+    assert seen.values(Column("step", "", "eval_loss"))[3] == losses[3]
+
+
+def test_a_guide_that_is_made_anew_each_step_is_one_training() -> None:
+    def lambdas() -> list[float]:
+        elbo, optimizer, losses = Trace_ELBO(), adam(), []
+        for _ in range(6):
+            losses.append(elbo.loss_and_grads(lambda: model(DATA), lambda: guide(DATA)))
+            optimizer.step()
+            optimizer.zero_grad()
+        return losses
+
+    losses, seen, _ = watched(lambdas)
+    assert losses_of(seen) == losses
+
+
 def test_an_optimizer_that_comes_late_is_named() -> None:
     losses, seen, events = watched(lambda: by_hand() + by_loss_and_grads())
     assert losses_of(seen) == losses

@@ -6,7 +6,7 @@ import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
-from types import MethodType
+from types import FunctionType, MethodType
 from typing import Any
 
 import pyro
@@ -235,8 +235,13 @@ class LoopSource(ScriptSource):
 
 
 def anchor(guide: Any) -> Any:
-    """What a guide lives as long as: a function, a module, or the object whose method it is."""
+    """What a guide lives as long as: a function, a module, or the object whose method it is.
+
+    A lambda may be made anew for each step: its code lives on.
+    """
     guide = pyro.poutine.unwrap(guide)
     while hasattr(guide, "func") and hasattr(guide, "args"):
         guide = guide.func
+    if isinstance(guide, FunctionType) and guide.__name__ == "<lambda>":
+        return guide.__code__
     return guide.__self__ if isinstance(guide, MethodType) else guide

@@ -160,6 +160,8 @@ class LoopStepper:
         if elbo is not self.elbo:
             self._elbo, self._traits = weakref.ref(elbo), traits_of(elbo)
             self._terms.expect(elbo)
+        if self._evaluations and self._gave_up():
+            self._drop()
         self._terms.begin()
         own, build = own_trace_builder(elbo), trace_builder(elbo)
         if build is not None:
@@ -199,6 +201,19 @@ class LoopStepper:
             self.initial_params.look()
             if not self._is_optimized:
                 self._sample = [(leaf, _some(leaf)) for _, leaf in self.params.stored]
+
+    def _gave_up(self) -> bool:
+        """Whether the gradients so far were thrown away: a `GradScaler` does that."""
+        if optimizer_within() is not None or not self._optimizers:
+            return False
+        groups = [group for one in self._optimizers for group in one.param_groups]
+        return all(leaf.grad is None for group in groups for leaf in group["params"])
+
+    def _drop(self) -> None:
+        """No update follows the evaluations whose gradients were taken."""
+        for one in self._used:
+            self.unused.took(one.loss)
+        self._evaluations = [one for one in self._evaluations if not one.differentiated]
 
     def _reading(self, build: Callable[..., Any]) -> Callable[..., tuple[Trace, Trace]]:
         def get_trace(*args: Any) -> tuple[Trace, Trace]:
