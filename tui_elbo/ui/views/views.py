@@ -329,5 +329,5 @@ def confirm_lines(
     for key, text in choices.items():
         keys += [(f" {key}", KEY), (f" {text} ", "")]
     if cell_len(question) + sum(cell_len(text) for text, _ in keys) + 1 <= width:
-        return [[*keys, (f" {question}", WARN)]]
+        return [[(f" {question} ", WARN), *keys]]
     return [*([(f" {line}", WARN)] for line in wrap(question, max(10, width - 2))), keys]
