@@ -241,5 +241,5 @@ def status_summary(
         verdict=(verdict.words, SHORT[verdict.state], COLOURS[verdict.state])
         if verdict and step
         else ("", "", ""),
-        about=(loaded.name, *run.settings, *_kept(run)) if loaded else (),
+        about=(loaded.name, *filter(None, run.settings), *_kept(run)) if loaded else (),
     )
