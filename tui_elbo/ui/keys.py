@@ -275,7 +275,7 @@ KEYS = (
     Key("tab", "tab", None, "", "go to the next pane; the arrows then move in a table"),
     Key("v", "v", look.next_page, "view", "show the next tables in the right column", 6),
     Key("z", "z", look.zoom, "", "the pane that has the focus alone, and all of them again"),
-    Key("y", "y", look.next_range, "", "y range: robust, full, log"),
+    Key("y", "y", look.next_range, "", "y range of this run: robust, full, log"),
     Key("slash", "/", look.filter_table, "", "filter the parameters or sites by name"),
     Key("w", "w", look.watch, "", "watch a parameter: it comes first, and is recorded whole"),
     Key(
