@@ -79,14 +79,16 @@ MODELS = {
             e = pyro.sample("e", dist.Normal(b, 1.0))
             pyro.sample("y", dist.Normal(X @ w + e, sigma), obs=Y.expand(2, 12))
 """,
+    "branch": """
+    w = pyro.sample("w", dist.Normal(0.0, 1.0).expand([3]).to_event(1))
+    mu = X @ w if w[0] > 0 else X[:, 0] * w[1]
+    with pyro.plate("data", 12):
+        pyro.sample("y", dist.Normal(mu, 1.0 if w[2] > 0.1 else 2.0), obs=Y)
+""",
 }
 """Models that are wrong, or raise, with draws to the left."""
 
 ONE_BY_ONE = {
-    "a branch": """
-    w = pyro.sample("w", dist.Normal(0.0, 1.0))
-    pyro.sample("y", dist.Normal(w if w > 0 else 2 * w, 1.0), obs=Y[0])
-""",
     "a number": """
     w = pyro.sample("w", dist.Normal(0.0, 1.0))
     pyro.sample("y", dist.Normal(w.item(), 1.0), obs=Y[0])

@@ -142,7 +142,7 @@ X = torch.ones(6, 3)
 def model():
     w = pyro.sample("w", dist.Normal(torch.zeros(3), 1.0).to_event(1))
     with pyro.plate("data", 6):
-        pyro.sample("y", dist.Normal(X @ w if w[0] > 0 else X @ w**2, 1.0), obs=torch.ones(6))
+        pyro.sample("y", dist.Normal(X @ w * w[0].item(), 1.0), obs=torch.ones(6))
 
 
 guide = pyro.infer.autoguide.AutoNormal(model)

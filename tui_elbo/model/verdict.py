@@ -119,7 +119,8 @@ class Measurement:
     """The ELBO at the mean of the last quarter's iterates less that at the quarter before. Its
     error is that of the draws alone."""
     settled_since: int
-    """The first step from which on the ELBO has stayed at its level of now."""
+    """The first step from which on the ELBO has stayed at its level of now; the present step where
+    more than the tolerance is left."""
     draws: int
     """Of each of the two sets."""
     params: int

@@ -3,7 +3,8 @@
 A model that says `a[group]` or `X @ w` does not broadcast over a dimension of draws to the left. A
 `Batched` tensor has that dimension, and does not show it: its shape is that of one draw, and each
 function is applied draw by draw, by `torch.vmap` over this function alone. Where the model asks for
-a number (`if z > 0`), all draws have to answer the same. What cannot be done raises.
+a number (`if z > 0`) and draws answer differently, it is run for each answer. What cannot be done
+raises.
 
 Nothing here is trusted unseen: see `mismatch` in `inspect_model`.
 """
@@ -13,15 +14,29 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from pyro import poutine
 from pyro.poutine import Trace
 from pyro.poutine.messenger import Messenger
-from pyro.poutine.util import site_is_subsample
+from pyro.poutine.util import prune_subsample_sites, site_is_subsample
 from torch import Tensor
 
 
-class BatchedError(RuntimeError):
+class BatchedError(Exception):
     """This cannot be done for all draws at once."""
+
+
+class DrawsDifferError(BatchedError):
+    """One number is wanted, and there are several.
+
+    Args:
+        answers: of all draws, shape (draws,).
+    """
+
+    def __init__(self, answers: Tensor) -> None:
+        super().__init__("draws differ where one number is wanted")
+        self.answers = answers
 
 
 class Batched(Tensor):
@@ -64,45 +79,99 @@ class BatchedValues(Messenger):  # type: ignore[misc]
     """Sites take the values of all draws, and each has to have some.
 
     Args:
-        values: by site, shape (draws, ...), with as many elements a draw as the site has; those of
-            sites that choose subsamples are the same for all draws.
+        values: by site, shape (draws, ...), with as many elements a draw as the site has.
+        chosen: what sites that choose subsamples take, the same for all draws.
     """
 
-    def __init__(self, values: dict[str, Tensor]) -> None:
+    def __init__(self, values: dict[str, Tensor], chosen: dict[str, Tensor]) -> None:
         super().__init__()
-        self._values = values
+        self._values, self._chosen = values, chosen
 
     def _pyro_sample(self, msg: Any) -> None:
-        value = self._values.get(msg["name"])
         if msg["is_observed"] or msg["done"]:
             return
-        if site_is_subsample(msg):
-            if value is not None:
-                msg["value"], msg["done"] = value, True
-            return
-        if value is None:
-            raise BatchedError(f'site "{msg["name"]}" is not drawn by the guide')
-        shape = msg["fn"].batch_shape + msg["fn"].event_shape
-        msg["value"], msg["done"] = batched(value.reshape(len(value), *shape)), True
+        name, chooses = msg["name"], site_is_subsample(msg)
+        value = self._chosen.get(name) if chooses else self._values.get(name)
+        if value is not None and not chooses:
+            shape = msg["fn"].batch_shape + msg["fn"].event_shape
+            value = batched(value.reshape(len(value), *shape))
+        elif value is None and not chooses:
+            raise BatchedError(f'site "{name}" is not drawn by the guide')
+        if value is not None:
+            msg["value"], msg["done"] = value, True
+
+    def some(self, draws: Tensor) -> BatchedValues:
+        """Those of some draws.
+
+        Args:
+            draws: which.
+        """
+        return BatchedValues({n: value[draws] for n, value in self._values.items()}, self._chosen)
 
 
-def show_draws(trace: Trace, nesting: int) -> None:
-    """Give the sites of a trace the dimension of draws, to the left of so many of plates.
+def run_as_one(
+    model: Callable[[], Any], values: BatchedValues, draws: int, nesting: int, paths: int
+) -> Trace:
+    """Run a model for all draws, behind the shape of one.
 
     Args:
-        trace: of a model that ran with `BatchedValues`; with its log probabilities.
+        model: the model, with its arguments.
+        values: of its sites.
+        draws: how many.
         nesting: how many dimensions the plates take.
+        paths: that draws may take through the model.
+
+    Returns:
+        A trace with log probabilities, whose sites have the draws to the left of the plates.
+
+    Raises:
+        BatchedError: if that cannot be done; as any other error.
     """
-    for node in trace.nodes.values():
-        if node["type"] != "sample":
+    waiting, runs = [torch.arange(draws)], list[tuple[Tensor, Trace]]()
+    while waiting:
+        some = waiting.pop()
+        try:
+            with values.some(some):
+                trace = poutine.trace(model).get_trace()
+            prune_subsample_sites(trace).compute_log_prob()
+        except DrawsDifferError as differ:
+            answers = differ.answers.cpu().numpy()
+            waiting += [some[answers == answer] for answer in np.unique(answers)]
+            if len(waiting) + len(runs) > paths:
+                raise
+        else:
+            runs.append((some, trace))
+    return _joined(runs, nesting)
+
+
+def _joined(runs: Sequence[tuple[Tensor, Trace]], nesting: int) -> Trace:
+    """One trace of all draws, of those of some draws each."""
+    order = torch.cat([some for some, _ in runs]).argsort()
+    traces = [trace for _, trace in runs]
+    if any(trace.nodes.keys() != traces[0].nodes.keys() for trace in traces):
+        raise BatchedError("draws visit other sites")
+    for name, node in traces[0].nodes.items():
+        if node["type"] != "sample" or site_is_subsample(node):
             continue
         for key, dims in (("value", nesting + node["fn"].event_dim), ("log_prob", nesting)):
-            if isinstance(node.get(key), Batched):
-                draws = node[key].draws
-                missing = dims + 1 - draws.dim()
-                if missing < 0:
-                    raise BatchedError("a site has more dimensions than the plates take")
-                node[key] = draws.reshape(len(draws), *(1,) * missing, *draws.shape[1:])
+            parts = [trace.nodes[name][key] for trace in traces]
+            if any(isinstance(part, Batched) for part in parts) or (key == "log_prob" and runs[1:]):
+                rows = [
+                    _rows(part, len(some), dims)
+                    for part, (some, _) in zip(parts, runs, strict=True)
+                ]
+                node[key] = torch.cat(rows)[order] if rows[1:] else rows[0]
+    return traces[0]
+
+
+def _rows(value: Any, draws: int, dims: int) -> Tensor:
+    """With the draws to the left of so many dimensions."""
+    value = torch.as_tensor(value)
+    if value.dim() > dims:
+        raise BatchedError("a site has more dimensions than the plates take")
+    if isinstance(value, Batched):
+        return _padded(value.draws, dims)
+    return _padded(value.expand(draws, *value.shape), dims)
 
 
 def _draw_by_draw(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
@@ -171,8 +240,11 @@ def _select(value: Tensor, index: Any) -> Any:
 
 
 def _one_for_all(draws: Tensor) -> Tensor:
-    if not len(draws) or not bool((draws == draws[0]).all()):
-        raise BatchedError("draws differ where one number is wanted")
+    same = (draws == draws[0]) | (draws.isnan() & draws[0].isnan())
+    if draws.dim() > 1 and not bool(same.all()):
+        raise BatchedError("draws differ where numbers are wanted")
+    if not bool(same.all()):
+        raise DrawsDifferError(draws.detach())
     return draws[0]
 
 

@@ -21,7 +21,7 @@ from torch.overrides import TorchFunctionMode
 
 from tui_elbo.engine.compat.pyro import enumerate_dim
 from tui_elbo.engine.compat.torch import rejection_samplers
-from tui_elbo.engine.lens.batched import BatchedError, BatchedValues, show_draws
+from tui_elbo.engine.lens.batched import BatchedError, BatchedValues, run_as_one
 from tui_elbo.engine.record.numbers import table
 from tui_elbo.model.records import MAX_ELEMENTS, Floats
 
@@ -110,15 +110,16 @@ class Traces:
             if not (node["is_observed"] or _is_point(node["fn"]) or _is_enumerated(node))
         }
 
-    def guide_values(self) -> dict[str, Tensor]:
-        """What all draws have drawn from the guide, by site, shape (draws, ...)."""
-        return {
-            name: node["value"]
-            if site_is_subsample(node)
-            else self._aligned(torch.as_tensor(node["value"]), node["fn"].event_dim)
-            for name, node in _samples(self.guide)
-            if not node["is_observed"]
+    def guide_values(self) -> BatchedValues:
+        """What all draws have drawn from the guide."""
+        nodes = {name: node for name, node in _samples(self.guide) if not node["is_observed"]}
+        chosen = {name: node["value"] for name, node in nodes.items() if site_is_subsample(node)}
+        drawn = {
+            name: self._aligned(torch.as_tensor(node["value"]), node["fn"].event_dim)
+            for name, node in nodes.items()
+            if name not in chosen
         }
+        return BatchedValues(drawn, chosen)
 
     def _sum(self, node: Any) -> Tensor:
         log_prob = self._aligned(torch.as_tensor(node["log_prob"]), 0)
@@ -223,9 +224,25 @@ def run_many(
 
 
 def run_batched(
-    model: Any, guide: Any, args: tuple[Any, ...], *, draws: int, nesting: int, seed: int
+    model: Any,
+    guide: Any,
+    args: tuple[Any, ...],
+    *,
+    draws: int,
+    nesting: int,
+    seed: int,
+    paths: int | None = None,
 ) -> Traces:
     """The same where the model is written for one draw, and the guide is not.
+
+    Args:
+        model: the model.
+        guide: the guide.
+        args: of both.
+        draws: how many.
+        nesting: how many dimensions the plates inside take.
+        seed: of all draws; those that reject are seeded one by one.
+        paths: through the model that draws may take; None: each its own.
 
     Raises:
         BatchedError: if that cannot be done; as any other error.
@@ -237,11 +254,8 @@ def run_batched(
     with RowByRow(draws, seed), Plate(draws, axis):
         guide_trace = poutine.trace(guide).get_trace(*args)
     traces = Traces(guide_trace, guide_trace, axis, draws)
-    with BatchedValues(traces.guide_values()):
-        traces.model = poutine.trace(model).get_trace(*args)
-    sites = prune_subsample_sites(traces.model)
-    sites.compute_log_prob()
-    show_draws(sites, nesting)
+    values, most = traces.guide_values(), paths or draws
+    traces.model = run_as_one(lambda: model(*args), values, draws, nesting, most)
     return traces
 
 

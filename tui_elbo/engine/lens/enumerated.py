@@ -193,8 +193,23 @@ class DrawStrategy:
                 return summed_one(self.model, self.guide, args, self.nesting, *outer)
             return run(self.model, self.guide, args, *outer)
 
-    def many(self, args: tuple[Any, ...], draws: int, seed: int) -> Traces:
-        """So many draws in a plate, seeded."""
-        way = summed_many if self.enumerated else run_batched if self.batched else run_many
+    def many(
+        self, args: tuple[Any, ...], draws: int, seed: int, paths: int | None = None
+    ) -> Traces:
+        """So many draws in a plate, seeded.
+
+        Args:
+            args: of model and guide.
+            draws: how many.
+            seed: of all draws.
+            paths: that `batched` draws may take through the model; None: each its own.
+        """
+        model, guide, nesting = self.model, self.guide, self.nesting
         with users_code():
-            return way(self.model, self.guide, args, draws=draws, nesting=self.nesting, seed=seed)
+            if self.enumerated:
+                return summed_many(model, guide, args, draws=draws, nesting=nesting, seed=seed)
+            if self.batched:
+                return run_batched(
+                    model, guide, args, draws=draws, nesting=nesting, seed=seed, paths=paths
+                )
+            return run_many(model, guide, args, draws=draws, nesting=nesting, seed=seed)

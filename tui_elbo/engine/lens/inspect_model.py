@@ -46,6 +46,11 @@ CHECKED = 4
 """Draws of a plate that are repeated one by one before the plate is trusted."""
 
 
+PATHS = 2 * CHECKED
+"""That draws of the check may take through a model; with more of them, all at once is no quicker
+than one by one."""
+
+
 @dataclass(frozen=True)
 class Kind:
     """What was seen of a scenario in a few single draws."""
@@ -113,7 +118,7 @@ def mismatch(way: DrawStrategy, args: tuple[Any, ...], seed: int) -> str:
     """
     draws = 2 * CHECKED + 1
     try:
-        many = way.many(args, draws, seed)
+        many = way.many(args, draws, seed, PATHS)
         parts = many.parts()
         for index in range(0, draws, 2)[:CHECKED]:
             alone = way.one(args, FixedValues(many.one(index)))

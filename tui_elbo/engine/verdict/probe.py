@@ -67,13 +67,14 @@ JUMPING_EVALUATIONS = 120
 Climb = Callable[[Objective, Floats, int, Callable[[Floats], bool]], Found]
 
 PATIENCE = 60.0
-"""Seconds: what would take longer is measured only for a person who has said to wait for it."""
+"""Seconds of the processor: what would take longer is measured only for a person who has said to
+wait for it."""
 
 MOST_LOOKS = LOOKS + 3 * EVALUATIONS
 """A verdict takes about so many times as long as a look."""
 
 SECONDS = 8.0
-"""After so long the search stops before `MOST_EVALUATIONS`."""
+"""After so long, of the processor, the search stops before `MOST_EVALUATIONS`."""
 
 MOST_DRAWS = 4096
 """More are not taken, however many parameters there are."""
@@ -245,9 +246,10 @@ class _Probe:
         return ""
 
     def _seconds_of_a_look(self) -> float:
-        began = time.monotonic()
+        """Of the processor: how busy the machine is does not count."""
+        began = time.process_time()
         self._lens.see()
-        return time.monotonic() - began
+        return time.process_time() - began
 
     @property
     def may_draw_more(self) -> bool:
@@ -299,17 +301,21 @@ class _Probe:
         price = _paired(here - units[late].mean(0))
         spread = level.var(ddof=1) * (1 + correlation) / (1 - correlation) / late.sum()
         start = self._start(own, begin)
+        held_out = _paired(self._elbo(other, place) - self._elbo(other, newest))
+        # Asked for only where the run may be stationary, and it takes as long as all looks before.
+        may_rest = not held_out.low > self._tolerance
+        since = self._settled_since(own, level, steps, units.mean(1)) if may_rest else step
         return Measurement(
             step=step,
             begin=begin,
             trend=trend,
             price=Estimate(price.value, math.hypot(price.mcse, math.sqrt(spread))),
-            held_out=_paired(self._elbo(other, place) - self._elbo(other, newest)),
+            held_out=held_out,
             in_sample=_paired(self._elbo(own, place) - here),
             rising=rising,
             gained=float(level.mean()) - start,
             advance=_paired(here - self._elbo(own, before)),
-            settled_since=self._settled_since(own, level, steps, units.mean(1)),
+            settled_since=since,
             draws=self._draws(own),
             params=self._params,
             evaluations=evaluations,
@@ -378,7 +384,7 @@ class _Probe:
         return int(after[0]) if after else step
 
     def _search(self, lens: Lens, start: State) -> tuple[State, float, int] | str:
-        began, tolerance = time.monotonic(), self._tolerance
+        began, tolerance = time.process_time(), self._tolerance
 
         def enough(gains: Floats) -> bool:
             """Whether it gains nothing any more, or has had its time."""
@@ -388,7 +394,7 @@ class _Probe:
                 return False
             if gains[-1] - gains[many - many // 4 - 1] <= tolerance / 100:
                 return True
-            return many >= EVALUATIONS and time.monotonic() - began > SECONDS
+            return many >= EVALUATIONS and time.process_time() - began > SECONDS
 
         self._rejects = _rejects(lens, start)
         if self._rejects:
