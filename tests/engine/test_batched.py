@@ -13,7 +13,9 @@ import torch
 from tests.engine.matrix import scenario, write
 from tui_elbo.engine.lens import Lens
 from tui_elbo.engine.lens.batched import Batched, BatchedError, batched
+from tui_elbo.engine.lens.batches import SEED
 from tui_elbo.engine.lens.draws import FixedValues, Traces
+from tui_elbo.engine.lens.moments import DRAWS, posterior
 from tui_elbo.engine.session import Session
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -106,9 +108,9 @@ ONE_BY_ONE = {
 """Models that cannot have all draws at once."""
 
 
-def settled(body: str, tmp_path: Path) -> Lens:
+def settled(body: str, tmp_path: Path, end: str = END) -> Lens:
     """A lens that has looked at it after some steps."""
-    session = Session(write(tmp_path, scenario(START + body + END)))
+    session = Session(write(tmp_path, scenario(START + body + end)))
     session.advance(3)
     lens = Lens(session.scenario, 64)
     lens.see()
@@ -190,3 +192,29 @@ def test_all_draws_answer_with_one_number_or_none() -> None:
     with pytest.raises(BatchedError, match="draws differ"):
         bool(value > 1)
     assert float(batched(torch.tensor([2.0, 2.0]))) == 2.0
+
+
+def test_a_support_that_depends_on_another_draw_is_that_of_each(tmp_path: Path) -> None:
+    lens = settled(DEPENDENT, tmp_path, end="")
+    assert lens.settled.batched
+    width, u = (lens.strategy.many((), DRAWS, SEED).values(name) for name in ("width", "u"))
+    assert width is not None
+    assert u is not None
+    inside = ((u + width) / (2 * width)).double().logit()
+    assert posterior(lens).sites["u"].mean == pytest.approx(inside.mean().item(), rel=1e-4)
+
+
+DEPENDENT = """
+    width = pyro.sample("width", dist.LogNormal(0.0, 0.1))
+    u = pyro.sample("u", dist.Uniform(-width, width))
+    w = pyro.sample("w", dist.Normal(0.0, 1.0).expand([3]).to_event(1))
+    with pyro.plate("data", 12):
+        pyro.sample("y", dist.Normal(X @ w + u, 1.0), obs=Y)
+
+
+def guide():
+    loc = pyro.param("loc", torch.zeros(3))
+    width = pyro.sample("width", dist.LogNormal(0.0, 0.1))
+    pyro.sample("u", dist.Uniform(-width, width))
+    pyro.sample("w", dist.Normal(loc, 1.0).to_event(1))
+"""

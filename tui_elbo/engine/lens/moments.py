@@ -21,6 +21,7 @@ from torch.distributions import constraints
 
 from tui_elbo.engine.compat.pyro import enumerate_dim
 from tui_elbo.engine.forked import users_code
+from tui_elbo.engine.lens.batched import Batched, batched
 from tui_elbo.engine.lens.batches import SEED
 from tui_elbo.engine.lens.draws import PLATE, Traces, seed_draw
 from tui_elbo.engine.lens.isolation import isolated
@@ -115,7 +116,10 @@ def _unbounded(values: Tensor, support: Any) -> Tensor:
     if support in (constraints.positive, constraints.nonnegative) or isinstance(
         support, constraints.greater_than | constraints.greater_than_eq | constraints.interval
     ):
-        real: Tensor = torch.distributions.biject_to(support).inv(values)
+        bounds = (getattr(support, name, None) for name in ("lower_bound", "upper_bound"))
+        of_draws = any(isinstance(bound, Batched) for bound in bounds)
+        inverse = torch.distributions.biject_to(support).inv
+        real: Tensor = inverse(batched(values)).draws if of_draws else inverse(values)
         return real
     return values
 
