@@ -35,6 +35,7 @@ from tui_elbo.protocol import (
     Attach,
     EngineBusy,
     ErrorReported,
+    LensPointAdded,
     Loaded,
     RunFlagged,
     RunUntil,
@@ -509,20 +510,27 @@ def test_classes_and_hooks_are_what_they_were() -> None:
     assert (len(_global_optimizer_pre_hooks), len(_global_optimizer_post_hooks)) == hooks
 
 
-def test_a_loop_is_held_and_stepped() -> None:
-    fresh()
+@pytest.mark.parametrize("looked_at", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_loop_that_is_held_and_stepped_is_the_same(looked_at: bool) -> None:
+    expected, outcomes = outcome(plain), []
     script_session.begin(Path("mine"), watches_all=True, hold=True)
     with tui_elbo.watch_all() as handle:
-        loop = threading.Thread(target=plain)
+        loop = threading.Thread(target=lambda: outcomes.append(outcome(plain)))
         loop.start()
         with attached(handle.id) as terminal:
             assert terminal.ask(Step()).step == 1
             assert terminal.ask(Step(count=3)).step == 4
+            if looked_at:
+                looks = [event for event in terminal.seen if isinstance(event, LensPointAdded)]
+                assert (looks or [terminal.until(LensPointAdded)])[0].point.draws > 0
             terminal.send(RunUntil())
             loop.join(30)
             handle.close()
             rest(terminal)
     assert history(terminal.seen).last == 12
+    ((losses, params, random),) = outcomes
+    assert (losses, params) == expected[:2]
+    assert torch.equal(random, expected[2])
 
 
 def test_gradients_that_are_thrown_away_are_not_accumulated() -> None:
