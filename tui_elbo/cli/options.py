@@ -21,7 +21,12 @@ MAX_THREADS = 4096
 
 
 EXAMPLES: dict[str, tuple[str, ...]] = {
-    "elbo-tui": ("elbo-tui no_theta", "elbo-tui my/model.py --seed 3", "elbo-tui --draws 64 coin"),
+    "elbo-tui": (
+        "elbo-tui no_theta",
+        "elbo-tui my/model.py --seed 3",
+        "elbo-tui --draws 64 coin",
+        "elbo-tui ./runs",
+    ),
     "elbo-tui tour": ("elbo-tui tour", "elbo-tui tour --ascii"),
     "elbo-tui run": (
         "elbo-tui run no_theta --steps 300",

@@ -319,7 +319,7 @@ class Workspace(Screen[None]):
         yield About(id="about")
         yield TextLine(id="keys")
         yield Input(placeholder="words, or lr=0.1; enter: back to the table", id="filter")
-        yield TooSmall(SMALLEST)
+        yield TooSmall(SMALLEST, "q quits.")
 
     @property
     def _list(self) -> RunList:
@@ -528,7 +528,7 @@ class Workspace(Screen[None]):
         engine, self._engine = self._engine, None
         self.post_message(self.Chosen(run, file, engine))
 
-    async def action_compare(self) -> None:
+    def action_compare(self) -> None:
         """Say which of the runs that are shown, and which settings, are better."""
         runs = self._list.table.content.runs
         rows = [runs[i].row for i in sorted(self._list.order) if runs[i].progress == "ended"]
@@ -536,9 +536,13 @@ class Workspace(Screen[None]):
             self.answer("there are no two runs that have ended")
             return
         self.answer("comparing")
+        self.run_worker(self._compare(rows), exclusive=True)
+
+    async def _compare(self, rows: Sequence[Row]) -> None:
         text = await asyncio.to_thread(self._source.compare, rows)
         self.answer("")
-        self.app.push_screen(CompareView(text.rstrip().splitlines()))
+        if self.is_current:
+            self.app.push_screen(CompareView(text.rstrip().splitlines()))
 
     async def on_screen_resume(self) -> None:
         """Have an engine ready for the run that will be opened; see what has changed."""

@@ -13,20 +13,21 @@ class TooSmall(Widget, can_focus=False):
 
     Args:
         least: columns and rows.
+        more: what else there is to know.
     """
 
     DEFAULT_CSS = "TooSmall { width: 1fr; height: 1fr; }"
 
-    def __init__(self, least: tuple[int, int]) -> None:
+    def __init__(self, least: tuple[int, int], more: str = "The run goes on; q quits.") -> None:
         super().__init__()
-        self._least = least
+        self._least, self._more = least, more
 
     def render(self) -> Content:
         """One sentence, wrapped."""
         columns, rows = self.app.size
         return Content(
             f"elbo-tui needs {self._least[0]} columns and {self._least[1]} rows; "
-            f"this terminal has {columns} and {rows}. The run goes on; q quits."
+            f"this terminal has {columns} and {rows}. {self._more}"
         )
 
 
