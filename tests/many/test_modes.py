@@ -15,6 +15,7 @@ from tui_elbo.engine.evaluation import evaluate
 from tui_elbo.engine.lens import Lens, moments
 from tui_elbo.engine.lens.moments import posterior
 from tui_elbo.engine.session import Session
+from tui_elbo.many.barrier import falls_on_the_way
 from tui_elbo.model.comparison import Evaluation
 from tui_elbo.model.modes import ExchangeableLabels, Posterior, SitePosterior, distance, modes
 from tui_elbo.model.run_table import modes_notes
@@ -102,9 +103,13 @@ def test_two_humps_are_two_modes_and_the_valley_is_left_out() -> None:
     right, left = at("two_modes", **side), at("two_modes", **(side | {"loc": -2.984306}))
     rows = [row({"seed": seed}, right if seed < 5 else left) for seed in range(8)]
     rows.append(row({"seed": 9}, at("two_modes", loc=1.0), verdict="still improving"))
+    told = "one {0}, 3 in another, at the same ELBO within its error (1 not at rest left out)."
+    assert modes_notes(rows, lambda *_: True) == [f"5 of 8 seeds end in {told.format('mode')}"]
     assert modes_notes(rows) == [
-        "5 of 8 seeds end in one mode, 3 in another, at the same ELBO within its error "
-        "(1 not at rest left out)."
+        f"5 of 8 seeds stand in {told.format('place')} Whether these are other modes is not known."
+    ]
+    assert modes_notes(rows, lambda *_: False) == [
+        "All 8 seeds end in one mode (1 not at rest left out)."
     ]
 
 
@@ -122,7 +127,7 @@ def test_a_mode_that_is_lower_is_told_by_how_much() -> None:
     worse = Evaluation(
         base.model, "b", worse.units + rng.normal(size=256) * 0.1, 0.1, posterior=worse.posterior
     )
-    (text,) = modes_notes([*rows, row({"seed": 2}, worse)])
+    (text,) = modes_notes([*rows, row({"seed": 2}, worse)], lambda *_: True)
     assert text.startswith("2 of 3 seeds end in one mode, 1 in another, 1.")
     assert text.endswith("± 0.09 nats lower.")
 
@@ -155,3 +160,40 @@ def test_both_axes_of_a_transition_matrix_follow_their_labels() -> None:
 
     moved = of(place[order], matrix[order][:, order])
     assert distance(of(place, matrix), moved) == pytest.approx(0.0)
+
+
+RIDGE = """
+import pyro, torch, pyro.distributions as dist
+settings = {"start": 0.0, "humps": False}
+
+def model():
+    if settings["humps"]:
+        humps = dist.Normal(torch.tensor([-1.0, 1.0]), 0.3)
+        pyro.sample("z", dist.MixtureSameFamily(dist.Categorical(torch.ones(2)), humps))
+    else:
+        pyro.sample("z", dist.Normal(0.0, 1.0))
+
+def guide():
+    loc = pyro.param("loc", torch.tensor(settings["start"]))
+    pyro.sample("z", dist.Normal(loc, 0.1))
+
+optimizer = pyro.optim.Adam({"lr": 1e-6})
+"""
+
+
+@pytest.mark.parametrize("humps", ["yes", "no"])
+def test_a_narrow_guide_is_in_another_mode_only_where_the_elbo_falls(
+    tmp_path: Path, humps: str
+) -> None:
+    files, posteriors = [], {}
+    for start in ("-1.0", "1.0"):
+        given = (("start", start), ("humps", humps))
+        session = Session(str(write(tmp_path, RIDGE)), given=given)
+        batches = session.advance(2)
+        files.append(tmp_path / f"{start}.run")
+        session.save(files[-1], batches)
+        lens = Lens(session.scenario, 64)
+        lens.see()
+        posteriors[len(posteriors)] = posterior(lens)
+    assert len(modes(posteriors)) == 2
+    assert falls_on_the_way(*map(str, files), 64) == (humps == "yes")

@@ -41,7 +41,9 @@ def main(words: list[str]) -> int:
         for row in rows:
             print(msgspec.json.encode(record(row)).decode())
     else:
-        sys.stdout.write(csv_text(rows) if chosen.csv else table_text(rows))
+        from tui_elbo.many.barrier import barrier_between  # noqa: PLC0415
+
+        sys.stdout.write(csv_text(rows) if chosen.csv else table_text(rows, barrier_between))
     return 0
 
 

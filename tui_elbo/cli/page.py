@@ -175,7 +175,9 @@ def _standing(content: FolderContent) -> Iterator[str]:
 
 
 def _comparison(rows: Sequence[Row]) -> list[str]:
-    found = [*modes_notes(rows), *settings_notes(rows)]
+    from tui_elbo.many.barrier import barrier_between  # noqa: PLC0415
+
+    found = [*modes_notes(rows, barrier_between), *settings_notes(rows)]
     return found or ["There is nothing to be compared."]
 
 

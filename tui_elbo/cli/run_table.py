@@ -10,16 +10,20 @@ from typing import Any
 
 from tui_elbo.model.comparison import Evaluation, compare_settings
 from tui_elbo.model.estimate import with_error
-from tui_elbo.model.run_table import Row, columns, gaps, label, models, modes_notes, shown
+from tui_elbo.model.run_table import Apart, Row, columns, gaps, label, models, modes_notes, shown
 from tui_elbo.model.text import safe
 from tui_elbo.model.verdict import Estimate
 
 
-def table_text(rows: Sequence[Row]) -> str:
+def table_text(rows: Sequence[Row], apart: Apart = lambda *_: None) -> str:
     """The table, what is not compared and why, and the comparison of the settings over seeds."""
     text = _aligned(table_cells(rows), left={*columns(rows), "verdict"})
     notes = table_notes(rows)
-    parts = [[*text, *([""] if notes else []), *notes], modes_notes(rows), settings_notes(rows)]
+    parts = [
+        [*text, *([""] if notes else []), *notes],
+        modes_notes(rows, apart),
+        settings_notes(rows),
+    ]
     return "\n".join("\n".join(part) + "\n" for part in parts if part)
 
 

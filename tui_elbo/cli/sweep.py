@@ -136,7 +136,9 @@ def _swept(plan: Plan, workers: Workers, chosen: argparse.Namespace, out: TextIO
     finally:
         folder.close()
     if rows and not chosen.json:
-        out.write(table_text(rows))
+        from tui_elbo.many.barrier import barrier_between  # noqa: PLC0415
+
+        out.write(table_text(rows, barrier_between))
     out.close()
     _report_saved(rows, plan)
     left = len(plan.runs) - len(rows)

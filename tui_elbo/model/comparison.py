@@ -18,7 +18,7 @@ import numpy as np
 
 from tui_elbo.model.modes import Posterior
 from tui_elbo.model.records import Floats
-from tui_elbo.model.verdict import Estimate
+from tui_elbo.model.verdict import TOLERANCE, Estimate
 
 ROUNDING = 1e-5
 """By so much of its size a log probability may differ between two processors."""
@@ -154,6 +154,25 @@ def difference(one: Evaluation, other: Evaluation) -> Estimate:
         return estimate(one.units - other.units)
     ours, theirs = one.elbo, other.elbo
     return Estimate(ours.value - theirs.value, math.hypot(ours.mcse, theirs.mcse))
+
+
+def falls_between(units: Sequence[Floats]) -> bool | None:
+    """Whether the ELBO falls on the way between two runs, by more than what does not matter.
+
+    Args:
+        units: the ELBO of each unit of draws: at both ends, and then between them.
+
+    Returns:
+        None where the draws leave it open.
+    """
+    open_, ends = False, units[:2]
+    lower = min(ends, key=lambda end: float(end.mean()))
+    for part in units[2:]:
+        dip = estimate(lower - part)
+        if dip.low > TOLERANCE or math.isnan(dip.value):
+            return True
+        open_ = open_ or not dip.high < TOLERANCE
+    return None if open_ else False
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 """Whether several runs of one model have ended in the same mode.
 
-Two runs are in different modes if the means of their posteriors are far apart in units of their
-standard deviations, whatever the order of labels that the model does not tell apart.
+Two runs are at different places if the means of their posteriors are far apart in units of their
+standard deviations, whatever the order of labels that the model does not tell apart. They are in
+different modes if the ELBO falls between them as well: a guide that is narrower than the posterior
+is far away soon.
 """
 
 from __future__ import annotations
@@ -111,9 +113,9 @@ def _rows(values: Floats, axis: int) -> Floats:
 
 
 def modes(posteriors: Mapping[int, Posterior]) -> list[list[int]]:
-    """Which runs have ended in the same mode: the keys, the largest mode first.
+    """Which runs stand at the same place: the keys, the largest group first.
 
-    Runs are in one mode if a chain of runs leads from one to the other, each nearer than `FAR` to
+    Runs are at one place if a chain of runs leads from one to the other, each nearer than `FAR` to
     the next. Those whose distances are not known are left out.
     """
     found: list[list[int]] = []
@@ -136,7 +138,7 @@ def modes_text(
     what: str,
     *,
     left_out: int = 0,
-    known: bool = True,
+    sure: bool = True,
 ) -> str:
     """The sentence on them; empty where there are fewer than two runs.
 
@@ -145,19 +147,20 @@ def modes_text(
         gap: nats by which the first of two runs is better.
         what: the runs are, such as `seeds`.
         left_out: how many more runs there are, which have not come to rest.
-        known: whether those of the groups are known to have come to rest.
+        sure: whether they are known to have come to rest, each group in another mode.
     """
     count = sum(map(len, groups))
     if count < 2:
         return ""
-    mode, end = ("mode", "end") if known else ("place", "stand")
+    mode, end = ("mode", "end") if sure else ("place", "stand")
     rest = f" ({left_out} not at rest left out)" if left_out else ""
     if len(groups) == 1:
         return f"All {count} {what} {end} in one {mode}{rest}."
     others = ", ".join(
         f"{len(group)} in another, {_below(gap(groups[0][0], group[0]))}" for group in groups[1:]
     )
-    return f"{len(groups[0])} of {count} {what} {end} in one {mode}, {others}{rest}."
+    text = f"{len(groups[0])} of {count} {what} {end} in one {mode}, {others}{rest}."
+    return text if sure else f"{text} Whether these are other modes is not known."
 
 
 def _below(gap: Estimate) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tui_elbo.model.comparison import Evaluation, difference, why_not_comparable
@@ -86,11 +86,22 @@ def label(row: Row, names: Sequence[str]) -> str:
     return ", ".join(f"{name} {shown(row.run.get(name))}" for name in names) or "the run"
 
 
-def modes_notes(rows: Sequence[Row]) -> list[str]:
+Apart = Callable[[str, str], bool | None]
+"""Whether two runs, by their files, are in different modes; None where that is not known."""
+
+MOST_PLACES = 4
+"""Where runs stand at more places, it is not found out which of these are modes."""
+
+
+def modes_notes(rows: Sequence[Row], apart: Apart = lambda *_: None) -> list[str]:
     """How many runs of each model have ended in which mode, in sentences.
 
     Runs that have not come to rest are on their way to one, and are left out; where no verdict is
     known, all of them count.
+
+    Args:
+        rows: the runs.
+        apart: asked of runs that stand at different places.
     """
     groups, _ = models(rows)
     names = columns(rows)
@@ -102,15 +113,26 @@ def modes_notes(rows: Sequence[Row]) -> list[str]:
         posteriors = {
             index: seen for index in rest if (seen := rows[index].evaluation.posterior) is not None
         }
-        best = [
-            sorted(one, key=lambda index: -rows[index].evaluation.elbo.value)
-            for one in modes(posteriors)
-        ]
+        places, sure = [_best_first(rows, one) for one in modes(posteriors)], known
+        best: list[list[int]] = []
+        for place in places:
+            file, few = rows[place[0]].file, len(places) <= MOST_PLACES
+            told = [apart(rows[one[0]].file, file) if few else None for one in best]
+            if False in told:
+                same = told.index(False)
+                best[same] = _best_first(rows, best[same] + place)
+            else:
+                best.append(place)
+                sure = sure and None not in told
 
         def gap(better: int, worse: int) -> Estimate:
             return difference(rows[better].evaluation, rows[worse].evaluation)
 
         left_out = len(group) - len(rest)
-        text = modes_text(best, gap, what, left_out=left_out, known=known)
+        text = modes_text(best, gap, what, left_out=left_out, sure=sure)
         found += [text] if text else []
     return found
+
+
+def _best_first(rows: Sequence[Row], some: Iterable[int]) -> list[int]:
+    return sorted(some, key=lambda index: -rows[index].evaluation.elbo.value)
