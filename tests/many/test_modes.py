@@ -103,10 +103,12 @@ def test_two_humps_are_two_modes_and_the_valley_is_left_out() -> None:
     right, left = at("two_modes", **side), at("two_modes", **(side | {"loc": -2.984306}))
     rows = [row({"seed": seed}, right if seed < 5 else left) for seed in range(8)]
     rows.append(row({"seed": 9}, at("two_modes", loc=1.0), verdict="still improving"))
-    told = "one {0}, 3 in another, at the same ELBO within its error (1 not at rest left out)."
-    assert modes_notes(rows, lambda *_: True) == [f"5 of 8 seeds end in {told.format('mode')}"]
+    told = "one {0}, 3 {1} another, at the same ELBO within its error (1 not at rest left out)."
+    assert modes_notes(rows, lambda *_: True) == [
+        f"5 of 8 seeds end in {told.format('mode', 'in')}"
+    ]
     assert modes_notes(rows) == [
-        f"5 of 8 seeds stand in {told.format('place')} Whether these are other modes is not known."
+        f"5 of 8 seeds stand at {told.format('place', 'at')} Whether these are other modes is not known."
     ]
     assert modes_notes(rows, lambda *_: False) == [
         "All 8 seeds end in one mode (1 not at rest left out)."
@@ -134,7 +136,7 @@ def test_a_mode_that_is_lower_is_told_by_how_much() -> None:
 
 def test_runs_of_a_conjugate_model_end_in_one_mode() -> None:
     rows = [row({"seed": seed}, seen("conjugate_normal", seed=seed, steps=8)) for seed in (0, 1)]
-    assert modes_notes(rows) == ["All 2 seeds end in one mode."]
+    assert modes_notes(rows) == ["Both seeds end in one mode."]
 
 
 def one(mean: object, sd: object = 1.0, labels: tuple[ExchangeableLabels, ...] = ()) -> Posterior:

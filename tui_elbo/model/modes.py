@@ -152,14 +152,16 @@ def modes_text(
     count = sum(map(len, groups))
     if count < 2:
         return ""
-    mode, end = ("mode", "end") if sure else ("place", "stand")
+    mode, end, where = ("mode", "end", "in") if sure else ("place", "stand", "at")
     rest = f" ({left_out} not at rest left out)" if left_out else ""
     if len(groups) == 1:
-        return f"All {count} {what} {end} in one {mode}{rest}."
+        all_ = "Both" if count == 2 else f"All {count}"
+        return f"{all_} {what} {end} {where} one {mode}{rest}."
     others = ", ".join(
-        f"{len(group)} in another, {_below(gap(groups[0][0], group[0]))}" for group in groups[1:]
+        f"{len(group)} {where} another, {_below(gap(groups[0][0], group[0]))}"
+        for group in groups[1:]
     )
-    text = f"{len(groups[0])} of {count} {what} {end} in one {mode}, {others}{rest}."
+    text = f"{len(groups[0])} of {count} {what} {end} {where} one {mode}, {others}{rest}."
     return text if sure else f"{text} Whether these are other modes is not known."
 
 
