@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -74,6 +75,11 @@ def test_a_sweep_is_read_as_it_goes_on(tmp_path: Path) -> None:
         assert (run.row.step, run.row.ended, run.row.verdict) == (12, "steps", "cannot tell")
         np.testing.assert_allclose(run.elbo.means, elbo)
     assert FolderReader(folder).read().runs[1].elbo.steps == 12
+    longer = msgspec.structs.replace(of, goal=msgspec.structs.replace(of.goal, steps=20))
+    SweepFolder(folder, longer).close()
+    again = reader.read()
+    assert [(run.progress, run.row.step) for run in again.runs] == [("left", 12), ("left", 12)]
+    assert again.steps == 20
 
 
 @pytest.mark.filterwarnings("ignore:Encountered NaN")

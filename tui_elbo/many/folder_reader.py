@@ -115,7 +115,7 @@ class FolderReader:
         self._known: dict[str, _Known] = {}
         self._before: object = None
         self._copies: tempfile.TemporaryDirectory[str] | None = None
-        self._plan = plan_of(path)
+        self._plan, self._plan_stamp = plan_of(path), _stamp_of(path / ".sweep" / "plan.json")
         if self._plan is None and not any(True for _ in self._run_files()):
             files = sum(not name.startswith(".") for name in os.listdir(path))
             what = f"{NO_RUNS} ({files} other files)" if files else "this folder is empty"
@@ -128,6 +128,7 @@ class FolderReader:
         Raises:
             UsageError: if it is gone.
         """
+        self._read_plan_again()
         try:
             if self._plan is not None:
                 return self._of_sweep(self._plan)
@@ -135,6 +136,13 @@ class FolderReader:
         except OSError as error:
             what = f"the folder cannot be read: {error.strerror or error}"
             raise UsageError(what, where=str(self._path)) from error
+
+    def _read_plan_again(self) -> None:
+        """The same sweep may have been given more steps."""
+        stamp = _stamp_of(self._path / ".sweep" / "plan.json")
+        if stamp is not None and stamp != self._plan_stamp:
+            self._plan, self._plan_stamp = plan_of(self._path), stamp
+            self._known.clear()
 
     def file_of(self, run: WatchedRun) -> str:
         """The file in which a run can be opened; of one that has not ended, a copy as it stands.
@@ -310,6 +318,14 @@ class FolderReader:
             known = self._known.get(name)
             if (known is not None and known.stamp == stamp) or is_run_file(str(self._path / name)):
                 yield name, stamp
+
+
+def _stamp_of(file: Path) -> Stamp | None:
+    try:
+        stat = file.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size
 
 
 def _stamps(folder: Path, ending: str = "") -> dict[str, Stamp]:
