@@ -104,11 +104,10 @@ def test_two_humps_are_two_modes_and_the_valley_is_left_out() -> None:
     rows = [row({"seed": seed}, right if seed < 5 else left) for seed in range(8)]
     rows.append(row({"seed": 9}, at("two_modes", loc=1.0), verdict="still improving"))
     told = "one {0}, 3 {1} another, at the same ELBO within its error (1 not at rest left out)."
-    assert modes_notes(rows, lambda *_: True) == [
-        f"5 of 8 seeds end in {told.format('mode', 'in')}"
-    ]
+    modes_told, places = (told.format(*words) for words in (("mode", "in"), ("place", "at")))
+    assert modes_notes(rows, lambda *_: True) == [f"5 of 8 seeds end in {modes_told}"]
     assert modes_notes(rows) == [
-        f"5 of 8 seeds stand at {told.format('place', 'at')} Whether these are other modes is not known."
+        f"5 of 8 seeds stand at {places} Whether these are other modes is not known."
     ]
     assert modes_notes(rows, lambda *_: False) == [
         "All 8 seeds end in one mode (1 not at rest left out)."

@@ -78,6 +78,8 @@ def settings_notes(rows: Sequence[Row]) -> list[str]:
     lines = [f"{one}." for one in sorted(made, key=lambda one: -one.difference)]
     if len(made) > 1:
         lines.append(f"The intervals hold for these {len(made)} comparisons together (Holm).")
+    if any(row.ended == "dropped" for row in rows):
+        lines.append("Runs that were dropped count as they stood when they were.")
     return [*lines, *dict.fromkeys(left_out)]
 
 
