@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.sources import write
+from tests.engine.sources import small, write
 from tui_elbo.client.run_state import Run
 from tui_elbo.engine.checks.catalogue import rule_named
 from tui_elbo.engine.checks.examples import PRELUDE
 from tui_elbo.engine.checks.monitor import LEAST_STEPS
+from tui_elbo.engine.lens.schedule import Examine, LensScheduler
 from tui_elbo.engine.scenario_source import ScenarioSource
+from tui_elbo.engine.session import Session
 from tui_elbo.protocol import Load, Pause, RunUntil
 
 
@@ -29,3 +31,17 @@ def test_a_fault_is_found_while_the_run_goes_on(tmp_path: Path) -> None:
     assert run.level.state == "running"
     assert run.step >= LEAST_STEPS
     source.handle(Pause())
+
+
+def test_what_was_to_be_examined_while_running_is_asked_anew_where_the_run_stands(
+    tmp_path: Path,
+) -> None:
+    session, scheduler = Session(str(write(tmp_path, small()))), LensScheduler(lambda _: None)
+    scheduler.follow(session, 8)
+    session.advance(4)
+    scheduler.stepped(4, 0.1, by_hand=False)
+    scheduler.ask(Examine(lambda *_: None, lambda _: None))
+    assert not scheduler.may_examine
+    scheduler.stands()
+    assert scheduler.may_examine
+    scheduler.leave()

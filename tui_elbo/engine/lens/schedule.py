@@ -321,8 +321,13 @@ class LensScheduler:
         """
         if self._attribution is not None:
             with self._lock:
-                if self._examining and not self._standing:
-                    self._drop()  # The rules ask again, and then look at this step.
+                if not self._standing:
+                    # The rules ask again, and then look at this step.
+                    if self._examining:
+                        self._drop()
+                    self._questions = deque(
+                        one for one in self._questions if not isinstance(one, Examine)
+                    )
                 self._standing = True
                 self._due = self._last != self._run.steps_taken > 0
                 self._previous = self._due
