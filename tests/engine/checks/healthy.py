@@ -23,6 +23,18 @@ def guide():
     s = pyro.param("s", torch.tensor(0.5))
     pyro.sample("z", dist.Normal(0.0, s * s + 1e-3))
 """,
+    "normal_far_from_the_edge": """
+def model():
+    z = pyro.sample("z", dist.Normal(0.0, 1.0))
+    sd = pyro.sample("sd", dist.Uniform(0.0, 10.0))
+    pyro.sample("x", dist.Normal(z, sd), obs=torch.tensor(1.0))
+
+
+def guide():
+    loc = pyro.param("loc", torch.tensor(1.0), constraint=constraints.positive)
+    pyro.sample("z", dist.Normal(pyro.param("z_loc", torch.tensor(0.0)), 1.0))
+    pyro.sample("sd", dist.Normal(loc, 0.05))
+""",
     "encoder_and_decoder": """
 encoder = torch.nn.Sequential(torch.nn.Linear(3, 8), torch.nn.ReLU(), torch.nn.Linear(8, 4))
 decoder = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))

@@ -22,3 +22,16 @@ def test_nothing_is_said_of_a_healthy_scenario(name: str) -> None:
     checked = check(example(HEALTHY[name], name))
     assert checked.unchecked == ()
     assert [one for one in checked.findings if one.level != "note"] == []
+
+
+@pytest.mark.parametrize(
+    ("sd", "level", "verb"),
+    [(0.05, "note", "can"), (0.18, "warning", "can"), (0.5, "error", "draws")],
+)
+def test_it_is_said_whether_draws_are_outside_or_only_can_be(
+    sd: float, level: str, verb: str
+) -> None:
+    text = HEALTHY["normal_far_from_the_edge"].replace("0.05", str(sd))
+    (found,) = check(example(text)).findings
+    assert (found.name, found.subject.name, found.level) == ("outside-support", "sd", level)
+    assert found.message.startswith(f"the guide {verb} ")

@@ -22,6 +22,9 @@ DRAWS = 256
 WHOLE_LINE = ("Normal", "StudentT", "Cauchy", "Laplace", "Gumbel", "Logistic")
 """Distributions that reach every real number, whatever their parameters."""
 
+RARE = 6.0
+"""A value so many standard deviations away is drawn about once in 10⁹ times, by a normal."""
+
 
 def _site(name: str) -> Subject:
     return Subject("site", name)
@@ -102,7 +105,10 @@ def _off_support(look: Look) -> Iterator[Found]:
                 continue
             if _excludes_part_of_line(site, prior) and name not in told:
                 told.add(name)
-                example.setdefault(name, (_reaching(site, prior), 0.0))
+                possible = _reaching(site, prior, "can draw")
+                if not _within_reach(site, prior):
+                    possible = possible._replace(level="note")
+                example.setdefault(name, (possible, 0.0))
             for value in [site.value, *_more(site)]:
                 bad = _outside(prior.fn, value.detach())
                 if bad is None:
@@ -116,17 +122,27 @@ def _off_support(look: Look) -> Iterator[Found]:
             share = f"{outside[name]} of {tried[name]} draws are outside, such as {number:.4g}"
             yield found._replace(evidence=share, level="error")
         else:
-            yield found
+            yield found._replace(evidence=f"none of {tried.get(name, 0)} draws is outside")
 
 
-def _reaching(site: Site, prior: Site) -> Found:
+def _reaching(site: Site, prior: Site, verb: str = "draws") -> Found:
     support = _words(prior.fn.support)
     dist = type(base_of(site.fn)).__name__
-    message = f'the guide draws "{site.name}" outside the support of the model\'s ({support})'
+    message = f'the guide {verb} "{site.name}" outside the support of the model\'s ({support})'
     hint = f"draw it from a distribution on that support, in place of {dist}"
     if dist == "Delta":
         hint = f"give the parameter a constraint, such as constraint=constraints.{support}"
     return Found(_site(site.name), message, hint, line=site.line)
+
+
+def _within_reach(site: Site, prior: Site) -> bool:
+    """Whether a value so many standard deviations away is outside, or that is not known."""
+    try:
+        mean, sd = site.fn.mean.detach(), site.fn.stddev.detach()
+        found = [_outside(prior.fn, mean + sign * RARE * sd) for sign in (-1, 1)]
+    except Exception:
+        return True
+    return not bool(torch.isfinite(sd).all()) or any(b is None or bool(b.any()) for b in found)
 
 
 def _excludes_part_of_line(site: Site, prior: Site) -> bool:
