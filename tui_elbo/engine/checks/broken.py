@@ -25,16 +25,9 @@ def _non_finite_gradient(run: Running) -> Iterator[Found]:
     step, names = _first_bad(run.evidence, "grad_norm")
     if not names or _terms_bad(run.evidence):
         return
-    masked = [site.name for site in run.sites if site.observed and site.masked]
-    hint = ""
-    if masked:
-        hint = (
-            f'put a valid number where the mask of "{masked[0]}" leaves data out, such as '
-            "torch.where(mask, data, 0.): the mask hides them from the loss, not from the gradient"
-        )
     message = f"the gradient of {_listed(names)} is nan at step {step}, while the loss is finite"
     evidence = f"{len(names)} parameters" if len(names) > 1 else ""
-    yield Found(Subject("param", names[0]), message, hint, evidence, since=step)
+    yield Found(Subject("param", names[0]), message, "", evidence, since=step)
 
 
 def _overflow(run: Running) -> Iterator[Found]:
