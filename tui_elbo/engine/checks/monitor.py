@@ -6,6 +6,7 @@ run's time; what runs the person's code happens in a forked copy.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -28,8 +29,9 @@ from tui_elbo.model.findings import Finding
 from tui_elbo.model.records import Batch, Role
 from tui_elbo.protocol.codec import decode
 
-FOLLOWING, JUDGING = 0.014, 0.005
-"""Of the time of the steps, what following them and what trying the rules may take."""
+FOLLOWING, JUDGING = 0.013, 0.004
+"""Of the processor's time for the steps, what following them and what trying the rules may take:
+the clock on the wall also counts the time in which others have the processor."""
 
 LENT = 0.05
 """Seconds of the processor by which following may be ahead of its share; beyond them, batches are
@@ -85,7 +87,7 @@ class Monitor:
             self._seen: Examination | None = None
             self._before: Examination | None = None
             self._examined = self._tried = 0
-            self._owed, self._warm = 0.0, False
+            self._owed, self._warm, self._stood = 0.0, False, -math.inf
             self._judging = Budget(JUDGING)
 
     def rewound(self, step: int) -> None:
@@ -104,8 +106,10 @@ class Monitor:
                 self._evidence.take(batch, _elements(batch, seen, steps))
             else:
                 self._evidence.skim(batch)
-            took = sum(one.seconds for one in seen)
-            cost = time.thread_time() - began
+            # Not more than the clock says, should another thread have taken the last steps.
+            took = min(sum(one.seconds for one in seen), max(began - self._stood, 0.0))
+            self._stood = time.thread_time()
+            cost = self._stood - began
             # The first batch also pays for what is only set up once.
             cost *= self._warm
             self._warm = True
