@@ -77,6 +77,17 @@ def test_by_hand_each_state_is_looked_at_and_step_0_is_the_first(
     assert rows < looks
 
 
+def test_a_saved_run_is_looked_at_from_where_it_goes_on(client: Client, tmp_path: Path) -> None:
+    """What moved before is not known, and is not taken for nothing."""
+    session = Session(str(write(tmp_path, SMALL)))
+    session.save(tmp_path / "run", session.advance(30))
+    client.load(tmp_path / "run")
+    seen = looked(client, 30)
+    assert seen[0].state == seen[0].since >= 29
+    client.ask(Step())
+    assert [one.state for one in looked(client, 31)][-1] == 31
+
+
 @pytest.mark.parametrize("draws", [None, 0])
 def test_the_lens_changes_nothing_of_the_run(draws: int | None, tmp_path: Path) -> None:
     """Bit for bit the records of a session without any lens, by hand, running, there and back."""

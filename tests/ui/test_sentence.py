@@ -17,7 +17,10 @@ def test_what_is_said_of_a_step_long_past_names_it_and_is_not_rewritten(scene: s
     summary = SCENES[scene][0]
     loaded = SimpleNamespace(capabilities=SimpleNamespace(lens=""))
     session = cast(Any, SimpleNamespace(run=SimpleNamespace(loaded=loaded)))
-    span = cast(Any, SimpleNamespace(summary=summary, end=SimpleNamespace(state=100)))
+    start, end = SimpleNamespace(state=0), SimpleNamespace(state=100)
+    span = cast(Any, SimpleNamespace(summary=summary, start=start, end=end))
     text = choose_sentence(summary).text
     assert sentence_text(session, span, 110) == text
     assert sentence_text(session, span, 200) == f"Up to step 100: {text}"
+    start.state = 7
+    assert sentence_text(session, span, 110) == f"From step 7 to 100: {text}"

@@ -288,6 +288,9 @@ class ScenarioSource:
             lambda: session.optimizer, session.scenario.steps, step=session.steps_taken
         )
         session.observe(runner.monitor.observe)
+        if session.steps_taken:
+            runner.lens.learn(session.restored)
+            runner.lens.stands()
         if load.draws != 0 and not session.steps_taken:
             runner.checker.follow(session.scenario, ignore=session.scenario.ignore)
 

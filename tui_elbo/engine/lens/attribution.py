@@ -125,7 +125,7 @@ class Attribution:
     """Takes lens points of a run, and adds up along them who moved what.
 
     Args:
-        run: followed from before its first step.
+        run: followed from where it stands; what moved what is added up from there.
         draws: of the lens, where they can be taken all at once; None: `DRAWS`.
         initial_params: of its parameters, where somebody else has kept them; the run may then stand
             anywhere.
@@ -147,7 +147,7 @@ class Attribution:
         self._run, self._draws, self._asked_draws = run, draws or DRAWS, draws or None
         self.roles: dict[str, Role] = {}
         """Who reads each parameter."""
-        self._initial_params = initial_params or InitialParams()
+        self._initial_params = initial_params or InitialParams(known=not run.steps_taken)
         self._path, self._base = AttributionPath(), State()
         self._kept: list[_PathPoint] = []
         self._kept_states: list[StateRequest] = []

@@ -170,13 +170,14 @@ class InitialParams:
     Args:
         hooked: look before each update of whatever optimiser; else `look` is to be called then.
         most: bytes; where there are more, none is kept.
+        known: False where steps have been taken already, so that nobody knows.
     """
 
-    def __init__(self, *, hooked: bool = True, most: float = math.inf) -> None:
+    def __init__(self, *, hooked: bool = True, most: float = math.inf, known: bool = True) -> None:
         self.values: State = {}
         """The unconstrained value of each parameter before its first update."""
-        self.known = True
-        """False once there was too much to keep."""
+        self.known = known
+        """False also once there was too much to keep."""
         self._most, self._size = most, 0
         self._looked_at = 0
         """How many parameters the store had when it was last gone through."""

@@ -158,6 +158,14 @@ def verdict_texts(run: RunState, step: int) -> tuple[str, ...]:
     return verdict.text, verdict.brief
 
 
+def _dated(text: str, span: Span, step: int) -> str:
+    """With the steps that it speaks of, where those are not all up to the one shown."""
+    begin, seen = span.start.state, span.end.state
+    if begin:
+        return f"From step {begin} to {seen}: {text}"
+    return text if step - seen <= max(1, step * BEHIND) else f"Up to step {seen}: {text}"
+
+
 def sentence_text(session: Session, span: Span | None, step: int) -> str:
     """What moved over a span, in words; without one, why there is no such sentence.
 
@@ -174,8 +182,7 @@ def sentence_text(session: Session, span: Span | None, step: int) -> str:
         why = run.loaded.capabilities.lens
         return f"{why[:1].upper()}{why[1:]}; so nothing is said of what moved log p."
     if span is not None:
-        text, seen = choose_sentence(span.summary).text, span.end.state
-        return text if step - seen <= max(1, step * BEHIND) else f"Up to step {seen}: {text}"
+        return _dated(choose_sentence(span.summary).text, span, step)
     why = unseen(run, step)
     if why:
         cause = why.partition(": ")[2][:60]
