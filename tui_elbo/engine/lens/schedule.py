@@ -516,6 +516,8 @@ class LensScheduler:
         own = judging or measure is not None
         generation = self._generation
         rules = self._examining
+        if rules:
+            words = "the lens looks for the rules: part"
         in_thread(
             lambda: self._wait(
                 call, generation, silence, take, lost, words=words, own=own, rules=rules
@@ -552,9 +554,10 @@ class LensScheduler:
         def stop() -> bool:
             nonlocal shown
             done, of = call.progress
-            if of and self._standing and time.monotonic() - began > SHOWN_AFTER:
+            if self._standing and time.monotonic() - began > SHOWN_AFTER:
                 shown = True
-                self._send(EngineBusy(f"{words} {done} of {of}"))
+                counted = f"{words} {done} of {of}" if of else words.partition(":")[0]
+                self._send(EngineBusy(counted))
             return generation != self._generation
 
         data, why, error = b"", "", ""
