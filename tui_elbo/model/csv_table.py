@@ -16,7 +16,7 @@ import numpy as np
 from tui_elbo.model.records import FIELDS, KINDS, Batch, Column, Floats, Layout
 from tui_elbo.model.text import safe
 
-OWN = tuple(FIELDS["step"])
+OWN = tuple(name for name, field in FIELDS["step"].items() if not field.optional)
 """The step's own columns that every table has, after `step`."""
 
 

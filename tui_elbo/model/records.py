@@ -57,6 +57,8 @@ class Field(NamedTuple):
     """It has a column an element: `value[0]`, `value[1]`…"""
     always_finite: bool = True
     """A number that is not finite is a fault; otherwise NaN also says that it was not taken."""
+    optional: bool = False
+    """A table leaves it out where no step has it."""
 
 
 FIELDS: dict[Kind, dict[str, Field]] = {
@@ -66,7 +68,7 @@ FIELDS: dict[Kind, dict[str, Field]] = {
         "log_p": Field("log p"),
         "log_q": Field("log q"),
         "seconds": Field("the time", always_finite=False),
-        "eval_loss": Field("the loss without an update", always_finite=False),
+        "eval_loss": Field("the loss without an update", always_finite=False, optional=True),
     },
     "site": {"log_p": Field("log p of site"), "log_q": Field("log q of site")},
     "param": {

@@ -300,7 +300,7 @@ KEYS = (
         "F",
         look.show_findings,
         "",
-        "findings and verdict: what is wrong, what to do, what it rests on",
+        "the findings and the verdict: what is wrong, what to do",
     ),
     Key(
         "e",
