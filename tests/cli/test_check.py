@@ -93,3 +93,12 @@ def test_run_prints_findings_on_stderr(tmp_path: Path) -> None:
     assert code == 0
     assert len(records(out)) == 2
     assert "SVI002 not-in-model: line" in err
+
+
+@pytest.mark.slow
+def test_it_is_said_on_stderr_that_nothing_was_found(tmp_path: Path) -> None:
+    code, out, err = ran("check", str(write(tmp_path, small())), "--steps", "20")
+    assert (code, out) == (0, "")
+    assert "nothing was found before the first step and in 20 steps. Cannot tell" in err
+    code, out, err = ran("check", str(write(tmp_path, small())), "--steps", "0", "--json")
+    assert (code, out, err) == (0, "", "")

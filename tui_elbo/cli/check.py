@@ -89,6 +89,11 @@ class FindingPrinter:
         self.worst = False
         """Whether one of them is an error or a warning."""
 
+    @property
+    def silent(self) -> bool:
+        """Whether nothing has been printed."""
+        return not self._printed
+
     def take(self, findings: tuple[Finding, ...]) -> None:
         """Print those that have not been printed."""
         progress.clear()
@@ -180,4 +185,8 @@ def _check(chosen: argparse.Namespace, printer: FindingPrinter) -> int:
         narrate(text)
     for fault in run.faults:
         narrate(fault.what)
+    if printer.silent and not (run.faults or chosen.json or chosen.github):
+        ran = f" and in {chosen.steps} steps" if chosen.steps else ""
+        verdict = "" if run.state.verdict is None else f" {run.state.verdict.text}"
+        narrate(f"nothing was found before the first step{ran}.{verdict}")
     return FOUND if printer.worst else 1 if run.faults else 0

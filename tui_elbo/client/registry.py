@@ -163,7 +163,7 @@ def others() -> str:
     what = (
         f"another run is alive: {ids[0]}" if len(ids) == 1 else f"{len(ids)} other runs are alive"
     )
-    return f"{what}; `elbo-tui runs` says how they stand"
+    return f"{what}; `elbo-tui runs` lists them, `elbo-tui end` ends them"
 
 
 def look(path: Path) -> Found:

@@ -329,6 +329,32 @@ def _rows_seen(look: Look) -> tuple[int | None, int, int]:
     return None, 0, 0
 
 
+def _counted_again(look: Look) -> Iterator[Found]:
+    """A plate draws a subsample, and the model takes the same values whatever is drawn.
+
+    Nothing is known where the data are an argument: it may be another minibatch at each step.
+    """
+    if look.args or look.by_messenger or look.scenario.full_batch is not None:
+        return
+    for name, site in look.observed.items():
+        others = [one.sites("model").get(name) for one in look.passes[1:] if one.error is None]
+        same = [one is not None and torch.equal(one.value, site.value) for one in others]
+        shape = tuple(site.value.shape)[: site.value.dim() - len(site.fn.event_shape)]
+        if not same or not all(same) or _is_factor(site):
+            continue
+        for frame in site.node["cond_indep_stack"]:
+            if not frame.vectorized or -frame.dim > len(shape):
+                continue
+            rows, size = shape[frame.dim], int(frame.full_size or frame.size)
+            values = site.value.movedim(frame.dim - len(site.fn.event_shape), 0)
+            if 1 < rows < size and len(torch.unique(values, dim=0)) > 1:
+                message = f'"{name}" has the same {rows} values at each step, and plate '
+                message += f'"{frame.name}" has them count {size / rows:.3g} times each'
+                hint = f"give the plate the number of the data: pyro.plate(name, {rows}); or take "
+                hint += "those that the plate draws: with pyro.plate(...) as index, data[index]"
+                yield Found(Subject("plate", frame.name), message, hint, line=site.line)
+
+
 def _batches_change(look: Look) -> Iterator[Found]:
     """A later batch of another size, which the guide's parameters do not fit."""
     if look.main.error is not None or look.by_messenger or not look.args:
@@ -574,6 +600,42 @@ def batch(step):
     return (data[(step % 10) * 10 :][:10],)
 """,
         check=_forgotten_scale,
+    ),
+    Rule(
+        code="SVI033",
+        name="counted-again",
+        level="warning",
+        message="a plate scales data of which it takes no subsample",
+        why="A plate of 600 with a subsample of 60 has each value count 10 times, for those that "
+        "it did not draw. Where the model takes the same 60 whatever is drawn, there are no "
+        "others, and the posterior becomes too narrow, here by a factor of about 3.",
+        remedy="give the plate the number of the data, or index the data by what the plate draws",
+        reference=SUBSAMPLE,
+        fires="""
+data = torch.linspace(-1.0, 1.0, 20)
+
+
+def model():
+    z = pyro.sample("z", dist.Normal(0.0, 10.0))
+    with pyro.plate("n", 200, subsample_size=20):
+        pyro.sample("x", dist.Normal(z, 1.0), obs=data)
+
+
+guide = AutoNormal(model)
+""",
+        silent="""
+data = torch.linspace(-1.0, 1.0, 200)
+
+
+def model():
+    z = pyro.sample("z", dist.Normal(0.0, 10.0))
+    with pyro.plate("n", 200, subsample_size=20) as index:
+        pyro.sample("x", dist.Normal(z, 1.0), obs=data[index])
+
+
+guide = AutoNormal(model)
+""",
+        check=_counted_again,
     ),
     Rule(
         code="SVI023",

@@ -129,9 +129,9 @@ class FindingsView(Live):
             model = "run for the rules before step 1, and again after some 100 steps"
         else:
             model = "not run for the rules yet"
-        done = "not judged yet" if run.verdict is None else run.verdict.words
+        done = "not judged yet"
         if run.verdict is not None:
-            done += f", judged at step {run.verdict.step}"
+            done = f"judged at step {run.verdict.step}: {run.verdict.text}"
         return [
             "what this rests on",
             f"  the record   {read}",
