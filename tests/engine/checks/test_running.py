@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyro
 import pytest
+import torch
 
 from tests.engine.compare import assert_same_state
 from tests.engine.local import Local
@@ -138,3 +139,16 @@ optimizer = pyro.optim.SGD({"lr": 1e-3})
     (one,) = [one for one in found if one.level == "error"]
     assert one.subject.name == "scale"
     assert "became -" in one.message
+
+
+def test_what_an_optimiser_of_torch_holds_is_known() -> None:
+    pyro.clear_param_store()
+    for name in ("held", "left"):
+        pyro.param(name, torch.tensor(1.0))
+    held = pyro.get_param_store()._params["held"]
+    optimizer = torch.optim.Adam([held], lr=0.25)
+    monitor = Monitor(Checker(lambda _: None))
+    monitor.follow(lambda: optimizer, 0)
+    assert monitor._rates() == {"held": 0.25}
+    monitor.follow(lambda: None, 0)
+    assert monitor._rates() is None

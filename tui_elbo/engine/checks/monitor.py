@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 import pyro
+from torch.optim import Optimizer
 
 from tui_elbo.engine.checks.catalogue import CATALOGUE
 from tui_elbo.engine.checks.checker import Checker
@@ -200,7 +201,7 @@ class Monitor:
 
     def _rates(self) -> Mapping[str, float] | None:
         optimizer = self._optimizer()
-        if optimizer is None or not getattr(optimizer, "optim_objs", None):
+        if not (isinstance(optimizer, Optimizer) or getattr(optimizer, "optim_objs", None)):
             return None
         rates = rates_of(optimizer)
         leaves = pyro.get_param_store().named_parameters()

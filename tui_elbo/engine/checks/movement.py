@@ -64,7 +64,8 @@ def _why_still(run: Running, track: ParamTrack) -> tuple[str, str]:
             )
         return (
             "the optimiser was never given it",
-            "make sure that requires_grad is set, and that the same tensor is read at each step",
+            "give it to the optimiser; see that requires_grad is set, and that the same tensor is "
+            "read at each step",
         )
     if track.without == track.steps:
         return (
@@ -78,10 +79,26 @@ def _why_still(run: Running, track: ParamTrack) -> tuple[str, str]:
             "the loss does not depend on it there: look for a value that is rounded or clamped, a "
             "unit that is never active, or a site that reaches no data",
         )
-    if rates is not None and rates.get(name) == 0.0:
+    return _why_no_update(track, None if rates is None else rates[name])
+
+
+def _why_no_update(track: ParamTrack, rate: float | None) -> tuple[str, str]:
+    """Why nothing comes of its gradient.
+
+    Args:
+        track: the parameter.
+        rate: its learning rate; None where nobody knows what updates it.
+    """
+    if rate == 0.0:
         return "its learning rate is 0", "set a learning rate above 0 for it"
+    gradient = f"(gradient up to {track.largest_gradient:.3g})"
+    if rate is None:
+        return (
+            f"no update changes it {gradient}",
+            "see that the optimiser holds this very tensor, and that its learning rate is not 0",
+        )
     return (
-        f"its updates are lost in rounding (gradient up to {track.largest_gradient:.3g})",
+        f"its updates are lost in rounding {gradient}",
         "raise its learning rate, or write it as a small number times a constant",
     )
 

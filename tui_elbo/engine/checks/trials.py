@@ -18,6 +18,7 @@ import torch
 from pyro import poutine
 from pyro.infer import SVI
 from pyro.infer.util import zero_grads
+from torch.optim import Optimizer
 
 from tui_elbo.engine.lens import Lens, State
 from tui_elbo.engine.lens.fork import ForkedCall, LookError
@@ -64,8 +65,15 @@ class Trial(msgspec.Struct, frozen=True):
 
 
 def rates_of(optimizer: Any) -> dict[int, float]:
-    """The learning rate of each tensor that the optimiser has been given, by identity."""
+    """The learning rate of each tensor that the optimiser has been given, by identity.
+
+    Args:
+        optimizer: of Pyro's, or of torch's.
+    """
     found = {}
+    if isinstance(optimizer, Optimizer):
+        held = [(leaf, group) for group in optimizer.param_groups for leaf in group["params"]]
+        return {id(leaf): float(group.get("lr", math.nan)) for leaf, group in held}
     for leaf, thing in optimizer.optim_objs.items():
         for group in getattr(thing, "optimizer", thing).param_groups:
             rate = group.get("lr", group.get("eta"))

@@ -104,7 +104,10 @@ class FindingsView(Live):
         self._shown = self._basis
         checked, found = self._run.checked, self._all()
         if not found:
+            verdict = self._run.verdict
             lines: list[Line] = [[("Nothing has been found wrong so far.", "")]]
+            if verdict is not None and verdict.state in ("rate_too_high", "falling", "stopped"):
+                lines = [[(self._text(verdict.text), WARN)]]
         else:
             self._at = min(self._at, len(found) - 1)
             standing = len(self._run.findings)
