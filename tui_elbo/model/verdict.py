@@ -181,8 +181,14 @@ class Verdict:
             case "improving":
                 more = f", about {_round(self.within)} steps" if self.within else ""
                 return f"{words}: {left}{more}."
-            case "stationary" | "stopped":
+            case "stationary":
+                noise = _gain_by_rate(self)
+                more = f", {with_error(noise)} more by a lower rate" if noise else ""
+                return f"{words}: {left}{more}."
+            case "stopped":
                 return f"{words}: {left}."
+            case "cannot_tell":
+                return f"Cannot tell yet: {self.reason}."
             case "rate_too_high":
                 gain = f": {with_error(self.rate_gain)} nats by its noise" if self.rate_gain else ""
                 return f"{words}{gain}."
@@ -348,13 +354,22 @@ def _stationary(verdict: Verdict) -> str:
     early = verdict.since is not None and verdict.since < verdict.step
     since = f"since about step {verdict.since}" if early else f"at step {verdict.step}"
     text = f"Stationary {since}: at most {most} nats are left nearby"
-    gain = verdict.rate_gain
-    if gain is not None and gain.low > 0 and gain.value > verdict.tolerance / 10:
-        # What is left is counted from the mean of the iterates, which the noise is not part of.
+    gain = _gain_by_rate(verdict)
+    if gain is not None:
         text += (
             f"; a lower rate, or the mean of the iterates, would gain {with_error(gain)} besides"
         )
     return f"{text}."
+
+
+def _gain_by_rate(verdict: Verdict) -> Estimate | None:
+    """What the noise of the steps costs, where that is clear and matters.
+
+    What is left is counted from the mean of the iterates, which the noise is not part of.
+    """
+    gain = verdict.rate_gain
+    matters = gain is not None and gain.low > 0 and gain.value > verdict.tolerance / 10
+    return gain if matters else None
 
 
 def _stopped(verdict: Verdict) -> str:

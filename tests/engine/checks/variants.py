@@ -33,6 +33,20 @@ def guide():
 """,
         {("not-in-model", "slop"), ("missing-in-guide", "slope")},
     ),
+    "rows_drawn_in_model": (
+        X
+        + """
+def model():
+    rows = torch.randperm(12)[:4]
+    a = pyro.sample("a", dist.Normal(0.0, 3.0))
+    with pyro.plate("rows", 4):
+        pyro.sample("y", dist.Normal(a * x[rows], 0.5), obs=y[rows])
+
+
+guide = AutoNormal(model)
+""",
+        {("minibatch-without-scale", "y")},
+    ),
     "autoguide_over_block": (
         LINE + 'guide = AutoDiagonalNormal(poutine.block(model, hide=["slope"]))',
         {("missing-in-guide", "slope")},

@@ -165,6 +165,8 @@ def _random_beyond_sites(look: Look) -> Iterator[Found]:
             message = f'the {side} is random beyond its sites: "{name}" differs between two runs '
             message += "in which all sites are the same"
             hint = "draw what is random with pyro.sample, or make it once outside"
+            if side == "model":
+                hint = "draw what is random with pyro.sample, and rows by the subsample of a plate"
             level: Any = "warning" if side == "guide" else "note"
             line = look.main.lines.get((side, name), 0)
             yield Found(Subject("run", side), message, hint, level=level, line=line)

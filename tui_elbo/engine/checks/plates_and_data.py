@@ -208,10 +208,31 @@ def _total(site: Site) -> float:
 def _forgotten_scale(look: Look) -> Iterator[Found]:
     if look.by_messenger or look.main.error is not None or not look.observed:
         return
+    yield from _rows_drawn_in_model(look)
     if look.scenario.full_batch is not None:
         yield from _against_all(look)
     else:
         yield from _against_batches(look)
+
+
+def _rows_drawn_in_model(look: Look) -> Iterator[Found]:
+    """Data that the model chooses anew in each run, outside of a plate's subsample."""
+    runs = [look.run_model(seed, look.main.model) for seed in (SEED, SEED + 1)]
+    if any(run.error is not None for run in runs):
+        return
+    for name, site in look.observed.items():
+        found = [run.sites("model").get(name) for run in runs]
+        unscaled = float(torch.as_tensor(site.node["scale"]).max()) == 1.0
+        if None in found or not unscaled or _is_factor(site) or not _outside(look, site):
+            continue
+        one, other = (seen.value.reshape(-1).sort().values for seen in found if seen is not None)
+        if one.shape == other.shape and torch.equal(one, other):
+            continue  # The same, or in another order.
+        message = f'the data of "{name}" differ between two runs in which all sites are the same, '
+        message += "and are not scaled"
+        hint = "a minibatch is drawn, and scaled, by a plate: with pyro.plate(name, number of all "
+        hint += "data, subsample_size=n) as index"
+        yield Found(_site(name), message, hint, line=site.line)
 
 
 def _against_all(look: Look) -> Iterator[Found]:

@@ -155,7 +155,7 @@ def verdict_texts(run: RunState, step: int) -> tuple[str, ...]:
         return average.text, average.brief
     if verdict is None or verdict.step != step:
         return ()
-    return verdict.text, verdict.brief or f"{verdict.words.capitalize()}: {KEY_OF_FINDINGS} has it."
+    return verdict.text, verdict.brief, f"{verdict.words.capitalize()}: {KEY_OF_FINDINGS} has more."
 
 
 def _dated(text: str, span: Span, step: int) -> str:
