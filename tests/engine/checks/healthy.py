@@ -3,6 +3,19 @@
 from __future__ import annotations
 
 HEALTHY: dict[str, str] = {
+    "rows_in_another_order_each_time": """
+x, y = torch.linspace(-1.0, 1.0, 12), torch.linspace(0.0, 3.0, 12)
+
+
+def model():
+    rows = torch.randperm(12)
+    a = pyro.sample("a", dist.Normal(0.0, 3.0))
+    with pyro.plate("rows", 12):
+        pyro.sample("y", dist.Normal(a * x[rows], 0.5), obs=y[rows])
+
+
+guide = AutoNormal(model)
+""",
     "positive_by_elu": """
 def model():
     z = pyro.sample("z", dist.Normal(0.0, 1.0))

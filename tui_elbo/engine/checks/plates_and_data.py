@@ -226,7 +226,7 @@ def _rows_drawn_in_model(look: Look) -> Iterator[Found]:
         if None in found or not unscaled or _is_factor(site) or not _outside(look, site):
             continue
         one, other = (seen.value.reshape(-1).sort().values for seen in found if seen is not None)
-        if one.shape == other.shape and torch.equal(one, other):
+        if one.shape == other.shape and torch.equal(one.nan_to_num(), other.nan_to_num()):
             continue  # The same, or in another order.
         message = f'the data of "{name}" differ between two runs in which all sites are the same, '
         message += "and are not scaled"
