@@ -188,5 +188,5 @@ def _check(chosen: argparse.Namespace, printer: FindingPrinter) -> int:
     if printer.silent and not (run.faults or chosen.json or chosen.github):
         ran = f" and in {chosen.steps} steps" if chosen.steps else ""
         verdict = "" if run.state.verdict is None else f" {run.state.verdict.text}"
-        narrate(f"nothing was found before the first step{ran}.{verdict}")
+        narrate(f"no rule has found a fault before the first step{ran}.{verdict}")
     return FOUND if printer.worst else 1 if run.faults else 0
