@@ -9,7 +9,8 @@ from tests.ui.driving import driven
 from tests.ui.fake_numbers import layout, numbers
 from tests.ui.test_lens import sighting, stepped
 from tui_elbo.client.run_state import Run
-from tui_elbo.model.attribution import SUM_TERMS, AttributionPath
+from tui_elbo.client.spans import SpanChoice, unseen
+from tui_elbo.model.attribution import SUM_TERMS, AttributionPath, no_samples
 from tui_elbo.model.records import Batch
 from tui_elbo.ui.panes.posterior import _pairs
 from tui_elbo.ui.panes.totals import Series, several, totals
@@ -136,3 +137,11 @@ async def test_ascii_has_nothing_else():
         await d.press("p")
         await d.shows("change by parameter and site", "snr")
         assert d.text().isascii(), d.text()
+
+
+def test_what_nobody_looked_at_is_no_luck_of_the_draw() -> None:
+    """As of a script whose first steps have seen the same data by chance, and the next have not."""
+    run, why = run_of(5, [0, 1]), "The steps are called with other data each time"
+    run.lens_history.add(AttributionPath().extend(3, no_samples(), (), note=why))
+    assert SpanChoice().span(run, None) is None
+    assert unseen(run, 5) == why

@@ -122,7 +122,7 @@ def _between_records(run: Run, begin: int | None, shown: int, kind: Kind) -> Spa
     """From the record `begin` (the one before the last if None) to the last up to `shown`."""
     first, last = sorted((begin or shown, shown))
     end = run.lens_history.latest(last - 1)
-    if end is None:
+    if end is None or _is_blind(end):
         return None
     since = end.since if begin is None else first - 1
     start = run.lens_history.latest_usable(since)
@@ -145,11 +145,16 @@ def _update(run: Run, shown: int) -> Span | None:
     """The newest update up to the step shown; nothing has been drawn after it yet."""
     end = run.lens_history.latest(shown)
     start = None if end is None else run.lens_history.latest_usable(end.since)
-    if end is None or start is None or start.state >= end.state:
+    if end is None or _is_blind(end) or start is None or start.state >= end.state:
         return None
     one = end.state == start.state + 1
     last = f"step {end.state}" if one else f"{start.state + 1}-{end.state}"
     return Span(start, end, "the newest update", last, {}, {})
+
+
+def _is_blind(point: LensPoint) -> bool:
+    """Whether nobody has looked there, so that nothing can be said of who moved what."""
+    return point.unusable and not point.players
 
 
 def unseen(run: Run, step: int) -> str:
