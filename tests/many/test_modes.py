@@ -103,9 +103,9 @@ def test_two_humps_are_two_modes_and_the_valley_is_left_out() -> None:
     right, left = at("two_modes", **side), at("two_modes", **(side | {"loc": -2.984306}))
     rows = [row({"seed": seed}, right if seed < 5 else left) for seed in range(8)]
     rows.append(row({"seed": 9}, at("two_modes", loc=1.0), verdict="still improving"))
-    told = "one {0}, 3 {1} another, at the same ELBO within its error (1 not at rest left out)."
-    modes_told, places = (told.format(*words) for words in (("mode", "in"), ("place", "at")))
-    assert modes_notes(rows, lambda *_: True) == [f"5 of 8 seeds end in {modes_told}"]
+    said = "one {0}, 3 {1} another, at the same ELBO within its error (1 not at rest left out)."
+    modes_said, places = (said.format(*words) for words in (("mode", "in"), ("place", "at")))
+    assert modes_notes(rows, lambda *_: True) == [f"5 of 8 seeds end in {modes_said}"]
     assert modes_notes(rows) == [
         f"5 of 8 seeds stand at {places} Whether these are other modes is not known."
     ]

@@ -13,7 +13,7 @@ POINTS = (0.25, 0.5, 0.75)
 
 
 def barrier_between(one: str, other: str, draws: int = 256) -> bool | None:
-    """Whether there is one; None where that cannot be told.
+    """Whether there is one; None where that is not known.
 
     Args:
         one: the file of a run.

@@ -117,13 +117,13 @@ def modes_notes(rows: Sequence[Row], apart: Apart = lambda *_: None) -> list[str
         best: list[list[int]] = []
         for place in places:
             file, few = rows[place[0]].file, len(places) <= MOST_PLACES
-            told = [apart(rows[one[0]].file, file) if few else None for one in best]
-            if False in told:
-                same = told.index(False)
+            differs = [apart(rows[one[0]].file, file) if few else None for one in best]
+            if False in differs:
+                same = differs.index(False)
                 best[same] = _best_first(rows, best[same] + place)
             else:
                 best.append(place)
-                sure = sure and None not in told
+                sure = sure and None not in differs
 
         def gap(better: int, worse: int) -> Estimate:
             return difference(rows[better].evaluation, rows[worse].evaluation)
