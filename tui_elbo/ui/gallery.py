@@ -17,13 +17,13 @@ from tui_elbo.client.session import Options
 from tui_elbo.model.errors import UsageError
 from tui_elbo.model.scenarios import find_scenario, gallery
 from tui_elbo.model.text import safe
-from tui_elbo.ui.gallery_list import GalleryList, TextLine
+from tui_elbo.ui.gallery_list import GalleryList
 from tui_elbo.ui.keys import Key
 from tui_elbo.ui.style.glyphs import ASCII, UNICODE
 from tui_elbo.ui.style.theme import BAD, DIM, KEY, WARN
 from tui_elbo.ui.views.views import HelpView
 from tui_elbo.ui.widgets.status import fitting
-from tui_elbo.ui.widgets.text_lines import Piece
+from tui_elbo.ui.widgets.text_lines import Piece, TextLine
 
 KEYS = (
     Key("enter", "enter", None, "open", "open the scenario under the cursor", 0),

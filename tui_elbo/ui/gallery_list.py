@@ -5,11 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from itertools import groupby
-from typing import ClassVar
 
 from rich.cells import cell_len
-from textual.binding import Binding, BindingType
-from textual.events import Blur, Focus, Resize
 from textual.message import Message
 
 from tui_elbo.model.scenarios import GalleryEntry
@@ -17,7 +14,8 @@ from tui_elbo.model.text import safe
 from tui_elbo.ui.style.glyphs import Glyphs
 from tui_elbo.ui.style.text import left, plain_markdown
 from tui_elbo.ui.style.theme import DIM, KEY
-from tui_elbo.ui.widgets.text_lines import Line, TextLines
+from tui_elbo.ui.widgets.choice_list import ChoiceList
+from tui_elbo.ui.widgets.text_lines import Line
 
 NAME = 27
 """Columns for the name of a scenario, at most."""
@@ -26,23 +24,13 @@ ABOUT = 7
 """Rows for what the chosen one is about."""
 
 
-class GalleryList(TextLines, can_focus=True):
+class GalleryList(ChoiceList):
     """The list: a heading for each group, and below it a line for each of its scenarios.
 
     Args:
         entries: what there is to choose from, group by group.
         glyphs: the characters to draw with.
     """
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", show=False),
-        Binding("down,j", "move(1)", show=False),
-        Binding("pageup", "page(-1)", show=False),
-        Binding("pagedown,space", "page(1)", show=False),
-        Binding("home", "move(-10000)", show=False),
-        Binding("end", "move(10000)", show=False),
-        Binding("enter", "open", show=False),
-    ]
 
     class Opened(Message):
         """This scenario was chosen."""
@@ -55,19 +43,14 @@ class GalleryList(TextLines, can_focus=True):
         super().__init__(id=id)
         self._all, self._glyphs = entries, glyphs
         self._found = list(entries)
-        self._filter = ""
-        self._cursor = self._top = 0
 
-    @property
-    def filter(self) -> str:
-        """Only scenarios that have all its words in their name, title or summary are listed."""
-        return self._filter
+    def count(self) -> int:
+        """How many scenarios are listed."""
+        return len(self._found)
 
-    @filter.setter
-    def filter(self, text: str) -> None:
-        if text == self._filter:
-            return
-        self._filter, words = text, text.casefold().split()
+    def filtered(self) -> None:
+        """List those that have all its words in their name, title or summary."""
+        words = self.filter.casefold().split()
         self._found = [
             entry
             for entry in self._all
@@ -75,7 +58,7 @@ class GalleryList(TextLines, can_focus=True):
                 word in f"{entry.name} {entry.title} {entry.summary}".casefold() for word in words
             )
         ]
-        self._cursor = self._top = 0
+        self.cursor = self.top = 0
         self.paint()
 
     def paint(self) -> None:
@@ -84,23 +67,25 @@ class GalleryList(TextLines, can_focus=True):
         if not self.is_mounted or width <= 0 or height <= 0:
             return
         if not self._found:
-            nothing = f" nothing has {safe(self._filter)!r} in its name, title or summary"
+            nothing = f" nothing has {safe(self.filter)!r} in its name, title or summary"
             empty = " The gallery is empty: tab, then open a file of your own."
-            self.set_lines([[(nothing if self._filter else empty, DIM)]])
+            self.set_lines([[(nothing if self.filter else empty, DIM)]])
             return
         rows = self._rows()
-        here = rows.index(self._found[self._cursor])
-        room = self._room()
+        here = rows.index(self._found[self.cursor])
+        room = self.room
         # The heading above the first scenario of a group is shown with it.
         first = here - 1 if isinstance(rows[here - 1], str) else here
-        self._top = max(here - room + 1, min(self._top, first), 0)
-        shown = rows[self._top : self._top + room]
+        self.top = max(here - room + 1, min(self.top, first), 0)
+        shown = rows[self.top : self.top + room]
         lines = [self._line(row, width) for row in shown]
         lines += [[("", "")]] * (room - len(shown))
-        below = sum(isinstance(row, GalleryEntry) for row in rows[self._top + room :])
+        below = sum(isinstance(row, GalleryEntry) for row in rows[self.top + room :])
         self.set_lines([*lines, *self._about(width, below)][:height])
 
-    def _room(self) -> int:
+    @property
+    def room(self) -> int:
+        """Lines that there are for headings and scenarios."""
         return max(1, self.size.height - ABOUT)
 
     def _rows(self) -> list[str | GalleryEntry]:
@@ -118,13 +103,13 @@ class GalleryList(TextLines, can_focus=True):
         longest = max(cell_len(safe(one.name)) for one in self._all)
         name = left(f"  {safe(row.name)}", min(NAME, longest + 2), more) + "  "
         title = left(safe(row.title), max(1, width - cell_len(name) - 1), more) + " "
-        if row is self._found[self._cursor]:
+        if row is self._found[self.cursor]:
             return [(name + title, "reverse" if self.has_focus else "bold")]
         return [(name, KEY), (title, "")]
 
     def _about(self, width: int, below: int) -> list[Line]:
         """How many there are below, the whole title, and what it is about."""
-        entry = self._found[self._cursor]
+        entry = self._found[self.cursor]
         columns = max(20, min(width - 4, 92))
         text = textwrap.wrap(plain_markdown(safe(entry.summary)), columns)
         room = ABOUT - 2
@@ -134,50 +119,6 @@ class GalleryList(TextLines, can_focus=True):
         lines: list[Line] = [[(rest, DIM)], [(f" {safe(entry.title)}", "bold")]]
         return [*lines, *([(f" {line}", "")] for line in text)]
 
-    def action_move(self, by: int) -> None:
-        """Move the cursor."""
-        self._cursor = max(0, min(self._cursor + by, len(self._found) - 1))
-        self.paint()
-
-    def action_page(self, by: int) -> None:
-        """Move the cursor by so many screenfuls."""
-        self.action_move(by * max(1, self._room() - 1))
-
-    def action_open(self) -> None:
-        """Choose what is under the cursor."""
-        if self._found:
-            self.post_message(self.Opened(self._found[self._cursor]))
-
-    def on_resize(self, _event: Resize) -> None:
-        """Lay the list out anew."""
-        self.paint()
-
-    def on_focus(self, _event: Focus) -> None:
-        """Show the cursor."""
-        self.paint()
-
-    def on_blur(self, _event: Blur) -> None:
-        """Hide the cursor."""
-        self.paint()
-
-
-class TextLine(TextLines):
-    """One line of text."""
-
-    def __init__(self, *, id: str) -> None:
-        super().__init__(id=id)
-        self._line: Line = [("", "")]
-
-    def show(self, line: Line) -> None:
-        """Show this line."""
-        self._line = line
-        self.paint()
-
-    def paint(self) -> None:
-        """Bring the screen up to date."""
-        if self.is_mounted and self.size.width > 0:
-            self.set_lines([self._line])
-
-    def on_resize(self, _event: Resize) -> None:
-        """Lay the line out anew."""
-        self.paint()
+    def opened(self, row: int) -> None:
+        """This scenario was chosen."""
+        self.post_message(self.Opened(self._found[row]))

@@ -28,7 +28,6 @@ from tui_elbo.model.reduction import Reduction
 from tui_elbo.model.run_table import Row
 from tui_elbo.model.text import safe
 from tui_elbo.model.workspace import FolderContent, WatchedRun
-from tui_elbo.ui.gallery_list import TextLine
 from tui_elbo.ui.keys import Key
 from tui_elbo.ui.pane_frames import SMALLEST
 from tui_elbo.ui.plot.axes import LEAST_SPAN, Axes, round_up
@@ -42,7 +41,7 @@ from tui_elbo.ui.views.views import HelpView, View
 from tui_elbo.ui.widgets.lines import Lines
 from tui_elbo.ui.widgets.placeholder import TooSmall
 from tui_elbo.ui.widgets.status import fitting
-from tui_elbo.ui.widgets.text_lines import Piece, TextLines
+from tui_elbo.ui.widgets.text_lines import Piece, TextLine, TextLines
 
 POLL = 1.0
 """Seconds from one look at the folder to the next."""
@@ -364,7 +363,7 @@ class Workspace(Screen[None]):
             curves.loss = all(run.elbo.empty for run in content.runs) and any(
                 not run.loss.empty for run in content.runs
             )
-        runs.show(table)
+        runs.show_runs(table)
         self._lay_out()
 
     def _lay_out(self) -> None:
@@ -378,7 +377,7 @@ class Workspace(Screen[None]):
         )
         self.query_one(About).styles.height = 2 if long else 1
 
-    def on_run_list_changed(self) -> None:
+    def on_column_list_changed(self) -> None:
         """Draw the runs that are shown."""
         curves, runs = self._curves, self._list
         found = runs.table.content.runs
@@ -400,7 +399,7 @@ class Workspace(Screen[None]):
             what += f" ({curves.mode})"
         if curves.grouped:
             what += ": median and range of the seeds"
-        parts = [count, *progress_words(content), what, self._list.sorted_by]
+        parts = [count, *progress_words(content), what, self._list.in_words]
         room = self.size.width - len(content.title) - 2
         while len(parts) > 1 and sum(len(part) + 3 for part in parts) > room:
             parts.pop()
@@ -511,9 +510,9 @@ class Workspace(Screen[None]):
         self._notice = ""
         self._list.focus()
 
-    async def on_run_list_opened(self, event: RunList.Opened) -> None:
+    async def on_column_list_opened(self, event: RunList.Opened) -> None:
         """Open the run under the cursor; one that has not ended as it stands."""
-        run = event.run
+        run = self._list.table.content.runs[event.row]
         if not run.row.step or run.progress == "unreadable":
             self.answer(f"it cannot be opened: {safe(run.row.note) or 'it has taken no step'}")
             return

@@ -14,10 +14,10 @@ from textual.widgets import Input
 
 from tui_elbo.model.errors import ElboError
 from tui_elbo.model.text import safe
-from tui_elbo.ui.gallery_list import TextLine
 from tui_elbo.ui.style.glyphs import ASCII, UNICODE
 from tui_elbo.ui.style.text import left
 from tui_elbo.ui.style.theme import BAD, DIM, KEY
+from tui_elbo.ui.widgets.text_lines import TextLine
 
 
 @dataclass(frozen=True)

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
-from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.events import Blur, Focus, Resize
 
 from tui_elbo.model.text import safe
 from tui_elbo.ui.style.glyphs import ASCII, UNICODE
 from tui_elbo.ui.style.theme import DIM
-from tui_elbo.ui.widgets.text_lines import Line, TextLines
+from tui_elbo.ui.widgets.choice_list import CursorLines
+from tui_elbo.ui.widgets.text_lines import Line
 
 MANY = 200
 """More rows than any screen has."""
 
 
-class Table(TextLines, can_focus=True):
+class Table(CursorLines):
     """Base of the tables: a subclass gives columns, header and rows, this one the window on them.
 
     Only the rows on the screen are ever built. Rows of several lines are shown whole when all of
@@ -31,31 +29,16 @@ class Table(TextLines, can_focus=True):
         ascii: draw with ASCII characters alone.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "move(-1)", show=False),
-        Binding("down", "move(1)", show=False),
-        Binding("pageup", "page(-1)", show=False),
-        Binding("pagedown", "page(1)", show=False),
-    ]
-
     def __init__(self, name: str, empty: str, *, id: str, ascii: bool = False) -> None:
         super().__init__(id=id)
         self.glyphs = ASCII if ascii else UNICODE
-        self.cursor = 0
-        """The row that the arrows move."""
-        self.top = 0
-        """The first row shown."""
         self.detail = ""
         """The second part of the title."""
-        self._heading, self._empty, self._filter = name, empty, ""
+        self._heading, self._empty = name, empty
         self._planned = -1
         self._title = ""
 
     # What a subclass gives.
-
-    def count(self) -> int:
-        """How many rows there are."""
-        raise NotImplementedError
 
     def plan(self, width: int) -> None:
         """Choose the columns and their widths. They stay until `replan` is called."""
@@ -81,20 +64,11 @@ class Table(TextLines, can_focus=True):
     def apply_filter(self) -> None:
         """The filter has changed: choose the rows anew. Nothing for a table without a filter."""
 
-    # The filter.
-
-    @property
-    def filter(self) -> str:
-        """Only rows whose name has this in it are shown; all if it is empty."""
-        return self._filter
-
-    @filter.setter
-    def filter(self, text: str) -> None:
-        if text != self._filter:
-            self._filter = text
-            self.apply_filter()
-            self.replan()
-            self.paint()
+    def filtered(self) -> None:
+        """Choose the rows and the columns anew."""
+        self.apply_filter()
+        self.replan()
+        self.paint()
 
     def keeps(self, name: str) -> bool:
         """Whether a row of this name passes the filter, in which capitals do not matter."""
@@ -150,24 +124,3 @@ class Table(TextLines, can_focus=True):
             lines += block[:room]
             shown += 1
         return lines, shown
-
-    def action_move(self, by: int) -> None:
-        """Move the cursor by so many rows."""
-        self.cursor += by
-        self.paint()
-
-    def action_page(self, by: int) -> None:
-        """Move the cursor by so many screenfuls."""
-        self.action_move(by * max(1, self.size.height - 2))
-
-    def on_resize(self, _event: Resize) -> None:
-        """Lay the columns out anew."""
-        self.paint()
-
-    def on_focus(self, _event: Focus) -> None:
-        """Show the cursor."""
-        self.paint()
-
-    def on_blur(self, _event: Blur) -> None:
-        """Hide the cursor."""
-        self.paint()

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from rich.segment import Segment
 from rich.style import Style
+from textual.events import Resize
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
@@ -42,6 +43,28 @@ class TextLines(Widget, can_focus=False):
         if y >= len(self._strips):
             return Strip.blank(width, base)
         return self._strips[y].adjust_cell_length(width).apply_style(base)
+
+
+class TextLine(TextLines):
+    """One line of text."""
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self._line: Line = [("", "")]
+
+    def show(self, line: Line) -> None:
+        """Show this line."""
+        self._line = line
+        self.paint()
+
+    def paint(self) -> None:
+        """Bring the screen up to date."""
+        if self.is_mounted and self.size.width > 0:
+            self.set_lines([self._line])
+
+    def on_resize(self, _event: Resize) -> None:
+        """Lay the line out anew."""
+        self.paint()
 
 
 def refresh_rows(widget: Widget, old: Sequence[object], new: Sequence[object]) -> None:
