@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.engine.sources import small, write
-from tui_elbo.cli.findings import RunChecks
+from tui_elbo.cli.findings import run_checks
 from tui_elbo.cli.verdict import verdict_line
 from tui_elbo.engine.runner import done_text
 from tui_elbo.engine.session import Session
@@ -28,7 +28,7 @@ def said(path: Path, steps: int, *, rounds: int = 1) -> list[str]:
     """What is printed of a run that is taken so far, in so many pieces."""
     session, lines = Session(str(path)), list[str]()
     chosen = argparse.Namespace(draws=None, lens_in_process=False)
-    checks = RunChecks(session, steps, chosen, lines.append)
+    checks = run_checks(session, steps, chosen, lines.append)
     for _ in range(rounds):
         session.advance(steps // rounds, 1.0)
         checks.stepped()

@@ -5,23 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from tests.engine.sources import write
+from tests.engine.sources import small, write
 from tests.engine.test_runfile import BY_STATE, BY_STEPS
 from tui_elbo.engine import evaluation
 from tui_elbo.engine.record.options import Every
 from tui_elbo.engine.session import Session
 from tui_elbo.many import chunk
 from tui_elbo.many.chunk import Goal, Taken
-from tui_elbo.many.folder import SECONDS, Plan, SweepFolder
+from tui_elbo.many.folder import SECONDS, Plan, SweepFolder, row_of
 from tui_elbo.model.comparison import unevaluated
 from tui_elbo.model.grid import RunSpec, grid
 from tui_elbo.model.history import History
 from tui_elbo.model.records import Batch
 from tui_elbo.model.scenarios import find_scenario
 from tui_elbo.model.tuning import Tuning
-from tui_elbo.model.verdict import NATS
+from tui_elbo.model.verdict import NATS, cannot_tell
 from tui_elbo.runfile.database import RunSettings, read
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -126,3 +127,24 @@ def test_chunks_make_the_run_in_one_piece(
     assert timeless(read(folder.file(spec)).batches) == timeless(expected)
     assert (ended.step, ended.ending.kind) == (12, "steps")
     assert folder.chunks(spec) == []
+
+
+@pytest.mark.parametrize("cold", [False, True])
+def test_what_is_found_before_the_first_step_is_known_where_the_run_ends(
+    cold: bool, tmp_path: Path, folder_of, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chunk, "LOOK_STEPS", 2)
+    monkeypatch.setattr(evaluation, "evaluate", lambda *_: unevaluated("not asked for"))
+    monkeypatch.setattr(chunk._Chunk, "_verdict", lambda _: cannot_tell(0, "not asked for"))
+    text = small(guide="pyro.sample('w', dist.Normal(0., 1.))")
+    of = plan(str(write(tmp_path, text)), [RunSpec("x", 3, None, None)], steps=6)
+    of = msgspec.structs.replace(of, goal=msgspec.structs.replace(of.goal, findings=True))
+    folder, (spec,) = folder_of(of), of.runs
+    chunks = taken(folder, spec, cold=cold)
+    assert len(chunks) > 1
+    ended = folder.end(spec)
+    assert [one.code for one in ended.ending.findings] == ["SVI002"]
+    assert timeless(read(folder.file(spec)).batches) == timeless(
+        in_one_piece(str(tmp_path / of.settings.path), spec, 6)
+    )
+    assert row_of(ended, tmp_path).findings_text == "SVI002"

@@ -12,6 +12,7 @@ import pytest
 from tests.ui.driving import Driven, driven
 from tui_elbo.model.comparison import Evaluation, ModelFingerprint, unevaluated
 from tui_elbo.model.errors import UsageError
+from tui_elbo.model.findings import Finding, Subject
 from tui_elbo.model.reduction import Reduction
 from tui_elbo.model.run_table import Row
 from tui_elbo.model.workspace import FolderContent, Progress, RunProgress, WatchedRun
@@ -61,6 +62,7 @@ def run(
     ended: str = "steps",
     verdict: str = "stationary",
     note: str = "",
+    findings: tuple[Finding, ...] = (),
 ) -> WatchedRun:
     """A run whose ELBO rises to `elbo`, with an evaluation where it is finite."""
     values = elbo - 10 * np.exp(-np.arange(steps) / 20)
@@ -83,6 +85,7 @@ def run(
         ended=ended if progress == "ended" else "",
         note=note,
         file=f"/runs/lr-{rate}_seed-{seed}.run" if progress == "ended" else "",
+        findings=findings,
     )
     return WatchedRun(f"lr-{rate}_seed-{seed}", progress, row, reduction, loss)
 
@@ -221,6 +224,19 @@ async def test_a_run_that_went_wrong_is_a_row_with_its_reason():
         await d.shows("this saved run is not whole")
         await d.press("enter")
         await d.shows("it cannot be opened: this saved run is not whole")
+
+
+async def test_findings_are_a_column_and_no_good_verdict_stands_beside_them():
+    def found(code: str, level: str) -> Finding:
+        return Finding(code, "a-rule", level, Subject("run"), f"{code} is wrong", "do")
+
+    some = (found("SVI044", "error"), found("SVI112", "warning"), found("SVI118", "note"))
+    source = FakeSource(run(0.1, 0), run(0.2, 0, findings=some), run(0.3, 0, findings=some[2:]))
+    async with driven("normal", (120, 30), target=None, source=source) as d:
+        await d.shows("findings", "SVI044 +1")
+        assert ["stationary" in line for line in table(d)] == [True, False, True]
+        await d.press("slash", *"a-rule", "enter")
+        await d.shows("1 of 3 runs", "SVI044 SVI044 is wrong; SVI112")
 
 
 async def test_groups_by_setting_and_shows_the_loss():

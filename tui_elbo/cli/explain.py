@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, TextIO
 
-from tui_elbo.cli.findings import RunChecks, add_findings_option
+from tui_elbo.cli.findings import add_findings_option, run_checks
 from tui_elbo.cli.options import add_engine_options, parser, whole
 from tui_elbo.cli.report import (
     LensFollower,
@@ -104,7 +104,7 @@ def _run(
         json=chosen.json,
         report=narrate,
     )
-    checks = None if chosen.no_findings else RunChecks(session, steps, chosen, narrate)
+    checks = None if chosen.no_findings else run_checks(session, steps, chosen, narrate)
     try:
         while session.steps_taken < steps and session.non_finite is None:
             follower.take(session.advance(min(steps - session.steps_taken, follower.most())))

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
-from tui_elbo.cli.findings import RunChecks, add_findings_option
+from tui_elbo.cli.findings import add_findings_option, run_checks
 from tui_elbo.cli.options import add_engine_options, parser, whole
 from tui_elbo.cli.progress import progress
 from tui_elbo.cli.report import (
@@ -51,6 +51,7 @@ from tui_elbo.runfile import is_run_file
 from tui_elbo.runfile.database import check_place, read
 
 if TYPE_CHECKING:
+    from tui_elbo.engine.checks.run_checks import RunChecks
     from tui_elbo.engine.session import Session
 
 
@@ -355,7 +356,7 @@ def main(words: list[str]) -> int:
     printer = _printer(chosen, session, steps, out)
     follower = follow(session, chosen, steps, out, narrate)
     stop = _Stop(session)
-    checks = None if chosen.no_findings else RunChecks(session, steps, chosen, narrate)
+    checks = None if chosen.no_findings else run_checks(session, steps, chosen, narrate)
     attribution = None if follower is None else follower.attribution
     end = None
     if converging:

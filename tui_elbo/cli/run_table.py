@@ -17,7 +17,7 @@ from tui_elbo.model.verdict import Estimate
 
 def table_text(rows: Sequence[Row], apart: Apart = lambda *_: None) -> str:
     """The table, what is not compared and why, and the comparison of the settings over seeds."""
-    text = _aligned(table_cells(rows), left={*columns(rows), "verdict"})
+    text = _aligned(table_cells(rows), left={*columns(rows), "verdict", "findings"})
     notes = table_notes(rows)
     parts = [
         [*text, *([""] if notes else []), *notes],
@@ -32,11 +32,11 @@ def table_cells(rows: Sequence[Row]) -> list[list[str]]:
     groups, _ = models(rows)
     below = gaps(rows, groups)
     names = columns(rows)
-    head = [*names, "step", "ELBO (nats)", "below the best", "k̂", "verdict", "seconds"]
+    found = ["findings"] if any(row.standing for row in rows) else []
+    head = [*names, "step", "ELBO (nats)", "below the best", "k̂", "verdict", *found, "seconds"]
     lines = [head]
     for index, row in enumerate(rows):
         gap = below.get(index)
-        verdict = row.ended if row.ended in {"not finite", "failed", "dropped"} else row.verdict
         lines.append(
             [
                 *(shown(row.run.get(name)) for name in names),
@@ -44,7 +44,8 @@ def table_cells(rows: Sequence[Row]) -> list[list[str]]:
                 _estimate(row.evaluation.elbo),
                 "" if gap is None else "best" if gap.value == 0 == gap.mcse else _estimate(gap),
                 "" if math.isnan(row.evaluation.khat) else f"{row.evaluation.khat:.2f}",
-                verdict,
+                row.state,
+                *([row.findings_text] if found else []),
                 f"{row.seconds:.1f}",
             ]
         )
@@ -55,12 +56,25 @@ def table_notes(rows: Sequence[Row]) -> list[str]:
     """What is to be known of single runs, and what is not compared and why."""
     names, (_, reasons) = columns(rows), models(rows)
     notes = [f"{label(row, names)}: {safe(row.note)}" for row in rows if row.note]
+    notes += _findings(rows, names)
     notes += [
         f"{label(row, names)}: no ELBO, since {safe(row.evaluation.problem)}"
         for row in rows
         if row.evaluation.problem and row.ended not in {"not finite", "failed", "dropped"}
     ]
     return notes + [f"not all are compared: {safe(why)}" for why in reasons]
+
+
+def _findings(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
+    """The errors and warnings that stand, each rule once for all the runs that it is of."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        for one in row.standing:
+            found.setdefault((one.code, one.message), []).append(label(row, names))
+    return [
+        f"{code}: {safe(text)} ({where[0] if len(where) == 1 else f'{len(where)} runs'})"
+        for (code, text), where in found.items()
+    ]
 
 
 def settings_notes(rows: Sequence[Row]) -> list[str]:
@@ -100,6 +114,7 @@ def csv_text(rows: Sequence[Row]) -> str:
         "k_hat",
         "verdict",
         "ended",
+        "findings",
         "seconds",
         "file",
         "note",
@@ -116,6 +131,7 @@ def csv_text(rows: Sequence[Row]) -> str:
                 *("" if not math.isfinite(one) else repr(one) for one in numbers),
                 row.verdict,
                 row.ended,
+                " ".join(one.code for one in row.standing),
                 repr(row.seconds),
                 row.file,
                 safe(row.note),
@@ -135,6 +151,7 @@ def record(row: Row) -> dict[str, Any]:
         "k_hat": _finite(row.evaluation.khat),
         "verdict": row.verdict,
         "ended": row.ended,
+        "findings": [one.code for one in row.standing],
         "seconds": row.seconds,
         "file": row.file,
         "note": row.note,

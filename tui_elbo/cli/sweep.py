@@ -99,6 +99,7 @@ def _plan(settings: RunSettings, runs: tuple[RunSpec, ...], chosen: argparse.Nam
         tolerance=chosen.tolerance,
         draws=chosen.draws,
         halving=chosen.halving,
+        findings=not chosen.no_findings,
     )
     return Plan(settings, text, goal, runs)
 
@@ -256,6 +257,7 @@ def _options() -> argparse.ArgumentParser:
         action="store_true",
         help="at doublings of the steps, drop the runs that cannot catch up with the best",
     )
+    options.add_argument("--no-findings", action="store_true", help="do not look for faults")
     options.add_argument("--out", metavar="DIR", help="the folder of the runs")
     options.add_argument("--on", metavar="PLACE", help="where the runs are taken; default: here")
     options.add_argument(

@@ -16,6 +16,7 @@ import numpy as np
 
 from tui_elbo.model.comparison import Evaluation, unevaluated
 from tui_elbo.model.errors import ElboError
+from tui_elbo.model.findings import Finding
 from tui_elbo.model.records import Batch, Column, Floats, Layout
 from tui_elbo.model.scenarios import CHECKPOINT_MEMORY
 from tui_elbo.model.verdict import CONVERGED, Tolerance, Verdict, cannot_tell, next_judgement
@@ -23,6 +24,7 @@ from tui_elbo.protocol.codec import decode, encode
 from tui_elbo.runfile.database import PackedTensor, RunSettings, SavedRun
 
 if TYPE_CHECKING:
+    from tui_elbo.engine.checks.run_checks import RunChecks
     from tui_elbo.engine.session import Session
     from tui_elbo.engine.verdict.iterates import PackedIterates
 
@@ -45,6 +47,8 @@ class Goal(msgspec.Struct, frozen=True):
     """Of the lens."""
     halving: bool = False
     """Whether runs that cannot catch up are dropped at doublings of the steps."""
+    findings: bool = False
+    """Whether faults are looked for."""
 
 
 class Task(msgspec.Struct, frozen=True, eq=False):
@@ -70,6 +74,8 @@ class Task(msgspec.Struct, frozen=True, eq=False):
     """Whether the run is not to be cut, since its state cannot travel."""
     look_at: int = 0
     """After this step the chunk ends, and the run is looked at; 0: nowhere."""
+    before_steps: tuple[Finding, ...] = ()
+    """What was found before the first step."""
 
 
 class Look(msgspec.Struct, frozen=True, eq=False):
@@ -94,6 +100,8 @@ class Ending(msgspec.Struct, frozen=True, eq=False):
     """What was not finite, or the error; empty otherwise."""
     verdict: Verdict
     evaluation: Evaluation
+    findings: tuple[Finding, ...] = ()
+    """What is wrong with it, the gravest first."""
 
 
 class Taken(msgspec.Struct, frozen=True, eq=False):
@@ -115,6 +123,8 @@ class Taken(msgspec.Struct, frozen=True, eq=False):
     """That the chunk took, all in all."""
     look: Look | None = None
     """Where it has ended to be compared with the others; None where it has not."""
+    before_steps: tuple[Finding, ...] = ()
+    """What was found before the first step."""
 
 
 @dataclass
@@ -125,6 +135,7 @@ class _Warm:
     session: Session | None = None
     layout: Layout | None = None
     """Of its newest step."""
+    checks: RunChecks | None = None
 
 
 _warm = _Warm()
@@ -187,9 +198,18 @@ class _Chunk:
                 kept: PackedIterates = decode(task.iterates, PackedIterates)
                 self._session.iterates.go_on_with(kept)
         self._layout: Layout | None = _warm.layout if self._session is warm else None
+        self._checks: RunChecks | None = _warm.checks if self._session is warm else None
         self._steps = self._goal.steps or self._session.scenario.steps
         self._session.due = Every(1, self._steps)
-        _warm.key, _warm.session = task.key, self._session
+        if self._goal.findings and self._checks is None:
+            self._checks = self._checked()
+        _warm.key, _warm.session, _warm.checks = task.key, self._session, self._checks
+
+    def _checked(self) -> RunChecks:
+        from tui_elbo.engine.checks.run_checks import RunChecks  # noqa: PLC0415 - torch
+
+        goal, known = self._goal, self._task.before_steps
+        return RunChecks(self._session, self._steps, draws=goal.draws, known=known)
 
     def _opened(self) -> Session:
         from tui_elbo.engine.scenario import release  # noqa: PLC0415
@@ -261,6 +281,8 @@ class _Chunk:
             self._add(session.advance(most, LOOK_SECONDS))
         except StepError as error:
             self._add(session.flush())
+            if self._checks is not None:
+                self._checks.failed(error)
             return self._ended("failed", str(error))
         if session.non_finite is not None:
             return self._ended("not finite", str(session.non_finite))
@@ -298,7 +320,9 @@ class _Chunk:
     def _ended(self, kind: str, note: str = "", verdict: Verdict | None = None) -> Ending:
         from tui_elbo.engine.evaluation import evaluate  # noqa: PLC0415
 
-        session = self._session
+        session, checks = self._session, self._checks
+        if checks is not None and kind != "failed":
+            checks.end()
         if kind == "not finite":
             evaluation = unevaluated("its last step is not finite")
         elif kind == "failed":
@@ -307,7 +331,8 @@ class _Chunk:
             evaluation = evaluate(session, self._layout, self._goal.draws)
         if verdict is None and kind == "failed":
             verdict = _none(session.steps_taken, "a step failed")
-        return Ending(kind, note, verdict or self._verdict(), evaluation)
+        findings = () if checks is None else checks.findings
+        return Ending(kind, note, verdict or self._verdict(), evaluation, findings)
 
     def _taken(self, ending: Ending | None) -> Taken:
         saved = self._session.saved(())
@@ -322,6 +347,7 @@ class _Chunk:
             ending=ending,
             note=self._note,
             look=self._look() if looked else None,
+            before_steps=() if self._checks is None else self._checks.before_steps,
         )
 
 

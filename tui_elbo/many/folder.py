@@ -193,6 +193,7 @@ class SweepFolder:
                 steps=self.plan.goal.steps or ended.step,
                 ending=None,
                 note=ended.note,
+                before_steps=tuple(one for one in ended.ending.findings if one.step <= 1),
             )
             with self._writing(), suppress(FileNotFoundError):
                 shutil.rmtree(self._chunks_of(spec))
@@ -307,6 +308,7 @@ class SweepFolder:
             iterates=last.iterates,
             whole=run.whole,
             look_at=look_at,
+            before_steps=last.before_steps,
         )
 
     def keep_progress(self, progress: Progress) -> None:
@@ -453,6 +455,7 @@ def row_of(run: EndedRun, folder: Path) -> Row:
         ended=run.ending.kind,
         note="; ".join(part for part in (run.ending.note, run.note) if part),
         file=str(file) if run.step else "",
+        findings=run.ending.findings,
     )
 
 
@@ -524,7 +527,7 @@ def _other(before: Plan, now: Plan) -> str:
         return "of another scenario, or of this one before it was changed"
     if before.runs != now.runs:
         return "its runs are others"
-    if before.goal != now.goal:
+    if before.goal != msgspec.structs.replace(now.goal, findings=before.goal.findings):
         return "its runs go elsewhere (--steps, --until, --draws, --tolerance)"
     return "" if before.settings == now.settings else "it is run otherwise (--threads, --device)"
 

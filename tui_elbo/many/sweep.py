@@ -192,7 +192,8 @@ class Sweep:
                 self._waiting.append(run)
                 continue
             look = run.looks[step]
-            ending = Ending("dropped", str(drop), look.verdict, look.evaluation)
+            found = run.last.before_steps
+            ending = Ending("dropped", str(drop), look.verdict, look.evaluation, found)
             self._looks.pop(run.spec.name)
             self._keep(run, msgspec.structs.replace(run.last, ending=ending))
 

@@ -7,11 +7,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tui_elbo.model.comparison import Evaluation, difference, why_not_comparable
+from tui_elbo.model.findings import Finding
 from tui_elbo.model.modes import modes, modes_text
 from tui_elbo.model.text import safe
 from tui_elbo.model.verdict import WORDS, Estimate
 
 Setting = float | int | str
+
+GOOD = {WORDS["improving"], WORDS["stationary"]}
+"""Verdicts that nothing is said of where an error or a warning stands."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,11 +32,31 @@ class Row:
     seconds: float
     """Of its steps."""
     ended: str
-    """`steps`, `converged`, `not finite` or `failed`; empty where it is not known."""
+    """`steps`, `converged`, `dropped`, `not finite` or `failed`; empty where it is not known."""
     note: str
     """What a person has to know of it; empty when nothing is."""
     file: str
     """Empty if there is none."""
+    findings: tuple[Finding, ...] = ()
+    """What is wrong with it, the gravest first; none where it was not looked for."""
+
+    @property
+    def standing(self) -> tuple[Finding, ...]:
+        """The errors and warnings that stand."""
+        return tuple(one for one in self.findings if one.level != "note")
+
+    @property
+    def findings_text(self) -> str:
+        """The code of the gravest error or warning, and how many more there are."""
+        codes = [one.code for one in self.standing]
+        return "" if not codes else f"{codes[0]} +{len(codes) - 1}" if len(codes) > 1 else codes[0]
+
+    @property
+    def state(self) -> str:
+        """How it ended or its verdict, in two words; none that says good beside a fault."""
+        if self.ended in {"not finite", "failed", "dropped"}:
+            return self.ended
+        return "" if self.standing and self.verdict in GOOD else self.verdict
 
 
 def columns(rows: Sequence[Row]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 
 from tui_elbo.model.estimate import with_error
-from tui_elbo.model.run_table import Setting, columns, gaps, models, shown
+from tui_elbo.model.run_table import Row, Setting, columns, gaps, models, shown
 from tui_elbo.model.verdict import Estimate
 from tui_elbo.model.workspace import FolderContent, WatchedRun
 from tui_elbo.ui.style.glyphs import Glyphs
@@ -27,8 +27,11 @@ COLOURS = (
 )
 """By their ANSI names; red is for what is not finite."""
 
-RANKS = (6, 1, 3, 5, 4, 2, 7)
-"""Of step, ELBO, gap, loss, k̂, verdict and seconds; the highest is left out first."""
+RANKS = (6, 1, 3, 7, 5, 2, 4, 8)
+"""Of step, ELBO, gap, loss, k̂, verdict, findings and seconds; the highest is left out first."""
+
+TO_LEFT = {"verdict", "findings"}
+"""Columns of words."""
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 """What draws a run in ASCII."""
@@ -74,12 +77,13 @@ class RunTable:
             "loss": [_loss_cell(row.loss) for row in rows],
             glyphs.plain("k̂"): [_khat_cell(row.evaluation.khat) for row in rows],
             "verdict": [state_cell(run) for run in runs],
+            "findings": [_findings_cell(row) for row in rows],
             "seconds": [by_number(f"{row.seconds:.1f}", row.seconds) for row in rows],
         }
         table = [
             *(_setting_column(name, [row.run.get(name) for row in rows]) for name in names),
             *(
-                ListColumn(name, tuple(one), rank, name == "verdict", name == "ELBO")
+                ListColumn(name, tuple(one), rank, name in TO_LEFT, name == "ELBO")
                 for (name, one), rank in zip(cells.items(), RANKS, strict=True)
             ),
         ]
@@ -125,7 +129,8 @@ class RunTable:
         run = self.content.runs[index]
         given = {name.casefold(): shown(value) for name, value in run.row.run.items()}
         state = state_cell(run).text
-        text = " ".join([run.name, self.label(index), state, run.progress]).casefold()
+        found = " ".join(f"{one.code} {one.name}" for one in run.row.standing)
+        text = " ".join([run.name, self.label(index), state, run.progress, found]).casefold()
         for word in words:
             name, equals, value = word.partition("=")
             if equals:
@@ -191,12 +196,23 @@ def state_cell(run: WatchedRun) -> Cell:
         words = {"left": "not ended", "unreadable": "not readable"}
         style = {"running": KEY, "unreadable": BAD}.get(run.progress, DIM)
         return by_text(words.get(run.progress, run.progress), style)
-    if row.ended in {"not finite", "failed"}:
-        return by_text(row.ended, BAD)
-    if row.ended == "dropped":
-        return by_text(row.ended, DIM)
-    style = {"stationary": GOOD, "rate too high": WARN, "ELBO falls": BAD}.get(row.verdict, "")
-    return by_text(row.verdict, style)
+    return by_text(row.state, STYLES.get(row.state, ""))
+
+
+STYLES = {
+    "stationary": GOOD,
+    "rate too high": WARN,
+    "ELBO falls": BAD,
+    "not finite": BAD,
+    "failed": BAD,
+    "dropped": DIM,
+}
+
+
+def _findings_cell(row: Row) -> Cell:
+    """The code of its gravest error or warning, and how many more there are."""
+    worst = row.standing[0].level if row.standing else ""
+    return by_text(row.findings_text, BAD if worst == "error" else WARN)
 
 
 class RunList(ColumnList):

@@ -590,7 +590,8 @@ def about(table: RunTable, index: int) -> tuple[str, str]:
     """A line about a run, and its style."""
     run = table.content.runs[index]
     row = run.row
-    note = safe(row.note)
+    faults = [safe(f"{one.code} {one.message}") for one in row.standing]
+    note = "; ".join(filter(None, (safe(row.note), *faults)))
     if run.progress == "unreadable":
         return note, BAD
     if run.progress == "left":

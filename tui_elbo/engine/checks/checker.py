@@ -71,10 +71,17 @@ class Checker:
             self._done.clear()
         in_thread(lambda: self._wait(call))
 
-    def begin(self, *, ignore: Collection[str] = ()) -> None:
-        """Keep the findings of another run, without a look before its first step."""
+    def begin(self, *, ignore: Collection[str] = (), known: Iterable[Finding] = ()) -> None:
+        """Keep the findings of another run, without a look before its first step.
+
+        Args:
+            ignore: codes and names of rules that are not to be reported.
+            known: what such a look has found before.
+        """
         self.leave()
         self._ledger, self._examined = Ledger(ignore), -1
+        self._before_steps = tuple(known)
+        self._ledger.add(self._before_steps)
 
     def leave(self) -> None:
         """Follow it no longer; what is under way is dropped."""
