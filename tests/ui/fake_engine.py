@@ -14,7 +14,7 @@ from typing import ClassVar
 import msgspec
 from fake_base import Engine
 from fake_numbers import layout
-from fake_scripts import Late, Minibatches, Script
+from fake_scripts import Late, Minibatches, Script, Several
 
 from tui_elbo import protocol
 from tui_elbo.model.findings import Finding, Subject
@@ -311,6 +311,7 @@ class Faulty(Engine):
 BEHAVIOURS = {
     "faulty": Faulty,
     "script": Script,
+    "several": Several,
     "left": Left,
     "minibatches": Minibatches,
     "late": Late,

@@ -32,6 +32,27 @@ class Minibatches(Script):
             self.say(protocol.LensPointAdded(point))
 
 
+class Several(Script):
+    """A script with three trainings, the first of which is over."""
+
+    shown, chosen = 2, False
+
+    def restart(self) -> None:
+        self.name = f"fake.py #{self.shown}"
+        super().restart()
+        infos = [
+            protocol.TrainingInfo(i, f"guide_{i}", "Trace_ELBO", "Adam", 7 * i, 1.5 * i, i == 1)
+            for i in (1, 2, 3)
+        ]
+        self.say(protocol.TrainingsListed(tuple(infos), self.shown, self.chosen))
+
+    def more(self, command) -> None:
+        super().more(command)
+        if isinstance(command, protocol.ShowTraining):
+            self.shown, self.chosen = command.number or 2, bool(command.number)
+            self.restart()
+
+
 class Late(Script):
     """A script that is looked at from its third step on."""
 

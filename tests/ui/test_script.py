@@ -52,3 +52,22 @@ async def test_only_what_a_script_allows_is_offered():
         await d.press("question_mark")
         await d.shows("take one step", "breakpoint: stop")
         assert "rewind by one step" not in d.text()
+
+
+async def test_another_training_of_the_script_can_be_shown():
+    async with scripted("several") as d:
+        await d.press("T")
+        await d.shows("trainings of this process", "guide_1", "watched no more", "guide_2", "shown")
+        await d.press("down", "enter")
+        await d.until(lambda: d.run.loaded.name == "fake.py #3")
+        await d.shows("training 3 (guide_3) stays shown")
+        await d.press("j")
+        await d.until(lambda: d.run.loaded.name == "fake.py #1")
+        await d.press("T", "f")
+        await d.until(lambda: d.run.loaded.name == "fake.py #2" and not d.run.trainings.chosen)
+
+
+async def test_of_one_training_there_is_no_list():
+    async with scripted("script") as d:
+        await d.press("T")
+        await d.shows("no other training is known in this process")

@@ -23,6 +23,7 @@ from tui_elbo.protocol import (
     Save,
     ScanRates,
     SetBreakpoints,
+    ShowTraining,
     Step,
     StepBack,
     StepInto,
@@ -139,6 +140,11 @@ class RunCommands:
     def tune(self, tuning: Tuning) -> None:
         """Change settings from the next step on; a run goes on with them."""
         self.sent(self._send(Tune(tuning=tuning)))
+
+    def show_training(self, number: int) -> None:
+        """Show this training of the process; 0: whichever takes steps."""
+        self.count = ""
+        self.sent(self._send(ShowTraining(number=number)))
 
     def compute_bound(self) -> None:
         """Compute the bound of importance weights at the present step."""

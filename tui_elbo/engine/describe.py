@@ -49,6 +49,15 @@ def rate_decays(optim: Any) -> bool:
     return bool(args.get("lrd", 1.0) != 1.0 or args.get("lr_decay", 0.0) != 0.0)
 
 
+def callable_name(called: Any) -> str:
+    """Such as `guide`, `AutoNormal`, or `VAE.guide` of a method."""
+    name = getattr(called, "__qualname__", None) or type(called).__qualname__
+    owner = getattr(called, "__self__", None)
+    if owner is not None and hasattr(called, "__func__"):
+        name = f"{type(owner).__name__}.{called.__name__}"
+    return shown(name.rpartition("<locals>.")[2], str)
+
+
 def plain(value: Any) -> Any:
     """The same in numbers, strings, lists and dicts; what is none of these becomes its `str`."""
     if isinstance(value, dict):

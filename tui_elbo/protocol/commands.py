@@ -174,6 +174,13 @@ class DrawPosterior(Command, frozen=True, kw_only=True):
     count: int = 1000
 
 
+class ShowTraining(Command, frozen=True, kw_only=True):
+    """Show this training of the process from now on."""
+
+    number: int = 0
+    """As in `TrainingInfo`; 0: whichever takes steps."""
+
+
 class SwitchBranch(Command, frozen=True, kw_only=True):
     """Swap with the branch that was left behind last: the run stands at its end."""
 
@@ -216,6 +223,7 @@ AnyCommand: TypeAlias = (
     | MeasureNoise
     | ScanRates
     | Interrupt
+    | ShowTraining
     | SwitchBranch
     | StepInto
     | UndoStep

@@ -17,7 +17,7 @@ from tui_elbo.model.records import Batch, Floats, Layout
 from tui_elbo.model.verdict import Verdict
 from tui_elbo.protocol.commands import Breakpoint
 
-VERSION = 10
+VERSION = 11
 """Grows whenever a message changes its shape or its meaning."""
 
 
@@ -118,6 +118,35 @@ class AverageMeasured(Event, frozen=True):
     """What going to the mean of the iterates has gained."""
 
     taken: AverageTaken
+
+
+class TrainingInfo(msgspec.Struct, frozen=True):
+    """One of the trainings of a process."""
+
+    number: int
+    """From 1 on, in the order of their first steps."""
+    name: str
+    """Of its guide."""
+    estimator: str
+    """As in `Loaded`."""
+    optimizer: str
+    """As in `Loaded`."""
+    step: int
+    """The newest step that is known."""
+    loss: float | None
+    """Of that step; None where there is none."""
+    ended: bool = False
+    """It is watched no more."""
+
+
+class TrainingsListed(Event, frozen=True):
+    """The trainings of the process, in place of those listed before."""
+
+    trainings: tuple[TrainingInfo, ...]
+    shown: int
+    """The number of the one that the other events are about."""
+    chosen: bool
+    """Whether it stays shown; else another one is shown once this one steps no more."""
 
 
 class ConditionMet(Event, frozen=True):
@@ -257,7 +286,7 @@ class RunFlagged(Event, frozen=True):
     kind: str
     """`unrepeatable`: replay did not reproduce a recorded loss; `source`: a file has changed since
     the run began; the run keeps the code that was executed; `by_evaluation`: no optimiser is known,
-    so steps are counted by evaluations."""
+    so steps are counted by evaluations; `unwatched`: nothing more is seen of it."""
     text: str
     """Empty: it holds no more."""
 
@@ -463,6 +492,7 @@ AnyEvent: TypeAlias = (
     | Tuned
     | MovedToMean
     | AverageMeasured
+    | TrainingsListed
     | ConditionMet
     | RunStatus
     | ErrorReported

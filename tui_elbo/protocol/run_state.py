@@ -46,6 +46,7 @@ from tui_elbo.protocol.events import (
     RunStatus,
     StepsRecorded,
     SubscriptionsChanged,
+    TrainingsListed,
     Tuned,
     VerdictReached,
     WarningIssued,
@@ -101,6 +102,8 @@ class RunState:
         """The run's name, or why it has none."""
         self.subscriptions: SubscriptionsChanged | None = None
         """The breakpoints, and the parameters recorded whole."""
+        self.trainings: TrainingsListed | None = None
+        """Those of the process; None where they are not listed."""
         self._output = _Output()
         self._layouts: dict[int, Layout] = {}
         self._begin()
@@ -221,14 +224,22 @@ class RunState:
                 self.phase = event.text
             case ErrorReported():
                 self.fault, self.phase = event, ""
-            case RunIdAssigned():
-                self.named = event
-            case SubscriptionsChanged():
-                self.subscriptions = event
+            case RunIdAssigned() | SubscriptionsChanged() | TrainingsListed():
+                self._note_process(event)
             case Printed() | WarningIssued():
                 self._output.keep(event)
             case _:
                 self._note_measured(event)
+
+    def _note_process(self, event: RunIdAssigned | SubscriptionsChanged | TrainingsListed) -> None:
+        """What holds of the process and its terminals."""
+        match event:
+            case RunIdAssigned():
+                self.named = event
+            case SubscriptionsChanged():
+                self.subscriptions = event
+            case TrainingsListed():
+                self.trainings = event
 
     def _note_measured(self, event: Event) -> None:
         """What takes its time."""
@@ -241,8 +252,11 @@ class RunState:
                 self.scan = event.scan
 
     def share(self, other: RunState) -> None:
-        """Be a run of the same process as `other`: its name, and what it prints, are the same."""
+        """Be a run of the same process as `other`: its name, the trainings that there are, and what
+        it prints are the same.
+        """
         self.named, self._output = other.named, other._output
+        self.trainings = other.trainings
 
     def events(self, *, output: bool = True) -> Iterator[Event]:
         """Events from which another state comes to be what this one is now.
@@ -253,7 +267,12 @@ class RunState:
         Args:
             output: whether what was printed is among them.
         """
-        first = [self.loaded, self.named, *(self._output.events() if output else ())]
+        first = [
+            self.loaded,
+            self.named,
+            self.trainings,
+            *(self._output.events() if output else ()),
+        ]
         parts: list[Iterable[Event | None]] = [first]
         branch, described, since, shared = self.branch, set[int](), 0, 0
         if branch is not None:

@@ -296,6 +296,22 @@ KEYS = (
     ),
     Key("o", "o", look.show_output, "output", "what the model prints, and warnings", 5),
     Key(
+        "T",
+        "T",
+        look.show_trainings,
+        "",
+        "the trainings of a script: enter shows one, f the one that steps",
+        refuses=look.one_training,
+    ),
+    Key(
+        "j",
+        "j",
+        look.next_training,
+        "",
+        "show the next training of a script, and keep it shown",
+        refuses=look.one_training,
+    ),
+    Key(
         "F",
         "F",
         look.show_findings,

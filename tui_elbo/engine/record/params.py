@@ -128,7 +128,7 @@ class ParamRecorder:
     """
 
     def __init__(self, roles: Roles, options: RecordingOptions, room: Callable[[], int]) -> None:
-        self._roles, self._options, self._room = roles, options, room
+        self.roles, self._options, self._room = roles, options, room
         self.local: dict[str, LocalParam] = {}
         """Parameters that are in no store but in modules, by name."""
         self.gradient: Gradient | None = None
@@ -223,13 +223,16 @@ class ParamRecorder:
         """Look whether the store has other parameters than before, or the same in other roles."""
         stored = [*pyro.get_param_store().named_parameters()]
         stored += [(name, one.leaf) for name, one in self.local.items()]
+        elsewhere = self.roles.are_elsewhere(name for name, _ in stored)
+        if elsewhere:
+            stored = [one for one in stored if one[0] not in elsewhere]
         # Identities are compared: the leaves are held here, so that none is given out again.
         seen: list[Any] = [id(tensor) for _, tensor in stored]
-        seen += [*self._roles.known, self._options.watched]
+        seen += [*self.roles.known, self._options.watched]
         if seen == self._seen:
             return
         self._seen, self.stored = seen, list(stored)
-        owned = self._roles.owned()
+        owned = self.roles.owned()
         was = (
             {} if self._last is None else dict(zip(map(id, self._leaves), self._last, strict=True))
         )
@@ -237,7 +240,7 @@ class ParamRecorder:
             tracked(
                 name,
                 tensor,
-                self._roles.of(name, owned=id(tensor) in owned),
+                self.roles.of(name, owned=id(tensor) in owned),
                 self.local[name].constraint if name in self.local else None,
             )
             for name, tensor in stored

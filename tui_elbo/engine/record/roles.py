@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +56,8 @@ class Roles:
         guide_params: set[str],
         traced: Callable[[], bool],
     ) -> None:
+        self.read_elsewhere: Callable[[], frozenset[str]] = frozenset
+        """Names that other trainings of the process read."""
         self._traced = traced
         guide = pyro.poutine.unwrap(guide)
         # Held weakly: a script may drop its guide.
@@ -70,6 +72,16 @@ class Roles:
     def known(self) -> tuple[int, int, bool]:
         """Changes whenever more is known than before."""
         return len(self._model_params), len(self._guide_params), self._traced()
+
+    @property
+    def names(self) -> set[str]:
+        """What model and guide have read."""
+        return self._model_params | self._guide_params
+
+    def are_elsewhere(self, names: Iterable[str]) -> set[str]:
+        """Those of the names that other trainings read, and this one does not."""
+        found = self.read_elsewhere()
+        return set(found.intersection(names)) - self.names if found else set()
 
     def owned(self) -> set[int]:
         """The identities of the parameters that belong to the guide's own module."""

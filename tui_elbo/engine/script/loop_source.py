@@ -13,6 +13,7 @@ import pyro
 from pyro.infer import ELBO
 from torch.optim import Optimizer
 
+from tui_elbo.engine import describe
 from tui_elbo.engine.script.loop_stepper import LoopStepper
 from tui_elbo.engine.script.script_source import ScriptSource, Trainings
 from tui_elbo.engine.script.step_arguments import ScriptSubject
@@ -93,6 +94,9 @@ class LoopSource(ScriptSource):
         self._loop = loop = LoopStepper(*self._begin, self._runner.options)
         never = LOCAL if pyro.settings.get("module_local_params") else ""
         return loop, ScriptSubject(loop, loop, never)
+
+    def _name_guide(self, training: Any) -> str:  # noqa: ARG002
+        return describe.callable_name(pyro.poutine.unwrap(self._begin[0]))
 
     # The script's thread.
 

@@ -17,10 +17,12 @@ from typing import Any, Protocol
 from msgspec.structs import replace
 from pyro.infer import SVI
 
+from tui_elbo.engine import describe
 from tui_elbo.engine.checks.running import Failure
 from tui_elbo.engine.record.inspection import inspected
 from tui_elbo.engine.record.nonfinite import NonFiniteFinder
 from tui_elbo.engine.record.options import Budget
+from tui_elbo.engine.record.roles import Roles
 from tui_elbo.engine.record.step_recorder import Collector
 from tui_elbo.engine.runner import BURST_SECONDS, BURST_STEPS, Runner
 from tui_elbo.engine.script.script_stepper import ScriptStepper
@@ -29,7 +31,7 @@ from tui_elbo.engine.server.server import Server
 from tui_elbo.engine.tracebacks import error_text, trimmed
 from tui_elbo.model.errors import ElboError, UsageError
 from tui_elbo.model.findings import finding_line
-from tui_elbo.model.records import Batch
+from tui_elbo.model.records import Batch, Column
 from tui_elbo.model.text import safe
 from tui_elbo.protocol import (
     AnyCommand,
@@ -38,6 +40,7 @@ from tui_elbo.protocol import (
     FindingsChanged,
     Loaded,
     ParamInspected,
+    TrainingInfo,
 )
 from tui_elbo.protocol.run_state import RunState
 
@@ -87,6 +90,9 @@ class Trainings(Protocol):
     def stepping(self, source: ScriptSource) -> None:
         """This one is about to take a step."""
 
+    def others(self, source: ScriptSource) -> Sequence[ScriptSource]:
+        """Those that are watched besides this one."""
+
 
 class ScriptSource:
     """Stands between a script's `svi.step` and the terminals.
@@ -119,7 +125,11 @@ class ScriptSource:
         self._trainings, self.server = trainings, trainings.server
         self.state = RunState()
         """What is known of this training; the server's thread writes it."""
-        self._closed = False
+        self.number = 0
+        """Its number among the trainings of the process."""
+        self.owner: Callable[[], Any] = lambda: None
+        """What it lives as long as; None once that is gone."""
+        self._closed = self._standing = False
         self.last_step = 0.0
         """When its last step ended, by `time.perf_counter`."""
         self._inside = threading.Lock()
@@ -140,9 +150,12 @@ class ScriptSource:
         self._collector.observe = self._runner.monitor.observe
         self._stepper, self._subject = self._make(svi, lens=bool(lens))
         stepper: Stepper = self._stepper
+        self._elsewhere: tuple[object, frozenset[str]] = (), frozenset()
+        stepper.params.roles.read_elsewhere = self._read_elsewhere
         self._runner.monitor.follow(lambda: stepper.optim, 0)
         self._in_process = lens == "in-process"
         self._script, self._lens = script, bool(lens)
+        self._guide_name = self._name_guide(svi)
         self._introduce()
         self._runner.running = not held
         self._runner.send_status()
@@ -152,6 +165,24 @@ class ScriptSource:
         self._svi_stepper = stepper = ScriptStepper(training, self._runner.options)
         never = why_never(training, stepper.elbo) if lens else "It is watched without a lens"
         return stepper, ScriptSubject(training, stepper, never)
+
+    def _read_elsewhere(self) -> frozenset[str]:
+        """The parameters that other trainings of the process read."""
+        others = self._trainings.others(self)
+        if not others:
+            return frozenset()
+        key = [(one.number, *one.roles.known) for one in others]
+        if key != self._elsewhere[0]:
+            self._elsewhere = key, frozenset().union(*(one.roles.names for one in others))
+        return self._elsewhere[1]
+
+    @property
+    def roles(self) -> Roles:
+        """Who reads which parameter."""
+        return self._stepper.params.roles
+
+    def _name_guide(self, training: Any) -> str:
+        return describe.callable_name(training.guide)
 
     def _introduce(self) -> None:
         """Send what this run is; its steps begin."""
@@ -246,6 +277,11 @@ class ScriptSource:
         return not self._runner.running
 
     @property
+    def stands(self) -> bool:
+        """Whether the script stands still before its next step."""
+        return self._standing
+
+    @property
     def _attached(self) -> bool:
         return self._trainings.attends(self)
 
@@ -328,11 +364,15 @@ class ScriptSource:
         runner = self._runner
         self._guarded(self._flush)
         runner.lens.stands()
-        while not runner.running:
-            self._look()
-            with runner.changed:
-                if not runner.running and not self._owes_look():
-                    runner.changed.wait(WAKE)
+        self._standing = True
+        try:
+            while not runner.running:
+                self._look()
+                with runner.changed:
+                    if not runner.running and not self._owes_look():
+                        runner.changed.wait(WAKE)
+        finally:
+            self._standing = False
         self._flushed = time.perf_counter()
 
     def _guarded(self, act: Callable[..., object], *args: Any) -> None:
@@ -402,6 +442,23 @@ class ScriptSource:
 
     # The server's thread.
 
+    def described(self) -> TrainingInfo:
+        """Its line in the list of all trainings, as far as its steps have been sent."""
+        history, step = self.state.history, self.state.step
+        layout = history.layout_at(step) if step else None
+        loss = Column("step", "", "loss")
+        known = layout is not None and loss in layout.index
+        newest = float(history.values(loss)[step - 1]) if known else None
+        return TrainingInfo(
+            *(self.number, self._guide_name, *self.state.settings, step, newest),
+            ended=self._closed,
+        )
+
+    def refuse(self, what: str) -> None:
+        """A command cannot be carried out."""
+        self._send_error(what, "refused")
+        self._runner.send_status()
+
     def deliver(self, command: AnyCommand) -> None:
         """Do what the terminal asks."""
         runner = self._runner
@@ -418,6 +475,13 @@ class ScriptSource:
         """It is shown from now on, to a terminal whose newest command has this number."""
         self._runner.seq = seq
         self._runner.send_status()
+
+    def hold(self) -> None:
+        """Stand still before the next step."""
+        runner = self._runner
+        with runner.changed:
+            runner.pause()
+        runner.send_status()
 
     def let_go(self) -> None:
         """The person has gone: nobody would let the script go on. Breakpoints sleep."""

@@ -15,7 +15,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -150,6 +150,8 @@ class Server:
         self._deliver, self._options, self._on_left = deliver, options, left
         self.on_signal: Callable[[int], object] = lambda _: None
         """Called with the number of each signal that Python has a handler for."""
+        self.on_attach: Callable[[], Iterable[Event]] = tuple
+        """Asked on the loop's thread, before a terminal is sent all, for what else is known."""
         self._state = RunState()
         self._began = time.time()
         self._process = os.getpid()
@@ -485,6 +487,8 @@ class Server:
         self._send_all(client)
 
     def _send_all(self, client: Client) -> None:
+        for event in self.on_attach():
+            self._state.apply(event)
         client.put_all(self._state.events())
 
     def _leave(self, client: Client, error: ProtocolError | None) -> None:

@@ -11,6 +11,7 @@ from tui_elbo.ui.actions.run import confirm, stuck
 from tui_elbo.ui.style.glyphs import ASCII, UNICODE
 from tui_elbo.ui.views.breakdown import BreakdownView
 from tui_elbo.ui.views.findings import FindingsView
+from tui_elbo.ui.views.trainings import TrainingsView
 from tui_elbo.ui.views.views import ErrorView, NotesView, OutputView
 
 if TYPE_CHECKING:
@@ -41,6 +42,13 @@ SPANS = {
 def no_step(explorer: Explorer) -> str:
     """No step has been taken."""
     return "" if explorer.session.run.step else "there is no step yet: n takes one"
+
+
+def one_training(explorer: Explorer) -> str:
+    """The process has one training, or none."""
+    listed = explorer.session.run.trainings
+    others = listed is not None and any(one.number != listed.shown for one in listed.trainings)
+    return stuck(explorer) if others else "no other training is known in this process"
 
 
 def not_loaded(explorer: Explorer) -> str:
@@ -218,6 +226,35 @@ def show_findings(explorer: Explorer) -> None:
 
     glyphs = ASCII if session.options.ascii else UNICODE
     explorer.app.push_screen(FindingsView(session.run, dismiss, go, glyphs))
+
+
+def show_trainings(explorer: Explorer) -> None:
+    """The trainings of the process, to choose the one that is shown."""
+    session = explorer.session
+    glyphs = ASCII if session.options.ascii else UNICODE
+    view = TrainingsView(session.run, glyphs, lambda number: _show_training(explorer, number))
+    explorer.app.push_screen(view)
+
+
+def next_training(explorer: Explorer) -> None:
+    """Show the next training of the process, and after the last the first."""
+    listed = explorer.session.run.trainings
+    if listed is not None:
+        numbers = [one.number for one in listed.trainings]
+        later = [one for one in numbers if one > listed.shown]
+        _show_training(explorer, (later or numbers)[0])
+
+
+def _show_training(explorer: Explorer, number: int) -> None:
+    explorer.session.commands.show_training(number)
+    explorer.cursor.follow()
+    listed = explorer.session.run.trainings
+    name = (
+        next((one.name for one in listed.trainings if one.number == number), "") if listed else ""
+    )
+    shown = f"training {number} ({name}) stays shown; T lists them all"
+    explorer.answer(shown if number else "the training that steps is shown")
+    explorer.redraw()
 
 
 def show_error(explorer: Explorer) -> None:

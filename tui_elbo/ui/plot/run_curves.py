@@ -32,6 +32,7 @@ LOOKS = ("the lens looks", "judging the run")
 MARKS = {
     "unrepeatable": ("not repeatable", "not exact"),
     "source": ("file edited", "edited"),
+    "unwatched": ("watched no more", "unwatched"),
     "by_evaluation": ("steps by evaluation", "by eval"),
 }
 """The status line's words for what holds of a run, by the kind of the caution."""
