@@ -341,7 +341,8 @@ def test_steps_are_told_from_what_else_happens(loop: Loop) -> None:
     hand = loop in (by_hand, by_newton)
     flags = [event.kind for event in events if isinstance(event, RunFlagged)]
     assert (optimizer == "") == hand
-    assert flags == ["by_evaluation"] * hand
+    # What its guide is a function of may be gone before the terminal is.
+    assert [kind for kind in flags if kind != "unwatched"] == ["by_evaluation"] * hand
     assert hand or (grads > 0).all()
 
 
