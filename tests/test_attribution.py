@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from tui_elbo.model.attribution import (
     AttributionPath,
     Floats,
     LensPoint,
+    PathShares,
     Player,
     Term,
     TermSamples,
@@ -58,11 +61,26 @@ def corners(
     return found
 
 
+def moved(
+    then: tuple[float, ...], now: tuple[float, ...], players: tuple[Player, ...]
+) -> PathShares:
+    """In one piece."""
+    every = corners(then, now, players) | {frozenset[Player](): reading(*then)}
+    every[frozenset(players)] = reading(*now)
+    shares = shapley({some: one.units for some, one in every.items()}, players)
+    return PathShares(shares, {player: np.zeros(len(SUM_TERMS)) for player in players})
+
+
+def by_phi(path: AttributionPath, now: TermSamples) -> PathShares | None:
+    assert path.base is not None
+    return PathShares.of_one("phi", path.base, now)
+
+
 def walk(values: list[tuple[float, ...]], players: tuple[Player, ...]) -> list[LensPoint]:
     path, points, then = AttributionPath(), [], values[0]
     for state, now in enumerate(values):
-        more = corners(then, now, players) if state else {}
-        points.append(path.extend(state, reading(*now), players, moved=players, coalitions=more))
+        more = moved(then, now, players) if state else None
+        points.append(path.extend(state, reading(*now), players, moved=more))
         then = now
     return points
 
@@ -134,7 +152,8 @@ def test_the_first_point_has_moved_nothing() -> None:
 def test_who_has_not_moved_has_a_share_of_exactly_nothing() -> None:
     path = AttributionPath()
     path.extend(0, reading(0.2, 1.0), ("phi", "theta"))
-    point = path.extend(1, reading(0.7, 1.0), ("phi", "theta"), moved=("phi",))
+    now = reading(0.7, 1.0)
+    point = path.extend(1, now, ("phi", "theta"), moved=by_phi(path, now))
     assert point.players == ("phi", "theta")
     assert (point.total[1] == 0.0).all()
     assert point.total[0, 0] == pytest.approx(point.value[0] - reading(0.2, 1.0).value[0])
@@ -159,26 +178,24 @@ def test_errors_are_those_of_paired_differences() -> None:
 def test_a_point_that_is_not_finite_is_a_gap_and_the_sums_go_on() -> None:
     path = AttributionPath()
     first = path.extend(0, reading(0.2, 1.0), ("phi",))
-    gap = path.extend(1, reading(0.5, 1.0, bad=3), ("phi",), moved=("phi",))
+    bad = reading(0.5, 1.0, bad=3)
+    gap = path.extend(1, bad, ("phi",), moved=by_phi(path, bad))
     assert gap.nonfinite_draws == 3
     assert np.isnan(gap.share).all()
     assert np.isnan(gap.total).all()
-    none = path.extend(2, no_samples(), ("phi",), moved=("phi",))
+    none = path.extend(2, no_samples(), ("phi",), moved=by_phi(path, no_samples()))
     assert none.draws == 0
-    last = path.extend(3, reading(0.9, 1.0), ("phi",), moved=("phi",))
+    now = reading(0.9, 1.0)
+    last = path.extend(3, now, ("phi",), moved=by_phi(path, now))
     assert last.since == 0
     moved = attribute_change(first, last)[SUM_TERMS[0]].shares["phi"]
     assert moved == pytest.approx(last.value[0] - first.value[0], abs=1e-12)
 
 
-def test_a_mixed_state_that_is_not_finite_leaves_the_base_where_it_was() -> None:
+def test_shares_that_are_not_known_leave_the_base_where_it_was() -> None:
     path = AttributionPath()
     path.extend(0, reading(0.2, 1.0), ("phi", "theta"))
-    mixed = corners((0.2, 1.0, 0.0), (0.5, 1.5, 0.0), ("phi", "theta"))
-    mixed[frozenset({"phi"})] = reading(0.5, 1.0, bad=1)
-    point = path.extend(
-        1, reading(0.5, 1.5), ("phi", "theta"), moved=("phi", "theta"), coalitions=mixed
-    )
+    point = path.extend(1, reading(0.5, 1.5), ("phi", "theta"), moved=None)
     assert np.isnan(point.share).all()
     assert np.isfinite(point.value).all()
     assert path.state == 0
@@ -190,9 +207,9 @@ def test_sites_that_come_and_go_add_nothing_where_they_are_not() -> None:
     more = TermSamples((*SUM_TERMS, extra), np.vstack([base.units, np.full(UNITS, -2.0)]), UNITS)
     path = AttributionPath()
     first = path.extend(0, base, ("phi",))
-    then = path.extend(1, more, ("phi",), moved=("phi",))
+    then = path.extend(1, more, ("phi",), moved=by_phi(path, more))
     assert attribute_change(first, then)[extra].shares["phi"] == -2.0
-    again = path.extend(2, base, ("phi",), moved=("phi",))
+    again = path.extend(2, base, ("phi",), moved=by_phi(path, base))
     assert extra not in attribute_change(first, again)
     assert attribute_change(first, again)[SUM_TERMS[0]].shares["phi"] == pytest.approx(
         0.0, abs=1e-12
@@ -205,6 +222,23 @@ def test_no_player_at_all_leaves_everything_to_the_draw() -> None:
     last = path.extend(1, reading(0.2, 1.0), ())
     share = attribute_change(first, last, {SUM_TERMS[0]: 1.0}, {SUM_TERMS[0]: 3.0})[SUM_TERMS[0]]
     assert (share.shares, share.draw, share.observed) == ({}, 2.0, 2.0)
+
+
+def test_what_another_path_would_share_out_otherwise_is_not_split() -> None:
+    path = AttributionPath()
+    first = path.extend(0, reading(0.2, 1.0), ("phi", "theta"))
+    one = moved((0.2, 1.0, 0.0), (0.5, 1.5, 0.0), ("phi", "theta"))
+    shares = {player: float(one.shares[player][0].mean()) for player in one.shares}
+    for doubt, split in ((0.01, True), (0.5, False)):
+        doubts = {"phi": np.full(5, doubt), "theta": np.full(5, -doubt)}
+        point = copy.copy(path).extend(
+            1, reading(0.5, 1.5), ("phi", "theta"), moved=replace(one, doubt=doubts)
+        )
+        found = attribute_change(first, point)[SUM_TERMS[0]]
+        assert found.split == split
+        assert found.together == pytest.approx(sum(shares.values()))
+        assert (found.shares == pytest.approx(shares)) == split
+        assert found.draw + found.together == pytest.approx(found.observed, nan_ok=True)
 
 
 def test_roles_become_players() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -18,7 +19,9 @@ def share(
 ) -> TermAttribution:
     told: dict[Player, float | None] = {"phi": phi, "theta": theta, "both": both}
     moved = {player: value for player, value in told.items() if value is not None}
-    return TermAttribution(moved, dict.fromkeys(moved, 0.001), 0.0, sum(moved.values()))
+    return TermAttribution(
+        moved, dict.fromkeys(moved, 0.001), 0.0, sum(moved.values()), sum(moved.values())
+    )
 
 
 def scene(
@@ -35,7 +38,9 @@ def scene(
     nonfinite_draws: int = 0,
 ) -> SpanSummary:
     moved = {p: log_p.shares[p] - log_q.shares.get(p, 0.0) for p in log_p.shares}
-    elbo = TermAttribution(moved, dict.fromkeys(moved, 0.001), 0.0, sum(moved.values()))
+    elbo = TermAttribution(
+        moved, dict.fromkeys(moved, 0.001), 0.0, sum(moved.values()), sum(moved.values())
+    )
     shares = {LOG_P: log_p, LOG_Q: log_q, ELBO: elbo}
     shares |= {PRIOR: prior or log_p, LIKELIHOOD: likelihood or share(0.0, 0.0)}
     return SpanSummary(
@@ -50,6 +55,18 @@ def scene(
         spread=spread or {LOG_P: 1.2247, LOG_Q: 0.7071, ELBO: 1.0},
         draws=256,
         nonfinite_draws=nonfinite_draws,
+    )
+
+
+def not_split(phi: float, theta: float) -> TermAttribution:
+    known = share(phi, theta)
+    return replace(known, shares=dict.fromkeys(known.shares, math.nan))
+
+
+def unsplit() -> SpanSummary:
+    told = scene(share(16.3, -13.5), share(2.0, 0.0))
+    return replace(
+        told, shares={**told.shares, LOG_P: not_split(16.3, -13.5), ELBO: not_split(14.3, -13.5)}
     )
 
 
@@ -97,6 +114,11 @@ SCENES: dict[str, tuple[SpanSummary, str]] = {
         scene(share(-2.0), share(0.5)),
         "The ELBO fell 2.5 nats, by φ: the steps are too long, or the gradient too noisy, to hold "
         "the place.",
+    ),
+    "not_split": (
+        unsplit(),
+        "The ELBO rose 0.8 nats and log p rose 2.8 nats, by φ and θ together: the looks are too "
+        "far apart to tell the parts of φ and θ.",
     ),
     "shared": (
         scene(share(0.1, 0.2, 3.0), share(0.0, 0.0, 0.0)),
@@ -156,7 +178,7 @@ def test_a_span_without_change_is_not_called_the_end() -> None:
 
 
 def test_what_is_within_the_lenses_error_is_not_said() -> None:
-    own = TermAttribution({"phi": 0.5}, {"phi": 0.4}, 0.0, 0.5)
+    own = TermAttribution({"phi": 0.5}, {"phi": 0.4}, 0.0, 0.5, 0.5)
     told = scene(own, share(0.0), span=(1, 10))
     assert choose_sentence(told).rule == "quiet"
     assert choose_sentence(told).text == (
@@ -192,7 +214,7 @@ def test_the_gap_is_named_as_it_may_be() -> None:
 
 def test_errors_that_cancel_do_not_make_a_clear_change_unsure():
     moved: dict[Player, float] = {"phi": 9.7, "theta": -6.4}
-    log_p = TermAttribution(moved, {"phi": 1.5, "theta": 1.5}, 0.0, 3.3)
+    log_p = TermAttribution(moved, {"phi": 1.5, "theta": 1.5}, 0.0, 3.3, 3.3)
     told = scene(log_p, share(2.5, 0.0))
     unsure = replace(told, shares={**told.shares, ELBO: replace(log_p, shares=dict(moved))})
     assert choose_sentence(unsure).rule == "quiet"

@@ -16,7 +16,7 @@ import numpy as np
 from fake_numbers import inspected, layout, noise_table, numbers, rate_scan, reading
 
 from tui_elbo import protocol
-from tui_elbo.model.attribution import AttributionPath
+from tui_elbo.model.attribution import AttributionPath, LensPoint, PathShares
 from tui_elbo.model.bound import ImportanceBound
 from tui_elbo.model.estimate import Moments
 
@@ -91,19 +91,22 @@ class Engine:
         return range(first - (first == 1), first + count)
 
     def look(self, state: int) -> None:
-        moved = ("phi",) if state else ()
-        point = self.path.extend(state, reading(self.layout, state), ("phi",), moved=moved)
+        point = self.extend(state)
         mean = np.array([1 - 0.8 * np.exp(-state / 40)])
         seen = Moments(mean, 0.5 * mean, 0.003 * mean, 0.002 * mean)
         posterior = {site.name: seen for site in self.layout.sites[:-1]}
         self.say(protocol.LensPointAdded(replace(point, latents=1, posterior=posterior)))
 
+    def extend(self, state: int) -> LensPoint:
+        now, base = reading(self.layout, state), self.path.base
+        moved = None if base is None else PathShares.of_one("phi", base, now)
+        return self.path.extend(state, now, ("phi",), moved=moved)
+
     def back(self, step: int) -> None:
         self.kept, self.step, self.target = self.step, step, step
         self.path = AttributionPath()
         for state in range(step + 1):
-            moved = ("phi",) if state else ()
-            self.path.extend(state, reading(self.layout, state), ("phi",), moved=moved)
+            self.extend(state)
         self.say(protocol.Rewound(self.step, self.kept))
 
     def weigh(self) -> None:

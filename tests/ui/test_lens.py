@@ -10,7 +10,7 @@ import pytest
 from tests.ui.driving import Driven, driven
 from tests.ui.fake_numbers import layout, reading
 from tui_elbo.client.run_state import WEIGHING, Run
-from tui_elbo.model.attribution import SUM_TERMS, AttributionPath, LensPoint, Term
+from tui_elbo.model.attribution import SUM_TERMS, AttributionPath, LensPoint, PathShares, Term
 from tui_elbo.model.bound import no_bound
 from tui_elbo.model.estimate import Moments
 from tui_elbo.model.lens_history import LensHistory
@@ -129,7 +129,7 @@ async def test_without_a_lens_it_says_so():
 def sighting(state: int, path: AttributionPath, *, bad: int = 0) -> LensPoint:
     seen = reading(layout(), state)
     seen = type(seen)(seen.terms, seen.units, seen.draws, bad)
-    moved = ("phi",) if path.base is not None else ()
+    moved = None if path.base is None else PathShares.of_one("phi", path.base, seen)
     point = path.extend(state, seen, ("phi",), moved=moved)
     return replace(point, latents=1, posterior={"z": Moments(*np.ones((4, 1)))})
 

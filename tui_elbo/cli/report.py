@@ -16,6 +16,7 @@ from tui_elbo.cli.options import whole
 from tui_elbo.model.attribution import (
     PLAYERS,
     SUM_TERMS,
+    TOO_FAR_APART,
     LensPoint,
     ObservedTerms,
     Player,
@@ -248,6 +249,7 @@ def attribution_table(
         moved = [_moved(share, player, end) for player in players]
         rows.append([NAMES[term], *moved, _signed(share.draw), _signed(share.observed), value])
     lines = [head, *_table(rows), EXPLAINED]
+    lines += [f"(?: {TOO_FAR_APART})"] * any(not share.split for share in shares.values())
     return [*lines, f"({end.note})"] if end.note else lines
 
 
@@ -267,7 +269,7 @@ def site_table(start: LensPoint, end: LensPoint) -> list[str]:
     found = []
     for term, share in attribute_change(start, end).items():
         if term.site:
-            found.append((abs(sum(share.shares.values())), term, share))
+            found.append((abs(share.together), term, share))
     if not found:
         return []
     found.sort(key=lambda one: (-one[0], one[1]))
@@ -313,6 +315,8 @@ def evidence_gap(session: Session, attribution: Attribution) -> list[str]:
 def _moved(share: TermAttribution, player: Player, point: LensPoint) -> str:
     if player not in point.players:
         return "·"
+    if not share.split:
+        return "?"
     error = share.errors.get(player, math.nan)
     text = _signed(share.shares.get(player, math.nan))
     return f"{text} ± {one_digit(error)}" if math.isfinite(error) and error > 5e-4 else text

@@ -11,6 +11,7 @@ from tui_elbo.client.run_state import Run
 from tui_elbo.model.attribution import (
     ONE_BY_ONE,
     SUM_TERMS,
+    TOO_FAR_APART,
     LensPoint,
     ObservedTerms,
     Term,
@@ -203,6 +204,8 @@ def gap(run: Run, span: Span | None) -> tuple[str, ...]:
         lines = evidence_gap_lines(
             float(evidence), float(value), float(error), players, end.delta_latents
         )
+    if any(not share.split for share in span.shares.values()):
+        lines = (f"?: {TOO_FAR_APART}", *lines)
     return (*lines, end.note) if end.note and ONE_BY_ONE not in end.note else lines
 
 

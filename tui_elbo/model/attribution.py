@@ -2,8 +2,9 @@
 
 The lens evaluates the terms at a parameter state with fixed draws (`TermSamples`). The shares of a
 change are Shapley values: each player's (φ, θ, or parameters of both) effect, averaged over the
-orders in which they could have moved. The shares of neighbouring lens points are summed along the
-run, so those of any span are a difference of two sums, and spans add up. Record k was drawn from
+orders in which they could have moved, over each short piece of the way that the parameters took.
+The shares of neighbouring lens points are summed along the run, so those of any span are a
+difference of two sums, and spans add up. Record k was drawn from
 the parameters after k - 1 steps, so the attribution of the records a < b compares the states a - 1
 and b - 1; what the parameters do not explain of the observed change is the draw.
 
@@ -29,8 +30,6 @@ PLAYERS: tuple[Player, ...] = ("phi", "theta", "both")
 
 PLAYER_OF_ROLE: dict[Role, Player] = {"guide": "phi", "model": "theta", "both": "both"}
 """The player that a parameter belongs to; one that neither side reads belongs to none."""
-
-CoalitionSamples = Mapping[frozenset[Player], "TermSamples"]
 
 
 class Term(NamedTuple):
@@ -160,7 +159,34 @@ MAX_BLOCKS = 16
 """Totals are also kept in so many blocks of units, which give the standard error of any span."""
 
 BLOCK_TERMS = 3
-"""Of so many terms, the first of `OWN`: log p, log q and the ELBO."""
+"""Of so many terms, the first of `SUM_TERMS`: log p, log q and the ELBO."""
+
+TOO_FAR_APART = "the looks are too far apart to tell the parts of φ and θ"
+"""Why a change is not shared out, in words."""
+
+PATH_NATS, PATH_SHARE = 0.02, 0.2
+"""A change is shared out only where a path of fewer pieces gives the same shares: to within so many
+nats, or this fraction of the largest of them."""
+
+
+@dataclass(frozen=True, eq=False)
+class PathShares:
+    """What each player changed over a span, summed over the pieces of the path."""
+
+    shares: dict[Player, Floats]
+    """Shape (terms, units)."""
+    doubt: dict[Player, Floats]
+    """Shape (terms,): how far the shares lie from those over fewer pieces, in nats. Of a single
+    piece of many steps, from those if this player moved first."""
+
+    @classmethod
+    def of_one(cls, player: Player, before: TermSamples, after: TermSamples) -> PathShares | None:
+        """Those of a span over which only one player moved: whatever the way, all is its own."""
+        if before.unusable or after.unusable:
+            return None
+        with np.errstate(invalid="ignore", over="ignore"):
+            change = after.units - before.rows(after.terms)
+        return cls({player: change}, {player: np.zeros(len(after.terms))})
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,6 +223,8 @@ class LensPoint:
     total_error: Floats
     blocks: Floats
     """Shape (players, `BLOCK_TERMS`, blocks): `total` by up to `MAX_BLOCKS` blocks of units."""
+    doubt: Floats
+    """Shape (players, terms): how far `total` lies from the one over a path of fewer pieces."""
     latents: int = 0
     """How many sites the guide draws."""
     delta_latents: int = 0
@@ -213,7 +241,7 @@ class LensPoint:
     @property
     def size(self) -> int:
         """Bytes, about."""
-        numbers = (3 + 4 * len(self.players)) * len(self.terms) + self.blocks.size
+        numbers = (3 + 5 * len(self.players)) * len(self.terms) + self.blocks.size
         return 8 * (numbers + sum(4 * len(one.mean) for one in self.posterior.values()))
 
     def without_sites(self) -> LensPoint:
@@ -222,7 +250,7 @@ class LensPoint:
         tables = {
             name: getattr(self, name)[..., :count]
             for name in (
-                "value", "error", "spread", "share", "share_error", "total", "total_error"
+                "value", "error", "spread", "share", "share_error", "total", "total_error", "doubt"
             )
         }  # fmt: skip
         return replace(self, terms=SUM_TERMS, posterior={}, **tables)
@@ -238,6 +266,7 @@ class AttributionPath:
         """Its state."""
         self._terms: tuple[Term, ...] = ()
         self._totals: dict[Player, Floats] = {}
+        self._doubts: dict[Player, Floats] = {}
 
     @property
     def size(self) -> int:
@@ -251,8 +280,7 @@ class AttributionPath:
         samples: TermSamples,
         players: Sequence[Player],
         *,
-        moved: Sequence[Player] = (),
-        coalitions: CoalitionSamples | None = None,
+        moved: PathShares | None = None,
         note: str = "",
     ) -> LensPoint:
         """Add the next state.
@@ -261,9 +289,8 @@ class AttributionPath:
             state: its number.
             samples: what the lens evaluated there.
             players: those that are present.
-            moved: those that have changed since `base`.
-            coalitions: the samples of the mixed states, by the players that have moved already:
-                every set of them but none and all.
+            moved: what those that have changed since `base` have changed; None if that is not
+                known, or there is no `base`.
             note: a remark on how the draws were taken.
         """
         known = {player: self._totals.get(player) for player in PLAYERS}
@@ -274,21 +301,20 @@ class AttributionPath:
         since, unusable = state, samples.unusable
         if self.base is not None:
             since = self.state
-            every = {
-                frozenset[Player](): self.base,
-                **(coalitions or {}),
-                frozenset(moved): samples,
-            }
-            unusable = unusable or any(one.unusable for one in every.values())
-            if not unusable:
-                shares |= shapley({some: one.rows(terms) for some, one in every.items()}, moved)
-        totals = shares
+            unusable = unusable or moved is None
+        totals, doubts = shares, {p: np.zeros(len(terms)) for p in present}
         if not unusable:
-            totals = {p: self._rows(p, terms, shape) + shares[p] for p in present}
-            self.base, self.state, self._terms, self._totals = samples, state, terms, totals
-        return _point(
+            shares |= {} if moved is None else moved.shares
+            totals = {p: self._rows(self._totals, p, terms, shape) + shares[p] for p in present}
+            doubts = {p: self._rows(self._doubts, p, terms, shape[:1]) for p in present}
+            for p, doubt in ({} if moved is None else moved.doubt).items():
+                doubts[p] = doubts[p] + doubt
+            self.base, self.state, self._terms = samples, state, terms
+            self._totals, self._doubts = totals, doubts
+        point = _point(
             state, since, samples, note=note, shares=shares, totals=totals, unusable=unusable
         )
+        return replace(point, doubt=np.array([doubts[p] for p in present]).reshape(-1, len(terms)))
 
     def rebase(self, samples: TermSamples) -> None:
         """Replace the samples of the last state, which the next are compared with.
@@ -301,11 +327,19 @@ class AttributionPath:
             p: np.repeat(mean(t)[:, None], count, axis=1) for p, t in self._totals.items()
         }
 
-    def _rows(self, player: Player, terms: tuple[Term, ...], shape: tuple[int, int]) -> Floats:
-        totals = self._totals.get(player)
-        if totals is None:
+    def _rows(
+        self,
+        of: Mapping[Player, Floats],
+        player: Player,
+        terms: tuple[Term, ...],
+        shape: tuple[int, ...],
+    ) -> Floats:
+        """The numbers of a player for these terms; 0 for those that it has none of."""
+        known = of.get(player)
+        if known is None:
             return np.zeros(shape)
-        return TermSamples(self._terms, totals, 0).rows(terms)
+        rows = TermSamples(self._terms, known.reshape(len(self._terms), -1), 0).rows(terms)
+        return rows.reshape(shape)
 
 
 def _point(
@@ -339,6 +373,7 @@ def _point(
         total=mean(total),
         total_error=standard_error(total),
         blocks=_blocks(total[:, :BLOCK_TERMS]),
+        doubt=np.zeros(share.shape[:2]),
     )
 
 
@@ -358,13 +393,21 @@ class TermAttribution:
     """How the observed change of one term came about; adds up to `observed`."""
 
     shares: dict[Player, float]
-    """What each player changed."""
+    """What each player changed; NaN where the way that the parameters took is not known well enough
+    to share out what they changed together."""
     errors: dict[Player, float]
     """Its Monte Carlo standard error; NaN where it is not known."""
     draw: float
     """What the draws of the two records, and their minibatches, changed by chance."""
     observed: float
     """The later record's term less the earlier one's."""
+    together: float
+    """What all players changed, whatever the way."""
+
+    @property
+    def split(self) -> bool:
+        """Whether what they changed together is shared out."""
+        return not (math.isfinite(self.together) and any(map(math.isnan, self.shares.values())))
 
 
 ObservedTerms = Mapping[Term, float]
@@ -410,14 +453,21 @@ def attribute_change(
     found = {}
     for row, term in enumerate(end.terms):
         shares: dict[Player, float] = {}
+        doubts = [0.0]
         for index, player in enumerate(end.players):
-            then = 0.0
+            share, doubt = float(end.total[index, row]), float(end.doubt[index, row])
             if player in start.players and term in rows:
-                then = float(start.total[start.players.index(player), rows[term]])
-            shares[player] = float(end.total[index, row]) - then
-        change = after.get(term, np.nan) - before.get(term, np.nan)
+                before_it = start.players.index(player), rows[term]
+                share -= float(start.total[before_it])
+                doubt -= float(start.doubt[before_it])
+            shares[player] = share
+            doubts.append(abs(doubt))
+        together = sum(shares.values())
         by_player = {player: float(errors[i, row]) for i, player in enumerate(end.players)}
-        found[term] = TermAttribution(shares, by_player, change - sum(shares.values()), change)
+        if max(doubts) > max(PATH_NATS, PATH_SHARE * max(map(abs, shares.values()), default=0.0)):
+            shares = dict.fromkeys(shares, math.nan)
+        change = after.get(term, np.nan) - before.get(term, np.nan)
+        found[term] = TermAttribution(shares, by_player, change - together, change, together)
     return found
 
 

@@ -11,7 +11,14 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from tui_elbo.model.attribution import SUM_TERMS, LensPoint, Player, Term, TermAttribution
+from tui_elbo.model.attribution import (
+    SUM_TERMS,
+    TOO_FAR_APART,
+    LensPoint,
+    Player,
+    Term,
+    TermAttribution,
+)
 
 LOG_P, LOG_Q, ELBO, LIKELIHOOD, PRIOR = SUM_TERMS
 
@@ -65,7 +72,7 @@ def summarize_span(
     """
     row = end.terms.index(ELBO)
     change = float(end.value[row] - start.value[start.terms.index(ELBO)])
-    explained = sum(shares[ELBO].shares.values()) if ELBO in shares else 0.0
+    explained = shares[ELBO].together if ELBO in shares else 0.0
     return SpanSummary(
         since=start.state + 1,
         until=end.state + 1,
@@ -96,7 +103,7 @@ def _error_bounds(
         if term in start.terms and term in end.terms:
             first, last = start.terms.index(term), end.terms.index(term)
             change = float(end.value[last] - start.value[first])
-            if math.isclose(sum(share.shares.values()), change, rel_tol=1e-6, abs_tol=1e-6):
+            if math.isclose(share.together, change, rel_tol=1e-6, abs_tol=1e-6):
                 bounds[term] = float(start.error[first] + end.error[last])
     return bounds
 
@@ -267,6 +274,17 @@ def worse(span: SpanSummary) -> str:
     )
 
 
+def not_split(span: SpanSummary) -> str:
+    """The way that the parameters took is not known well enough to share out what they did."""
+    if all(span.shares[term].split for term in (LOG_P, ELBO) if term in span.shares):
+        return ""
+    elbo, log_p = (_by_all_players(span, term) for term in (ELBO, LOG_P))
+    return (
+        f"The ELBO {_changed(elbo)} {_nats(elbo)} and log p {_changed(log_p)} {_nats(log_p)}, by "
+        f"{_names(span.players)} together: {TOO_FAR_APART}."
+    )
+
+
 def shared(span: SpanSummary) -> str:
     """A parameter that model and guide both read has the largest share."""
     both = _by_player(span, ELBO, "both")
@@ -285,6 +303,7 @@ RULES: tuple[Callable[[SpanSummary], str], ...] = (
     no_parameters,
     exact,
     worse,
+    not_split,
     shared,
     only_model,
     point_guide,
@@ -303,7 +322,7 @@ def _by_player(span: SpanSummary, term: Term, player: Player) -> float:
 
 def _by_all_players(span: SpanSummary, term: Term) -> float:
     share = span.shares.get(term)
-    return math.nan if share is None else sum(share.shares.values())
+    return math.nan if share is None else share.together
 
 
 def _clear(span: SpanSummary, term: Term) -> bool:

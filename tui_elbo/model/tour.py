@@ -115,7 +115,7 @@ def numbers(summary: SpanSummary, history: History) -> dict[str, float]:
     found: dict[str, float] = {}
     for name, term in TERMS.items():
         shares = summary.shares[term].shares
-        found[name] = sum(shares.values())
+        found[name] = summary.shares[term].together
         found[f"{name}_fall"] = -found[name]
         found |= {f"{name}_{player}": shares.get(player, 0.0) for player in ("phi", "theta")}
     record = history.record(history.last)

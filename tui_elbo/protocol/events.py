@@ -313,7 +313,7 @@ class LensPointAdded(Event, frozen=True, eq=False):
         point = self.point
         terms, players = len(point.terms), len(point.players)
         flat = all(part.shape == (terms,) for part in (point.value, point.error, point.spread))
-        tables = (point.share, point.share_error, point.total, point.total_error)
+        tables = (point.share, point.share_error, point.total, point.total_error, point.doubt)
         square = all(part.shape == (players, terms) for part in tables)
         blocks = point.blocks.ndim == 3 and point.blocks.shape[:2] == (players, BLOCK_TERMS)
         moments = all(

@@ -7,6 +7,7 @@ or more states (`request`, `work`), and adds up what the copy answers (`take`).
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -27,6 +28,7 @@ from tui_elbo.engine.lens.gradients import ParamGradients, param_gradients
 from tui_elbo.engine.lens.importance_weights import DRAWS as WEIGHED
 from tui_elbo.engine.lens.importance_weights import importance_bound
 from tui_elbo.engine.lens.lens import LensReading
+from tui_elbo.engine.lens.path import MOST_CUTS, Path, Place
 from tui_elbo.engine.lens.subject import Followed
 from tui_elbo.engine.record.numbers import real
 from tui_elbo.engine.tracebacks import error_text
@@ -34,11 +36,11 @@ from tui_elbo.model.attribution import (
     PLAYER_OF_ROLE,
     AttributionPath,
     LensPoint,
+    PathShares,
     Player,
     TermSamples,
     no_samples,
     players_of,
-    subsets,
 )
 from tui_elbo.model.bound import ImportanceBound, no_bound
 from tui_elbo.model.estimate import Moments
@@ -50,6 +52,9 @@ KEPT_STATES = 64
 
 LOOPED_STATES = 4
 """Of the states kept for a look, so many are looked at where draws are taken one by one."""
+
+LOOPED_CUTS = 12
+"""So often a span is cut there at most."""
 
 KEPT_BYTES = 2**26
 """What their parameters and numbers may take, about."""
@@ -90,10 +95,8 @@ class StateLook:
     reading: TermSamples
     again: TermSamples | None = None
     """The state that it is compared with, seen again by the same copy; None at the first."""
-    moved: tuple[Player, ...] = ()
-    """Who has changed since that state."""
-    corners: tuple[tuple[tuple[Player, ...], TermSamples], ...] = ()
-    """The readings of the mixed states, by who has moved already."""
+    moved: PathShares | None = None
+    """What those that have changed since that state have changed."""
     posterior: dict[str, Moments] | None = None
     """Of each element of each small latent."""
     note: str = ""
@@ -143,6 +146,8 @@ class Attribution:
     ) -> None:
         self.posterior: dict[str, Moments] = {}
         """Mean and standard deviation of each small latent at the newest point, (elements,)."""
+        self.path_seconds = math.inf
+        """For so long a look cuts the way between two states into pieces."""
         self._in_process = in_process
         self._run, self._draws, self._asked_draws = run, draws or DRAWS, draws or None
         self.roles: dict[str, Role] = {}
@@ -312,14 +317,12 @@ class Attribution:
                 self.incomparable = USED_UP if self._separate else CHANGED
         if self.incomparable:
             return blind(wanted.step, self.players, self.incomparable)
-        corners = {frozenset(some): reading for some, reading in seen.corners}
         lens_note = "" if self._settled is None else self._settled.loop_reason
         point = self._path.extend(
             wanted.step,
             seen.reading,
             self.players,
             moved=seen.moved,
-            coalitions=corners,
             note=seen.note or lens_note,
         )
         self.posterior = seen.posterior or {}
@@ -396,12 +399,16 @@ class Attribution:
 
     def work(self, wanted: Sequence[StateRequest], progress: Progress) -> LookAnswer:
         """Look at these states, one after the other; each is compared with the one before."""
-        base = self._initial_params.completed(self._base) if self._path.base is not None else None
+        base = None
+        if self._path.base is not None:
+            values = self._initial_params.completed(self._base)
+            base = Place(self._path.state, values, self._path.base)
         recalled = {one.step: self._recall(one.step) for one in wanted if one.state is None}
         # To recall a state may take executing the file again.
         lens = Lens(self._run.scenario, self._draws, settled=self._settled)
         lens.report = progress
         states: list[StateLook] = []
+        newest = None if base is None else base.state
         for one in wanted:
             state = recalled[one.step] if one.state is None else one.state
             if state is None:
@@ -409,16 +416,18 @@ class Attribution:
                 continue
             state = self._initial_params.completed(state)
             try:
-                seen = self._look(lens, base, state, first=not states)
+                seen = self._look(lens, base, one.step, state, first=not states)
             except KeyboardInterrupt:
                 raise
             except BaseException as error:
                 seen = StateLook(no_samples(), note=f"the lens sees nothing: {error_text(error)}")
             else:
-                base = state
+                if not seen.reading.unusable and (base is None or seen.moved is not None):
+                    base = Place(one.step, state, seen.reading)
+                newest = state
             states.append(seen)
         return LookAnswer(
-            tuple(states), lens.settled_or_none, self._is_pure(lens, base, states[-1])
+            tuple(states), lens.settled_or_none, self._is_pure(lens, newest, states[-1])
         )
 
     def _is_pure(self, lens: Lens, state: State | None, seen: StateLook) -> bool:
@@ -437,21 +446,49 @@ class Attribution:
         except BaseException:
             return None
 
-    def _look(self, lens: Lens, base: State | None, state: State, *, first: bool) -> StateLook:
-        moved = tuple(p for p in self.players if base is not None and _differ(self, p, base, state))
+    def _look(
+        self, lens: Lens, base: Place | None, step: int, state: State, *, first: bool
+    ) -> StateLook:
         while True:
             version, again = lens.version, None
             if base is not None and (first or lens.version != self._base_version):
-                again = self._see(lens, base).reading
-            corners = []
-            for some in subsets(moved):
-                if 0 < len(some) < len(moved) and base is not None:
-                    mixed = self._see(lens, self._mixed(some, base, state)).reading
-                    corners.append((tuple(some), mixed))
+                again = self._see(lens, base.state).reading
+                base = Place(base.step, base.state, again)
             sight = self._see(lens, state)
+            moved = None
+            if base is not None:
+                moved = self._moved(lens, base, Place(step, state, sight.reading))
             if lens.version == version or base is None:
                 self._base_version = lens.version
-                return StateLook(sight.reading, again, moved, tuple(corners), sight.posterior)
+                return StateLook(sight.reading, again, moved, sight.posterior)
+
+    def _moved(self, lens: Lens, base: Place, end: Place) -> PathShares | None:
+        """What each player changed on the way from one state to the other."""
+        moved = [p for p in self.players if _differ(self, p, base.state, end.state)]
+        if not moved:
+            return None if end.reading.unusable else PathShares({}, {})
+        if len(moved) == 1:
+            return PathShares.of_one(moved[0], base.reading, end.reading)
+        path = Path(
+            base,
+            end,
+            self._between(base, end),
+            moved=moved,
+            player=self.player,
+            see=lambda state: self._see(lens, state).reading,
+        )
+        path.cut(LOOPED_CUTS if lens.looped or self._separate else MOST_CUTS, self.path_seconds)
+        return path.shares
+
+    def _between(self, base: Place, end: Place) -> list[tuple[int, State]]:
+        """The states between two others that the run has kept, each with its step."""
+        found = []
+        for step, kept in self._run.iterates.states(base.step, end.step - 1):
+            rest = {name: value for name, value in end.state.items() if name not in kept}
+            # Not every parameter is kept; those that stand still need not be.
+            if all(torch.equal(v, base.state.get(n, v)) for n, v in rest.items()):
+                found.append((step, rest | kept))
+        return found
 
     def _see(self, lens: Lens, state: State) -> LensReading:
         """One reading; in a copy of its own where a look changes what the next one would see."""
@@ -461,14 +498,6 @@ class Attribution:
         sight: LensReading
         sight, lens.settled = decode(data, tuple[LensReading, Settled])
         return sight
-
-    def _mixed(self, moved: frozenset[Player], base: State, state: State) -> State:
-        """The values of a state, but for the parameters of those who have not moved."""
-        return {
-            name: value if self.player(name) in moved else base.get(name, value)
-            for name, value in state.items()
-            if self.player(name) is not None
-        }
 
     def player(self, name: str) -> Player | None:
         """Who answers for a parameter."""

@@ -74,6 +74,9 @@ screen need the processors."""
 BY_HAND = 1.0
 """Seconds that the looks at steps taken by hand may last, for one command."""
 
+LONGEST_PATH = 1.0
+"""Seconds after which a look cuts the way since the one before into no more pieces."""
+
 LEAST_SILENCE, USUAL_LOOKS, FIRST_STEPS = 2.0, 10.0, 50.0
 """A copy is ended after so many seconds without progress, or so many times the usual look, or, as
 long as none is known, so many steps; whichever is longest."""
@@ -255,6 +258,7 @@ class LensScheduler:
             self._run, self._tolerance = run, tolerance
             if draws != 0:
                 self._attribution = Attribution(run, draws, initial_params, in_process=in_process)
+                self._attribution.path_seconds = LONGEST_PATH
 
     def refuse(self, run: Followed, why: str) -> None:
         """Follow it no longer, and say once why nothing can be seen; questions get that answer."""

@@ -157,6 +157,8 @@ class AttributionPane(Table):
     ) -> Sequence[Piece]:
         if player not in self._players:
             return [(self.glyphs.none.rjust(ABSENT), DIM)]
+        if share is not None and not share.split:
+            return [("?".rjust(number) + " " * error, DIM)]
         value = math.nan if share is None else share.shares.get(player, 0.0)
         pieces = [self._number(value, number, "", bad=bad)]
         if error:

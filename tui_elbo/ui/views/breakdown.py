@@ -226,7 +226,7 @@ def _sites(span: Span, part: str, width: int, glyphs: Glyphs) -> Iterator[Line]:
     """What the parameters did to each site over the span."""
     shares = span.by_site()
     kept = [term for term in shares if part.casefold() in term.site.casefold()]
-    kept.sort(key=lambda term: (-abs(sum(shares[term].shares.values())), term))
+    kept.sort(key=lambda term: (-abs(shares[term].together), term))
     yield [(f"by site: nats, {span.words}, {span.last}", KEY)]
     if not kept:
         hidden = _hidden(len({term.site for term in shares}), part)
@@ -247,6 +247,9 @@ def _sites(span: Span, part: str, width: int, glyphs: Glyphs) -> Iterator[Line]:
         for player in players:
             value = shares[term].shares.get(player, 0.0)
             own = shares[term].errors.get(player, 0.0)
+            if not shares[term].split:
+                line.append((f"{'?':>{SHARE}}{'':{error}}", DIM))
+                continue
             line.append((_nats(value, own), "" if isfinite(value) else BAD))
             text = f"{glyphs.error}{one_digit(own)}" if own >= PRECISE else ""
             line += [(left(text if len(text) <= error else "", error), DIM)] * bool(error)
