@@ -151,3 +151,13 @@ def test_a_run_that_is_rewound_goes_on_in_other_layouts():
     assert np.isnan(history.values(EXTRA)).all()
     history.forget_after(0)
     assert (history.last, history.layout) == (0, None)
+
+
+def test_it_is_known_which_steps_have_a_column():
+    history = History()
+    history.append(batch(1, [[1.0, 2.0]]))
+    history.append(batch(3, [[3.0], [np.nan]], (LOSS, EXTRA)))
+    history.append(batch(4, [[4.0]]))
+    assert history.has(EXTRA).tolist() == [False, False, True, False]
+    assert history.has(LOSS).all()
+    assert history.has(Column("step", "", "elbo")).tolist() == [False] * 4

@@ -6,15 +6,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tui_elbo.ui.pane_grid import CURVES, LEAST, TABLES, arrange, stack
+from tui_elbo.ui.plot.run_curves import EVALUATION
 
 SIZES = st.tuples(st.integers(60, 320), st.integers(14, 110))
 ROWS = st.lists(st.integers(0, 400), min_size=len(TABLES), max_size=len(TABLES))
 WISHES = ROWS.map(lambda rows: dict(zip(TABLES, rows, strict=True)))
 
 
-@given(SIZES, WISHES, st.integers(0, 9), st.booleans(), st.sampled_from(["", "elbo", "params"]))
-def test_panes_fill_the_room_without_overlapping(size, wanted, page, silent, alone):
-    places = arrange(size, wanted, page=page, silent=silent, alone=alone)
+@given(
+    SIZES,
+    WISHES,
+    st.integers(0, 9),
+    st.sampled_from(["", "elbo", "params"]),
+    st.fixed_dictionaries({"silent": st.booleans(), "evaluates": st.booleans()}),
+)
+def test_panes_fill_the_room_without_overlapping(size, wanted, page, alone, options):
+    places = arrange(size, wanted, page=page, alone=alone, **options)
     seen = set()
     for place in places.values():
         assert place.width > 0
@@ -52,3 +59,10 @@ def test_rows_are_shared_and_nobody_pays_for_another(room, wanted):
         assert height >= min(want, share)
     if sum(max(want, LEAST) for want in wanted) <= room:
         assert all(h >= w for h, w in zip(heights, wanted, strict=True))
+
+
+def test_where_there_is_no_room_for_four_curves_that_of_evaluations_is_in_place_of_log_q():
+    wanted = dict.fromkeys(TABLES, 5)
+    small, large = (set(arrange(size, wanted, evaluates=True)) for size in ((80, 20), (120, 36)))
+    assert small & {*CURVES, EVALUATION} == {"log_p", EVALUATION, "elbo"}
+    assert large >= {*CURVES, EVALUATION}

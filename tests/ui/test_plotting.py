@@ -301,3 +301,12 @@ def test_the_step_axis_grows_in_round_steps():
     ]
     texts = [text for _, text in x_ticks(Axes(span=100_000), 60)]
     assert texts == ["0", "20k", "40k", "60k", "80k", "100k"]
+
+
+def test_a_step_that_has_none_of_it_is_no_fault_and_a_bad_number_is_one():
+    values = np.array([np.nan, 1.0, np.nan, np.nan, 3.0, np.nan, np.nan])
+    absent = np.array([True, False, True, True, False, False, True])
+    reduced = columns(Curve(values, 1, 7, line=values, absent=absent), 7, 7)
+    assert reduced.down.tolist() == [False] * 5 + [True, False]
+    assert not reduced.up.any()
+    assert reduced.mean[1:5].tolist() == pytest.approx([1, 5 / 3, 7 / 3, 3])

@@ -88,6 +88,14 @@ class History:
             return np.array(self._room(column, self.last)[: self.last])
         return stored[: self.last]
 
+    def has(self, column: Column) -> npt.NDArray[np.bool_]:
+        """Whether each step has such a column, index `step - 1`."""
+        stretches = list(self.stretches())
+        held = [column in layout.index for _, _, layout in stretches]
+        return np.repeat(
+            np.array(held, dtype=bool), [last - first + 1 for first, last, _ in stretches]
+        )
+
     def layout_at(self, step: int) -> Layout | None:
         """The layout of that step; None if there is no such step."""
         if not 1 <= step <= self.last:

@@ -276,6 +276,14 @@ KEYS = (
     Key("v", "v", look.next_page, "view", "show the next tables in the right column", 6),
     Key("z", "z", look.zoom, "", "the pane that has the focus alone, and all of them again"),
     Key("y", "y", look.next_range, "", "y range of this run: robust, full, log"),
+    Key(
+        "V",
+        "V",
+        look.toggle_evaluations,
+        "",
+        "validation: the curve of losses without an update, or log q again",
+        refuses=look.no_evaluation,
+    ),
     Key("slash", "/", look.filter_table, "", "filter the parameters or sites by name"),
     Key("w", "w", look.watch, "", "watch a parameter: it comes first, and is recorded whole"),
     Key(

@@ -22,7 +22,7 @@ from tui_elbo.ui.panes.sites import SitesPane
 from tui_elbo.ui.panes.texts import NotesPane, OutputPane
 from tui_elbo.ui.panes.totals import TotalsPane
 from tui_elbo.ui.plot.curve import Mode
-from tui_elbo.ui.plot.run_curves import changes, curves, why
+from tui_elbo.ui.plot.run_curves import EVALUATION, changes, curves, why
 from tui_elbo.ui.widgets.pane import Shown, SidePane
 from tui_elbo.ui.widgets.placeholder import MissingTermsNote
 from tui_elbo.ui.widgets.table import Table
@@ -52,6 +52,9 @@ EACH = 9
 
 SECOND = 180
 """Columns from which there is a second column of tables."""
+
+CURVE = 6
+"""Rows of a curve at the least, its frame's included, where four are to be shown."""
 
 WHY = 5
 """Rows for why there are no curves of log p and log q."""
@@ -83,12 +86,16 @@ class PaneGrid(Widget):
         """Whether the branch is shown."""
         self.places: dict[str, Place] = {}
         """Where each pane is that is shown."""
-        self._silent = False
+        self.shows_evaluations = True
+        """Whether losses without an update are shown where there are any, in place of log q where
+        there is no room for both."""
+        self._silent = self._evaluates = False
         self._lens_drawn = 0
         self._rearranged = rearranged
         self._curves = {
             "log_p": CurvePane("log p(x, z)", id="log_p", ascii=ascii),
             "log_q": CurvePane("log q(z)", id="log_q", ascii=ascii),
+            EVALUATION: CurvePane("", id=EVALUATION, ascii=ascii),
             "elbo": CurvePane("ELBO", id="elbo", ascii=ascii, axis=True),
         }
         self._side = {pane.NAME: pane(ascii=ascii) for pane in PANES}
@@ -130,6 +137,7 @@ class PaneGrid(Widget):
             page=self.page,
             alone=self.alone,
             silent=self._silent,
+            evaluates=self._evaluates and self.shows_evaluations,
         )
         if places == self.places or not self.size.area:
             return
@@ -161,7 +169,9 @@ class PaneGrid(Widget):
         self._why.show(reason)
         cursor = step if step < run.step else None
         marks = changes(run)
-        for curve in curves(run, step):
+        shown_curves = curves(run, step)
+        self._evaluates = any(curve.id == EVALUATION for curve in shown_curves)
+        for curve in shown_curves:
             if curve.id not in self.places:
                 continue
             pane = self._curves[curve.id]
@@ -174,6 +184,7 @@ class PaneGrid(Widget):
                 *shown,
                 marks=marks,
                 line=curve.line,
+                absent=curve.absent,
                 branch=branch,
                 label=run.branch.label(run.settings) if run.branch is not None else "",
             )
@@ -254,6 +265,7 @@ def arrange(
     page: int = 0,
     alone: str = "",
     silent: bool = False,
+    evaluates: bool = False,
 ) -> dict[str, Place]:
     """The place of each pane that is shown.
 
@@ -264,6 +276,7 @@ def arrange(
         page: which of the tables that take turns comes first.
         alone: the pane that is shown alone; empty for none.
         silent: there are no curves of log p and log q, and a sentence says why.
+        evaluates: there is a curve of losses without an update.
     """
     width, height = size
     if alone:
@@ -275,7 +288,7 @@ def arrange(
         right = min(68, width * 3 // 10)
         fitting = _fitting(height + EACH, len(others))
         columns = [[first, others[0]], others[1 : 1 + fitting]]
-    places = _curves(width - right * len(columns), height, silent=silent)
+    places = _curves(width - right * len(columns), height, silent=silent, evaluates=evaluates)
     for index, column in enumerate(columns):
         x = width - right * (len(columns) - index)
         heights = stack(height - 1, [wanted[name] + 1 for name in column])
@@ -294,11 +307,18 @@ def _fitting(height: int, others: int) -> int:
     return max(1, min(others, (height - 8) // EACH))
 
 
-def _curves(width: int, height: int, *, silent: bool) -> dict[str, Place]:
+def _curves(width: int, height: int, *, silent: bool, evaluates: bool) -> dict[str, Place]:
     if silent:
-        return _column(["why", "elbo"], 0, width, [WHY, height - 1 - WHY])
-    each = (height - 1) // 3
-    return _column(list(CURVES), 0, width, [each, each, height - 1 - 2 * each])
+        above, names = [WHY], ["why", "elbo"]
+    else:
+        above, names = [], list(CURVES)
+    if evaluates:
+        names.insert(-1, EVALUATION)
+        if (height - 1 - sum(above)) // (len(names) - len(above)) < CURVE and not silent:
+            names.remove("log_q")
+    each = (height - 1 - sum(above)) // (len(names) - len(above))
+    heights = above + [each] * (len(names) - len(above) - 1)
+    return _column(names, 0, width, [*heights, height - 1 - sum(heights)])
 
 
 def _column(names: Sequence[str], x: int, width: int, heights: Sequence[int]) -> dict[str, Place]:

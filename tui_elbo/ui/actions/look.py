@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tui_elbo.client.run_state import WEIGHING
 from tui_elbo.model.findings import Finding
+from tui_elbo.model.records import Column
 from tui_elbo.ui.actions import questions
 from tui_elbo.ui.actions.run import confirm, stuck
 from tui_elbo.ui.style.glyphs import ASCII, UNICODE
@@ -49,6 +50,12 @@ def one_training(explorer: Explorer) -> str:
     listed = explorer.session.run.trainings
     others = listed is not None and any(one.number != listed.shown for one in listed.trainings)
     return stuck(explorer) if others else "no other training is known in this process"
+
+
+def no_evaluation(explorer: Explorer) -> str:
+    """Nothing has been evaluated without an update."""
+    known = Column("step", "", "eval_loss") in explorer.session.run.history.columns
+    return "" if known else "no loss has been evaluated without an update"
 
 
 def not_loaded(explorer: Explorer) -> str:
@@ -157,6 +164,16 @@ def zoom(explorer: Explorer) -> None:
     """Show one pane alone, or all of them."""
     explorer.panes.zoom()
     explorer.answer("z shows all panes again" if explorer.panes.alone else "")
+
+
+def toggle_evaluations(explorer: Explorer) -> None:
+    """Show the losses without an update, or hide them."""
+    panes = explorer.panes
+    panes.shows_evaluations = not panes.shows_evaluations
+    explorer.answer(
+        "" if panes.shows_evaluations else "losses without update are hidden: V shows them"
+    )
+    explorer.redraw()
 
 
 def next_range(explorer: Explorer) -> None:

@@ -17,7 +17,7 @@ from textual.widget import Widget
 from tui_elbo.model.records import Floats
 from tui_elbo.model.text import safe
 from tui_elbo.ui.plot.cell_grid import BLANK
-from tui_elbo.ui.plot.curve import Mode
+from tui_elbo.ui.plot.curve import Bools, Mode
 from tui_elbo.ui.plot.plotting import Axes, Canvas, Curve, Drawing, Look, plot
 from tui_elbo.ui.style.styles import CLASSES
 from tui_elbo.ui.widgets.text_lines import refresh_rows
@@ -113,6 +113,7 @@ class CurvePane(Widget, can_focus=True):
         *,
         marks: Sequence[int] = (),
         line: Floats | None = None,
+        absent: Bools | None = None,
         branch: Floats | None = None,
         label: str = "",
         note: str = "",
@@ -127,12 +128,16 @@ class CurvePane(Widget, can_focus=True):
             cursor: the step looked at.
             marks: steps before which something was changed.
             line: the bright line, index `step - 1`; without it, the running mean of the column.
+            absent: steps that have no number and lack none, index `step - 1`.
             branch: the branch's curve, index `step - 1`.
             label: a few words at its end.
             note: a few words behind the title; plain text.
         """
         self._curve = Curve(
-            values, first, last, tuple(references), cursor, tuple(marks), line, None, branch, label
+            *(values, first, last, tuple(references), cursor, tuple(marks), line),
+            absent=absent,
+            branch=branch,
+            label=label,
         )
         self._note = note
         self._entitle()

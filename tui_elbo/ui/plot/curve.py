@@ -49,6 +49,9 @@ class Curve:
     spread: Floats | None = None
     """How far the band reaches above and below each value, index `step - 1`; None: not at all."""
 
+    absent: Bools | None = None
+    """Steps that have no number, and lack none, index `step - 1`; None: no step."""
+
     branch: Floats | None = None
     """The branch's curve, drawn dimly where nothing else is, index `step - 1`."""
     label: str = ""
@@ -148,7 +151,7 @@ def columns(curve: Curve, span: int, width: int, sign: int = 0) -> Columns:
     offsets = seen.step.astype(np.int64) - 1
     x = ((2 * offsets + 1) * width) // (2 * span) if span < width else np.arange(len(offsets))
     back = max(SMOOTH_STEPS, span // SMOOTH) / max(1.0, span / width)
-    up, down = _broken(raw, part, offsets, bool(seen.broken.any()))
+    up, down = _broken(curve, part, offsets, bool(seen.broken.any()))
     low, high = seen.low, seen.high
     if curve.spread is not None:
         under, over = np.split(curve.reach, 2)
@@ -179,11 +182,14 @@ def _joined(heights: Floats) -> Floats:
     return joined
 
 
-def _broken(raw: Floats, part: Floats, offsets: Ints, some: bool) -> tuple[Bools, Bools]:
+def _broken(curve: Curve, part: Floats, offsets: Ints, some: bool) -> tuple[Bools, Bools]:
     up, down = np.zeros(len(offsets), dtype=bool), np.zeros(len(offsets), dtype=bool)
     if some:
-        where = np.flatnonzero(~np.isfinite(part))
-        above = raw[where] == np.inf
+        broken = ~np.isfinite(part)
+        if curve.absent is not None:
+            broken &= ~curve.absent[max(0, curve.first - 1) : max(0, curve.last)]
+        where = np.flatnonzero(broken)
+        above = curve.shown[where] == np.inf
         buckets = np.searchsorted(offsets, where, side="right") - 1
         up[buckets[above]] = True
         down[buckets[~above]] = True

@@ -12,7 +12,7 @@ from tui_elbo.model.attribution import SUM_TERMS, Term
 from tui_elbo.model.history import mean
 from tui_elbo.model.records import Column, Floats, Layout
 from tui_elbo.model.verdict import Verdict, VerdictState
-from tui_elbo.ui.plot.curve import Ints
+from tui_elbo.ui.plot.curve import Bools, Ints
 from tui_elbo.ui.style.text import number
 from tui_elbo.ui.style.theme import DIM, GOOD, WARN
 from tui_elbo.ui.widgets.status import StatusSummary
@@ -25,6 +25,9 @@ NEAR, PARTS = 8, 25
 
 HINTS = ("n takes a step, space runs, i tells what to look at", "n steps, space runs")
 
+
+EVALUATION = "evaluation"
+"""The curve of losses that no update followed."""
 
 LOOKS = ("the lens looks", "judging the run")
 """So begins what the engine says of a look, which keeps nobody from stepping."""
@@ -68,11 +71,15 @@ class CurveOf:
     references: tuple[tuple[str, float], ...] = ()
     line: Floats | None = None
     """What the lens sees of it; None where there is no lens."""
+    absent: Bools | None = None
+    """Steps that have none of it; None: all have."""
 
     def branch(self, run: Run) -> Floats | None:
         """The same of the branch; None if there is none."""
         branch = run.branch
         if branch is None:
+            return None
+        if self.id == EVALUATION:
             return None
         if self.title == "-loss":
             return -branch.values(Column("step", "", "loss"))
@@ -80,12 +87,22 @@ class CurveOf:
 
 
 def curves(run: Run, step: int) -> list[CurveOf]:
-    """The three curves, from top to bottom; names and numbers in titles are those of `step`."""
+    """The curves, from top to bottom; names and numbers in titles are those of `step`."""
     return [
         CurveOf("log_p", "log p(x, z)", _column(run, "log_p"), line=_seen(run, SUM_TERMS[0])),
         CurveOf("log_q", "log q(z)", _column(run, "log_q"), line=_seen(run, SUM_TERMS[1])),
+        *_evaluation(run),
         _elbo(run, step),
     ]
+
+
+def _evaluation(run: Run) -> list[CurveOf]:
+    """What the script has evaluated without an update, if anything."""
+    column = Column("step", "", "eval_loss")
+    if column not in run.history.columns:
+        return []
+    values, absent = -run.history.values(column), ~run.history.has(column)
+    return [CurveOf(EVALUATION, "-loss without update", values, line=values, absent=absent)]
 
 
 def why(run: Run) -> str:
