@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.engine.client import PATIENCE
 from tests.engine.sources import small, write
 from tui_elbo.client.run_state import Run
 from tui_elbo.engine.checks.catalogue import rule_named
@@ -45,3 +46,21 @@ def test_what_was_to_be_examined_while_running_is_asked_anew_where_the_run_stand
     scheduler.stands()
     assert scheduler.may_examine
     scheduler.leave()
+
+
+def test_where_a_run_stands_the_verdict_comes_before_the_examination(tmp_path: Path) -> None:
+    order: list[str] = []
+    session = Session(str(write(tmp_path, small())))
+    scheduler = LensScheduler(lambda event: order.append(type(event).__name__))
+    scheduler.follow(session, 8)
+    scheduler.learn(session.advance(4))
+    scheduler.stands()
+    scheduler.ask(Examine(lambda *_: None, lambda _: order.append("examined")))
+    while scheduler.owed:
+        scheduler.start()
+        scheduler.wait(PATIENCE)
+    scheduler.leave()
+    assert [one for one in order if one in {"VerdictReached", "examined"}] == [
+        "VerdictReached",
+        "examined",
+    ]

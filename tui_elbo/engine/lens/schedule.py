@@ -434,9 +434,8 @@ class LensScheduler:
 
     @property
     def _verdict_goes_first(self) -> bool:
-        """While running a verdict goes before the rules: the run may be to end with it."""
-        only_rules = all(isinstance(one, Examine) for one in self._questions)
-        return self._judge and not self._standing and only_rules
+        """A verdict goes before the rules, which take longer; a run may be to end with it."""
+        return self._judge and all(isinstance(one, Examine) for one in self._questions)
 
     # The verdict.
 
