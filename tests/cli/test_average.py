@@ -19,6 +19,7 @@ def test_a_run_is_taken_to_its_mean_measured_saved_and_gone_on_with(tmp_path: Pa
     average = json.loads(out.splitlines()[-2])["average"]
     assert average["step"] == average["last"] == 40
     assert average["gain"]["mcse"] > 0
+    assert average["params"]["loc"].keys() == {"role", "shape", "value"}
     assert "the mean of steps" in average["text"]
     # The verdict is that on the run before.
     assert "there are 40" in verdict(out)["text"]

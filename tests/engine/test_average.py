@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import pyro
 import pytest
 import torch
 
@@ -32,6 +33,19 @@ from tui_elbo.protocol import (
 )
 
 AVERAGE = Tuning(average=True)
+
+LARGE = """
+import torch, pyro, pyro.distributions as dist
+
+def model():
+    pyro.sample("z", dist.Normal(torch.zeros(20), 1.0).to_event(1))
+
+def guide():
+    w = pyro.param("w", torch.arange(20.0))
+    pyro.sample("z", dist.Normal(w, 1.0).to_event(1))
+
+optimizer = pyro.optim.Adam({"lr": 0.02})
+"""
 
 
 def averaged(memory: int = 2**26) -> tuple[Session, list[bytes]]:
@@ -61,6 +75,31 @@ def test_the_run_stands_at_the_mean_of_the_last_quarter_of_its_unconstrained_par
         # Not each iterate need have been kept; those that were lie on the way.
         assert each.min() <= value <= each.max()
     assert session.steps_taken == 40
+
+
+def test_the_parameters_at_the_mean_are_told_in_constrained_space() -> None:
+    session = Session("no_theta")
+    stepped(session, 40)
+    session.tune(AVERAGE)
+    told = session.stepper.params.present()
+    assert {name: one.role for name, one in told.items()} == {"loc": "guide", "scale": "guide"}
+    for name, value in pyro.get_param_store().items():
+        assert told[name].value == pytest.approx(value.item())
+    # Asking changes nothing of what follows.
+    records = stepped(session, 3)
+    assert records == averaged()[1][40:43]
+
+
+def test_a_large_parameter_is_summed_up(tmp_path: Path) -> None:
+    path = tmp_path / "large.py"
+    path.write_text(LARGE)
+    session = Session(str(path))
+    session.step()
+    told = session.stepper.params.present()["w"]
+    value = pyro.param("w").detach().double()
+    assert (told.value, told.shape) == (None, (20,))
+    assert (told.mean, told.sd) == pytest.approx((value.mean().item(), value.std(0, False).item()))
+    assert (told.min, told.max) == (value.min().item(), value.max().item())
 
 
 def test_nothing_else_than_the_parameters_is_changed() -> None:

@@ -6,7 +6,7 @@ import argparse
 import math
 import sys
 import time
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Mapping, Sized
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 import msgspec
@@ -184,13 +184,20 @@ class SummaryPrinter:
         terms["log q"] = record.log_q
         numbers = (f"{name} {_number(value)}" for name, value in terms.items())
         lines += [f"the last step: {' · '.join(numbers)} (nats)", ""]
-        rows = [(ROLES[one.role], safe(name), _value(one)) for name, one in record.params.items()]
-        for name, module in record.modules.items():
-            what = f"{_sums(module)} of {module.params} parameters"
-            rows.append((ROLES[module.role], safe(name) or "all others", what))
-        width = max((len(name) for _, name, _ in rows), default=0)
-        lines += [f"{role:2} {name:{width}}  {what}" for role, name, what in rows]
+        lines += param_rows(record.params, record.modules)
         return lines
+
+
+def param_rows(
+    params: Mapping[str, ParamRecord], modules: Mapping[str, ModuleRecord] | None = None
+) -> list[str]:
+    """The role, the name and the value of each parameter, in constrained space, as a table."""
+    rows = [(ROLES[one.role], safe(name), _value(one)) for name, one in params.items()]
+    for name, module in (modules or {}).items():
+        what = f"{_sums(module)} of {module.params} parameters"
+        rows.append((ROLES[module.role], safe(name) or "all others", what))
+    width = max((len(name) for _, name, _ in rows), default=0)
+    return [f"{role:2} {name:{width}}  {what}" for role, name, what in rows]
 
 
 def _number(value: float | None) -> str:

@@ -25,6 +25,7 @@ from tui_elbo.cli.report import (
     SummaryPrinter,
     add_lens_options,
     follow,
+    param_rows,
 )
 from tui_elbo.cli.streams import own_stdout
 from tui_elbo.cli.verdict import (
@@ -42,7 +43,7 @@ from tui_elbo.model.csv_table import CsvTable
 from tui_elbo.model.errors import StepError, UsageError
 from tui_elbo.model.findings import Finding
 from tui_elbo.model.history import History
-from tui_elbo.model.records import Batch, Column
+from tui_elbo.model.records import Batch, Column, ParamRecord
 from tui_elbo.model.scenarios import find_scenario
 from tui_elbo.model.text import safe
 from tui_elbo.model.tuning import Tuning, parse_tuning
@@ -316,7 +317,8 @@ Beyond 512 columns parameters are summed up by module, and those that COND names
 The last line of --json, and of the summary, is the verdict: is it done, and how much is left.
 
 --average takes the run, when it has ended, to the mean of the unconstrained parameters over the
-last quarter of its steps, counted from the last change of settings; the optimizer keeps its state.
+last quarter of its steps, counted from the last change of settings, and prints the parameters there
+and what that has gained; the optimizer keeps its state.
 The verdict is that on the run before. --save then saves the run as it stands at the mean.
 
 Faults that are found before the first step, while it runs and where it ends are printed on stderr,
@@ -393,28 +395,38 @@ def main(words: list[str]) -> int:
     for one in (printer, follower):
         if one is not None:
             one.close()
-    _print_end(chosen, taken, verdict, standing, out)
+    _print_average(chosen, taken, out)
+    _print_verdict(chosen, verdict, standing, out)
     out.close()
     if refused is not None:
         raise refused
     return code
 
 
-def _print_end(
+def _print_average(
     chosen: argparse.Namespace,
-    taken: AverageTaken | None,
+    average: tuple[AverageTaken, dict[str, ParamRecord]] | None,
+    out: TextIO,
+) -> None:
+    """Print what going to the mean has gained, and the parameters there."""
+    if average is None:
+        return
+    taken, params = average
+    if chosen.json:
+        print_average(taken, params, out)
+    elif chosen.csv:
+        narrate("\n".join([taken.text, *param_rows(params)]))
+    else:
+        out.write("\n".join(["", taken.text, *param_rows(params), ""]))
+
+
+def _print_verdict(
+    chosen: argparse.Namespace,
     verdict: Verdict | None,
     standing: tuple[Finding, ...],
     out: TextIO,
 ) -> None:
-    """Print what the run has come to; the verdict is the last line."""
-    if taken is not None:
-        if chosen.json:
-            print_average(taken, out)
-        elif chosen.csv:
-            narrate(taken.text)
-        else:
-            out.write(f"\n{taken.text}\n")
+    """Print the verdict, which is the last line."""
     if verdict is not None and chosen.json:
         print_verdict(verdict, out, standing)
     elif verdict is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TextIO
 
@@ -11,6 +11,7 @@ import msgspec
 
 from tui_elbo.model.averaging import AverageTaken
 from tui_elbo.model.findings import Finding, finding_object, standing_text
+from tui_elbo.model.records import ParamRecord
 from tui_elbo.model.tuning import Tuning
 from tui_elbo.model.verdict import CONVERGED, Estimate, Verdict, next_judgement
 
@@ -44,8 +45,11 @@ def reached(
 
 def averaged(
     session: Session, chosen: argparse.Namespace, attribution: Attribution | None = None
-) -> AverageTaken:
+) -> tuple[AverageTaken, dict[str, ParamRecord]]:
     """Take the run to the mean of its newest iterates, and measure what that gains.
+
+    Returns:
+        That, and the parameters at the mean.
 
     Args:
         session: the run.
@@ -67,20 +71,29 @@ def averaged(
     taken, own = AverageTaken(session.steps_taken, mean.first, mean.last), None
     if attribution is None:
         own = attribution = Attribution(session, chosen.draws, in_process=chosen.lens_in_process)
+    params = session.stepper.params.present()
     try:
         lens = attribution.lens()
         data = attribution.call(lambda _: gained(lens, before, after)).wait(PATIENCE)
     except LookError as error:
-        return replace(taken, note=f"the lens cannot look: {error}")
+        return replace(taken, note=f"the lens cannot look: {error}"), params
     finally:
         if own is not None:
             own.close()
-    return replace(taken, gain=decode(data, Estimate))
+    return replace(taken, gain=decode(data, Estimate)), params
 
 
-def print_average(taken: AverageTaken, out: TextIO) -> None:
+def print_average(taken: AverageTaken, params: Mapping[str, ParamRecord], out: TextIO) -> None:
     """Print it as a JSON object."""
-    out.write(msgspec.json.encode({"average": taken.record()}).decode() + "\n")
+    values = {name: _of_param(param) for name, param in params.items()}
+    record = {"average": taken.record() | {"params": values}}
+    out.write(msgspec.json.encode(record).decode() + "\n")
+
+
+def _of_param(param: ParamRecord) -> dict[str, object]:
+    """As in the record of a step, but for what only a step has."""
+    found: dict[str, object] = msgspec.to_builtins(param)
+    return {key: value for key, value in found.items() if not key.endswith("_norm")}
 
 
 def print_verdict(verdict: Verdict, out: TextIO, standing: Sequence[Finding] = ()) -> None:

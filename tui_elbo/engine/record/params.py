@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import pyro
 import torch
+from msgspec.structs import replace
 from torch import Tensor
 
 from tui_elbo.engine.compat.torch import foreach_norm
@@ -23,7 +24,14 @@ from tui_elbo.engine.record.modules import SUMMED, divided
 from tui_elbo.engine.record.numbers import Kept, dense, joined, kept, norms, real
 from tui_elbo.engine.record.options import RecordingOptions
 from tui_elbo.engine.record.roles import Roles, Tracked, tracked
-from tui_elbo.model.records import Column, Floats, ModuleInfo, ParamInfo
+from tui_elbo.model.records import (
+    MAX_ELEMENTS,
+    Column,
+    Floats,
+    ModuleInfo,
+    ParamInfo,
+    ParamRecord,
+)
 
 
 @dataclass(eq=False, slots=True)
@@ -98,6 +106,20 @@ def _update_norm(start: int, end: int) -> Formula:
 
 def _sum(place: int) -> Formula:
     return lambda steps: steps.sums[:, place]
+
+
+def _record(param: Tracked) -> ParamRecord:
+    """A parameter as it is now, of which no step is known."""
+    info, value = param.info, param.constrained()
+    record = ParamRecord(info.role, info.shape, grad_norm=None, update_norm=None)
+    if value.is_complex() or not value.numel():
+        return record
+    numbers = dense(value).double().cpu()
+    if numbers.numel() <= MAX_ELEMENTS:
+        return replace(record, value=numbers.tolist())
+    mean, sd = float(numbers.mean()), float(numbers.std(unbiased=False))
+    low, high = float(numbers.min()), float(numbers.max())
+    return replace(record, mean=mean, sd=sd, min=low, max=high)
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,6 +230,12 @@ class ParamRecorder:
     def version(self) -> int:
         """Changes whenever the store has other parameters, or the same in other roles."""
         return self._version
+
+    def present(self) -> dict[str, ParamRecord]:
+        """Each parameter as it is now, in constrained space, without norms."""
+        self._refresh()
+        with torch.no_grad():
+            return {param.name: _record(param) for param in self._tracked}
 
     def forget(self) -> None:
         """The parameters have been given other values: what was seen of them does not hold."""
