@@ -103,7 +103,16 @@ ARRAYS: dict[type[msgspec.Struct], msgspec.Struct] = {
         (Finding("SVI001", "missing", "error", Subject("site", "z"), "what", "do"),), (), ("why",)
     ),
     VerdictReached: VerdictReached(
-        Verdict("stationary", 800, 0.1, 412, 0.0, 0.08, Estimate(0.2, 0.01), Estimate(-0.01, 0.02))
+        Verdict(
+            "stationary",
+            step=800,
+            tolerance=0.1,
+            since=412,
+            reached=398,
+            left_high=0.08,
+            rate_gain=Estimate(0.2, 0.01),
+            trend=Estimate(-0.01, 0.02),
+        )
     ),
     GradientsComputed: GradientsComputed(9, 4, ("loc",), ("",), np.arange(7.0).reshape(1, 7)),
 }

@@ -109,6 +109,14 @@ def test_since_when_is_said_only_of_earlier_steps() -> None:
     assert decide(replace(REST, settled_since=1000)).text.startswith("Stationary at step 1000: ")
 
 
+@pytest.mark.parametrize(
+    ("reached", "words"),
+    [(398, "since about step 412"), (40, "since a step from 40 to 412"), (412, "since about step")],
+)
+def test_noise_leaves_open_since_when(reached: int, words: str) -> None:
+    assert decide(replace(REST, reached=reached)).text.startswith(f"Stationary {words}")
+
+
 def test_what_limits_the_search_is_said_and_never_called_stationary() -> None:
     verdict = decide(replace(REST, limit="the lens sees minibatches"))
     assert verdict.state == "cannot_tell"
@@ -167,6 +175,7 @@ def test_the_record_is_the_documented_object() -> None:
         "state": "stationary",
         "step": 1000,
         "since": 412,
+        "reached": None,
         "left": [pytest.approx(0.01), pytest.approx(0.04)],
         "rate_gain": {"value": 0.04, "mcse": 0.01},
         "text": CASES["stationary"][1],

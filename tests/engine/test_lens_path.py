@@ -161,8 +161,8 @@ def test_one_look_at_a_collapse_agrees_with_one_at_each_step() -> None:
 
 @pytest.mark.slow
 def test_one_look_at_a_long_collapse_agrees_with_one_at_each_step() -> None:
-    seldom = one_look(Session("prior_collapse"), 1500)
-    often = each_step(Session("prior_collapse"), 1500, 50)
+    seldom = one_look(Session("prior_collapse"), 500)
+    often = each_step(Session("prior_collapse"), 500, 50)
     agree(seldom, often)
 
 

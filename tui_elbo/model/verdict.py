@@ -23,6 +23,9 @@ CONVERGED = "converged"
 SPACING = 1.5
 """A run that is to stop by its verdict is judged whenever it is so many times as long."""
 
+SAME = 0.1
+"""Two steps this fraction apart are called about the same."""
+
 LEAST_STEPS = 128
 """A shorter run, or a shorter time since a change of settings, is not judged."""
 
@@ -132,6 +135,8 @@ class Measurement:
     last quarter's iterates; of the means of minibatches where it sees those."""
     rate_decays: bool = False
     """Whether the learning rate changes by itself."""
+    reached: int | None = None
+    """The first step at which the ELBO was at its level of now; later ones may have been below."""
     limit: str = ""
     """Why the search gives a lower bound only, in words; empty where it does not."""
 
@@ -145,7 +150,9 @@ class Verdict:
     tolerance: float
     """Nats that do not matter."""
     since: int | None = None
-    """Stationary: from about this step on."""
+    """Stationary: from this step on at the latest."""
+    reached: int | None = None
+    """Stationary: and from this step on at the earliest."""
     left_low: float = 0.0
     """At least so many nats can still be gained."""
     left_high: float = math.inf
@@ -215,6 +222,7 @@ class Verdict:
             "state": self.state,
             "step": self.step,
             "since": self.since,
+            "reached": self.reached,
             "left": [_finite(self.left_low), _finite(self.left_high)],
             "rate_gain": gain and {"value": _finite(gain.value), "mcse": _finite(gain.mcse)},
             "text": self.text,
@@ -264,6 +272,7 @@ def decide(measured: Measurement, tolerance: float = TOLERANCE) -> Verdict:
         measured.step,
         tolerance,
         since=measured.settled_since if state == "stationary" else None,
+        reached=measured.reached if state == "stationary" else None,
         left_low=low,
         left_high=bound,
         # Below zero the window still lies on a slope, and the mean of the iterates lags behind.
@@ -351,15 +360,23 @@ def _improving(verdict: Verdict) -> str:
 
 def _stationary(verdict: Verdict) -> str:
     most = _number(max(verdict.left_high, 0.001))
-    early = verdict.since is not None and verdict.since < verdict.step
-    since = f"since about step {verdict.since}" if early else f"at step {verdict.step}"
-    text = f"Stationary {since}: at most {most} nats are left nearby"
+    text = f"Stationary {_since(verdict)}: at most {most} nats are left nearby"
     gain = _gain_by_rate(verdict)
     if gain is not None:
         text += (
             f"; a lower rate, or the mean of the iterates, would gain {with_error(gain)} besides"
         )
     return f"{text}."
+
+
+def _since(verdict: Verdict) -> str:
+    """From which step on, as closely as the noise of the looks allows."""
+    latest, earliest = verdict.since, verdict.reached
+    if latest is None or latest >= verdict.step:
+        return f"at step {verdict.step}"
+    if earliest is None or latest - earliest <= SAME * latest:
+        return f"since about step {latest}"
+    return f"since a step from {earliest} to {latest}"
 
 
 def _gain_by_rate(verdict: Verdict) -> Estimate | None:

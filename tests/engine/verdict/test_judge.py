@@ -53,7 +53,8 @@ def test_a_run_improves_and_then_is_stationary(tmp_path: Path) -> None:
     assert late.state == "stationary"
     assert late.left_high < 0.1
     assert late.since is not None
-    assert 128 < late.since < 400
+    assert late.reached is not None
+    assert 128 < late.reached <= late.since < 400
 
 
 def test_a_rate_that_has_decayed_to_nothing_is_not_called_the_end(tmp_path: Path) -> None:

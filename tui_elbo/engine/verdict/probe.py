@@ -304,7 +304,9 @@ class _Probe:
         held_out = _paired(self._elbo(other, place) - self._elbo(other, newest))
         # Asked for only where the run may be stationary, and it takes as long as all looks before.
         may_rest = not held_out.low > self._tolerance
-        since = self._settled_since(own, level, steps, units.mean(1)) if may_rest else step
+        reached, since = None, step
+        if may_rest:
+            reached, since = self._settled_since(own, level, steps, units.mean(1))
         return Measurement(
             step=step,
             begin=begin,
@@ -316,6 +318,7 @@ class _Probe:
             gained=float(level.mean()) - start,
             advance=_paired(here - self._elbo(own, before)),
             settled_since=since,
+            reached=reached,
             draws=self._draws(own),
             params=self._params,
             evaluations=evaluations,
@@ -371,8 +374,13 @@ class _Probe:
         except Exception:
             return -math.inf
 
-    def _settled_since(self, lens: Lens, level: Floats, steps: Floats, seen: Floats) -> int:
-        """The first step from which on the ELBO has stayed at its level of now."""
+    def _settled_since(
+        self, lens: Lens, level: Floats, steps: Floats, seen: Floats
+    ) -> tuple[int, int]:
+        """The first step at which the ELBO was at its level of now, and that of its last stay.
+
+        One look in forty of a noisy run lies below by chance, so the last stay may begin late.
+        """
         begin, step = self._run.iterates.begin, self._run.step
         earlier = self._run.iterates.between(begin, begin + (step - begin) // 2, LOOKS)
         values = [*(float(self._elbo(lens, state).mean()) for _, state in earlier), *seen]
@@ -381,7 +389,8 @@ class _Probe:
         least = float(level.mean()) - max(self._tolerance, 2 * spread)
         below = [at for at, value in zip(where, values, strict=True) if not value >= least]
         after = [at for at in where if not below or at > below[-1]]
-        return int(after[0]) if after else step
+        reached = next((at for at in where if at not in below), step)
+        return int(reached), int(after[0]) if after else step
 
     def _search(self, lens: Lens, start: State) -> tuple[State, float, int] | str:
         began, tolerance = time.process_time(), self._tolerance
