@@ -16,13 +16,15 @@ from tests.engine.sources import small, write
 from tests.many.test_chunk import in_one_piece, plan, timeless
 from tui_elbo.engine import evaluation
 from tui_elbo.many import chunk
+from tui_elbo.many.check import check_settings
 from tui_elbo.many.chunk import run_chunk
 from tui_elbo.many.executors import Workers
 from tui_elbo.many.folder import EndedRun, Plan, SweepFolder
+from tui_elbo.many.requests import Request, ask, waiting
 from tui_elbo.many.sweep import Progress, Sweep
 from tui_elbo.model.comparison import unevaluated
 from tui_elbo.model.errors import UsageError
-from tui_elbo.model.grid import RunSpec, grid, parse_choice
+from tui_elbo.model.grid import RunSpec, grid, line_of, parse_choice, parse_runs
 from tui_elbo.runfile.database import read
 
 
@@ -175,7 +177,7 @@ def test_two_sweeps_do_not_share_a_folder(scenario: str, tmp_path: Path) -> None
         SweepFolder(tmp_path / "out", of)
     held.close()
     for other, why in (
-        (plan(scenario, runs()[:2]), "its runs are others"),
+        (plan(scenario, grid((7,), [], [])), "its runs are others"),
         (plan(scenario, runs(), steps=11), "its runs go elsewhere"),
         (plan(scenario, runs(), steps=13, converged=True), "its runs go elsewhere"),
         (plan("no_theta", runs()), "of another scenario"),
@@ -261,3 +263,80 @@ def test_a_damaged_plan_is_refused(scenario: str, tmp_path: Path) -> None:
     (tmp_path / "out" / ".sweep" / "plan.json").write_bytes(msgspec.json.encode(newer))
     with pytest.raises(UsageError, match="another elbo-tui's"):
         SweepFolder(tmp_path / "out", of)
+
+
+def asked(
+    scenario: str, folder: Path, *requests: tuple[int, Request], of: Plan | None = None
+) -> list[EndedRun]:
+    """A sweep that is asked for something once so many steps have been taken."""
+    due = list(requests)
+
+    def report(progress: Progress) -> None:
+        while due and progress.steps >= due[0][0]:
+            ask(folder, due.pop(0)[1])
+
+    found = swept(folder, of or plan(scenario, runs()), report=report)
+    assert not due
+    return found
+
+
+def test_a_run_is_stopped_and_goes_on_to_the_same_numbers(scenario: str, tmp_path: Path) -> None:
+    folder, of = tmp_path / "out", plan(scenario, runs())
+    swept(tmp_path / "plain", of)
+    name = of.runs[0].name
+    found = asked(scenario, folder, (4, Request("stop", (name,))))
+    assert [run.ending.kind for run in found] == ["by hand", "steps", "steps", "steps"]
+    assert 0 < found[0].step < 12
+    assert read(folder / f"{name}.run").settings.step == found[0].step
+    ask(folder, Request("resume", (name,)))
+    assert [run.ending.kind for run in swept(folder, of)] == ["steps"] * 4
+    assert files(folder, of) == files(tmp_path / "plain", of)
+    assert not waiting(folder)
+
+
+def test_a_run_is_taken_again_from_its_first_step(scenario: str, tmp_path: Path) -> None:
+    folder, of = tmp_path / "out", plan(scenario, runs())
+    swept(tmp_path / "plain", of)
+    again = [(steps, Request("restart", (spec.name,))) for steps, spec in ((6, of.runs[0]),)]
+    asked(scenario, folder, *again)
+    ask(folder, Request("restart", (of.runs[1].name, "no such run")))
+    taken = []
+    swept(folder, of, report=lambda progress: taken.append(progress.steps))
+    assert taken[0] < 48 == taken[-1]
+    assert files(folder, of) == files(tmp_path / "plain", of)
+
+
+def test_runs_are_added(scenario: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(*args: Any) -> None:
+        check_settings(*args)
+        chunk._warm.key = ""  # A sweep's workers are other processes than the one that checks.
+
+    monkeypatch.setattr("tui_elbo.many.sweep.check_settings", check)
+    folder, of = tmp_path / "out", plan(scenario, runs()[:2])
+    more = parse_runs("lr=0.1,0.01 seeds 0:2")
+    found = asked(scenario, folder, (6, Request("add", added=more)), of=of)
+    assert {run.spec.name for run in found} == {spec.name for spec in runs()}
+    swept(tmp_path / "plain", plan(scenario, runs()))
+    assert files(folder, plan(scenario, runs())) == files(
+        tmp_path / "plain", plan(scenario, runs())
+    )
+    # The command that began it goes on with all of them, and one with more runs adds these.
+    assert len(swept(folder, of)) == 4
+    wider = plan(scenario, grid((0, 1, 2), [parse_choice("lr=0.01,0.1")], []))
+    assert len(swept(folder, wider)) == 6
+    notices: list[str] = []
+    ask(folder, Request("restart", (of.runs[0].name,)))
+    ask(folder, Request("add", added=parse_runs("nonsense=3")))
+    assert len(swept(folder, of, report=lambda progress: notices.append(progress.notice))) == 6
+    assert "nonsense" in notices[-1]
+
+
+def test_a_line_of_settings_and_back() -> None:
+    for spec in runs():
+        assert parse_runs(line_of(spec.record)) == (spec,)
+    assert [run.name for run in parse_runs("seed 8:10 guide=AutoNormal")] == [
+        "guide-AutoNormal_seed-8",
+        "guide-AutoNormal_seed-9",
+    ]
+    with pytest.raises(UsageError):
+        parse_runs("lr 0.1")

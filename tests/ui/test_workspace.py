@@ -31,6 +31,7 @@ class FakeSource:
 
     def __init__(self, *runs: WatchedRun, **more: object) -> None:
         self.put(*runs, **more)
+        self.asked: list[tuple[str, str]] = []
 
     def put(self, *runs: WatchedRun, **more: object) -> None:
         given = {"title": "coin", "steps": 100, "live": False, "swept": True} | more
@@ -47,6 +48,15 @@ class FakeSource:
         if not run.row.file and run.progress != "running":
             raise UsageError("its chunks cannot be read just now")
         return run.row.file or f"/copies/{run.name}.run"
+
+    def ask(self, act: str, run: WatchedRun) -> None:
+        self.asked.append((act, run.name))
+
+    def add(self, text: str) -> int:
+        if "=" not in text:
+            raise UsageError(f"{text} is no setting")
+        self.asked.append(("add", text))
+        return 4
 
     def compare(self, rows: Sequence[Row]) -> str:
         return f"{len(rows)} runs are compared"
@@ -126,7 +136,7 @@ async def test_sorts_reverses_pins_and_filters():
         await d.press("end", "p")
         await d.until(lambda: table(d)[0].startswith("█*0.1   0"))
         await d.press("slash", *"lr=0.1")
-        await d.shows("2 of 4 runs")
+        await d.shows("2 of 4 runs", "\n lr=0.1")
         await d.press("enter", "slash", *"rate", "enter")
         await d.shows("no run has 'rate'; escape shows all")
         await d.press("escape")
@@ -237,6 +247,55 @@ async def test_findings_are_a_column_and_no_good_verdict_stands_beside_them():
         assert ["stationary" in line for line in table(d)] == [True, False, True]
         await d.press("slash", *"a-rule", "enter")
         await d.shows("1 of 3 runs", "SVI044 SVI044 is wrong; SVI112")
+
+
+async def test_stops_restarts_and_adds_runs():
+    some = (
+        run(0.1, 0, steps=50, progress="running"),
+        run(0.2, 0, steps=50, ended="by hand"),
+        run(0.3, 0),
+    )
+    source = FakeSource(*some, live=True)
+    async with driven("normal", target=None, source=source) as d:
+        await d.shows("lr 0.1: is running")
+        await d.press("s")
+        await d.shows("it ends with the chunk under way")
+        await d.press("down")
+        await d.shows("ended by hand")
+        await d.press("s")
+        await d.shows("it goes on from step 50")
+        await d.press("down", "s")
+        await d.shows("it has ended by itself: R takes it again")
+        await d.press("R")
+        await d.shows("R again takes it again from step 0: its 100 steps are lost")
+        await d.press("up", "R")
+        await d.shows("its 50 steps are lost")
+        await d.press("R")
+        await d.shows("it is taken again from step 0")
+        await d.press("a")
+        await d.shows("lr=0.2 seeds=0")
+        await d.press("ctrl+u", *"nonsense", "enter")
+        await d.shows("nonsense is no setting")
+        await d.press("ctrl+u", *"seeds=8:12", "enter")
+        await d.shows("4 runs asked for", "0.2")
+        await d.press("a", "escape")
+        assert source.asked == [
+            ("stop", "lr-0.1_seed-0"),
+            ("resume", "lr-0.2_seed-0"),
+            ("restart", "lr-0.2_seed-0"),
+            ("add", "seeds=8:12"),
+        ]
+        source.put(*some, live=True, notice="lr -1 does not fit")
+        await d.press("up")
+        await d.shows("lr -1 does not fit")
+
+
+async def test_saved_runs_are_of_no_sweep():
+    async with driven("normal", target=None, source=FakeSource(run(0.1, 0), swept=False)) as d:
+        for key in "sRa":
+            await d.press(key)
+            await d.shows("these are saved runs, and of no sweep")
+            await d.press("j")
 
 
 async def test_groups_by_setting_and_shows_the_loss():

@@ -100,6 +100,7 @@ class _Folder:
 
         reader = FolderReader(path)
         self.read, self.file_of, self.close = reader.read, reader.file_of, reader.close
+        self.ask, self.add = reader.ask, reader.add
 
     def compare(self, rows: Sequence[Row]) -> str:
         """The table and the comparison, as the command prints them."""

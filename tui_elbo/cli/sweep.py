@@ -57,6 +57,8 @@ def main(words: list[str]) -> int:
         UsageError, ScenarioError: before the first run, or if the folder cannot be written.
     """
     chosen = _options().parse_args(words)
+    if chosen.scenario is None:
+        return _gone_on_with(chosen)
     runs = grid(
         parse_seeds(chosen.seeds) if chosen.seeds else (),
         [parse_choice(one) for one in chosen.set or ()],
@@ -84,6 +86,24 @@ def main(words: list[str]) -> int:
     out = own_stdout()
     plan = _plan(settings, runs, chosen)
     return _swept(plan, _workers(chosen), chosen, out)
+
+
+def _gone_on_with(chosen: argparse.Namespace) -> int:
+    """Go on with the sweep that a folder holds."""
+    from tui_elbo.many.folder import plan_of  # noqa: PLC0415 - only what it takes
+
+    if chosen.out is None or chosen.seeds or chosen.set or chosen.guide or chosen.until:
+        what = "a sweep needs a scenario, or else only the folder of one to go on with"
+        raise UsageError(what, hint="elbo-tui sweep SCENARIO --seeds 0:8 --out DIR")
+    plan = plan_of(expanded(Path(chosen.out)))
+    if plan is None:
+        raise UsageError("there is no sweep to go on with", where=chosen.out)
+    if chosen.steps:
+        goal = msgspec.structs.replace(plan.goal, steps=chosen.steps)
+        plan = msgspec.structs.replace(plan, goal=goal)
+    if chosen.dry_run:
+        return _dry_run(plan.runs, chosen)
+    return _swept(plan, _workers(chosen), chosen, own_stdout())
 
 
 def _plan(settings: RunSettings, runs: tuple[RunSpec, ...], chosen: argparse.Namespace) -> Plan:
@@ -235,7 +255,11 @@ def _seconds(text: str) -> float:
 
 def _options() -> argparse.ArgumentParser:
     options = parser("elbo-tui sweep", DESCRIPTION)
-    options.add_argument("scenario", help="a gallery name, a path or a module")
+    options.add_argument(
+        "scenario",
+        nargs="?",
+        help="a gallery name, a path or a module; none: go on with what DIR holds",
+    )
     options.add_argument("--seeds", metavar="A:B", help="from A to B - 1, or a list: 1,5,9")
     options.add_argument(
         "--set",

@@ -76,6 +76,8 @@ class Task(msgspec.Struct, frozen=True, eq=False):
     """After this step the chunk ends, and the run is looked at; 0: nowhere."""
     before_steps: tuple[Finding, ...] = ()
     """What was found before the first step."""
+    stop: bool = False
+    """Whether the run ends with the next step, since a person has asked for it."""
 
 
 class Look(msgspec.Struct, frozen=True, eq=False):
@@ -95,7 +97,7 @@ class Ending(msgspec.Struct, frozen=True, eq=False):
     """How a run has ended, and what it has come to."""
 
     kind: str
-    """`steps`, `converged`, `dropped`, `not finite` or `failed`."""
+    """`steps`, `converged`, `dropped`, `by hand`, `not finite` or `failed`."""
     note: str
     """What was not finite, or the error; empty otherwise."""
     verdict: Verdict
@@ -241,7 +243,9 @@ class _Chunk:
             over = over or session.steps_taken == self._look_at - 1
             if over:
                 session.keep_state()
-            ending = self._advance(1 if over else LOOK_STEPS)
+            ending = self._advance(1 if over or self._task.stop else LOOK_STEPS)
+            if ending is None and self._task.stop:
+                ending = self._ended("by hand")
             if ending is None and over and not session.saved(()).state:
                 self._note, self._whole = "in one piece: its state cannot be packed", True
                 over = False

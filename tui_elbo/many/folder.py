@@ -8,6 +8,7 @@
     DIR/.sweep/chunks/NAME/     the finished chunks of a run that has not ended
     DIR/.sweep/ended/NAME       how a run has ended
     DIR/.sweep/iterates/NAME    what the verdict needs to know of its iterates, should it go on
+    DIR/.sweep/requests/        what is asked of the sweep that is under way
 
 Each file is written whole beside its place and then moved there. Nothing else is touched.
 """
@@ -48,6 +49,9 @@ LOCK_TRIES, LOCK_PAUSE = 3, 0.01
 
 GO_ON = ("steps", "dropped")
 """How a run has ended that goes on where the sweep is given more steps."""
+
+RESUMED = ("by hand", "dropped")
+"""How a run has ended that a person may let go on."""
 
 FORMAT = 1
 """The version of what is in `.sweep`."""
@@ -95,6 +99,8 @@ class RunSoFar:
     """How often the chunk that comes next was lost."""
     looks: dict[int, Look] = field(default_factory=dict)
     """Where it was compared with the others, by step."""
+    stop: bool = False
+    """Whether it is to end with its next chunk."""
 
     @property
     def step(self) -> int:
@@ -157,20 +163,26 @@ class SweepFolder:
                     raise UsageError(what, where=str(self.path), hint=hint) from error
                 time.sleep(LOCK_PAUSE)
         before = plan_of(self.path)
+        grown = False
+        if before is not None:
+            ours, theirs = {*self.plan.runs}, {*before.runs}
+            if ours < theirs:  # Runs have been added to it.
+                self.plan = msgspec.structs.replace(self.plan, runs=before.runs)
+            elif theirs < ours:
+                more = tuple(run for run in self.plan.runs if run not in theirs)
+                self.plan = msgspec.structs.replace(self.plan, runs=(*before.runs, *more))
+                before = msgspec.structs.replace(before, runs=self.plan.runs)
+                grown = True
         longer = before is not None and _goes_further(before, self.plan)
         if before is not None and not longer and (why := _other(before, self.plan)):
             hint = "the same command, or one with more --steps, goes on with it; or choose another "
             hint += "folder"
             raise UsageError(f"it holds another sweep: {why}", where=str(self.path), hint=hint)
         for spec in self.plan.runs:
-            # What is there without a word from us is somebody else's.
-            if self.file(spec).exists() and self.ended(spec) is None and not self.chunks(spec):
-                what = "this file is there already, and is left alone"
-                hint = "choose another folder"
-                raise UsageError(what, where=str(self.file(spec)), hint=hint)
+            self._refuse_foreign(spec)
         if longer:
             self._take_up_again()
-        if before is None or longer:
+        if before is None or longer or grown:
             self._put(self._own / "plan.json", msgspec.json.encode(self.plan))
 
     def _take_up_again(self) -> None:
@@ -180,8 +192,12 @@ class SweepFolder:
         """
         for spec in self.plan.runs:
             ended = self.ended(spec)
-            if ended is None or ended.ending.kind not in GO_ON:
-                continue
+            if ended is not None and ended.ending.kind in GO_ON:
+                self.take_up(spec, ended)
+
+    def take_up(self, spec: RunSpec, ended: EndedRun) -> None:
+        """Let a run that has ended go on from its file."""
+        if ended.step:
             saved = read(self.file(spec))
             kept = self._own / "iterates" / spec.name
             last = Taken(
@@ -198,8 +214,33 @@ class SweepFolder:
             with self._writing(), suppress(FileNotFoundError):
                 shutil.rmtree(self._chunks_of(spec))
             self.add(spec, last)
-            with self._writing():
-                (self._own / "ended" / spec.name).unlink()
+        with self._writing():
+            (self._own / "ended" / spec.name).unlink()
+
+    def restart(self, spec: RunSpec) -> None:
+        """Forget what a run has come to, so that it is taken again from its first step."""
+        with self._writing():
+            (self._own / "ended" / spec.name).unlink(missing_ok=True)
+            self.file(spec).unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                shutil.rmtree(self._chunks_of(spec))
+
+    def add_runs(self, runs: Sequence[RunSpec]) -> None:
+        """Sweep these as well.
+
+        Raises:
+            UsageError: if a file is in the place of one.
+        """
+        for spec in runs:
+            self._refuse_foreign(spec)
+        self.plan = msgspec.structs.replace(self.plan, runs=(*self.plan.runs, *runs))
+        self._put(self._own / "plan.json", msgspec.json.encode(self.plan))
+
+    def _refuse_foreign(self, spec: RunSpec) -> None:
+        # What is there without a word from us is somebody else's.
+        if self.file(spec).exists() and self.ended(spec) is None and not self.chunks(spec):
+            what = "this file is there already, and is left alone"
+            raise UsageError(what, where=str(self.file(spec)), hint="choose another folder")
 
     def close(self) -> None:
         """Let go of it."""
@@ -254,7 +295,7 @@ class SweepFolder:
             ending=ending,
             note=next((taken.note for taken in chunks if taken.note), ""),
         )
-        if ending.kind in GO_ON:
+        if ending.kind in (*GO_ON, *RESUMED):
             self._put(self._own / "iterates" / spec.name, last.iterates)
         self._put(self._own / "ended" / spec.name, encode(found))
         with suppress(OSError):
@@ -294,6 +335,7 @@ class SweepFolder:
                 text=self.plan.text,
                 losses=np.empty(0),
                 look_at=look_at,
+                stop=run.stop,
             )
         return Task(
             key=key,
@@ -309,11 +351,12 @@ class SweepFolder:
             whole=run.whole,
             look_at=look_at,
             before_steps=last.before_steps,
+            stop=run.stop,
         )
 
     def keep_progress(self, progress: Progress) -> None:
         """Let others see how far the sweep is; where that cannot be written, they do not."""
-        now = (progress.steps, progress.lost, progress.under_way)
+        now = (progress.steps, progress.lost, progress.under_way, progress.notice)
         if now == self._shown_progress:
             return
         self._shown_progress = now

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,9 +26,10 @@ from tui_elbo.many.folder import (
     row_of_file,
     saved_run,
 )
+from tui_elbo.many.requests import Act, Request, ask, last_word, start_sweep, waiting
 from tui_elbo.model.comparison import unevaluated
 from tui_elbo.model.errors import UsageError
-from tui_elbo.model.grid import RunSpec
+from tui_elbo.model.grid import RunSpec, parse_runs
 from tui_elbo.model.records import Batch, Column
 from tui_elbo.model.reduction import Reduction
 from tui_elbo.model.run_table import Row
@@ -115,6 +117,8 @@ class FolderReader:
         self._known: dict[str, _Known] = {}
         self._before: object = None
         self._copies: tempfile.TemporaryDirectory[str] | None = None
+        self._started: subprocess.Popen[bytes] | None = None
+        self._notice = ""
         self._plan, self._plan_stamp = plan_of(path), _stamp_of(path / ".sweep" / "plan.json")
         if self._plan is None and not any(True for _ in self._run_files()):
             files = sum(not name.startswith(".") for name in os.listdir(path))
@@ -166,6 +170,43 @@ class FolderReader:
         write(copy, saved_run(chunks, self._plan.text))
         return str(copy)
 
+    def ask(self, act: Act, run: WatchedRun) -> None:
+        """Have the sweep stop, resume or restart a run; one is started if none is under way.
+
+        Raises:
+            UsageError: if that cannot be asked.
+        """
+        self._ask(Request(act, (run.name,)))
+
+    def add(self, text: str) -> int:
+        """Have runs added, such as `lr=0.03 seeds=8:12`; returns how many.
+
+        Raises:
+            UsageError: if it names none that is not there yet, or the sweep cannot be asked.
+        """
+        known = set() if self._plan is None else {spec.name for spec in self._plan.runs}
+        added = tuple(spec for spec in parse_runs(text) if spec.name not in known)
+        if not added:
+            raise UsageError("these runs are there already")
+        self._ask(Request("add", added=added))
+        return len(added)
+
+    def _ask(self, request: Request) -> None:
+        if self._plan is None:
+            raise UsageError("these are saved runs, and of no sweep")
+        ask(self._path, request)
+        self._notice = ""
+        if not goes_on(self._path):
+            self._started = start_sweep(self._path)
+
+    def _watch_started(self) -> None:
+        """See that a sweep takes what was asked; it may have ended before it saw it."""
+        if self._started is None or self._started.poll() is None:
+            return
+        failed, self._started = self._started.returncode not in (0, 1, 3), None
+        if failed:
+            self._notice = f"the sweep has ended: {last_word(self._path)}"
+
     def close(self) -> None:
         """Remove the copies."""
         if self._copies is not None:
@@ -177,6 +218,9 @@ class FolderReader:
         files = _stamps(self._path, ".run")
         ended = _stamps(own / "ended")
         live = goes_on(self._path)
+        self._watch_started()
+        if not live and self._started is None and not self._notice and waiting(self._path):
+            self._started = start_sweep(self._path)
         found = progress_of(self._path) if live else None
         progress, since = found or (None, 0.0)
         under_way = progress.under_way if progress is not None else ()
@@ -190,7 +234,8 @@ class FolderReader:
                 state: RunProgress = "running" if spec.name in under_way else "waiting"
                 self._so_far(spec, known, state if live else "left")
             runs.append(known.watched)
-        now = [*runs, live, progress]
+        notice = self._notice or (progress.notice if progress is not None else "")
+        now = [*runs, live, progress, notice]
         if self._before is not None and now == self._before:
             return None
         self._before = now
@@ -202,6 +247,7 @@ class FolderReader:
             swept=True,
             since=since,
             progress=progress,
+            notice=notice,
         )
 
     def _ended(self, spec: RunSpec, known: _Known, stamp: object) -> None:

@@ -13,10 +13,14 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future
 
 import msgspec
 
+from tui_elbo.many.check import check_settings
 from tui_elbo.many.chunk import Ending, Look, Taken
 from tui_elbo.many.executors import Workers
-from tui_elbo.many.folder import EndedRun, RunSoFar, SweepFolder
+from tui_elbo.many.folder import RESUMED, EndedRun, RunSoFar, SweepFolder
+from tui_elbo.many.requests import Request, requests
 from tui_elbo.model.comparison import unevaluated
+from tui_elbo.model.errors import ElboError
+from tui_elbo.model.grid import RunSpec
 from tui_elbo.model.halving import Standing, dropped
 from tui_elbo.model.verdict import cannot_tell
 from tui_elbo.model.workspace import Progress
@@ -55,6 +59,9 @@ class Sweep:
         self._most: dict[str, int] = {}
         self._lost = 0
         self._ended: list[EndedRun] = []
+        self._void: set[Future[bytes]] = set()
+        """Chunks of runs that have been restarted meanwhile."""
+        self._notice = ""
         self.stopping = False
         """Set to begin no more chunks; those under way are waited for."""
 
@@ -89,7 +96,7 @@ class Sweep:
                 self._count(run)
         self._first = sum(self._steps.values())
         try:
-            while self._under_way or ((self._waiting or self._compared) and not self.stopping):
+            while self._goes_on():
                 if not self._waiting and not self._under_way:
                     self._compare()
                 self._hand_out()
@@ -103,6 +110,65 @@ class Sweep:
                 self._workers.end(self._executor)
         places = {spec.name: place for place, spec in enumerate(self._folder.plan.runs)}
         return sorted(self._ended, key=lambda run: places[run.spec.name])
+
+    def _goes_on(self) -> bool:
+        for request in requests(self._folder.path):
+            try:
+                self._carry_out(request)
+                self._notice = ""
+            except ElboError as error:
+                self._notice = str(error)
+        left = bool(self._waiting or self._compared)
+        return bool(self._under_way) or (left and not self.stopping)
+
+    def _carry_out(self, request: Request) -> None:
+        specs = {spec.name: spec for spec in self._folder.plan.runs}
+        for name in request.runs:
+            if name in specs:
+                match request.act:
+                    case "stop":
+                        self._stop(name)
+                    case "resume":
+                        self._resume(name)
+                    case "restart":
+                        self._restart(specs[name])
+        added = tuple(spec for spec in request.added if spec.name not in specs)
+        if added:
+            plan = self._folder.plan
+            check_settings(plan.settings, plan.text, added)
+            self._folder.add_runs(added)
+            for spec in added:
+                self._waiting.append(RunSoFar(spec))
+
+    def _stop(self, name: str) -> None:
+        """Have the run end with its next chunk."""
+        for run in (*self._waiting, *self._compared, *self._under_way.values()):
+            if run.spec.name == name:
+                run.stop = True
+                if run in self._compared:
+                    self._compared.remove(run)
+                    self._waiting.appendleft(run)
+
+    def _resume(self, name: str) -> None:
+        """Let a run go on that was stopped or dropped."""
+        for run in (*self._waiting, *self._under_way.values()):
+            run.stop = run.stop and run.spec.name != name
+        for ended in [one for one in self._ended if one.spec.name == name]:
+            if ended.ending.kind in RESUMED:
+                self._ended.remove(ended)
+                self._folder.take_up(ended.spec, ended)
+                self._go_on(self._folder.so_far(ended.spec), first=False)
+
+    def _restart(self, spec: RunSpec) -> None:
+        """Take the run again from its first step."""
+        self._void |= {one for one, run in self._under_way.items() if run.spec == spec}
+        self._waiting = deque(run for run in self._waiting if run.spec != spec)
+        self._compared = [run for run in self._compared if run.spec != spec]
+        self._ended = [run for run in self._ended if run.spec != spec]
+        self._looks.pop(spec.name, None)
+        self._folder.restart(spec)
+        self._steps[spec.name] = 0
+        self._waiting.append(RunSoFar(spec))
 
     def _hand_out(self) -> None:
         if self.stopping:
@@ -137,6 +203,11 @@ class Sweep:
 
     def _take(self, future: Future[bytes]) -> None:
         run = self._under_way.pop(future)
+        if future in self._void:
+            self._void.remove(future)
+            if isinstance(future.exception(), BrokenExecutor):
+                self._leave_executor()
+            return
         try:
             taken: Taken = decode(future.result(), Taken)
         except BrokenExecutor as error:
@@ -161,7 +232,9 @@ class Sweep:
     def _go_on(self, run: RunSoFar, *, first: bool = True) -> None:
         """Have the run wait for a worker, or for the others where it is to be compared."""
         self._looks[run.spec.name] = run.looks
-        if run.step in run.looks:
+        if run.stop:
+            self._waiting.appendleft(run)
+        elif run.step in run.looks:
             self._compared.append(run)
         elif first:
             self._waiting.appendleft(run)
@@ -234,7 +307,8 @@ class Sweep:
             left=seconds * (most - steps) / taken if taken else None,
             lost=self._lost,
             rate=taken / seconds if taken else None,
-            under_way=tuple(sorted(run.spec.name for run in self._under_way.values())),
+            under_way=tuple(sorted({run.spec.name for run in self._under_way.values()})),
+            notice=self._notice,
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import TypeAlias
 
@@ -137,6 +137,35 @@ def grid(
             spec = RunSpec("", seed, tuning, guide, given)
             runs.append(msgspec.structs.replace(spec, name=_name(spec)))
     return tuple(runs)
+
+
+def parse_runs(text: str) -> tuple[RunSpec, ...]:
+    """The runs that a line names: `lr=0.01,0.03 seeds=8:12 guide=AutoNormal`.
+
+    Raises:
+        UsageError: if it is no such line.
+    """
+    seeds: tuple[int, ...] = ()
+    guides: list[str] = []
+    choices = []
+    for word in re.sub(r"\bseeds?\s+(?=\d)", "seeds=", text).split():
+        name, equals, values = word.partition("=")
+        if equals and name in {"seed", "seeds"}:
+            seeds = parse_seeds(values)
+        elif equals and name == "guide":
+            guides = [one for one in values.split(",") if one]
+        else:
+            choices.append(parse_choice(word))
+    return grid(seeds, choices, guides)
+
+
+def line_of(run: Mapping[str, float | int | str]) -> str:
+    """The line that names a run, from what it is run with."""
+    return " ".join(
+        f"{'seeds' if name == 'seed' else name}={value}"
+        for name, value in sorted(run.items(), key=lambda item: item[0] == "seed")
+        if name not in {"run", "scenario"}
+    )
 
 
 def _name(spec: RunSpec) -> str:

@@ -32,7 +32,7 @@ class Row:
     seconds: float
     """Of its steps."""
     ended: str
-    """`steps`, `converged`, `dropped`, `not finite` or `failed`; empty where it is not known."""
+    """`steps`, `converged`, `dropped`, `by hand`, `not finite` or `failed`; empty if not known."""
     note: str
     """What a person has to know of it; empty when nothing is."""
     file: str
@@ -54,6 +54,8 @@ class Row:
     @property
     def state(self) -> str:
         """How it ended or its verdict, in two words; none that says good beside a fault."""
+        if self.ended == "by hand":
+            return "ended by hand"
         if self.ended in {"not finite", "failed", "dropped"}:
             return self.ended
         return "" if self.standing and self.verdict in GOOD else self.verdict

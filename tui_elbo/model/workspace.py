@@ -29,6 +29,8 @@ class Progress(msgspec.Struct, frozen=True):
     """Steps a second of all runs together; None where it is not known yet."""
     under_way: tuple[str, ...] = ()
     """The runs of which a chunk is being taken, by name."""
+    notice: str = ""
+    """Why the newest request was not carried out; empty if it was."""
 
 
 RunProgress = Literal["ended", "running", "waiting", "left", "unreadable"]
@@ -65,3 +67,5 @@ class FolderContent:
     """Seconds since `progress` was written."""
     progress: Progress | None = None
     """Of the sweep that goes on."""
+    notice: str = ""
+    """Why what was asked of it has not been done; empty if it was."""

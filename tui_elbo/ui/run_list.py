@@ -206,6 +206,7 @@ STYLES = {
     "not finite": BAD,
     "failed": BAD,
     "dropped": DIM,
+    "ended by hand": DIM,
 }
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import groupby
-from typing import ClassVar, Protocol
+from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 from rich.cells import cell_len
@@ -23,6 +23,7 @@ from textual.widgets import Input
 from tui_elbo.client.process import Engine, spawn
 from tui_elbo.client.session import Options
 from tui_elbo.model.errors import UsageError
+from tui_elbo.model.grid import line_of
 from tui_elbo.model.records import Floats
 from tui_elbo.model.reduction import Reduction
 from tui_elbo.model.run_table import Row
@@ -72,6 +73,11 @@ KEYS = (
     Key("p", "p", None, "pin", "pin the run: it comes first; only pinned runs are in colour", 3),
     Key("g", "g", None, "group", "a curve a run, or a setting: median and range of its seeds", 2),
     Key("c", "c", None, "compare", "compare the runs shown, and their settings over the seeds", 2),
+    Key(
+        "s", "s", None, "stop", "end the run where it stands; one so ended, or dropped, goes on", 3
+    ),
+    Key("R", "R", None, "", "take the run again from step 0; asks, as its steps are lost"),
+    Key("a", "a", None, "add", "add runs like this one: lr=0.03 seeds=8:12", 3),
     Key("v", "v", None, "loss", "curves of the ELBO, or of the loss; each is a running mean", 4),
     Key("y", "y", None, "", "y range: robust, full, log"),
     Key("question_mark", "?", None, "help", "this help", 1),
@@ -98,6 +104,22 @@ class Source(Protocol):
 
         Raises:
             UsageError: if there is none, with the reason.
+        """
+        ...
+
+    def ask(self, act: Literal["stop", "resume", "restart"], run: WatchedRun) -> None:
+        """Have the sweep do this with a run; one is started if none is under way.
+
+        Raises:
+            UsageError: if that cannot be asked.
+        """
+        ...
+
+    def add(self, text: str) -> int:
+        """Have the sweep take these runs as well; returns how many they are.
+
+        Raises:
+            UsageError: if they are no runs, or there already.
         """
         ...
 
@@ -279,6 +301,9 @@ class Workspace(Screen[None]):
         Binding("slash", "filter", show=False),
         Binding("g", "group", show=False),
         Binding("c", "compare", show=False),
+        Binding("s", "stop", show=False),
+        Binding("R,shift+r", "restart", show=False),
+        Binding("a", "add", show=False),
         Binding("v", "values", show=False),
         Binding("y", "mode", show=False),
         Binding("question_mark", "help", show=False),
@@ -289,10 +314,14 @@ class Workspace(Screen[None]):
         overflow: hidden hidden;
         TextLine, About { height: 1; }
         Overlay { height: 1fr; }
-        Input { height: 1; border: none; padding: 0 1; background: $background; }
-        #filter { display: none; }
+        Input, Input:focus {
+            height: 1; border: none; padding: 0 1; background: $background;
+        }
+        #filter, #add { display: none; }
         &.-filtering #filter { display: block; }
+        &.-adding #add { display: block; }
         &.-filtering #keys { display: none; }
+        &.-adding #keys { display: none; }
         TooSmall { display: none; }
         &.-small > * { display: none; }
         &.-small TooSmall { display: block; }
@@ -309,6 +338,8 @@ class Workspace(Screen[None]):
         self._lost = ""
         """Why it cannot be read any more."""
         self._notice = ""
+        self._restarts: WatchedRun | None = None
+        """The run that is taken again if the question about it is answered so."""
 
     def compose(self) -> ComposeResult:
         """The curves, the table, what there is to know of a run, the keys."""
@@ -318,6 +349,7 @@ class Workspace(Screen[None]):
         yield About(id="about")
         yield TextLine(id="keys")
         yield Input(placeholder="words, or lr=0.1; enter: back to the table", id="filter")
+        yield Input(placeholder="lr=0.03 seeds=8:12; enter adds these runs", id="add")
         yield TooSmall(SMALLEST, "q quits.")
 
     @property
@@ -411,8 +443,9 @@ class Workspace(Screen[None]):
         """What there is to know of the run under the cursor, or a word in answer to a key."""
         line = self.query_one(About)
         table, here = self._list.table, self._list.here
-        if self._notice or self._lost:
-            line.show((f" {self._notice or self._lost}", WARN))
+        notice = self._notice or self._lost or safe(table.content.notice)
+        if notice:
+            line.show((f" {notice}", WARN))
         elif here is None:
             line.show()
         else:
@@ -455,6 +488,8 @@ class Workspace(Screen[None]):
         name = safe(event.character) if event.is_printable and event.character else event.key
         known = event.key in self.active_bindings
         notice = "" if known else f"{name} has no use here: ? lists the keys"
+        if name != "R":
+            self._restarts = None
         if notice != self._notice:
             self.answer(notice)
 
@@ -493,20 +528,81 @@ class Workspace(Screen[None]):
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filter as it is typed."""
-        self._list.filter = event.value
+        if event.input.id == "filter":
+            self._list.filter = event.value
 
-    def on_input_submitted(self) -> None:
-        """Back to the table."""
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Back to the table; add what was typed."""
+        if event.input.id == "add" and event.value.strip():
+            try:
+                count = self._source.add(event.value)
+            except UsageError as error:
+                self.answer(safe("; ".join(filter(None, (error.what, error.hint)))))
+                return
+            self.answer(f"{count} run{'s' * (count > 1)} asked for")
         self.set_class(False, "-filtering")
+        self.set_class(False, "-adding")
         self._list.focus()
+
+    def action_add(self) -> None:
+        """Ask for runs to add, from the settings of the one under the cursor."""
+        if not self._list.table.content.swept:
+            self.answer("these are saved runs, and of no sweep")
+            return
+        here, line = self._list.here, self.query_one("#add", Input)
+        line.value = "" if here is None else line_of(self._list.table.content.runs[here].row.run)
+        self.answer("")
+        self.set_class(True, "-adding")
+        line.focus()
+
+    def action_stop(self) -> None:
+        """End the run under the cursor, or let it go on."""
+        run = self._run_here()
+        if run is None:
+            return
+        if run.progress != "ended":
+            self._ask("stop", run, "it ends with the chunk under way")
+        elif run.row.ended in {"by hand", "dropped"}:
+            self._ask("resume", run, f"it goes on from step {run.row.step}")
+        else:
+            self.answer("it has ended by itself: R takes it again from step 0")
+
+    def action_restart(self) -> None:
+        """Take the run under the cursor again, once the question about it is answered."""
+        run = self._run_here()
+        if run is None:
+            return
+        if run.row.step and self._restarts is not run:
+            self._restarts = run
+            self.answer(f"R again takes it again from step 0: its {run.row.step} steps are lost")
+            return
+        self._ask("restart", run, "it is taken again from step 0")
+
+    def _run_here(self) -> WatchedRun | None:
+        here, content = self._list.here, self._list.table.content
+        if not content.swept:
+            self.answer("these are saved runs, and of no sweep")
+            return None
+        return None if here is None else content.runs[here]
+
+    def _ask(self, act: Literal["stop", "resume", "restart"], run: WatchedRun, answer: str) -> None:
+        self._restarts = None
+        try:
+            self._source.ask(act, run)
+        except UsageError as error:
+            self.answer(safe(error.what))
+        else:
+            self.answer(answer)
 
     def action_leave(self) -> None:
         """From the filter back to the table; then show all of it again; then out of the program."""
         if self._list.has_focus and not self._list.filter:
             self.app.exit(0)
             return
-        self.query_one("#filter", Input).value = self._list.filter = ""
+        if not self.has_class("-adding"):
+            self.query_one("#filter", Input).value = self._list.filter = ""
         self.set_class(False, "-filtering")
+        self.set_class(False, "-adding")
         self._notice = ""
         self._list.focus()
 
@@ -606,7 +702,8 @@ def about(table: RunTable, index: int) -> tuple[str, str]:
     if not elbo:
         problem = safe(row.evaluation.problem)
         return "; ".join(filter(None, (f"no ELBO, since {problem}" if problem else "", note))), WARN
-    text = f"ELBO {elbo} nats at step {row.step}"
+    by_hand = ", where it was ended by hand" if row.ended == "by hand" else ""
+    text = f"ELBO {elbo} nats at step {row.step}{by_hand}"
     if gap is None:
         reasons = "; ".join(map(safe, table.reasons))
         text += f"; not compared: {reasons}" if reasons else ""
