@@ -154,6 +154,8 @@ def parse_runs(text: str) -> tuple[RunSpec, ...]:
             seeds = parse_seeds(values)
         elif equals and name == "guide":
             guides = [one for one in values.split(",") if one]
+        elif not equals:
+            raise UsageError(f"{word!r} is no setting", hint="as in lr=0.01,0.03 seeds=8:12")
         else:
             choices.append(parse_choice(word))
     return grid(seeds, choices, guides)

@@ -349,7 +349,8 @@ class Workspace(Screen[None]):
         yield About(id="about")
         yield TextLine(id="keys")
         yield Input(placeholder="words, or lr=0.1; enter: back to the table", id="filter")
-        yield Input(placeholder="lr=0.03 seeds=8:12; enter adds these runs", id="add")
+        adding = "lr=0.03 seeds=8:12; enter adds these runs"
+        yield Input(placeholder=adding, select_on_focus=False, id="add")
         yield TooSmall(SMALLEST, "q quits.")
 
     @property
@@ -551,6 +552,7 @@ class Workspace(Screen[None]):
             return
         here, line = self._list.here, self.query_one("#add", Input)
         line.value = "" if here is None else line_of(self._list.table.content.runs[here].row.run)
+        line.cursor_position = len(line.value)
         self.answer("")
         self.set_class(True, "-adding")
         line.focus()
