@@ -147,7 +147,7 @@ class Attribution:
         self.posterior: dict[str, Moments] = {}
         """Mean and standard deviation of each small latent at the newest point, (elements,)."""
         self.path_seconds = math.inf
-        """For so long a look cuts the way between two states into pieces."""
+        """For so long, of its own time, a look cuts the way between two states into pieces."""
         self._in_process = in_process
         self._run, self._draws, self._asked_draws = run, draws or DRAWS, draws or None
         self.roles: dict[str, Role] = {}

@@ -215,7 +215,7 @@ def run_many(
         nesting: how many dimensions the plates inside take.
         seed: of all draws; those that reject are seeded one by one.
     """
-    pyro.set_rng_seed(seed)
+    seed_draw(seed)
     axis = -1 - nesting
     with RowByRow(draws, seed):
         traces = run(model, guide, args, Plate(draws, axis))
@@ -249,7 +249,7 @@ def run_batched(
     """
     if isinstance(guide, GuideMessenger):
         raise BatchedError("the guide runs the model")
-    pyro.set_rng_seed(seed)
+    seed_draw(seed)
     axis = -1 - nesting
     with RowByRow(draws, seed), Plate(draws, axis):
         guide_trace = poutine.trace(guide).get_trace(*args)

@@ -12,7 +12,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import pyro
 import torch
 from pyro import poutine
 from pyro.infer import TraceEnum_ELBO
@@ -41,6 +40,7 @@ from tui_elbo.engine.lens.draws import (
     run,
     run_batched,
     run_many,
+    seed_draw,
 )
 from tui_elbo.engine.record.enumeration import enumerated_terms
 
@@ -147,7 +147,7 @@ def summed_many(
     Raises:
         ValueError: if the guide enumerates a site.
     """
-    pyro.set_rng_seed(seed)
+    seed_draw(seed)
     axis = -1 - nesting
     with RowByRow(draws, seed):
         with EnumMessenger(first_available_dim=axis - 1), Plate(draws, axis):

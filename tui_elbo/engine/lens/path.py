@@ -97,15 +97,15 @@ class Path:
 
         Args:
             most: cuts.
-            seconds: after which there is no further cut; there is one in any case.
+            seconds: of this process's own time, after which there is no further cut; one there is.
         """
-        end = time.monotonic() + seconds
+        end = time.process_time() + seconds
         for _ in range(most):
             worst = self._worst()
             if worst is None:
                 return
             self._cut(worst)
-            if time.monotonic() > end:
+            if time.process_time() > end:
                 return
 
     @property

@@ -75,7 +75,7 @@ BY_HAND = 1.0
 """Seconds that the looks at steps taken by hand may last, for one command."""
 
 LONGEST_PATH = 1.0
-"""Seconds after which a look cuts the way since the one before into no more pieces."""
+"""Seconds of its own time after which a look cuts the way since the one before no further."""
 
 LEAST_SILENCE, USUAL_LOOKS, FIRST_STEPS = 2.0, 10.0, 50.0
 """A copy is ended after so many seconds without progress, or so many times the usual look, or, as
