@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tui_elbo.engine.script.watch import Watched
 
 __version__ = "0.1.0"
@@ -12,7 +14,12 @@ __all__ = ["watch", "watch_all"]
 
 
 def watch(
-    svi: Any, name: str | None = None, *, lens: bool | str = True, findings: bool = True
+    svi: Any,
+    name: str | None = None,
+    *,
+    lens: bool | str = True,
+    findings: bool = True,
+    full_batch: Callable[[], tuple[Any, ...]] | None = None,
 ) -> Watched:
     """Make a script's own training loop a live run, to be shown by `elbo-tui attach`.
 
@@ -39,6 +46,9 @@ def watch(
             itself where no fork can be used, which can change what the model keeps in Python.
         findings: whether errors and warnings that are found are printed on stderr, each once, while
             no terminal is attached.
+        full_batch: returns what `step` would be called with on all the data, for a script that
+            steps on minibatches; it is called in the forked copy only. Without it, the data of 32
+            steps are kept (of an epoch, if that has fewer; within 128 MiB) and stand for all.
 
     Returns:
         What has `close()`, and may be used as a context manager; else the run is watched until
@@ -50,7 +60,7 @@ def watch(
     """
     from tui_elbo.engine.script import watch as watching  # noqa: PLC0415 - torch is imported by whoever has an SVI
 
-    return watching.watch(svi, name, lens=lens, findings=findings)
+    return watching.watch(svi, name, lens=lens, findings=findings, full_batch=full_batch)
 
 
 def watch_all() -> Watched:

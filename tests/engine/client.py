@@ -77,6 +77,10 @@ class Speaker:
     def send_bytes(self, data: bytes) -> None:
         self._line.sendall(data)
 
+    def patience(self, seconds: float) -> None:
+        """Wait so long for an event from now on; then `TimeoutError` is raised."""
+        self._line.settimeout(seconds)
+
     def finish(self) -> None:
         """Say nothing more, and still listen."""
         self._line.shutdown(socket.SHUT_WR)

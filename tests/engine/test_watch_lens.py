@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+import math
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +13,23 @@ import pyro
 import pytest
 import torch
 from pyro.infer import SVI, Trace_ELBO
+from torch import Tensor
 
 import tui_elbo
 from tests.engine.lensed import Called, expected_log_p, held, looked, normal
 from tests.engine.scripts import Script, attached, fresh, simple
 from tests.runtime import runtime_folder
+from tui_elbo.model.attribution import LensPoint
+from tui_elbo.model.sentences import LOG_P
 from tui_elbo.protocol import (
     ComputeGradients,
     ComputeImportanceBound,
     DrawPosterior,
     GradientsComputed,
     ImportanceBoundComputed,
+    LensPointAdded,
     PosteriorDrawn,
+    RunFlagged,
     RunUntil,
     Step,
     VerdictReached,
@@ -112,40 +120,116 @@ def test_a_hook_of_the_scripts_hears_of_no_gradient_but_those_of_its_steps() -> 
     assert len(heard) == len(script.losses)
 
 
-def test_of_minibatches_nothing_is_seen_and_that_is_said() -> None:
-    svi, x = normal(), torch.arange(10.0)
+def seen_with(step: Callable[[int], tuple[tuple[Any, ...], dict[str, Any]]], **options: Any) -> Any:
+    """What a script whose steps are called so shows, what is said to be assumed, and loc."""
+    svi, count = normal(), iter(range(10**9))
     with (
-        tui_elbo.watch(svi, "mine"),
-        Called(svi, lambda: ((x[torch.randperm(10)[:4]],), {})),
+        tui_elbo.watch(svi, "mine", **options),
+        Called(svi, lambda: step(next(count))),
         attached("mine") as terminal,
     ):
-        why = (
-            "The steps are called with other data each time (argument 1 changes), so what moved "
-            "log p over all the data cannot be computed"
-        )
-        step = held(terminal)
-        (point,) = looked(terminal)
-        assert (point.draws, point.note, point.players) == (0, why, ())
-        terminal.send(ComputeImportanceBound())
-        assert terminal.until(ImportanceBoundComputed).bound.reason == why
-        terminal.send(DrawPosterior())
-        drawn = terminal.until(PosteriorDrawn)
-        assert (drawn.step, drawn.count, drawn.note) == (step, 0, why)
-        terminal.send(ComputeGradients())
-        assert terminal.until(GradientsComputed).names == ()
+        terminal.until(LensPointAdded, lambda event: event.point.draws > 0)
+        number = held(terminal)
+        looked(terminal, number)
+        terminal.send(DrawPosterior(count=5))
+        assert terminal.until(PosteriorDrawn).count == 5
+        points = [one.point for one in terminal.seen if isinstance(one, LensPointAdded)]
+        said = [one for one in terminal.seen if isinstance(one, RunFlagged)]
+        return points, said, pyro.param("loc").item()
+
+
+def test_of_minibatches_those_of_some_steps_stand_for_all_and_that_is_said() -> None:
+    """With z ~ N(loc, 0.7), E log p of ten points in batches of four is known."""
+    x = torch.arange(10.0) / 10
+    points, said, _ = seen_with(lambda _: ((x[torch.randperm(10)[:4]],), {}))
+    assert points[0].draws == 0
+    assert points[0].note == (
+        "The steps are called with other data each time (argument 1 changes): the lens looks once "
+        "it has those of 32"
+    )
+    last = points[-1]
+    assert last.players == ("phi",)
+    assert last.draws == 256
+    (flag,) = said
+    assert flag.kind == "minibatches"
+    assert re.fullmatch(
+        r"the lens sees the data of 32 steps \(\d+ to \d+\): these stand for all", flag.text
+    )
+    assert last.note == flag.text
+    assert last.total[0, 0] > 0
+
+
+def sees(point: LensPoint, x: Tensor, loc: float, batches: int = 1) -> bool:
+    """Whether log p is its mean over the batches into which the data fall."""
+    far = (loc**2 + 0.49) + ((loc - x) ** 2 + 0.49).sum().item() / batches
+    expected = -far / 2 - (1 + len(x) / batches) * math.log(2 * math.pi) / 2
+    # The standard deviation of log p over draws of z, but for its curvature.
+    slope = -loc + (x - loc).sum().item() / batches
+    bound = 4 * (0.7 * abs(slope) + 0.49 * (1 + len(x) / batches)) / math.sqrt(point.draws)
+    return bool(abs(point.value[point.terms.index(LOG_P)] - expected) < bound)
+
+
+@pytest.mark.parametrize("anew", [False, True], ids=["slices", "copies"])
+def test_an_epoch_of_fewer_batches_is_known_by_its_beginning_again(anew: bool) -> None:
+    x = torch.arange(12.0).reshape(3, 4)
+    points, said, loc = seen_with(lambda n: ((x[n % 3].clone() if anew else x[n % 3],), {}))
+    assert "the data of 3 steps" in said[0].text
+    assert said[0].text.endswith(": one epoch")
+    assert sees(points[-1], x.reshape(-1), loc, batches=3)
+
+
+def test_data_of_a_script_that_fills_its_memory_anew_are_copied() -> None:
+    x, kept = torch.zeros(4), [torch.full((4,), float(n)) for n in range(3)]
+
+    def step(n: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        x.copy_(kept[n % 3])
+        return (x,), {}
+
+    points, said, loc = seen_with(step)
+    assert "the data of 3 steps" in said[-1].text
+    assert sees(points[-1], torch.cat(kept), loc, batches=3)
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_keeping_the_data_changes_not_a_bit(in_place: bool) -> None:
+    x = torch.arange(10.0)
+
+    def batches() -> Callable[[], tuple[tuple[Any, ...], dict[str, Any]]]:
+        memory = torch.zeros(4)
+
+        def batch() -> tuple[tuple[Any, ...], dict[str, Any]]:
+            found = x[torch.randperm(10)[:4]]
+            return (memory.copy_(found) if in_place else found,), {}
+
+        return batch
+
+    svi = normal()
+    with (
+        tui_elbo.watch(svi, "mine"),
+        Called(svi, batches()) as script,
+        attached("mine") as terminal,
+    ):
+        terminal.until(LensPointAdded, lambda event: event.point.draws > 0)
+        looked(terminal, held(terminal))
+    seen = pyro.param("loc").item(), torch.get_rng_state()
+    fresh()
+    svi, batch = normal(), batches()
+    losses = [svi.step(*batch()[0]) for _ in script.losses]
+    assert losses == script.losses
+    assert pyro.param("loc").item() == seen[0]
+    assert torch.equal(torch.get_rng_state(), seen[1])
 
 
 @pytest.mark.parametrize(
     ("step", "changes"),
     [
-        (lambda x, _: ((x.add_(1.0),), {}), "argument 1"),
         (lambda x, n: ((x,), {"scale": 1.0 + n}), "scale="),
-        (lambda x, n: ((x,) if n % 2 else (x, 1.0), {}), "their number"),
+        (lambda x, n: ((x,) if n % 2 else (x, 1.0 + n), {}), "their number"),
         (lambda x, n: (([x, n],), {}), "argument 1"),
     ],
-    ids=["in-place", "by-name", "more", "in-a-list"],
+    ids=["by-name", "more", "in-a-list"],
 )
-def test_what_changes_is_named(step: Any, changes: str) -> None:
+def test_whatever_changes_is_kept_and_named(step: Any, changes: str) -> None:
     svi, x, count = normal(), torch.zeros(3), iter(range(10**9))
     model, guide = svi.model, svi.guide
     svi.model, svi.guide = (
@@ -158,6 +242,34 @@ def test_what_changes_is_named(step: Any, changes: str) -> None:
         attached("mine") as terminal,
     ):
         assert f"({changes} changes)" in looked(terminal)[-1].note
+        terminal.until(LensPointAdded, lambda event: event.point.draws > 0)
+
+
+def test_a_model_that_is_another_at_each_step_is_not_seen() -> None:
+    svi = normal()
+    model, x = svi.model, torch.zeros(3)
+
+    def step() -> tuple[tuple[Any, ...], dict[str, Any]]:
+        svi.model = functools.partial(model)
+        return (x,), {}
+
+    with tui_elbo.watch(svi, "mine"), Called(svi, step), attached("mine") as terminal:
+        (point,) = looked(terminal)
+        assert "(the model changes)" in point.note
+        terminal.send(ComputeImportanceBound())
+        assert terminal.until(ImportanceBoundComputed).bound.reason == point.note
+        terminal.send(DrawPosterior())
+        assert terminal.until(PosteriorDrawn).note == point.note
+
+
+def test_all_the_data_that_a_script_gives_are_seen_at_once() -> None:
+    x = torch.arange(10.0)
+    points, said, loc = seen_with(
+        lambda _: ((x[torch.randperm(10)[:4]],), {}), full_batch=lambda: (x,)
+    )
+    assert said == []
+    assert all(point.draws == 256 and not point.note for point in points)
+    assert sees(points[-1], x, loc)
 
 
 def test_the_same_numbers_made_anew_are_the_same_data() -> None:

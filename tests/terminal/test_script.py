@@ -70,10 +70,11 @@ def test_its_attribution_and_the_sentence_are_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_of_minibatches_it_is_said_why_there_are_none(tmp_path: Path) -> None:
+def test_of_minibatches_it_is_said_whose_data_the_lens_sees(tmp_path: Path) -> None:
     batch = "x[torch.randperm(4)[:2]]"
     with training(tmp_path, batch), Terminal([*COMMAND, "attach", "mine"]) as terminal:
-        terminal.wait("The steps are called with other data each time")
-        terminal.wait("the lens sees nothing: the reason is below")
+        terminal.wait("what moved it ── since step")
+        terminal.wait("the lens sees the data of 32 steps .*(.|\n)*these stand for all")
+        terminal.wait("log p rose .* nats because φ moved q")
         terminal.press("d")
         assert terminal.ended() == 0

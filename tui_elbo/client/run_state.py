@@ -72,7 +72,9 @@ class Run(RunState):
             case ImportanceBoundComputed() if self.notice == WEIGHING:
                 first, *more = bound_lines(event.bound)
                 self.notice = first + ("; p: more" if more else "")
-            case RunFlagged() if event.kind in {"source", "by_evaluation"} and event.text:
+            case RunFlagged() if (
+                event.kind in {"source", "by_evaluation", "minibatches"} and event.text
+            ):
                 self.notice = event.text
             case Printed():
                 self.output.feed(event.data)

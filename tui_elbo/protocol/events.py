@@ -286,7 +286,8 @@ class RunFlagged(Event, frozen=True):
     kind: str
     """`unrepeatable`: replay did not reproduce a recorded loss; `source`: a file has changed since
     the run began; the run keeps the code that was executed; `by_evaluation`: no optimiser is known,
-    so steps are counted by evaluations; `unwatched`: nothing more is seen of it."""
+    so steps are counted by evaluations; `minibatches`: the lens sees the data of some steps;
+    `unwatched`: nothing more is seen of it."""
     text: str
     """Empty: it holds no more."""
 

@@ -29,7 +29,7 @@ from tui_elbo.engine.lens.importance_weights import DRAWS as WEIGHED
 from tui_elbo.engine.lens.importance_weights import importance_bound
 from tui_elbo.engine.lens.lens import LensReading
 from tui_elbo.engine.lens.path import MOST_CUTS, Path, Place
-from tui_elbo.engine.lens.subject import Followed
+from tui_elbo.engine.lens.subject import Followed, RememberedBatches
 from tui_elbo.engine.record.numbers import real
 from tui_elbo.engine.tracebacks import error_text
 from tui_elbo.model.attribution import (
@@ -317,13 +317,15 @@ class Attribution:
                 self.incomparable = USED_UP if self._separate else CHANGED
         if self.incomparable:
             return blind(wanted.step, self.players, self.incomparable)
-        lens_note = "" if self._settled is None else self._settled.loop_reason
+        notes = ["" if self._settled is None else self._settled.loop_reason]
+        if isinstance(self._run.scenario, RememberedBatches):
+            notes.append(self._run.scenario.note)
         point = self._path.extend(
             wanted.step,
             seen.reading,
             self.players,
             moved=seen.moved,
-            note=seen.note or lens_note,
+            note=seen.note or "; ".join(filter(None, notes)),
         )
         self.posterior = seen.posterior or {}
         if self._path.base is seen.reading:

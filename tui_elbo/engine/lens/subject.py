@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -99,3 +99,27 @@ class FixedArguments:
     def full_batch(self) -> tuple[Any, ...]:
         """All the data."""
         return self.args
+
+
+@dataclass(frozen=True, eq=False)
+class RememberedBatches:
+    """A model and a guide that are called with other data at each step, some of which are kept."""
+
+    model: Callable[..., Any]
+    guide: Callable[..., Any]
+    loss: Any
+    calls: Sequence[tuple[Any, ...]]
+    """The arguments of some steps; more of them may be appended."""
+    full_batch: Callable[[], Any] | None = None
+    """All the data, where the script gives them."""
+    note: str = ""
+    """What is assumed of the data, in words; empty where that is nothing."""
+
+    @property
+    def steps(self) -> int:
+        """How many steps' arguments are kept."""
+        return len(self.calls)
+
+    def batch(self, step: int) -> tuple[Any, ...]:
+        """Those that are kept, over and over again."""
+        return self.calls[(step - 1) % len(self.calls)]

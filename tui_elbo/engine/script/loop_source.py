@@ -45,8 +45,8 @@ This is a script's own loop, which evaluates an ELBO and updates the parameters 
   column `eval_loss` of the next one.
 - `space`, `n`, `u`: hold it, step it, let it run until something happens. It is held before the
   first evaluation of a step.
-- What moved log p is seen where the ELBO is evaluated with the same data each time: the lens looks
-  between two steps, and only while a terminal is there.
+- What moved log p is seen by the lens, which looks between two steps, and only while a terminal is
+  there. Where the ELBO is evaluated with other data each time, it looks at those of some of them.
 - It cannot go back, and its settings are its own.
 - `d` and `q` leave it going; so does a lost line. A script that was held goes on then.
 """

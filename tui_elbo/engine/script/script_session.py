@@ -23,6 +23,7 @@ from tui_elbo.engine.script.elbo_hook import Take
 from tui_elbo.engine.script.ended_training import EndedTraining
 from tui_elbo.engine.script.loop_source import Call, LoopSource, anchor
 from tui_elbo.engine.script.script_source import LAST_WORD, ScriptSource
+from tui_elbo.engine.script.step_arguments import FullBatch
 from tui_elbo.engine.server.server import Server, ServerOptions
 from tui_elbo.model.errors import UsageError
 from tui_elbo.protocol import (
@@ -36,8 +37,8 @@ from tui_elbo.protocol import (
     TrainingsListed,
 )
 
-_Wanted: TypeAlias = tuple[str, bool | str, bool]
-"""The name, and the arguments `lens` and `findings` of `watch`."""
+_Wanted: TypeAlias = tuple[str, bool | str, bool, FullBatch | None]
+"""The name, and the arguments `lens`, `findings` and `full_batch` of `watch`."""
 
 REFUSES_END = "the run belongs to a script, which ends by itself or where it was started"
 
@@ -200,25 +201,31 @@ class ScriptSession:
         if source is None and not self._closed and self.server.is_ours:
             wanted = self._wanted.get(id(svi))
             if wanted is not None:
-                name, lens, findings = wanted[1]
-                source = self.add(svi, name, lens=lens, findings=findings)
+                name, lens, findings, full_batch = wanted[1]
+                source = self.add(svi, name, lens=lens, findings=findings, full_batch=full_batch)
             elif self.watches_all:
                 source = self.add(svi)
         return source
 
     def add(
-        self, svi: SVI, name: str = "", *, lens: bool | str = True, findings: bool = True
+        self,
+        svi: SVI,
+        name: str = "",
+        *,
+        lens: bool | str = True,
+        findings: bool = True,
+        full_batch: FullBatch | None = None,
     ) -> ScriptSource:
         """Watch this SVI from now on."""
         with self._lock:
             known = self.known(svi)
             if known is not None:
                 return known
-            make = partial(ScriptSource, svi, lens=lens, findings=findings)
+            make = partial(ScriptSource, svi, lens=lens, findings=findings, full_batch=full_batch)
             source = self._add(svi, make, name)
             key = id(svi)
             ref = weakref.ref(svi, lambda _: self._wanted.pop(key, None))
-            self._wanted[key] = ref, (name, lens, findings)
+            self._wanted[key] = ref, (name, lens, findings, full_batch)
             return source
 
     def _add(self, owner: Any, make: Callable[..., ScriptSource], name: str = "") -> ScriptSource:

@@ -26,7 +26,7 @@ from tui_elbo.engine.record.roles import Roles
 from tui_elbo.engine.record.step_recorder import Collector
 from tui_elbo.engine.runner import BURST_SECONDS, BURST_STEPS, Runner
 from tui_elbo.engine.script.script_stepper import ScriptStepper
-from tui_elbo.engine.script.step_arguments import ScriptSubject, Stepper, why_never
+from tui_elbo.engine.script.step_arguments import FullBatch, ScriptSubject, Stepper, why_never
 from tui_elbo.engine.server.server import Server
 from tui_elbo.engine.tracebacks import error_text, trimmed
 from tui_elbo.model.errors import ElboError, UsageError
@@ -40,6 +40,7 @@ from tui_elbo.protocol import (
     FindingsChanged,
     Loaded,
     ParamInspected,
+    RunFlagged,
     TrainingInfo,
 )
 from tui_elbo.protocol.run_state import RunState
@@ -57,8 +58,9 @@ NOTES = """\
 This is a script's own loop, which calls `svi.step` itself.
 
 - `space`, `n`, `u`: hold it, step it, let it run until something happens.
-- What moved log p is seen where each step is called with the same data: the lens looks between two
-  steps, and only while a terminal is there.
+- What moved log p is seen by the lens, which looks between two steps, and only while a terminal is
+  there. Where each step is called with other data, it looks at those of some steps, or at
+  `watch(svi, full_batch=…)`.
 - It cannot go back, and its settings are its own.
 - `d` and `q` leave it going; so does a lost line. A script that was held goes on then.
 """
@@ -106,6 +108,7 @@ class ScriptSource:
         findings: whether faults are printed on stderr while no terminal is attached.
         checks: whether to look for faults before the first step.
         held: whether to wait before the first step until a person lets it go on.
+        full_batch: all the data, where the steps are called with minibatches.
     """
 
     notes = NOTES
@@ -121,7 +124,9 @@ class ScriptSource:
         findings: bool = True,
         checks: bool = True,
         held: bool = False,
+        full_batch: FullBatch | None = None,
     ) -> None:
+        self._full_batch = full_batch
         self._trainings, self.server = trainings, trainings.server
         self.state = RunState()
         """What is known of this training; the server's thread writes it."""
@@ -142,6 +147,8 @@ class ScriptSource:
         self._visited = False
         """Whether a terminal is there, or was, and what it left behind has not been put away."""
         self._following = False
+        self._assumed = ""
+        """What the lens assumes of the data, in words."""
         self._newest: Sequence[Batch] = ()
         self._unchecked = checks
         self._prints, self._printed = findings, set[object]()
@@ -164,7 +171,7 @@ class ScriptSource:
         """What reads the steps, and what the lens follows."""
         self._svi_stepper = stepper = ScriptStepper(training, self._runner.options)
         never = why_never(training, stepper.elbo) if lens else "It is watched without a lens"
-        return stepper, ScriptSubject(training, stepper, never)
+        return stepper, ScriptSubject(training, stepper, never, self._full_batch)
 
     def _read_elsewhere(self) -> frozenset[str]:
         """The parameters that other trainings of the process read."""
@@ -320,7 +327,11 @@ class ScriptSource:
             subject.called(args, kwargs)
             if subject.unseen:
                 self._refuse()
+            elif subject.waiting:
+                self._following = False
+                runner.lens.refuse(subject, subject.waiting)
             elif subject.known and not self._following:
+                self._say_data(subject.note)
                 initial = self._stepper.initial_params
                 runner.lens.follow(subject, None, initial, in_process=self._in_process)
                 runner.lens.learn(self._newest)
@@ -329,9 +340,19 @@ class ScriptSource:
         except Exception as error:
             self._lens_failed(error)
 
+    def _say_data(self, note: str) -> None:
+        """Say what the lens assumes of the data."""
+        if note != self._assumed:
+            self._assumed = note
+            self._send(RunFlagged("minibatches", note))
+
     def _look(self) -> None:
         """Look through the lens, if that is due: what has been seen before is sent before."""
         if self._owes_look():
+            if not self._subject.check_data():
+                self._following = False
+                self._runner.lens.refuse(self._subject, self._subject.waiting)
+                return
             self._guarded(self._flush)
             try:
                 self._runner.lens.start()

@@ -1,31 +1,29 @@
 """A script's loop as the lens has to see it: what its steps are called with, and if that changes.
 
-The lens wants all the data. A script that calls `step` with the same data each time has shown them;
-one that goes through minibatches never does, and of it nothing is said.
+The lens wants all the data. A script that calls `step` with the same data each time has shown them.
+Of one that goes through minibatches, those of some steps are kept and stand for all, unless it says
+itself what all the data are.
 """
 
 from __future__ import annotations
 
 import time
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from types import MethodType
 from typing import Any, Protocol
 
-import torch
 from pyro.infer import ELBO, SVI
 from pyro.poutine.guide import GuideMessenger
 
-from tui_elbo.engine.compat.torch import tensor_version
 from tui_elbo.engine.describe import rate_decays
 from tui_elbo.engine.lens.isolation import InitialParams, snapshot
-from tui_elbo.engine.lens.subject import FixedArguments, State
+from tui_elbo.engine.lens.subject import FixedArguments, RememberedBatches, State
 from tui_elbo.engine.record.params import ParamRecorder
+from tui_elbo.engine.script.minibatches import Minibatches, Named
+from tui_elbo.engine.script.step_call import StepCall, step_call
 from tui_elbo.engine.verdict.iterates import Iterates
-
-MANY = 100
-"""Elements of a list that are compared one by one; a longer one counts as a whole."""
 
 COPY_SHARE, COPY_FORGETS = 0.02, 0.95
 """Of a step, what copying the parameters before it may take; one that took too long is tried again
@@ -34,39 +32,10 @@ once its time has been multiplied by the second often enough."""
 USUAL_STEPS = 1000
 """Of a script, which does not say how many it takes."""
 
-DEEP = 4
-"""Lists in lists that are gone through."""
+OWNERS = ("the model", "the guide")
 
-PLAIN = (bool, int, float, complex, str, bytes, type(None))
-
-
-@dataclass(frozen=True, eq=False)
-class _Call:
-    """What a step was called with.
-
-    It is kept, so that nothing else can come to lie where it lies.
-    """
-
-    values: dict[str, Any]
-    """The arguments, by what they are called here."""
-    marks: dict[str, Any]
-    """What tells each from another one."""
-
-    def changed(self, other: _Call) -> str:
-        """The first argument that a later step has another one of; empty if there is none."""
-        if self.marks.keys() != other.marks.keys():
-            return "their number"
-        return next((name for name in self.marks if not self._same(other, name)), "")
-
-    def _same(self, other: _Call, name: str) -> bool:
-        if self.marks[name] == other.marks[name]:
-            return True
-        one, two = self.values[name], other.values[name]
-        tensors = isinstance(one, torch.Tensor) and isinstance(two, torch.Tensor)
-        if not tensors or _mark(one) != self.marks[name] or one.dtype != two.dtype:
-            return False
-        # Made anew for each step, the same numbers are the same data.
-        return one is not two and one.device == two.device and torch.equal(one, two)
+FullBatch = Callable[[], tuple[Any, ...]]
+"""Returns the positional arguments of a step on all the data."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,14 +90,23 @@ class ScriptSubject:
         training: what has the model, the guide and the optimiser; it is held weakly.
         stepper: reads its steps.
         never: why the lens can never look, in words; empty if it can.
+        full_batch: all the data, where the script gives them.
     """
 
-    def __init__(self, training: Training, stepper: Stepper, never: str = "") -> None:
+    def __init__(
+        self,
+        training: Training,
+        stepper: Stepper,
+        never: str = "",
+        full_batch: FullBatch | None = None,
+    ) -> None:
         self._ref, self._stepper, self._never = weakref.ref(training), stepper, never
+        self._full_batch = full_batch
         self.unseen = self._never
         """Why the lens cannot look, in words; empty while it can, or that is not known yet."""
-        self._call: _Call | None = None
-        self._given: FixedArguments | None = None
+        self._call: StepCall | None = None
+        self._given: FixedArguments | RememberedBatches | None = None
+        self._batches: Minibatches | None = None
         self._before: tuple[int, State] | None = None
         self._copying = 0.0
 
@@ -190,7 +168,18 @@ class ScriptSubject:
         return self._given is not None
 
     @property
-    def scenario(self) -> FixedArguments:
+    def waiting(self) -> str:
+        """Why the lens cannot look yet, in words; empty where it can, or nothing is known yet."""
+        return "" if self._batches is None or self.known else self._batches.waiting
+
+    @property
+    def note(self) -> str:
+        """What the lens assumes of the data, in words; empty where that is nothing."""
+        given = self._given
+        return given.note if isinstance(given, RememberedBatches) else ""
+
+    @property
+    def scenario(self) -> FixedArguments | RememberedBatches:
         """What the lens looks at.
 
         Raises:
@@ -204,18 +193,73 @@ class ScriptSubject:
         """A step is about to be taken with these arguments."""
         if self.unseen:
             return
-        call, before = self._named(args, kwargs), self._call
-        changed = "" if before is None else before.changed(call)
-        if changed:
-            self.refuse(
-                f"The steps are called with other data each time ({changed} changes), so what "
-                "moved log p over all the data cannot be computed"
-            )
+        training, before = self._training, self._call
+        call = step_call(training.model, training.guide, args, kwargs)
+        if self._batches is not None:
+            self._collect(call)
             return
-        if self._given is None:
+        changed = "" if before is None else before.changed(call)
+        if changed in OWNERS:
+            self.refuse(
+                f"The steps are taken with another one each time ({changed} changes), so what "
+                "moved log p cannot be computed"
+            )
+        elif changed or self._full_batch is not None:
+            self._given = None
+            self._batches = Minibatches(changed or "argument 1", self.steps_taken)
+            if before is not None and before.intact:
+                self._batches.add(self.steps_taken, before)
+            self._collect(call)
+        elif self._given is None:
             self._call = before or call
             if before is not None or not (args or kwargs):
                 self._know(args, kwargs)
+
+    def _collect(self, call: StepCall) -> None:
+        """The steps are called with other data each time."""
+        batches = self._batches
+        assert batches is not None
+        if batches.calls and (owner := batches.calls[0].changed(call)) in OWNERS:
+            self._batches = None
+            self.refuse(
+                f"The steps are taken with another one each time ({owner} changes), so what "
+                "moved log p cannot be computed"
+            )
+            return
+        batches.add(self.steps_taken + 1, call)
+        if self._given is not None or not (batches.known or self._full_batch):
+            return
+        model, guide = self._training.model, self._training.guide
+        if isinstance(guide, GuideMessenger):
+            if any(one.kwargs for one in batches.calls):
+                self._refuse_names(guide)
+                return
+            calls: list[tuple[Any, ...]] = [one.args for one in batches.calls]
+        else:
+            model, guide, calls = Named(model), Named(guide), batches.args
+        full = self._all_data()
+        note = "" if full is not None else batches.note
+        self._given = RememberedBatches(model, guide, self._stepper.elbo, calls, full, note)
+
+    def _all_data(self) -> FullBatch | None:
+        """What the script says that all the data are, for models that take a dictionary last."""
+        full = self._full_batch
+        if full is None or isinstance(self._training.guide, GuideMessenger):
+            return full
+
+        def with_names() -> tuple[Any, ...]:
+            return (*full(), {})
+
+        return with_names
+
+    def check_data(self) -> bool:
+        """Whether the data that are kept hold still; else others are collected, as copies."""
+        batches = self._batches
+        if batches is None or self._given is None or batches.intact:
+            return True
+        self._batches = Minibatches(batches.what, self.steps_taken + 1, copies=True)
+        self._given = None
+        return False
 
     def checked(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> CheckedScript | None:
         """What the rules look at, before the first step; None where the lens never can look."""
@@ -239,29 +283,26 @@ class ScriptSubject:
         """
         self.unseen = self._never
         if self._given is None:
-            self._call = None
+            self._call = self._batches = None
 
     def forget(self) -> None:
         """Keep nothing of the script's own."""
-        self._call = self._given = self._before = None
+        self._call = self._given = self._before = self._batches = None
 
     def _know(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         model, guide = self._training.model, self._training.guide
         if kwargs and isinstance(guide, GuideMessenger):
-            self.refuse(
-                f"{type(guide).__name__} runs the model itself, and the lens cannot hand it "
-                "arguments by name"
-            )
+            self._refuse_names(guide)
             return
         if kwargs:
             model, guide = partial(model, **kwargs), partial(guide, **kwargs)
         self._given = FixedArguments(model, guide, self._stepper.elbo, args)
 
-    def _named(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Call:
-        values = {"the model": self._training.model, "the guide": self._training.guide}
-        values |= {f"argument {place}": value for place, value in enumerate(args, 1)}
-        values |= {f"{name}=": value for name, value in kwargs.items()}
-        return _Call(values, {name: _mark(value) for name, value in values.items()})
+    def _refuse_names(self, guide: Any) -> None:
+        self.refuse(
+            f"{type(guide).__name__} runs the model itself, and the lens cannot hand it "
+            "arguments by name"
+        )
 
 
 def why_never(svi: SVI, elbo: ELBO | None) -> str:
@@ -276,30 +317,3 @@ def why_never(svi: SVI, elbo: ELBO | None) -> str:
             "lens would see is not what is optimised"
         )
     return ""
-
-
-def _mark(value: Any, deep: int = DEEP) -> Any:
-    """What stays the same as long as the value does, which has to be kept for that long.
-
-    A tensor is known by where it lies, so a slice that is cut anew each time is still the same; one
-    that is changed in place is another. Of other objects a change in place is not noticed.
-    """
-    if isinstance(value, torch.Tensor):
-        return _tensor_mark(value)
-    if isinstance(value, PLAIN):
-        return type(value), value
-    if isinstance(value, MethodType):  # made anew whenever it is asked for
-        return id(value.__self__), id(value.__func__)
-    if deep and isinstance(value, tuple | list) and len(value) <= MANY:
-        return type(value), *(_mark(one, deep - 1) for one in value)
-    if deep and isinstance(value, dict) and len(value) <= MANY:
-        return type(value), *((id(key), _mark(one, deep - 1)) for key, one in value.items())
-    return id(value)
-
-
-def _tensor_mark(value: torch.Tensor) -> Any:
-    try:
-        place = (value.data_ptr(), value.shape, value.stride(), value.dtype, value.device)
-    except RuntimeError:  # it lies in no one place
-        return id(value)
-    return place if value.is_inference() else (*place, tensor_version(value))

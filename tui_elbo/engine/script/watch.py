@@ -14,6 +14,7 @@ from pyro.infer import SVI
 from tui_elbo.engine.script import script_session, svi_hook
 from tui_elbo.engine.script.script_session import ScriptSession
 from tui_elbo.engine.script.script_source import ScriptSource
+from tui_elbo.engine.script.step_arguments import FullBatch
 from tui_elbo.model.errors import UsageError
 
 _ONE_AT_A_TIME = threading.Lock()
@@ -59,7 +60,12 @@ class Watched:
 
 
 def watch(
-    svi: Any, name: str | None = None, *, lens: bool | str = True, findings: bool = True
+    svi: Any,
+    name: str | None = None,
+    *,
+    lens: bool | str = True,
+    findings: bool = True,
+    full_batch: FullBatch | None = None,
 ) -> Watched:
     """As `tui_elbo.watch` says."""
     if not isinstance(svi, SVI):
@@ -84,7 +90,7 @@ def watch(
             warnings.warn(f"elbo-tui cannot watch: {error}", stacklevel=3)
             return Watched(None, None)
         svi_hook.patch(type(svi), session.source)
-        source = session.add(svi, name or "", lens=lens, findings=findings)
+        source = session.add(svi, name or "", lens=lens, findings=findings, full_batch=full_batch)
     if first:
         _say(session)
     return Watched(session, source)
