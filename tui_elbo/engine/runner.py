@@ -246,6 +246,10 @@ class Runner:
             self.lens.patient = self.converging
             self.lens.stepped(steps, seconds, by_hand=self.by_hand, spacing=spacing)
             self.monitor.stepped()
+            timer = self.options.timer
+            if (timed := timer.report(step)) is not None:
+                self.send(timed)
+            timer.arm()
             if not self.by_hand:
                 self._examine(running=True)
             verdict = self.lens.settled if self.converging else None

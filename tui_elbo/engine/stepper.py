@@ -20,6 +20,7 @@ from tui_elbo.engine.record.columns import Observation
 from tui_elbo.engine.record.estimators import traits_of
 from tui_elbo.engine.record.options import RecordingOptions
 from tui_elbo.engine.record.step_recorder import StepRecorder
+from tui_elbo.engine.record.timing import BATCH, OPTIMISER, OTHER, READING
 from tui_elbo.engine.rewind.checkpoint import (
     Checkpoint,
     capture,
@@ -73,6 +74,7 @@ class Stepper:
         self._traits = traits_of(scenario.loss)
         self._recorder = StepRecorder(scenario.guide, scenario.loss, options)
         self.params = self._recorder.params
+        self._timer = options.timer
         self._modules: dict[tuple[int, int], list[torch.nn.Module]] = {}
         self.optimizer = scenario.optimizer
         """The optimiser in use: the scenario's own until another is chosen."""
@@ -110,13 +112,23 @@ class Stepper:
         """
         step = self.taken + 1
         self._recorder.begin(due=due)
+        timer = self._timer
+        if timer.on:
+            timer.begin()
         args = self._arguments(step)
+        if timer.on:
+            timer.lap(BATCH)
         began = time.perf_counter()
         loss = self.svi.step(*args)
         ended = time.perf_counter()
         self._schedule(step, loss)
+        if timer.on:
+            timer.lap(OTHER)
         reports_loss = not self.reports_no_loss
         seen = self._recorder.finish(step, loss, began, ended, reports_loss=reports_loss)
+        if timer.on:
+            timer.lap(READING)
+            timer.finish()
         self.taken = step
         self.loss = math.nan if seen.loss is None else seen.loss
         return seen
@@ -146,8 +158,15 @@ class Stepper:
 
     def _update(self, params: Any, *args: Any, **kwargs: Any) -> None:
         """Watch what the optimiser is about to use and to change, and let it."""
+        timer = self._timer
+        if timer.on:
+            timer.gradient()
         self.params.before_update()
+        if timer.on:
+            timer.lap(READING)
         self.optimizer(params, *args, **kwargs)
+        if timer.on:
+            timer.lap(OPTIMISER)
 
     def _arguments(self, step: int) -> tuple[Any, ...]:
         args = self.scenario.batch(step)

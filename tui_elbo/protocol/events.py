@@ -461,6 +461,32 @@ class PosteriorDrawn(Event, frozen=True):
     """Why something is missing, in words."""
 
 
+class TimingPart(msgspec.Struct, frozen=True):
+    """One part of what a step takes."""
+
+    name: str
+    seconds: float
+    about: str
+    """A few words more; may be empty."""
+
+
+class StepTimed(Event, frozen=True):
+    """Where the seconds of a step go; a newer one replaces an older one."""
+
+    step: int
+    """The newest step."""
+    count: int
+    """How many single steps before it were timed; the seconds are their means."""
+    parts: tuple[TimingPart, ...]
+    """All that was measured, in the order of a step."""
+    memory: int
+    """Bytes that the process holds in memory; 0 where that cannot be found out."""
+    peak: int
+    """The most that it has held."""
+    on_cuda: int
+    """Bytes that tensors hold on the present CUDA device; 0 where none is in use."""
+
+
 class Stage(msgspec.Struct, frozen=True):
     """One thing that happened in a step."""
 
@@ -516,6 +542,7 @@ AnyEvent: TypeAlias = (
     | PosteriorDrawn
     | BranchSwitched
     | SteppedInto
+    | StepTimed
     | RunSaved
     | SubscriptionsChanged
 )

@@ -45,6 +45,7 @@ from tui_elbo.protocol.events import (
     RunIdAssigned,
     RunStatus,
     StepsRecorded,
+    StepTimed,
     SubscriptionsChanged,
     TrainingsListed,
     Tuned,
@@ -124,6 +125,8 @@ class RunState:
         """The newest word about the parameter that is inspected."""
         self.verdict: Verdict | None = None
         """The newest verdict; None before the first, and once its settings hold no more."""
+        self.timed: StepTimed | None = None
+        """Where the seconds of a step go, as measured last."""
         self._stand_anew()
 
     def _stand_anew(self) -> None:
@@ -250,6 +253,8 @@ class RunState:
                 self.noise = event.table
             case RatesScanned():
                 self.scan = event.scan
+            case StepTimed():
+                self.timed = event
 
     def share(self, other: RunState) -> None:
         """Be a run of the same process as `other`: its name, the trainings that there are, and what
@@ -292,7 +297,7 @@ class RunState:
         parts.append([AverageMeasured(self.average) if self.average is not None else None])
         parts.append([NoiseMeasured(self.noise) if self.noise is not None else None])
         parts.append([RatesScanned(self.scan) if self.scan is not None else None])
-        parts.append([self.met, self.fault, self.level, phase])
+        parts.append([self.timed, self.met, self.fault, self.level, phase])
         return (event for event in chain.from_iterable(parts) if event is not None)
 
     def _append(self, rows: StepsRecorded) -> None:

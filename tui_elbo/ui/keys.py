@@ -304,6 +304,13 @@ KEYS = (
     ),
     Key("o", "o", look.show_output, "output", "what the model prints, and warnings", 5),
     Key(
+        "C",
+        "C",
+        look.show_timing,
+        "",
+        "cost: where the seconds of a step go, memory, the slowest step",
+    ),
+    Key(
         "T",
         "T",
         look.show_trainings,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
+
+from tui_elbo.engine.record.timing import StepTimer
 
 
 @dataclass(eq=False)
@@ -14,6 +16,8 @@ class RecordingOptions:
     """Parameters that are recorded whole, however many there are."""
     inspected: str = ""
     """The parameter whose gradient is kept; empty for none."""
+    timer: StepTimer = field(default_factory=StepTimer)
+    """Times single steps."""
 
 
 class Due(Protocol):

@@ -36,7 +36,7 @@ class StepRecorder:
     """
 
     def __init__(self, guide: Any, estimator: ELBO, options: RecordingOptions) -> None:
-        self.terms = TermRecorder(estimator)
+        self.terms = TermRecorder(estimator, options.timer)
         roles = Roles(
             guide,
             self.terms.model_params,

@@ -29,6 +29,7 @@ from tui_elbo.engine.record.enumeration import enumerated_terms
 from tui_elbo.engine.record.estimators import traits_of
 from tui_elbo.engine.record.numbers import Kept, kept
 from tui_elbo.engine.record.sites import site_info
+from tui_elbo.engine.record.timing import READING, StepTimer
 from tui_elbo.model.records import Column, Floats, SiteInfo
 
 MANY_SITES = 5_000
@@ -119,9 +120,11 @@ class TermRecorder:
 
     Args:
         loss: the estimator; its trace builder is replaced on the instance.
+        timer: times single steps.
     """
 
-    def __init__(self, loss: ELBO) -> None:
+    def __init__(self, loss: ELBO, timer: StepTimer | None = None) -> None:
+        self._timer = StepTimer() if timer is None else timer
         self.model_params: set[str] = set()
         """Parameters read by the model."""
         self.guide_params: set[str] = set()
@@ -153,8 +156,14 @@ class TermRecorder:
             return
 
         def read(model: Any, guide: Any, args: Any, kwargs: Any) -> tuple[Trace, Trace]:
-            traces = original(model, guide, args, kwargs)
+            timer = self._timer
+            if not timer.on:
+                traces = original(model, guide, args, kwargs)
+                take(*traces)
+                return traces
+            traces = timer.traces(original, model, guide, args, kwargs)
             take(*traces)
+            timer.lap(READING)
             return traces
 
         set_trace_builder(loss, read)

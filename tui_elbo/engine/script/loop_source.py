@@ -106,7 +106,7 @@ class LoopSource(ScriptSource):
             return take()  # in a worker that was forked: not this run's
         if not self._enter():
             return take()  # by a second thread: not this run's
-        loop = self._loop
+        loop, entered = self._loop, time.perf_counter()
         try:
             self._trainings.stepping(self)
             loop.model, loop.guide = call.model, call.guide
@@ -117,7 +117,7 @@ class LoopSource(ScriptSource):
                 self._follow(call.args, call.kwargs)
             due = self._runner.due.at(loop.taken + 1)
             try:
-                return loop.evaluate(elbo, take, due=due)
+                return loop.evaluate(elbo, take, due=due, entered=entered)
             except Exception as error:
                 if self.server.is_ours:
                     self._guarded(self._raised, error)

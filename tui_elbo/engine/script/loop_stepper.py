@@ -29,6 +29,7 @@ from tui_elbo.engine.record.options import RecordingOptions
 from tui_elbo.engine.record.params import LocalParam
 from tui_elbo.engine.record.step_recorder import StepRecorder
 from tui_elbo.engine.record.terms import TermsPart
+from tui_elbo.engine.record.timing import OPTIMISER, OTHER, READING
 from tui_elbo.engine.script.elbo_hook import optimizer_within
 from tui_elbo.engine.script.script_stepper import MAX_INITIAL_BYTES, NoEstimator, Unused
 from tui_elbo.engine.tracebacks import error_text
@@ -90,6 +91,7 @@ class LoopStepper:
         self._recorder = StepRecorder(guide, NoEstimator(), options)
         self.params = self._recorder.params
         self._terms = self._recorder.terms
+        self._timer = options.timer
         self._terms.expect(elbo)
         self._began = 0.0
         self.ended = 0.0
@@ -147,13 +149,16 @@ class LoopStepper:
         by_hand = not (self._is_optimized or optimizer_within())
         return used and by_hand and self._moved()
 
-    def evaluate(self, elbo: ELBO, take: Callable[[], Any], *, due: bool) -> Any:
+    def evaluate(
+        self, elbo: ELBO, take: Callable[[], Any], *, due: bool, entered: float = 0.0
+    ) -> Any:
         """Evaluate an estimator whose gradient may be taken; whatever it raises goes through.
 
         Args:
             elbo: the estimator.
             take: its own method.
             due: whether to take the sums of large parameters.
+            entered: when the script has asked for it, by `time.perf_counter`; 0 if not known.
         """
         if self.failed:
             return take()
@@ -162,6 +167,8 @@ class LoopStepper:
             self._terms.expect(elbo)
         if self._evaluations and self._gave_up():
             self._drop()
+        if self._timer.on:
+            self._time(entered)
         self._terms.begin()
         own, build = own_trace_builder(elbo), trace_builder(elbo)
         if build is not None:
@@ -172,11 +179,25 @@ class LoopStepper:
         finally:
             if build is not None:
                 set_trace_builder(elbo, own)
+        if self._timer.on:
+            self._timer.gradient()
         try:
             self._evaluated(result, began, due=due)
         except Exception as error:
             self._fail(error)
+        if self._timer.on:
+            self._timer.lap(READING)
         return result
+
+    def _time(self, entered: float) -> None:
+        """An evaluation is about to be made in a step that is timed."""
+        timer = self._timer
+        if optimizer_within() is not None:
+            timer.cancel()  # What the optimiser does by itself meanwhile is not seen.
+        elif self._evaluations:
+            timer.gradient()
+        else:
+            timer.begin(entered - self.ended if entered and self.ended else None)
 
     def _evaluated(self, result: Any, began: float, *, due: bool) -> None:
         first, optimizer = not self._evaluations, optimizer_within()
@@ -217,13 +238,16 @@ class LoopStepper:
 
     def _reading(self, build: Callable[..., Any]) -> Callable[..., tuple[Trace, Trace]]:
         def get_trace(*args: Any) -> tuple[Trace, Trace]:
-            traces: tuple[Trace, Trace] = build(*args)
+            timer = self._timer
+            traces: tuple[Trace, Trace] = timer.traces(build, *args) if timer.on else build(*args)
             try:
                 self._terms.take(*traces)
                 if pyro.settings.get("module_local_params"):
                     self._note_local(*traces)
             except Exception as error:
                 self._fail(error)
+            if timer.on:
+                timer.lap(READING)
             return traces
 
         return get_trace
@@ -254,12 +278,22 @@ class LoopStepper:
 
     def before_update(self) -> None:
         """An optimiser of this training's is about to use the gradients."""
+        timed = self._timer.on and self._within and bool(self._evaluations)
+        if timed:
+            if self._updated:
+                self._timer.lap(OTHER)
+            else:
+                self._timer.gradient()
         if self._within and self._evaluations and not self._updated:
             self._read_gradients()
+            if timed:
+                self._timer.lap(READING)
 
     def updated(self, optimizer: Optimizer) -> None:
         """An optimiser's step has ended."""
         within, self._within = self._within, False
+        if within and self._timer.on:
+            self._timer.lap(OPTIMISER)
         if not within or not any(one.differentiated for one in self._evaluations):
             return
         if not self._updated and all(one.within for one in self._used):
@@ -312,11 +346,19 @@ class LoopStepper:
         # An optimiser that evaluates by itself moves the parameters between its evaluations.
         counted = before or used[:1]
         self._evaluations, self._updated, self._sample = [], set(), []
+        timer = self._timer
+        if not updated or not counted:
+            timer.cancel()  # What came after the evaluation is not known.
         if self.failed or not counted:
             return None
         self.taken += 1
+        timer.mark()
         try:
-            return self._observed(counted, time.perf_counter() if not updated else self.ended)
+            seen = self._observed(counted, time.perf_counter() if not updated else self.ended)
+            if timer.on:
+                timer.lap(READING)
+                timer.finish()
+            return seen
         except Exception as error:
             self._fail(error)
             return None

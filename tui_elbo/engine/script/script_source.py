@@ -137,6 +137,8 @@ class ScriptSource:
         self._closed = self._standing = False
         self.last_step = 0.0
         """When its last step ended, by `time.perf_counter`."""
+        self._left = 0.0
+        """When the script has gone on, after a step before one that is timed."""
         self._inside = threading.Lock()
         self._flushed = time.perf_counter()
         self._suspects = NonFiniteFinder()
@@ -212,7 +214,8 @@ class ScriptSource:
             return take(*args, **kwargs)  # in a worker that was forked: not this run's
         if not self._inside.acquire(blocking=False):
             return take(*args, **kwargs)  # by a second thread: not this run's
-        runner = self._runner
+        runner, timer = self._runner, self._runner.options.timer
+        between = time.perf_counter() - self._left if timer.on and self._left else None
         try:
             self._trainings.stepping(self)
             if self._unchecked:
@@ -222,7 +225,7 @@ class ScriptSource:
                 self._attend(args, kwargs)
             due = runner.due.at(self._stepper.taken + 1)
             try:
-                result, seen = self._svi_stepper.step(take, args, kwargs, due=due)
+                result, seen = self._svi_stepper.step(take, args, kwargs, due=due, between=between)
             except Exception as error:
                 if self.server.is_ours:
                     self._guarded(self._raised, error)
@@ -235,6 +238,8 @@ class ScriptSource:
                 runner.due.took(seen.watching if due else 0.0, seen.seconds)
                 self._collector.add(seen)
             self._guarded(self._after_step, alone)
+            if timer.on:
+                self._left = time.perf_counter()
             return result
         finally:
             if self._closed and self.server.is_ours:

@@ -22,6 +22,7 @@ from tui_elbo.engine.record.columns import Observation
 from tui_elbo.engine.record.estimators import traits_of
 from tui_elbo.engine.record.options import RecordingOptions
 from tui_elbo.engine.record.step_recorder import StepRecorder
+from tui_elbo.engine.record.timing import OPTIMISER, OTHER, READING
 from tui_elbo.engine.tracebacks import error_text
 from tui_elbo.engine.verdict.iterates import Iterates
 
@@ -81,6 +82,7 @@ class ScriptStepper:
         self.failed = ""
         """Why nothing is read any more, in words; empty while all is well."""
         self.unused = Unused()
+        self._timer = options.timer
         self._before = None if self._elbo is None else vars(self._elbo).get("_get_trace")
         self._recorder = StepRecorder(svi.guide, self._elbo or NoEstimator(), options)
         self.params = self._recorder.params
@@ -118,7 +120,9 @@ class ScriptStepper:
         """Such as `Adam, lr 0.02`."""
         return describe.optimizer(self._svi.optim)
 
-    def step(self, take: Take, args: Any, kwargs: Any, *, due: bool) -> tuple[Any, Any]:
+    def step(
+        self, take: Take, args: Any, kwargs: Any, *, due: bool, between: float | None = None
+    ) -> tuple[Any, Any]:
         """Take one step; whatever it raises goes through.
 
         Args:
@@ -126,6 +130,7 @@ class ScriptStepper:
             args: what it was called with.
             kwargs: the same by name.
             due: whether to take the sums of large parameters.
+            between: seconds since the step before; None if they are not known.
 
         Returns:
             What `step` has returned, and the `Observation`; None if it could not be read.
@@ -138,6 +143,9 @@ class ScriptStepper:
         self._optim, svi.optim = svi.optim, self._update
         if elbo is not None:
             elbo._get_trace = self._get_trace
+        timer, timed = self._timer, self._timer.on
+        if timed:
+            timer.begin(between)
         began = time.perf_counter()
         try:
             result = take(*args, **kwargs)
@@ -147,8 +155,14 @@ class ScriptStepper:
             if elbo is not None:
                 self._put_back()
         self.taken += 1
+        if timed:
+            timer.lap(OTHER)
         try:
-            return result, self._observation(result, began, ended)
+            seen = self._observation(result, began, ended)
+            if timed:
+                timer.lap(READING)
+                timer.finish()
+            return result, seen
         except Exception as error:
             self._fail(error)
             return result, None
@@ -165,23 +179,33 @@ class ScriptStepper:
 
     def _update(self, params: Any, *args: Any, **kwargs: Any) -> Any:
         """Read what the optimiser is about to use and to change, and let it."""
+        timer = self._timer
+        if timer.on:
+            timer.gradient()
         try:
             self.initial_params.look()
             self.params.before_update()
         except Exception as error:
             self._fail(error)
-        return self._optim(params, *args, **kwargs)
+        if not timer.on:
+            return self._optim(params, *args, **kwargs)
+        timer.lap(READING)
+        result = self._optim(params, *args, **kwargs)
+        timer.lap(OPTIMISER)
+        return result
 
     def _hook(self) -> Callable[..., tuple[Trace, Trace]]:
         """What builds the traces of a step, and reads them."""
-        build, take = self._elbo._get_trace, self._recorder.terms.take
+        build, take, timer = self._elbo._get_trace, self._recorder.terms.take, self._timer
 
         def get_trace(*args: Any) -> tuple[Trace, Trace]:
-            traces: tuple[Trace, Trace] = build(*args)
+            traces: tuple[Trace, Trace] = timer.traces(build, *args) if timer.on else build(*args)
             try:
                 take(*traces)
             except Exception as error:
                 self._fail(error)
+            if timer.on:
+                timer.lap(READING)
             return traces
 
         return get_trace

@@ -26,6 +26,7 @@ import msgspec
 
 from tui_elbo import protocol
 from tui_elbo.engine.forked import detach_descriptor, in_children
+from tui_elbo.engine.process_memory import memory_held
 from tui_elbo.engine.server.client import Client
 from tui_elbo.engine.server.stdout_capture import StdoutCapture
 from tui_elbo.model.errors import ElboError, ProtocolError
@@ -74,15 +75,6 @@ class ServerOptions:
     idle_timeout: float = inf
     sends_output: bool = False
     refuses_end: str = ""
-
-
-def memory_held() -> int:
-    """Bytes that this process holds in memory; 0 where that cannot be found out."""
-    try:
-        with open("/proc/self/statm", encoding="ascii") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
-        return 0
 
 
 class IdleTimeout:

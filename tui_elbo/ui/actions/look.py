@@ -12,6 +12,7 @@ from tui_elbo.ui.actions.run import confirm, stuck
 from tui_elbo.ui.style.glyphs import ASCII, UNICODE
 from tui_elbo.ui.views.breakdown import BreakdownView
 from tui_elbo.ui.views.findings import FindingsView
+from tui_elbo.ui.views.timing import TimingView
 from tui_elbo.ui.views.trainings import TrainingsView
 from tui_elbo.ui.views.views import ErrorView, NotesView, OutputView
 
@@ -272,6 +273,13 @@ def _show_training(explorer: Explorer, number: int) -> None:
     shown = f"training {number} ({name}) stays shown; T lists them all"
     explorer.answer(shown if number else "the training that steps is shown")
     explorer.redraw()
+
+
+def show_timing(explorer: Explorer) -> None:
+    """Where the seconds of a step go."""
+    session = explorer.session
+    glyphs = ASCII if session.options.ascii else UNICODE
+    explorer.app.push_screen(TimingView(session.run, glyphs))
 
 
 def show_error(explorer: Explorer) -> None:

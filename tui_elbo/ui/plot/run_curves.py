@@ -12,6 +12,7 @@ from tui_elbo.model.attribution import SUM_TERMS, Term
 from tui_elbo.model.history import mean
 from tui_elbo.model.records import Column, Floats, Layout
 from tui_elbo.model.verdict import Verdict, VerdictState
+from tui_elbo.protocol import StepTimed
 from tui_elbo.ui.plot.curve import Bools, Ints
 from tui_elbo.ui.style.text import number
 from tui_elbo.ui.style.theme import DIM, GOOD, WARN
@@ -214,6 +215,16 @@ def _counted(run: Run) -> tuple[tuple[str, str], ...]:
     return ((", ".join(texts), short[0]),) if texts else ()
 
 
+def largest_part(timed: StepTimed | None) -> str:
+    """Such as `model 41%`; empty if nothing was measured."""
+    parts = timed.parts if timed is not None else ()
+    total = sum(part.seconds for part in parts)
+    if total <= 0:
+        return ""
+    most = max(parts, key=lambda part: part.seconds)
+    return f"{most.name} {most.seconds / total:.0%}"
+
+
 def _shown_verdict(run: Run) -> Verdict | None:
     """The verdict; no good one beside an error or a warning."""
     verdict = run.verdict
@@ -254,6 +265,7 @@ def status_summary(
         dead=bool(run.dead),
         newest=run.step,
         until=until,
+        cost=largest_part(run.timed) if running else "",
         changed=changed(run, step),
         marks=(*(MARKS[kind] for kind in run.cautions if kind in MARKS), *_counted(run)),
         verdict=(verdict.words, SHORT[verdict.state], COLOURS[verdict.state])

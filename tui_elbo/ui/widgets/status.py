@@ -54,6 +54,8 @@ class StatusSummary:
     """The newest step; `step` is before it when the past is looked at."""
     until: str = ""
     """What it runs to, in words."""
+    cost: str = ""
+    """What takes the most of a step, in words."""
     changed: str = ""
     """What was changed just before this step, in words."""
     marks: tuple[tuple[str, str], ...] = ()
@@ -190,7 +192,8 @@ def _state(status: StatusSummary, glyphs: Glyphs) -> tuple[list[str], str, bool]
         until = [f"{one} until {safe(status.until)}" for one in rate if status.until]
         marked = [dot.join([*mark, one]) for one in rate for mark in (marks, [short]) if marks]
         said = [dot.join([*judged, one]) for one in rate if judged]
-        return [*marked, *said, *until, *rate, glyphs.run], GOOD, False
+        cost = [f"{one}{dot}{safe(status.cost)}" for one in (said or rate) if status.cost]
+        return [*marked, *cost, *said, *until, *rate, glyphs.run], GOOD, False
     word = status.state or "paused"
     about = [safe(part) for part in status.about]
     parts = [*judged, *marks]
