@@ -166,7 +166,7 @@ def test_no_forecast_where_the_rate_decays() -> None:
 
 def test_a_young_run_and_a_changed_one_are_not_judged() -> None:
     assert "it takes 128 steps, and there are 100" in too_early(100, 0).text
-    assert "since the change at step 900, and there are 50" in too_early(950, 900).text
+    assert "counted from step 900, and there are 50" in too_early(950, 900).text
 
 
 def test_the_record_is_the_documented_object() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from tests.ui.driving import Driven, driven
+from tui_elbo.protocol import Capabilities
 
 
 async def add(d: Driven, text: str) -> None:
@@ -92,3 +95,10 @@ async def test_a_verdict_can_be_waited_for() -> None:
         await d.press("escape")
         await add(d, "verdict rate too high")
         await d.shows("runs stop where verdict rate too high")
+        await d.press("escape")
+        loaded = d.run.loaded
+        assert loaded is not None
+        d.run.loaded = replace(loaded, capabilities=Capabilities(lens="there is no lens"))
+        await add(d, "verdict stationary")
+        await d.shows("no verdict is reached: there is no lens")
+        assert len(d.explorer.session.breakpoints.all) == 1

@@ -49,10 +49,10 @@ class Breakpoints:
         stop.check(*(layout for _, _, layout in run.history.stretches()))
         if any(point.text == stop.text for point in self.all):
             raise UsageError(f"{stop.text} is a breakpoint already", hint="B lists them")
-        self.all.append(BreakpointState(stop))
         if isinstance(stop, VerdictIs) and run.loaded and run.loaded.capabilities.lens:
             why = run.loaded.capabilities.lens
             raise UsageError(f"no verdict is reached: {why}", hint="break on a condition")
+        self.all.append(BreakpointState(stop))
         now = _holds(stop, run)
         if now:
             return f"it holds at once: {now}; runs stop where it comes to hold again"

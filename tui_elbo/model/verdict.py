@@ -241,10 +241,10 @@ def cannot_tell(step: int, reason: str) -> Verdict:
 
 def too_early(step: int, begin: int) -> Verdict:
     """Too few steps have been taken, counted from `begin`."""
-    since = f" since the change at step {begin}" if begin else ""
+    since = f", counted from step {begin}," if begin else ","
     taken = step - begin
     are = "is" if taken == 1 else "are"
-    reason = f"it takes {LEAST_STEPS} steps{since}, and there {are} {taken}"
+    reason = f"it takes {LEAST_STEPS} steps{since} and there {are} {taken}"
     return cannot_tell(step, reason)
 
 

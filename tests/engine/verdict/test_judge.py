@@ -95,7 +95,7 @@ def test_after_a_change_of_settings_the_window_begins_anew(tmp_path: Path) -> No
     run.advance(20)
     run.tune(Tuning(lr=0.02))
     run.advance(127)
-    assert "since the change at step 20" in verdict(run).text
+    assert "counted from step 20," in verdict(run).text
 
 
 @pytest.mark.slow
@@ -191,7 +191,7 @@ def test_a_store_that_grows_begins_the_window_anew(tmp_path: Path) -> None:
     )
     run = session(tmp_path, text)
     run.advance(130)
-    assert "since the change at step " in verdict(run).text
+    assert "counted from step " in verdict(run).text
 
 
 def test_looks_that_are_not_finite_are_not_judged(tmp_path: Path) -> None:
