@@ -119,7 +119,7 @@ def test_a_run_that_kills_its_worker_is_kept_as_far_as_it_came(
     deaths = iter([False, False])
     (found,) = swept(tmp_path / "out", of, inline(lambda: next(deaths, True)))
     assert found.ending.kind == "failed"
-    assert "its worker ended 3 times in the chunk after step" in found.ending.note
+    assert "its worker ended 4 times in the chunk after step" in found.ending.note
     assert read(tmp_path / "out" / f"{found.spec.name}.run").settings.step == found.step > 0
 
 
@@ -340,3 +340,27 @@ def test_a_line_of_settings_and_back() -> None:
     ]
     with pytest.raises(UsageError):
         parse_runs("lr 0.1")
+
+
+@pytest.mark.parametrize(
+    ("theirs", "why"),
+    [
+        ({"torch": "1.0"}, r"a worker has torch 1.0 \(here "),
+        ({"elbo-tui": "9.9", "pyro-ppl": "0.1"}, r"elbo-tui 9.9 .*, pyro-ppl 0.1 \(here"),
+    ],
+)
+def test_workers_with_other_versions_are_refused(
+    scenario: str, tmp_path: Path, theirs: dict[str, str], why: str
+) -> None:
+    def work(data: bytes) -> bytes:
+        taken = chunk.decode(run_chunk(data), chunk.Taken)
+        of = chunk.versions() | theirs
+        return chunk.encode(msgspec.structs.replace(taken, versions=of))
+
+    of = plan(scenario, runs()[:1])
+    workers = Workers(Inline, work, 1, lambda _: None)
+    with pytest.raises(UsageError, match=why):
+        swept(tmp_path / "out", of, workers)
+    folder = SweepFolder(tmp_path / "out", of)
+    assert folder.chunks(of.runs[0]) == []
+    folder.close()

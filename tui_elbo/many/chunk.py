@@ -9,6 +9,8 @@ from __future__ import annotations
 import gc
 import time
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -127,6 +129,8 @@ class Taken(msgspec.Struct, frozen=True, eq=False):
     """Where it has ended to be compared with the others; None where it has not."""
     before_steps: tuple[Finding, ...] = ()
     """What was found before the first step."""
+    versions: dict[str, str] = {}
+    """Of the libraries that took it."""
 
 
 @dataclass
@@ -159,12 +163,20 @@ def begin_worker() -> None:
     gc.freeze()
 
 
+@cache
+def versions() -> dict[str, str]:
+    """The libraries that decide what a step comes to; without what a build is for."""
+    names = ("elbo-tui", "pyro-ppl", "torch")
+    return {name: version(name).partition("+")[0] for name in names}
+
+
 def run_chunk(data: bytes) -> bytes:
     """Take a chunk; this is what a worker is given. Packed tasks in, packed results out.
 
     Whatever is wrong with the run itself is part of the result.
     """
-    return encode(take(decode(data, Task)))
+    taken = take(decode(data, Task))
+    return encode(msgspec.structs.replace(taken, versions=versions()))
 
 
 def take(task: Task) -> Taken:

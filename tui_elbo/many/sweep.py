@@ -14,12 +14,12 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future
 import msgspec
 
 from tui_elbo.many.check import check_settings
-from tui_elbo.many.chunk import Ending, Look, Taken
+from tui_elbo.many.chunk import Ending, Look, Taken, versions
 from tui_elbo.many.executors import Workers
 from tui_elbo.many.folder import RESUMED, EndedRun, RunSoFar, SweepFolder
 from tui_elbo.many.requests import Request, requests
 from tui_elbo.model.comparison import unevaluated
-from tui_elbo.model.errors import ElboError
+from tui_elbo.model.errors import ElboError, UsageError
 from tui_elbo.model.grid import RunSpec
 from tui_elbo.model.halving import Standing, dropped
 from tui_elbo.model.verdict import cannot_tell
@@ -29,9 +29,9 @@ from tui_elbo.protocol.codec import decode, encode
 CHUNK_SECONDS = 5.0
 """So much of a run is lost at most with a worker."""
 
-ALONE_AFTER, MOST_LOST = 2, 3
+ALONE_AFTER, MOST_LOST = 2, 4
 """A chunk that was lost so often is taken while no other is, since whoever dies takes the others
-with it; and one that is lost again then is not taken any more."""
+with it; and one that is lost twice then is not taken any more."""
 
 WAIT_SECONDS = 0.5
 
@@ -217,6 +217,7 @@ class Sweep:
         except Exception as error:
             self._lose(run, error)
             return
+        _require_same(taken.versions)
         self._keep(run, taken)
 
     def _keep(self, run: RunSoFar, taken: Taken) -> None:
@@ -310,6 +311,22 @@ class Sweep:
             under_way=tuple(sorted({run.spec.name for run in self._under_way.values()})),
             notice=self._notice,
         )
+
+
+def _require_same(theirs: Mapping[str, str]) -> None:
+    """Nothing is kept of workers whose steps may be others.
+
+    Raises:
+        UsageError: if a library has another version there.
+    """
+    other = [
+        f"{name} {theirs.get(name, 'of another version')} (here {ours})"
+        for name, ours in versions().items()
+        if theirs.get(name) != ours
+    ]
+    if other:
+        what = f"a worker has {', '.join(other)}: its steps may not be those of here"
+        raise UsageError(what, hint="install the same versions on all workers")
 
 
 def _standing(looks: Mapping[int, Look], step: int, steps: int) -> Standing:
