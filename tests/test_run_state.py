@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
+from msgspec.structs import replace
 
 from tests.ui.test_state import LAYOUT, loaded, rows
 from tui_elbo import protocol
@@ -19,6 +20,7 @@ from tui_elbo.protocol import (
     LensPointAdded,
     Rewound,
     RunFlagged,
+    RunSaved,
     RunStatus,
     SteppedInto,
     Tuned,
@@ -52,6 +54,21 @@ def left(state: RunState) -> object:
     values = state.branch.history.values(LAYOUT.columns[0]).tolist()
     tunings = [tuned.text for tuned in state.branch.tunings]
     return values, tunings, state.branch.since, state.branch.settings
+
+
+def test_what_a_file_holds_of_a_run_is_known_also_of_its_branch() -> None:
+    run = folded((replace(loaded(), saved=9), LayoutAdded(LAYOUT), rows(1, *[np.arange(9.0)] * 4)))
+    run.apply(Rewound(4, 9))
+    assert run.saved == 4
+    again = sent(run)
+    assert again.saved == 4
+    for state in (run, again):
+        state.apply(BranchSwitched(9, 4))
+        assert state.saved == 9
+    run.apply(rows(10, *[np.arange(3.0)] * 4))
+    assert run.saved == 9
+    run.apply(RunSaved("x.run", 12))
+    assert run.saved == 12
 
 
 def test_the_run_that_is_sent_is_the_one_that_it_has_gone_over_to() -> None:

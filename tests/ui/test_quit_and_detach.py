@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 
 from tests.ui.driving import driven
-from tui_elbo.protocol import RunIdAssigned
+from tui_elbo.protocol import RunIdAssigned, RunSaved
 from tui_elbo.ui import palette
 from tui_elbo.ui.actions import leave
 
@@ -109,6 +109,21 @@ async def test_d_leaves_the_engine_alive():
     assert process.wait(30) == 0
 
 
+async def test_q_asks_of_a_saved_run_that_has_been_taken_back_only_what_is_new():
+    async with driven("long") as d:
+        await d.ready()
+        await d.press(*"300", "n")
+        await d.until(lambda: d.run.step == 300 and not d.explorer.session.commands.running)
+        d.run.apply(RunSaved("x.run", 300))
+        await d.press(*"150", "N")
+        await d.until(lambda: d.run.step == 150)
+        assert leave._lost(d.explorer) == ""
+        await d.press(*"120", "n")
+        await d.until(lambda: d.run.step == 270 and not d.explorer.session.commands.running)
+        await d.press("q")
+        await d.shows("quit? 120 steps are not exported (x)")
+
+
 async def test_q_asks_before_many_steps_are_lost():
     async with driven("long") as d:
         await d.ready()
@@ -117,7 +132,7 @@ async def test_q_asks_before_many_steps_are_lost():
         await d.press("q")
         await d.shows("quit? 150 steps are not exported (x)")
         await d.press("n")
-        d.run.saved = 150
+        d.run.apply(RunSaved("x.run", 150))
         await d.press("q")
         await d.until(lambda: d.app._exit)
         assert d.explorer.session.options.farewells == []

@@ -16,6 +16,7 @@ from tui_elbo.model.findings import Finding, Subject
 from tui_elbo.model.reduction import Reduction
 from tui_elbo.model.run_table import Row
 from tui_elbo.model.workspace import FolderContent, Progress, RunProgress, WatchedRun
+from tui_elbo.protocol import RunSaved
 from tui_elbo.ui.plot.axes import Axes
 from tui_elbo.ui.plot.cell_grid import Look
 from tui_elbo.ui.plot.overlay import OverlaidCurve, axes_for, joined, overlay
@@ -188,6 +189,7 @@ async def test_what_a_file_holds_is_not_asked_about():
         await d.ready()
         await d.press("3", "n")
         await d.until(lambda: d.run.step == 3 and not d.explorer.session.commands.running)
+        d.run.apply(RunSaved("x.run", 3))
         await d.press("escape")
         await d.shows("seed 0: ELBO")
 

@@ -36,8 +36,6 @@ class Run(RunState):
         """How the engine ended, in words; empty while it lives."""
         self.loss_apart = False
         """Whether some step's loss was not −ELBO, beyond what float32 rounds away."""
-        self.saved = 0
-        """The step at which the run was saved last."""
         self.notice = ""
         """What the engine has to say to the person, until the next key."""
         self.stepped: SteppedInto | None = None
@@ -65,7 +63,6 @@ class Run(RunState):
                 self.last_error = event
                 self.errors += event.kind not in ("refused", "interrupted")
             case RunSaved():
-                self.saved = event.step
                 self.notice = f"saved at step {event.step}: {event.path}"
             case SteppedInto():
                 self.stepped = event
@@ -82,6 +79,11 @@ class Run(RunState):
                 self.output.warn(event.source, event.text)
             case _:
                 pass
+
+    @property
+    def unsaved(self) -> int:
+        """How many of its newest steps are in no file."""
+        return max(0, self.step - self.saved)
 
     def lost(self, text: str) -> None:
         """The engine is gone; the history stays."""

@@ -401,4 +401,5 @@ def _loaded(session: Session, *, lens: bool) -> Loaded:
         estimators=tuple(estimators()),
         optimizers=tuple(optimizers()),
         capabilities=Capabilities(lens="" if lens else NO_LENS),
+        saved=session.steps_taken,
     )

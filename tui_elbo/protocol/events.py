@@ -17,7 +17,7 @@ from tui_elbo.model.records import Batch, Floats, Layout
 from tui_elbo.model.verdict import Verdict
 from tui_elbo.protocol.commands import Breakpoint
 
-VERSION = 11
+VERSION = 12
 """Grows whenever a message changes its shape or its meaning."""
 
 
@@ -80,6 +80,8 @@ class Loaded(Event, frozen=True):
     optimizers: tuple[str, ...] = ()
     """The names that `Tuning.optimizer` may have."""
     capabilities: Capabilities = Capabilities()
+    saved: int = 0
+    """So many of the steps that follow are in the file of the saved run that it goes on from."""
 
 
 class Rewound(Event, frozen=True):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 import numpy as np
+from msgspec.structs import replace
 
 from tui_elbo.model.averaging import AverageTaken
 from tui_elbo.model.errors import ProtocolError
@@ -43,6 +44,7 @@ from tui_elbo.protocol.events import (
     Rewound,
     RunFlagged,
     RunIdAssigned,
+    RunSaved,
     RunStatus,
     StepsRecorded,
     StepTimed,
@@ -71,6 +73,8 @@ class Branch:
     """The estimator and the optimiser of its last step, in words."""
     since: int
     """The last step that it has in common with the run."""
+    saved: int = 0
+    """The last of its steps that is in a file."""
     _drawn: dict[Column, tuple[int, Floats]] = field(default_factory=dict)
 
     def values(self, column: Column) -> Floats:
@@ -105,6 +109,8 @@ class RunState:
         """The breakpoints, and the parameters recorded whole."""
         self.trainings: TrainingsListed | None = None
         """Those of the process; None where they are not listed."""
+        self.saved = 0
+        """The last of the history's steps that is in a file."""
         self._output = _Output()
         self._layouts: dict[int, Layout] = {}
         self._begin()
@@ -189,6 +195,7 @@ class RunState:
             case Loaded():
                 self.loaded, self.phase = event, ""
                 self._begin()
+                self.saved = event.saved
             case Rewound():
                 self._rewind(event)
             case BranchSwitched():
@@ -229,6 +236,8 @@ class RunState:
                 self.fault, self.phase = event, ""
             case RunIdAssigned() | SubscriptionsChanged() | TrainingsListed():
                 self._note_process(event)
+            case RunSaved():
+                self.saved = event.step
             case Printed() | WarningIssued():
                 self._output.keep(event)
             case _:
@@ -272,21 +281,24 @@ class RunState:
         Args:
             output: whether what was printed is among them.
         """
-        first = [
-            self.loaded,
-            self.named,
-            self.trainings,
-            *(self._output.events() if output else ()),
-        ]
-        parts: list[Iterable[Event | None]] = [first]
+        parts: list[Iterable[Event | None]] = []
         branch, described, since, shared = self.branch, set[int](), 0, 0
+        saved = self.saved
         if branch is not None:
             kept = [tuned for tuned in branch.tunings if tuned.step <= branch.since]
             # Where it was tuned at the very step of the fork, the branch cannot be told apart.
             if self.tunings[: len(kept)] == kept:
                 since, shared = branch.since, len(kept)
                 back = Rewound(since, branch.history.last)
+                saved = branch.saved
                 parts += [tuple(branch.tunings), _rows(branch.history, 0, described), [back]]
+        first = [
+            replace(self.loaded, saved=saved) if self.loaded is not None else None,
+            self.named,
+            self.trainings,
+            *(self._output.events() if output else ()),
+        ]
+        parts.insert(0, first)
         parts += [self.tunings[shared:], _rows(self.history, since, described)]
         parts.append(map(LensPointAdded, tuple(self.lens_history)))
         parts.append(
@@ -310,7 +322,7 @@ class RunState:
     def _keep_branch(self, since: int, kept: int, *, leaves: bool = True) -> None:
         branch = self.branch
         if kept == self.history.last and leaves:
-            branch = Branch(self.history.copy(), list(self.tunings), self._used, since)
+            branch = Branch(self.history.copy(), list(self.tunings), self._used, since, self.saved)
         if branch is not None:
             branch.since = min(branch.since, since)
         self.branch = branch if branch and branch.history.last == kept else None
@@ -318,11 +330,13 @@ class RunState:
     def _move_to_mean(self, event: MovedToMean) -> None:
         # The step is the same, but what was seen there is what has been left.
         self._keep_branch(event.step - 1, event.kept)
+        self.saved = min(self.saved, event.step - 1)
         self.lens_history.forget_after(event.step - 1)
         self._stand_anew()
 
     def _rewind(self, event: Rewound) -> None:
         self._keep_branch(event.step, event.kept, leaves=event.leaves)
+        self.saved = min(self.saved, event.step)
         self.history.forget_after(event.step)
         self.tunings = [tuned for tuned in self.tunings if tuned.step <= event.step]
         self.lens_history.forget_after(event.step)
@@ -334,7 +348,8 @@ class RunState:
         other = self.branch
         if other is None or other.history.last != event.step:
             raise ProtocolError(f"a future that ends at step {event.step}, which nobody has seen")
-        left = Branch(self.history, self.tunings, self._used, other.since)
+        left = Branch(self.history, self.tunings, self._used, other.since, self.saved)
+        self.saved = other.saved
         self.branch = left if event.kept else None
         self.history, self.tunings = other.history, list(other.tunings)
         self.lens_history.forget_after(other.since)

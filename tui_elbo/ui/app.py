@@ -86,8 +86,7 @@ class ElboApp(AppWithPalette):
 
     def on_workspace_chosen(self, event: Workspace.Chosen) -> None:
         """Open a run at its last step."""
-        options, saved = self._options, event.run.row.step
-        self.push_screen(Explorer(event.file, options, event.engine, back="the runs", saved=saved))
+        self.push_screen(Explorer(event.file, self._options, event.engine, back="the runs"))
 
     def on_gallery_tour_asked(self, event: Gallery.TourAsked) -> None:
         """Begin the tour."""

@@ -63,7 +63,6 @@ class Explorer(Screen[None]):
         options: what the program was started with.
         engine: a running engine to use; without one it is started.
         back: where escape leads back to, such as `the gallery`; empty for nowhere.
-        saved: the step at which the run is in a file.
     """
 
     class Left(Message):
@@ -83,12 +82,10 @@ class Explorer(Screen[None]):
         engine: Engine | None = None,
         *,
         back: str = "",
-        saved: int = 0,
     ) -> None:
         self._drawn = False
         super().__init__()
         self.session = Session(target, options, post=self.call_later, changed=self.touch)
-        self.session.run.saved = saved
         self.cursor = LookCursor()
         self.back = back
         """Where escape leads back to; empty for nowhere."""

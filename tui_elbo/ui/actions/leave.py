@@ -70,10 +70,11 @@ def _lost(explorer: Explorer) -> str:
         return ""
     if explorer.session.commands.running:
         return "" if explorer.again_in_seconds else "it is running"
-    seconds = float(run.history.values(Column("step", "", "seconds")).sum())
-    if explorer.exported >= run.step or run.saved == run.step:
+    lost = 0 if explorer.exported >= run.step else run.unsaved
+    if not lost:
         return ""
+    seconds = float(run.history.values(Column("step", "", "seconds"))[run.step - lost :].sum())
     if seconds > LONG:
         return f"{seconds / 60:.0f} minutes of stepping are not exported (x)"
-    few = run.step < MANY or explorer.again_in_seconds
-    return "" if few else f"{run.step} steps are not exported (x)"
+    few = lost < MANY or explorer.again_in_seconds
+    return "" if few else f"{lost} steps are not exported (x)"

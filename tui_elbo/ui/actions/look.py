@@ -106,11 +106,7 @@ def cancel(explorer: Explorer) -> None:
     elif explorer.panes.table.filter:
         explorer.panes.table.filter = ""
     elif explorer.back:
-        run = explorer.session.run
-        if run.saved == run.step and not explorer.session.commands.running:
-            explorer.go_back()
-        else:
-            confirm(explorer, f"back to {explorer.back}", explorer.go_back)
+        confirm(explorer, f"back to {explorer.back}", explorer.go_back)
         return
     explorer.answer()
 

@@ -241,8 +241,8 @@ def reload(explorer: Explorer) -> None:
 
 def confirm(explorer: Explorer, what: str, do: Callable[[], object]) -> None:
     """Do it; asks when there are steps to lose."""
-    step = explorer.session.run.step
-    if not step:
+    lost, running = explorer.session.run.unsaved, explorer.session.commands.running
+    if not (lost or running):
         do()
         explorer.answer()
         return
@@ -253,8 +253,8 @@ def confirm(explorer: Explorer, what: str, do: Callable[[], object]) -> None:
             explorer.cursor.follow()
         explorer.answer()
 
-    lost = f"{what}? {step} step{'s' if step > 1 else ''} will be lost"
-    explorer.app.push_screen(Confirm(lost), answered)
+    why = f"{lost} step{'s' if lost > 1 else ''} will be lost" if lost else "it is running"
+    explorer.app.push_screen(Confirm(f"{what}? {why}"), answered)
 
 
 def interrupt(explorer: Explorer) -> None:

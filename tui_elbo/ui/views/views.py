@@ -330,4 +330,7 @@ def confirm_lines(
         keys += [(f" {key}", KEY), (f" {text} ", "")]
     if cell_len(question) + sum(cell_len(text) for text, _ in keys) + 1 <= width:
         return [[(f" {question} ", WARN), *keys]]
-    return [*([(f" {line}", WARN)] for line in wrap(question, max(10, width - 2))), keys]
+    lines: list[Line] = [[(f" {line}", WARN)] for line in wrap(question, max(10, width - 2))]
+    if sum(cell_len(text) for text, _ in keys) > width and word:
+        lines.append([keys.pop(0)])
+    return [*lines, keys]
