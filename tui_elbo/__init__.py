@@ -20,6 +20,7 @@ def watch(
     lens: bool | str = True,
     findings: bool = True,
     full_batch: Callable[[], tuple[Any, ...]] | None = None,
+    rank: int = 0,
 ) -> Watched:
     """Make a script's own training loop a live run, to be shown by `elbo-tui attach`.
 
@@ -49,6 +50,8 @@ def watch(
         full_batch: returns what `step` would be called with on all the data, for a script that
             steps on minibatches; it is called in the forked copy only. Without it, the data of 32
             steps are kept (of an epoch, if that has fewer; within 128 MiB) and stand for all.
+        rank: which process is watched where a launcher, such as torchrun, has started several; in
+            the others nothing is done.
 
     Returns:
         What has `close()`, and may be used as a context manager; else the run is watched until
@@ -60,10 +63,10 @@ def watch(
     """
     from tui_elbo.engine.script import watch as watching  # noqa: PLC0415 - torch is imported by whoever has an SVI
 
-    return watching.watch(svi, name, lens=lens, findings=findings, full_batch=full_batch)
+    return watching.watch(svi, name, lens=lens, findings=findings, full_batch=full_batch, rank=rank)
 
 
-def watch_all() -> Watched:
+def watch_all(*, rank: int = 0) -> Watched:
     """Watch every SVI of this process that takes a step from now on, as `watch` does one.
 
     It is for SVIs that are made inside a library, and for loops that evaluate an ELBO and update
@@ -73,9 +76,12 @@ def watch_all() -> Watched:
 
     `elbo-tui watch train.py` does the same for a script as it is.
 
+    Args:
+        rank: as for `watch`.
+
     Returns:
         As `watch` does.
     """
     from tui_elbo.engine.script import watch as watching  # noqa: PLC0415 - as above
 
-    return watching.watch_all()
+    return watching.watch_all(rank=rank)

@@ -23,6 +23,11 @@ its own where that is a file or a pipe; else it reads end of file.
 With --headless there is no explorer: the command becomes the script, whose
 output goes where it would. A terminal may attach to it later.
 
+Under torchrun and other launchers, rank 0 is watched, and the other processes
+become the script as it is:
+
+    torchrun --no-python --nproc-per-node 2 elbo-tui watch --headless SCRIPT
+
 Options of elbo-tui come before SCRIPT; what follows it belongs to the script.
 """
 
@@ -40,14 +45,21 @@ def main(words: list[str]) -> int:
     options.add_argument(
         "--headless", action="store_true", help="without a terminal, as in a batch job"
     )
+    options.add_argument(
+        "--rank", type=int, default=0, metavar="N", help="of a launcher's processes, watch this one"
+    )
     explore.add_screen_options(options)
     options.add_argument("script", metavar="SCRIPT", help="a Python file")
     options.add_argument("args", nargs=argparse.REMAINDER, metavar="ARGS", help="of the script")
     chosen = options.parse_args(words)
     name = _named(chosen.script, module=chosen.module)
     argv = [sys.executable, *(["-m"] if chosen.module else []), chosen.script, *chosen.args]
+    from tui_elbo.engine.script import launcher  # noqa: PLC0415
     from tui_elbo.engine.script.import_hook import environment  # noqa: PLC0415
 
+    if not launcher.is_watched(chosen.rank):
+        sys.stdout.flush()
+        os.execv(sys.executable, argv)
     if chosen.headless:
         sys.stdout.flush()
         os.execve(sys.executable, argv, environment(name, hold=chosen.hold))

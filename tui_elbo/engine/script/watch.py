@@ -11,7 +11,7 @@ from typing import Any
 
 from pyro.infer import SVI
 
-from tui_elbo.engine.script import script_session, svi_hook
+from tui_elbo.engine.script import launcher, script_session, svi_hook
 from tui_elbo.engine.script.script_session import ScriptSession
 from tui_elbo.engine.script.script_source import ScriptSource
 from tui_elbo.engine.script.step_arguments import FullBatch
@@ -66,11 +66,14 @@ def watch(
     lens: bool | str = True,
     findings: bool = True,
     full_batch: FullBatch | None = None,
+    rank: int = 0,
 ) -> Watched:
     """As `tui_elbo.watch` says."""
     if not isinstance(svi, SVI):
         what = f"`watch` takes a pyro.infer.SVI, and was given a {_named(type(svi))}"
         raise UsageError(what, hint="call it after `svi = SVI(model, guide, optim, loss)`")
+    if not launcher.is_watched(rank):
+        return Watched(None, None)
     with _ONE_AT_A_TIME:
         session = script_session.current()
         known = session.known(svi) if session is not None else None
@@ -96,8 +99,10 @@ def watch(
     return Watched(session, source)
 
 
-def watch_all() -> Watched:
+def watch_all(*, rank: int = 0) -> Watched:
     """As `tui_elbo.watch_all` says."""
+    if not launcher.is_watched(rank):
+        return Watched(None, None)
     session = script_session.current()
     first = session is None or not session.server.is_ours
     try:
