@@ -36,8 +36,15 @@ def main(words: list[str]) -> int:
     """
     chosen = _options().parse_args(words)
     paths = [expanded(Path(one)) for one in chosen.run]
+    if chosen.parquet is not None or chosen.arviz is not None:
+        from tui_elbo.cli.files import require  # noqa: PLC0415
+
+        require(*["pyarrow"] * (chosen.parquet is not None))
+        require(*["xarray", "h5netcdf"] * (chosen.arviz is not None))
     rows = _rows(paths, chosen)
-    if chosen.json:
+    if chosen.parquet is not None or chosen.arviz is not None:
+        _write_files(rows, chosen)
+    elif chosen.json:
         for row in rows:
             print(msgspec.json.encode(record(row)).decode())
     else:
@@ -45,6 +52,20 @@ def main(words: list[str]) -> int:
 
         sys.stdout.write(csv_text(rows) if chosen.csv else table_text(rows, barrier_between))
     return 0
+
+
+def _write_files(rows: list[Row], chosen: argparse.Namespace) -> None:
+    """Write what was asked for; the table is then not printed."""
+    from tui_elbo.cli.files import write_data_tree, write_parquet  # noqa: PLC0415
+    from tui_elbo.many.evaluate import draw_files  # noqa: PLC0415
+
+    if chosen.parquet is not None:
+        write_parquet(rows, expanded(Path(chosen.parquet)))
+    if chosen.arviz is not None:
+        some = [row for row in rows if row.file]
+        drawn = draw_files([Path(row.file) for row in some], chosen.draws, chosen.jobs)
+        for note in write_data_tree(some, drawn, expanded(Path(chosen.arviz))):
+            print(f"elbo-tui: {note}", file=sys.stderr)
 
 
 def _rows(paths: list[Path], chosen: argparse.Namespace) -> list[Row]:
@@ -87,6 +108,10 @@ def _options() -> argparse.ArgumentParser:
     output = options.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="one JSON object a run on stdout")
     output.add_argument("--csv", action="store_true", help="the table as CSV")
+    options.add_argument("--parquet", metavar="FILE", help="write the table as Parquet")
+    options.add_argument(
+        "--arviz", metavar="FILE.nc", help="write draws of the guides, as ArviZ's data tree"
+    )
     options.add_argument(
         "--draws", type=whole(2), default=256, metavar="M", help="of the lens; default: 256"
     )

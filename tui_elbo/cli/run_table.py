@@ -97,47 +97,47 @@ def settings_notes(rows: Sequence[Row]) -> list[str]:
     return [*lines, *dict.fromkeys(left_out)]
 
 
-def csv_text(rows: Sequence[Row]) -> str:
-    """The table as CSV; a cell is empty where there is no such number."""
+def table_records(rows: Sequence[Row]) -> list[dict[str, float | int | str | None]]:
+    """The table, a record a run, all with the same names; None where there is no such number."""
     groups, _ = models(rows)
     below = gaps(rows, groups)
     names = [*dict.fromkeys(name for row in rows for name in row.run)]
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    own = [
-        "step",
-        "loss",
-        "elbo",
-        "elbo_mcse",
-        "gap",
-        "gap_mcse",
-        "k_hat",
-        "verdict",
-        "ended",
-        "findings",
-        "seconds",
-        "file",
-        "note",
-    ]
-    writer.writerow([*names, *own])
+    found = []
     for index, row in enumerate(rows):
         gap = below.get(index, Estimate(math.nan, math.nan))
         elbo = row.evaluation.elbo
-        numbers = (row.loss, elbo.value, elbo.mcse, gap.value, gap.mcse, row.evaluation.khat)
-        writer.writerow(
-            [
-                *(row.run.get(name, "") for name in names),
-                row.step,
-                *("" if not math.isfinite(one) else repr(one) for one in numbers),
-                row.verdict,
-                row.ended,
-                " ".join(one.code for one in row.standing),
-                repr(row.seconds),
-                row.file,
-                safe(row.note),
-            ]
-        )
+        one: dict[str, float | int | str | None] = {name: row.run.get(name) for name in names}
+        one |= {
+            "step": row.step,
+            "loss": _finite(row.loss),
+            "elbo": _finite(elbo.value),
+            "elbo_mcse": _finite(elbo.mcse),
+            "gap": _finite(gap.value),
+            "gap_mcse": _finite(gap.mcse),
+            "k_hat": _finite(row.evaluation.khat),
+            "verdict": row.verdict,
+            "ended": row.ended,
+            "findings": " ".join(one.code for one in row.standing),
+            "seconds": row.seconds,
+            "file": row.file,
+            "note": safe(row.note),
+        }
+        found.append(one)
+    return found
+
+
+def csv_text(rows: Sequence[Row]) -> str:
+    """The table as CSV; a cell is empty where there is no such number."""
+    found = table_records(rows)
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(found[0])
+    writer.writerows([_cell(value) for value in one.values()] for one in found)
     return out.getvalue()
+
+
+def _cell(value: float | int | str | None) -> float | int | str:
+    return "" if value is None else repr(value) if isinstance(value, float) else value
 
 
 def record(row: Row) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tui_elbo.many.executors import local
 from tui_elbo.model.comparison import Evaluation, unevaluated
 from tui_elbo.model.errors import ElboError
+from tui_elbo.protocol import PosteriorDrawn
 from tui_elbo.protocol.codec import decode, encode
 
 
@@ -19,11 +20,22 @@ def evaluate_files(paths: Sequence[Path], draws: int, jobs: int | None = None) -
         draws: of the lens.
         jobs: how many at once; None: as many as there are cores.
     """
+    return [decode(data, Evaluation) for data in _of_each(_evaluate, paths, draws, jobs)]
+
+
+def draw_files(paths: Sequence[Path], draws: int, jobs: int | None = None) -> list[PosteriorDrawn]:
+    """Draws from the guide of each of these saved runs, at its last step; arguments as above."""
+    return [decode(data, PosteriorDrawn) for data in _of_each(_draw, paths, draws, jobs)]
+
+
+def _of_each(
+    work: Callable[[str, int], bytes], paths: Sequence[Path], draws: int, jobs: int | None
+) -> list[bytes]:
     workers = local(jobs)
     pool = workers.make()
     try:
-        futures = [pool.submit(_evaluate, str(path), draws) for path in paths]
-        return [_answer(future.result()) for future in futures]
+        futures = [pool.submit(work, str(path), draws) for path in paths]
+        return [future.result() for future in futures]
     finally:
         workers.end(pool)
 
@@ -42,6 +54,13 @@ def _evaluate(path: str, draws: int) -> bytes:
         return encode(unevaluated(f"it cannot be opened: {error.what}"))
 
 
-def _answer(data: bytes) -> Evaluation:
-    found: Evaluation = decode(data, Evaluation)
-    return found
+def _draw(path: str, draws: int) -> bytes:
+    from tui_elbo.engine.lens.posterior_draws import draw_posterior  # noqa: PLC0415 - torch
+    from tui_elbo.engine.scenario import release  # noqa: PLC0415
+    from tui_elbo.engine.session import Session  # noqa: PLC0415
+
+    release()
+    try:
+        return encode(draw_posterior(Session(path), draws))
+    except ElboError as error:
+        return encode(PosteriorDrawn(0, 0, (), f"it cannot be opened: {error.what}"))
