@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tui_elbo.engine.checks.origin import origin_of
 from tui_elbo.engine.checks.running import failure_of
 from tui_elbo.engine.describe import estimator, optimizer, plain
 from tui_elbo.engine.forked import users_code
@@ -285,7 +286,10 @@ class ScenarioSource:
         )
         runner.checker.begin(ignore=session.scenario.ignore)
         runner.monitor.follow(
-            lambda: session.optimizer, session.scenario.steps, step=session.steps_taken
+            lambda: session.optimizer,
+            session.scenario.steps,
+            step=session.steps_taken,
+            origin_of=lambda step: origin_of(session, step),
         )
         session.observe(runner.monitor.observe)
         if session.steps_taken:

@@ -18,6 +18,7 @@ from tui_elbo.engine.checks.catalogue import CATALOGUE
 from tui_elbo.engine.checks.checker import Checker
 from tui_elbo.engine.checks.examples import PRELUDE
 from tui_elbo.engine.checks.monitor import Monitor
+from tui_elbo.engine.checks.origin import origin_of
 from tui_elbo.engine.checks.rule import Rule
 from tui_elbo.engine.checks.running import Failure
 from tui_elbo.engine.lens import Lens, isolated
@@ -42,6 +43,8 @@ BY_COLUMNS = {
     "draw-off-support",
     "argument-became-invalid",
     "size-changes",
+    "sites-vary",
+    "not-positive-definite",
     "never-moves",
     "rate-decayed",
 }
@@ -52,7 +55,9 @@ def followed(path: Path, steps: int, *, examined: bool) -> tuple[list[Finding], 
     """What is found in a run of so many steps."""
     session = Session(str(path))
     monitor = Monitor(Checker(lambda _: None))
-    monitor.follow(lambda: session.optimizer, steps)
+    monitor.follow(
+        lambda: session.optimizer, steps, origin_of=lambda step: origin_of(session, step)
+    )
     session.observe(monitor.observe)
     failure = None
     try:
@@ -139,6 +144,53 @@ optimizer = pyro.optim.SGD({"lr": 1e-3})
     (one,) = [one for one in found if one.level == "error"]
     assert one.subject.name == "scale"
     assert "became -" in one.message
+
+
+@pytest.mark.filterwarnings("ignore:Encountered NaN")
+def test_the_chain_to_a_number_that_is_not_finite_begins_at_its_parameter(tmp_path: Path) -> None:
+    text = """
+def model():
+    pyro.sample("z", dist.Normal(0.0, 1e-4, validate_args=False))
+
+
+def guide():
+    scale = pyro.param("scale", torch.tensor(0.05))
+    pyro.sample("z", dist.Normal(0.0, scale, validate_args=False))
+
+
+optimizer = pyro.optim.Adam({"lr": 0.03})
+"""
+    found, _ = followed(write(tmp_path, PRELUDE + text), 20, examined=False)
+    (one,) = [one for one in found if one.level == "error"]
+    assert (one.code, one.subject.name, one.since) == ("SVI103", "scale", 2)
+    assert one.message.startswith('"scale" has no constraint and became -')
+    assert one.message.endswith('at step 2, so log q of "z" is nan at step 3')
+
+
+def test_an_argument_that_is_computed_names_the_parameters_behind_it(tmp_path: Path) -> None:
+    text = """
+def model():
+    z = pyro.sample("z", dist.Normal(0.0, 1.0))
+    slope = pyro.param("slope", torch.tensor(0.1))
+    pyro.sample("y", dist.Normal(z, 0.5 * slope), obs=torch.tensor(0.0))
+
+
+def guide():
+    pyro.sample("z", dist.Normal(0.0, 1e-4))
+
+
+optimizer = pyro.optim.Adam({"lr": 0.15})
+"""
+    found, _ = followed(write(tmp_path, PRELUDE + text), 20, examined=False)
+    (one,) = [one for one in found if one.level == "error"]
+    assert (one.code, one.subject.name) == ("SVI106", "y")
+    assert 'computed from "slope"' in one.message
+
+
+def test_a_gradient_that_is_nan_says_in_which_term(tmp_path: Path) -> None:
+    text = next(rule for rule in RUNNING if rule.code == "SVI101").fires
+    found, _ = followed(write(tmp_path, PRELUDE + text), 2, examined=False)
+    assert 'in log p of "reading"' in found[0].message
 
 
 def test_what_an_optimiser_of_torch_holds_is_known() -> None:

@@ -11,13 +11,21 @@ import re
 from collections.abc import Iterator, Sequence
 
 from tui_elbo.engine.checks.evidence import Evidence
+from tui_elbo.engine.checks.origin import Origin
 from tui_elbo.engine.checks.rule import Found, Rule
 from tui_elbo.engine.checks.running import Failure, Running
 from tui_elbo.model.findings import Subject
-from tui_elbo.model.records import Layout, ParamInfo, SiteInfo
+from tui_elbo.model.records import Layout, SiteInfo
 
 LONG_UPDATE = 20.0
 """An update of an unconstrained value by so much multiplies a positive one by 5e8."""
+
+
+_Q_OR_P = {"guide": "q", "model": "p"}
+
+_CONSTRAIN = (
+    "give it the constraint of what it is used for, such as constraint=constraints.positive"
+)
 
 
 def _non_finite_gradient(run: Running) -> Iterator[Found]:
@@ -26,6 +34,9 @@ def _non_finite_gradient(run: Running) -> Iterator[Found]:
     if not names or _terms_bad(run.evidence):
         return
     message = f"the gradient of {_listed(names)} is nan at step {step}, while the loss is finite"
+    origin = run.origin
+    if origin is not None and origin.what == "gradient" and names[0] in origin.params:
+        message += f': it is so in log {_Q_OR_P[origin.side]} of "{origin.site}"'
     evidence = f"{len(names)} parameters" if len(names) > 1 else ""
     yield Found(Subject("param", names[0]), message, "", evidence, since=step)
 
@@ -50,6 +61,9 @@ def _non_finite_term(run: Running) -> Iterator[Found]:
     if run.evidence.first_bad is None or not _terms_bad(run.evidence):
         return
     step, columns = run.evidence.first_bad
+    if run.origin is not None and run.origin.what in {"argument", "value"}:
+        yield _from(run.origin)
+        return
     order = {"log_q": 0, "log_p": 1}
     sites = [column for column in columns if column.kind == "site"]
     first = min(sites, key=lambda column: order[column.field], default=None)
@@ -61,12 +75,37 @@ def _non_finite_term(run: Running) -> Iterator[Found]:
     yield Found(Subject("site", first.name), message, since=step)
 
 
+def _from(origin: Origin) -> Found:
+    """What made a term not finite."""
+    site, step, number = origin.site, origin.step, f"{origin.number:.3g}"
+    log, term = f"log {_Q_OR_P[origin.side]}", f"{origin.term:.3g}"
+    so = f'so {log} of "{site}" is {term} at step {step}'
+    if origin.held:
+        became = f"became {number} at step {step - 1}" if step > 1 else f"starts at {number}"
+        message = f'"{origin.held}" has no constraint and {became}, {so}'
+        return Found(Subject("param", origin.held), message, _CONSTRAIN, since=max(step - 1, 1))
+    if origin.what == "argument":
+        by = _computed(origin)
+        message = f'the {origin.argument} of "{site}" is {number} at step {step}{by}, {so}'
+    elif math.isnan(origin.number):
+        message = f'{log} of "{site}" is {term} at step {step}, at arguments that are valid'
+    else:
+        who = "its data hold" if origin.observed else "the guide draws"
+        message = f'{log} of "{site}" is {term} at step {step}, where {who} {origin.number:.6g}'
+    return Found(Subject("site", site), message, since=step, line=origin.line)
+
+
+def _computed(origin: Origin) -> str:
+    sources = [*origin.latents, *origin.params]
+    return f", computed from {_listed(sources)}" if sources else ""
+
+
 def _left_support(run: Running) -> Iterator[Found]:
     """A parameter without a constraint went where a distribution's argument is invalid."""
     refused = _refused(run)
     if refused is None or refused.param is None:
         return
-    failure, name = refused.failure, refused.param.name
+    failure, name = refused.failure, refused.param
     message = (
         f'"{name}" has no constraint and became {refused.value:.3g} at step {failure.step - 1}, so '
         f"{refused.what} is invalid at step {failure.step}"
@@ -98,13 +137,41 @@ def _invalid_argument(run: Running) -> Iterator[Found]:
     refused = _refused(run)
     if refused is None or refused.param is not None or refused.latent or not refused.site:
         return
-    if not refused.argument:
+    if not refused.argument or refused.constraint.startswith("PositiveDefinite"):
         return
     step = refused.failure.step
-    message = f"{refused.what} became {refused.shown} at step {step}"
+    became = "became" if step > 1 else "is"
+    message = f"{refused.what} {became} {refused.shown} at step {step}"
+    message += refused.computed
     evidence = f"it does not satisfy {refused.constraint}"
     subject = Subject("site", refused.site)
     yield Found(subject, message, "", evidence, since=step, line=refused.failure.line)
+
+
+def _not_positive_definite(run: Running) -> Iterator[Found]:
+    """A matrix could not be factorised."""
+    failure = run.failure
+    match = None if failure is None else _CHOLESKY.search(failure.text)
+    if failure is None or match is None or run.evidence.first_bad is not None:
+        return
+    site = _site_of(failure.text)
+    what = f'the {match["arg"]} of "{site}"' if match["arg"] and site else "a matrix"
+    message = f"{what} is not positive definite at step {failure.step}, as far as its precision "
+    message += "goes"
+    subject = Subject("site", site) if site else Subject("run")
+    evidence = "" if match["arg"] else " ".join(match[0].split())
+    yield Found(subject, message, "", evidence, since=failure.step, line=failure.line)
+
+
+def _sites_vary(run: Running) -> Iterator[Found]:
+    """A site is in some steps and not in others."""
+    if "sites-change" in run.faults or not run.evidence.varying:
+        return
+    (name, (step, came)), *more = run.evidence.varying.items()
+    when = "is there and was not before" if came else "is not there and was before"
+    message = f'at step {step} site "{name}" {when}'
+    message += f", and {len(more)} more come and go" if more else ""
+    yield Found(Subject("site", name), message, since=step)
 
 
 def _size_changes(run: Running) -> Iterator[Found]:
@@ -177,13 +244,22 @@ class _Refused:
         bad = [number for number in shown if _violates(number, self.constraint)]
         self.site = _site_of(failure.text)
         where = f'{groups["dist"]} of site "{self.site}"' if self.site else f"a {groups['dist']}"
-        self.argument = "arg" in groups
-        """Whether it is an argument; else it is a value: of a draw, or of the data."""
+        self.argument: str = groups.get("arg", "")
+        """Its name; empty of a value: of a draw, or of the data."""
         self.what = f"the {groups['arg'] if self.argument else 'value'} of {where}"
         self.param, self.value = _param_with(run.evidence, bad)
         self.shown = f"{bad[0]:.3g}" if bad else "invalid"
         finite = bool(bad) and math.isfinite(bad[0])
         self.latent = _latent_drawn(run.evidence, failure.text) if finite else ""
+        self.computed = ""
+        """What it is computed from, in words."""
+        origin = run.origin
+        if origin is not None and (origin.site, origin.argument) == (self.site, self.argument):
+            self.computed = _computed(origin)
+            if origin.held:
+                self.param, self.value = origin.held, origin.number
+            if finite:
+                self.latent = "" if origin.params else next(iter(origin.latents), "")
 
 
 def _violates(number: float, constraint: str) -> bool:
@@ -226,8 +302,16 @@ _VALUE = re.compile(
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*(?:e[-+]?\d+)?|\bnan\b|\binf\b)", re.IGNORECASE)
 _LOWER = re.compile(r"lower_bound=(-?[\d.]+(?:e[-+]?\d+)?)")
 _UPPER = re.compile(r"upper_bound=(-?[\d.]+(?:e[-+]?\d+)?)")
-_STATEMENT = re.compile(r"""pyro\.sample\(\s*f?["'](?P<site>[^"']+)["']""")
+_STATEMENT = re.compile(r"""pyro\.(?:sample|factor)\(\s*f?["'](?P<site>[^"']+)["']""")
 _AT_SITE = re.compile(r"at site '(?P<site>[^']+)'")
+
+_CHOLESKY = re.compile(
+    r"Expected parameter (?P<arg>\w+) \(\w+ of shape[^\n]*?\) of distribution \w+\(.{0,20000}?"
+    r"to satisfy the constraint PositiveDefinite"
+    r"|factorization could not be completed because the input is not positive-definite"
+    r"|leading minor of order \d+ is not positive(?:-definite)?",
+    re.DOTALL,
+)
 
 _SIZES = (
     re.compile(r"torch\.Size\(\[(?P<a>[\d, ]*)\]\) vs torch\.Size\(\[(?P<b>[\d, ]*)\]\)"),
@@ -250,13 +334,13 @@ def _site_of(text: str) -> str:
     return statements[-1]["site"] if statements else ""
 
 
-def _param_with(evidence: Evidence, bad: Sequence[float]) -> tuple[ParamInfo | None, float]:
+def _param_with(evidence: Evidence, bad: Sequence[float]) -> tuple[str | None, float]:
     """The parameter without a constraint that holds one of these numbers, and the number."""
     layout: Layout | None = evidence.layout
     for info in layout.params if layout else ():
         for value in bad if info.constraint == "real" else ():
             if math.isfinite(value) and _holds(evidence, info.name, value):
-                return info, value
+                return info.name, value
     return None, math.nan
 
 
@@ -567,5 +651,96 @@ def batch(step):
         when="running",
         steps=5,
     ),
+    Rule(
+        code="SVI108",
+        name="sites-vary",
+        level="note",
+        message="a site is in some steps and not in others",
+        why="A parameter that only such a site reads is fitted at those steps alone; the ELBO of "
+        "two steps is not the same quantity, and its curve jumps.",
+        remedy="if it is not meant so, draw it at every step; poutine.mask leaves its term out",
+        reference="https://pyro.ai/examples/tensor_shapes.html",
+        fires="""
+def batch(step):
+    return (step,)
+
+
+def model(step):
+    z = pyro.sample("z", dist.Normal(0.0, 1.0))
+    pyro.sample("y", dist.Normal(z, 1.0), obs=torch.tensor(3.0))
+    if step > 3:
+        pyro.sample("late", dist.Normal(z, 1.0), obs=torch.tensor(2.0))
+
+
+def guide(step):
+    loc = pyro.param("loc", torch.tensor(0.0))
+    pyro.sample("z", dist.Normal(loc, 0.5))
+""",
+        silent="""
+def batch(step):
+    return (step,)
+
+
+def model(step):
+    z = pyro.sample("z", dist.Normal(0.0, 1.0))
+    pyro.sample("y", dist.Normal(z, 1.0), obs=torch.tensor(3.0))
+    with poutine.mask(mask=torch.tensor(step > 3)):
+        pyro.sample("late", dist.Normal(z, 1.0), obs=torch.tensor(2.0))
+
+
+def guide(step):
+    loc = pyro.param("loc", torch.tensor(0.0))
+    pyro.sample("z", dist.Normal(loc, 0.5))
+""",
+        check=_sites_vary,
+        when="running",
+        steps=6,
+    ),
+    Rule(
+        code="SVI109",
+        name="not-positive-definite",
+        level="error",
+        message="a matrix that is to be factorised is not positive definite",
+        why="The step cannot be taken.",
+        remedy="add a small number to its diagonal (jitter=1e-6 of pyro.contrib.gp), use float64, "
+        "or parametrise the covariance by its factor (scale_tril)",
+        reference="https://pytorch.org/docs/stable/generated/torch.linalg.cholesky.html",
+        fires="""
+x = torch.linspace(0.0, 1.0, 40)
+square = (x[:, None] - x[None, :]) ** 2
+
+
+def model():
+    length = pyro.param("length", torch.tensor(0.01), constraint=constraints.positive)
+    kernel = torch.exp(-0.5 * square / length**2)
+    pyro.sample("y", dist.MultivariateNormal(torch.zeros(40), kernel), obs=torch.ones(40))
+
+
+def guide():
+    pass
+
+
+optimizer = pyro.optim.Adam({"lr": 1.0})
+""",
+        silent="""
+x = torch.linspace(0.0, 1.0, 40)
+square = (x[:, None] - x[None, :]) ** 2
+
+
+def model():
+    length = pyro.param("length", torch.tensor(0.01), constraint=constraints.positive)
+    kernel = torch.exp(-0.5 * square / length**2) + 0.01 * torch.eye(40)
+    pyro.sample("y", dist.MultivariateNormal(torch.zeros(40), kernel), obs=torch.ones(40))
+
+
+def guide():
+    pass
+
+
+optimizer = pyro.optim.Adam({"lr": 1.0})
+""",
+        check=_not_positive_definite,
+        when="running",
+        steps=20,
+    ),
 )
-"""Exact, and so tried first."""

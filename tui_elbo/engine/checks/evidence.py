@@ -97,11 +97,14 @@ class Evidence:
     """The numbers of the newest step."""
     shapes: dict[str, tuple[int, tuple[int, ...]]] = field(default_factory=dict)
     """For each site the first step that visited it, and its batch shape then."""
+    varying: dict[str, tuple[int, bool]] = field(default_factory=dict)
+    """Sites that are not in every step: the first step that differs, and whether it has them."""
     started: dict[str, Floats] = field(default_factory=dict)
     """The elements of each small parameter after the first step at which they were taken in,
     unconstrained."""
     _recent: list[ElementRows] = field(default_factory=list)
     _elements: Elements | None = None
+    _layouts: set[int] = field(default_factory=set)
     _rows: dict[int, _NormRows] = field(default_factory=dict)
 
     def take(self, batch: Batch, rows: ElementRows | None = None) -> None:
@@ -117,8 +120,7 @@ class Evidence:
         if self.last == self.since:
             self._note_start(batch)
         self.last = batch.first + batch.steps - 1
-        for site in batch.layout.sites:
-            self.shapes.setdefault(site.name, (batch.first, site.batch_shape))
+        self._note_sites(batch)
         if rows is not None and rows.after.size:
             self._note_elements(rows)
 
@@ -185,6 +187,16 @@ class Evidence:
             if row is not None:
                 self.first_elbo = sign * float(np.median(batch.values[row, :5]))
                 return
+
+    def _note_sites(self, batch: Batch) -> None:
+        if batch.layout.id in self._layouts:
+            return
+        names = {site.name for site in batch.layout.sites}
+        for name in sorted(names ^ self.shapes.keys()) if self._layouts else ():
+            self.varying.setdefault(name, (batch.first, name in names))
+        self._layouts.add(batch.layout.id)
+        for site in batch.layout.sites:
+            self.shapes.setdefault(site.name, (batch.first, site.batch_shape))
 
     def _note_bad(self, batch: Batch) -> None:
         last = batch.values[:, -1].tolist() if batch.steps else []

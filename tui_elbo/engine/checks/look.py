@@ -198,26 +198,7 @@ class Look:
             fixed: what the model's sites are set to; None: what the guide draws.
         """
         _seed(seed)
-        args = self.args if args is None else args
-        found = Pass()
-        model, guide = self.scenario.model, self.scenario.guide
-        handle = register_module_forward_pre_hook(lambda one, _: found.modules.append(one))
-        with users_code(), torch.enable_grad(), pyro.validation_enabled(False):
-            try:
-                if isinstance(guide, GuideMessenger):
-                    with _Notes(found, "model", self.path):
-                        guide(*args)
-                    found.model, found.guide = guide.get_traces()
-                else:
-                    self._trace("guide", _noted(guide, found, "guide", self.path), args, found)
-                    noted = _noted(model, found, "model", self.path)
-                    replayed = poutine.replay(noted, trace=found.guide if fixed is None else fixed)
-                    self._trace("model", replayed, args, found)
-            except Exception as error:
-                found.error = error
-            finally:
-                handle.remove()
-        return found
+        return run_once(self.scenario, self.path, self.args if args is None else args, fixed)
 
     def run_model(self, seed: int, fixed: Trace) -> Pass:
         """Run the model alone, its sites set to those of a trace."""
@@ -226,7 +207,7 @@ class Look:
         with users_code(), pyro.validation_enabled(False), torch.no_grad():
             try:
                 noted = _noted(self.scenario.model, found, "model", self.path)
-                self._trace("model", poutine.replay(noted, trace=fixed), self.args, found)
+                _trace("model", poutine.replay(noted, trace=fixed), self.args, found)
             except Exception as error:
                 found.error = error
         return found
@@ -238,20 +219,10 @@ class Look:
         with users_code(), pyro.validation_enabled(False), torch.no_grad():
             try:
                 noted = _noted(self.scenario.guide, found, "guide", self.path)
-                self._trace("guide", poutine.replay(noted, trace=fixed), self.args, found)
+                _trace("guide", poutine.replay(noted, trace=fixed), self.args, found)
             except Exception as error:
                 found.error = error
         return found
-
-    def _trace(
-        self, side: str, what: Callable[..., Any], args: tuple[Any, ...], found: Pass
-    ) -> None:
-        tracer = poutine.trace()
-        try:
-            with tracer:
-                what(*args)
-        finally:
-            setattr(found, side, tracer.trace.copy())
 
     def _estimate(self, seed: int, args: tuple[Any, ...]) -> Estimate:
         _seed(seed)
@@ -315,6 +286,47 @@ class Look:
     def failed(self) -> str:
         """Why model or guide could not be run, in words; empty if they could."""
         return "" if self.main.error is None else error_text(self.main.error)
+
+
+def run_once(
+    scenario: Subject, path: str, args: tuple[Any, ...], fixed: Trace | None = None
+) -> Pass:
+    """Run guide and model once, from the random numbers where they stand.
+
+    Args:
+        scenario: as executed.
+        path: its file.
+        args: of both.
+        fixed: what the model's sites are set to; None: what the guide draws.
+    """
+    found = Pass()
+    model, guide = scenario.model, scenario.guide
+    handle = register_module_forward_pre_hook(lambda one, _: found.modules.append(one))
+    with users_code(), torch.enable_grad(), pyro.validation_enabled(False):
+        try:
+            if isinstance(guide, GuideMessenger):
+                with _Notes(found, "model", path):
+                    guide(*args)
+                found.model, found.guide = guide.get_traces()
+            else:
+                _trace("guide", _noted(guide, found, "guide", path), args, found)
+                noted = _noted(model, found, "model", path)
+                replayed = poutine.replay(noted, trace=found.guide if fixed is None else fixed)
+                _trace("model", replayed, args, found)
+        except Exception as error:
+            found.error = error
+        finally:
+            handle.remove()
+    return found
+
+
+def _trace(side: str, what: Callable[..., Any], args: tuple[Any, ...], found: Pass) -> None:
+    tracer = poutine.trace()
+    try:
+        with tracer:
+            what(*args)
+    finally:
+        setattr(found, side, tracer.trace.copy())
 
 
 def _seed(seed: int) -> None:

@@ -20,6 +20,7 @@ from tui_elbo.engine.checks.catalogue import CATALOGUE
 from tui_elbo.engine.checks.checker import Checker
 from tui_elbo.engine.checks.evidence import ElementRows, Elements, Evidence
 from tui_elbo.engine.checks.examination import Examination, Wanted, examine
+from tui_elbo.engine.checks.origin import Origin
 from tui_elbo.engine.checks.running import Failure, Running
 from tui_elbo.engine.checks.trials import rates_of
 from tui_elbo.engine.lens import Lens
@@ -67,24 +68,36 @@ class Monitor:
         self._checker, self._lock = checker, threading.RLock()
         self._optimizer: Callable[[], Any] = lambda: None
         self._planned = 0
+        self._origin_of: Callable[[int], Origin | None] = lambda _: None
         self.forget()
 
-    def follow(self, optimizer: Callable[[], Any], planned: int, *, step: int = 0) -> None:
+    def follow(
+        self,
+        optimizer: Callable[[], Any],
+        planned: int,
+        *,
+        step: int = 0,
+        origin_of: Callable[[int], Origin | None] = lambda _: None,
+    ) -> None:
         """Follow another run.
 
         Args:
             optimizer: gives the one in use.
             planned: how many steps there are to be; 0 where nobody knows.
             step: where the run stands.
+            origin_of: finds where the first bad number of a step came from.
         """
         self.forget(step)
         self._optimizer, self._planned = optimizer, planned
+        self._origin_of = origin_of
 
     def forget(self, step: int = 0) -> None:
         """Nothing is known of the run but where it stands."""
         with self._lock:
             self._evidence = Evidence(since=step, last=step)
             self._failure: Failure | None = None
+            self._origin: Origin | None = None
+            self._traced = 0
             self._seen: Examination | None = None
             self._before: Examination | None = None
             self._examined = self._tried = 0
@@ -145,6 +158,7 @@ class Monitor:
             evidence,
             rates=self._rates(),
             failure=self._failure,
+            origin=self._found_origin(),
             seen=self._seen,
             before=self._before,
             planned=self._planned,
@@ -161,6 +175,15 @@ class Monitor:
                 found.append(finding)
                 faults.update(_names(finding))
         return found
+
+    def _found_origin(self) -> Origin | None:
+        """Where the step that broke the run went wrong; looked for once."""
+        bad = self._evidence.first_bad
+        step = bad[0] if bad else self._failure.step if self._failure else 0
+        if step != self._traced:
+            self._traced = step
+            self._origin = self._origin_of(step) if step else None
+        return self._origin
 
     # Examinations.
 

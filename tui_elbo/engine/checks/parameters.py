@@ -15,7 +15,7 @@ from torch.distributions import constraints
 
 from tui_elbo.engine.checks.look import Look, Pass, base_of, log_prob
 from tui_elbo.engine.checks.rule import Found, Rule
-from tui_elbo.engine.checks.sites import broken_arguments
+from tui_elbo.engine.checks.sites import broken_arguments, draws_outside
 from tui_elbo.engine.compat.pyro import store_constraints
 from tui_elbo.engine.lens.batches import SEED
 from tui_elbo.model.findings import Subject
@@ -135,7 +135,7 @@ def _group(name: str) -> str:
 
 def _suspects(look: Look) -> dict[str, set[tuple[str, str, str]]]:
     """Unconstrained parameters on the way to an argument with bounds: by name, its arguments."""
-    free = {id(leaf): name for name, leaf in _leaves().items() if _is_free(name) and leaf.is_leaf}
+    free = {id(leaf): name for name, leaf in _leaves().items() if is_free(name) and leaf.is_leaf}
     found: dict[str, set[tuple[str, str, str]]] = {}
     for side in ("guide", "model"):
         for site in look.main.sites(side).values():
@@ -146,7 +146,8 @@ def _suspects(look: Look) -> dict[str, set[tuple[str, str, str]]]:
     return found
 
 
-def _is_free(name: str) -> bool:
+def is_free(name: str) -> bool:
+    """Whether a parameter of the store has no constraint."""
     constraint = store_constraints().get(name, constraints.real)
     while hasattr(constraint, "base_constraint"):
         constraint = constraint.base_constraint
@@ -192,7 +193,7 @@ def _broken(
 ) -> tuple[tuple[str, str, str], float] | None:
     """An argument that is now beyond its bounds, with its value."""
     now = look.run(SEED)
-    if _draws_outside(now):
+    if draws_outside(now):
         return None  # it is the draw that is outside, whatever the argument
     for side in ("guide", "model"):
         for site in now.sites(side).values():
@@ -200,17 +201,6 @@ def _broken(
                 if (side, site.name, arg) in targets:
                     return (side, site.name, arg), value
     return None
-
-
-def _draws_outside(now: Pass) -> bool:
-    for site in now.sites("model").values():
-        try:
-            inside = site.observed or bool(site.fn.support.check(site.value).all())
-        except Exception:
-            continue
-        if not inside:
-            return True
-    return False
 
 
 def _not_in_store(look: Look) -> Iterator[Found]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from tui_elbo.engine.checks.checker import Checker
 from tui_elbo.engine.checks.monitor import Monitor
+from tui_elbo.engine.checks.origin import origin_of
 from tui_elbo.engine.checks.running import failure_of
 from tui_elbo.engine.lens.attribution import PATIENCE, Attribution
 from tui_elbo.engine.lens.fork import LookError
@@ -44,7 +45,12 @@ class RunChecks:
             self._checker.begin(ignore=session.scenario.ignore, known=known)
         else:
             self._checker.follow(session.scenario, ignore=session.scenario.ignore)
-        self._monitor.follow(lambda: session.optimizer, steps, step=session.steps_taken)
+        self._monitor.follow(
+            lambda: session.optimizer,
+            steps,
+            step=session.steps_taken,
+            origin_of=lambda step: origin_of(session, step),
+        )
         session.observe(self._monitor.observe)
 
     @property

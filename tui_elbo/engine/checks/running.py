@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from tui_elbo.engine.checks.evidence import Evidence
 from tui_elbo.engine.checks.examination import Examination
+from tui_elbo.engine.checks.origin import Origin
 from tui_elbo.model.errors import ElboError
 from tui_elbo.model.records import SiteInfo
 
@@ -47,6 +48,8 @@ class Running:
     """The newest; it may be of an earlier step."""
     before: Examination | None = None
     """The one before it."""
+    origin: Origin | None = None
+    """Where the first number that is not finite, or not allowed, came from, if that was found."""
     planned: int = 0
     """How many steps there are to be; 0 where nobody knows."""
     faults: frozenset[str] = field(default_factory=frozenset)

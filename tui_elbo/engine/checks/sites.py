@@ -220,7 +220,8 @@ def _invalid_argument(look: Look) -> Iterator[Found]:
     counts: dict[tuple[str, str, str], int] = {}
     first: dict[tuple[str, str, str], tuple[float, int]] = {}
     for one in look.passes:
-        for side in ("guide", "model"):
+        # Of a draw that is outside its support the guide is the cause, whatever comes of it.
+        for side in ("guide",) if draws_outside(one) else ("guide", "model"):
             for name, site in one.sites(side).items():
                 for arg, value in broken_arguments(site.fn).items():
                     key = name, arg, side
@@ -232,6 +233,18 @@ def _invalid_argument(look: Look) -> Iterator[Found]:
         message = f'the {arg} of "{name}" in the {side} is not valid: {value:.4g}'
         evidence = f"in {count} of {total} runs of guide and model"
         yield Found(_site(name), message, evidence=evidence, line=line)
+
+
+def draws_outside(now: Pass) -> bool:
+    """Whether a latent is outside the support that the model gives it."""
+    for site in now.sites("model").values():
+        try:
+            inside = site.observed or bool(site.fn.support.check(site.value).all())
+        except Exception:
+            continue
+        if not inside:
+            return True
+    return False
 
 
 def broken_arguments(fn: Any) -> dict[str, float]:
