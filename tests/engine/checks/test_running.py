@@ -43,6 +43,7 @@ BY_COLUMNS = {
     "draw-off-support",
     "argument-became-invalid",
     "size-changes",
+    "two-devices",
     "sites-vary",
     "not-positive-definite",
     "never-moves",

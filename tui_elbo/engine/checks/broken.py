@@ -148,6 +148,20 @@ def _invalid_argument(run: Running) -> Iterator[Found]:
     yield Found(subject, message, "", evidence, since=step, line=refused.failure.line)
 
 
+def _two_devices(run: Running) -> Iterator[Found]:
+    """A step met tensors of two devices."""
+    failure = run.failure
+    match = None if failure is None else _DEVICES.search(failure.text)
+    if failure is None or match is None:
+        return
+    one, two = sorted(part for part in match.groups() if part)
+    message = f"tensors on {one} and on {two} meet at step {failure.step}"
+    site = _site_of(failure.text)
+    subject = Subject("site", site) if site else Subject("data")
+    evidence = " ".join(match[0].split())
+    yield Found(subject, message, "", evidence, since=failure.step, line=failure.line)
+
+
 def _not_positive_definite(run: Running) -> Iterator[Found]:
     """A matrix could not be factorised."""
     failure = run.failure
@@ -305,6 +319,11 @@ _UPPER = re.compile(r"upper_bound=(-?[\d.]+(?:e[-+]?\d+)?)")
 _STATEMENT = re.compile(r"""pyro\.(?:sample|factor)\(\s*f?["'](?P<site>[^"']+)["']""")
 _AT_SITE = re.compile(r"at site '(?P<site>[^']+)'")
 
+_DEVICES = re.compile(
+    r"found at least two devices, (\w+(?::\d+)?) and (\w+(?::\d+)?)"
+    r"|Tensor on device (\w+(?::\d+)?) is not on the expected device (\w+(?::\d+)?)"
+)
+
 _CHOLESKY = re.compile(
     r"Expected parameter (?P<arg>\w+) \(\w+ of shape[^\n]*?\) of distribution \w+\(.{0,20000}?"
     r"to satisfy the constraint PositiveDefinite"
@@ -380,6 +399,41 @@ def _listed(names: Sequence[str]) -> str:
 _DATA = "https://pytorch.org/docs/stable/distributions.html"
 
 RULES: tuple[Rule, ...] = (
+    Rule(
+        code="SVI100",
+        name="two-devices",
+        level="error",
+        message="tensors of two devices meet",
+        why="The step cannot be taken.",
+        remedy="move data, constants and modules to one device: .to(device) on the data of every "
+        "batch, device=... where model and guide make tensors",
+        reference="https://pytorch.org/docs/stable/notes/cuda.html",
+        fires="""
+y = torch.zeros(3, device="meta")
+
+
+def model():
+    z = pyro.sample("z", dist.Normal(0.0, 1.0))
+    pyro.factor("fit", -(torch.ones(3) * z - y).square().sum())
+
+
+guide = AutoNormal(model)
+""",
+        silent="""
+y = torch.zeros(3)
+
+
+def model():
+    z = pyro.sample("z", dist.Normal(0.0, 1.0))
+    pyro.factor("fit", -(torch.ones(3) * z - y).square().sum())
+
+
+guide = AutoNormal(model)
+""",
+        check=_two_devices,
+        when="running",
+        steps=2,
+    ),
     Rule(
         code="SVI101",
         name="non-finite-gradient",

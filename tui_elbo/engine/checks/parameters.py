@@ -10,6 +10,7 @@ from typing import Any
 import pyro
 import torch
 from pyro import poutine
+from pyro.nn import PyroModule
 from torch import Tensor, nn
 from torch.distributions import constraints
 
@@ -238,11 +239,35 @@ def _not_in_store(look: Look) -> Iterator[Found]:
         yield Found(Subject("module", name), message, hint, evidence=evidence)
     for leaf in loose:
         name = names.get(id(leaf), "")
+        held = _holder(look, leaf)
+        if held is not None and _is_of_pyro(held[1]):
+            message = f'"{held[0]}" of {type(held[1]).__name__} is a constant: it requires a '
+            message += "gradient and is not in the param store"
+            yield Found(_param(held[0]), message, level="note")
+            continue
+        name = name or (held[0] if held is not None else "")
         shape = tuple(leaf.shape)
         what = f'tensor "{name}"' if name else f"a tensor of shape {shape}"
         message = f"{what} requires a gradient and is not in the param store"
         hint = f'read it with pyro.param("{name or "..."}", ...), or take requires_grad off'
         yield Found(_param(name), message, hint, evidence="it stays as it is at every step")
+
+
+def _holder(look: Look, leaf: Tensor) -> tuple[str, nn.Module] | None:
+    """The module of the file that holds a tensor and was not called, and what it is there."""
+    for name, module in _scope(look):
+        if not isinstance(module, nn.Module):
+            continue
+        for inner, weight in module.named_parameters():
+            if weight is leaf:
+                part = module.get_submodule(inner.rpartition(".")[0])
+                return f"{name}.{inner}", part
+    return None
+
+
+def _is_of_pyro(module: nn.Module) -> bool:
+    """Whether Pyro has made it what it is: a filter or a dynamic model, no layer."""
+    return type(module).__module__.startswith("pyro.") and not isinstance(module, PyroModule)
 
 
 def _terms(one: Pass) -> list[Tensor]:
@@ -260,6 +285,16 @@ def _terms(one: Pass) -> list[Tensor]:
 def _names(look: Look) -> dict[int, str]:
     """What tensors and modules are called in the file and in what model and guide close over."""
     found: dict[int, str] = {}
+    for name, value in _scope(look):
+        found.setdefault(id(value), name)
+        if isinstance(value, nn.Module):
+            for part in value.modules():
+                found.setdefault(id(part), name)
+    return found
+
+
+def _scope(look: Look) -> Iterator[tuple[str, Tensor | nn.Module]]:
+    """The tensors and modules of the file and of what model and guide close over."""
     for side in (look.scenario.model, look.scenario.guide):
         inner: Any = poutine.unwrap(side)
         inner = getattr(inner, "func", inner)
@@ -271,13 +306,9 @@ def _names(look: Look) -> dict[int, str]:
         if isinstance(inner, nn.Module):
             scopes.append(dict(inner.named_children()))
         for scope in scopes:
-            for name, value in scope.items():
+            for name, value in list(scope.items()):
                 if isinstance(value, Tensor | nn.Module):
-                    found.setdefault(id(value), name)
-                if isinstance(value, nn.Module):
-                    for part in value.modules():
-                        found.setdefault(id(part), name)
-    return found
+                    yield name, value
 
 
 def _content(cell: Any) -> Any:

@@ -495,9 +495,7 @@ def _data_off_support(look: Look) -> Iterator[Found]:
 def _mixed_types(look: Look) -> Iterator[Found]:
     error = look.main.error
     text = "" if error is None else str(error)
-    if error is not None and "same device" in text:
-        yield Found(Subject("data"), f"two devices meet: {error_text(error)}", level="error")
-    elif error is not None and "ouble" in text:
+    if error is not None and "ouble" in text:
         message = f"float64 meets float32: {error_text(error)}"
         yield Found(Subject("data"), message, level="error")
     if error is not None:
