@@ -73,6 +73,7 @@ async def test_a_small_terminal_says_what_is_needed_and_grows_again():
     async with driven("normal", (40, 10)) as d:
         await d.until(lambda: d.run.loaded)
         await d.shows("elbo-tui needs 60 columns and 18 rows;", "this terminal has 40 and 10.")
+        await d.shows("step 0 ", "paused")
         for size in ((10, 3), (1, 1), (80, 24), (59, 24), (80, 17), (80, 24)) * 3:
             await d.pilot.resize_terminal(*size)
         await d.press("n")

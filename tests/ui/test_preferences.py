@@ -11,12 +11,14 @@ from tui_elbo.client.preferences import Preferences, PreferenceStore
 from tui_elbo.ui.environment import prepare
 from tui_elbo.ui.style.theme import THEME
 
+MOVED = "largest movement first"
+
 
 def test_what_is_kept_is_there_again(tmp_path):
     path = tmp_path / "not" / "yet" / "settings.json"
-    PreferenceStore(path).keep(theme="nord", table="sites")
+    PreferenceStore(path).keep(theme="nord", order=MOVED)
     memory = PreferenceStore(path)
-    assert memory.settings == Preferences(theme="nord", table="sites")
+    assert memory.settings == Preferences(theme="nord", order=MOVED)
     assert memory.complaint == ""
     assert [one.name for one in path.parent.iterdir()] == ["settings.json"]
 
@@ -31,22 +33,24 @@ def test_a_corrupt_file_is_put_aside_and_nothing_of_it_lost(tmp_path, data):
     assert memory.settings == Preferences()
     assert "put aside" in memory.complaint
     assert path.with_name("settings.json.broken").read_bytes() == data
-    memory.keep(table="sites")
-    assert PreferenceStore(path).settings.table == "sites"
+    memory.keep(order=MOVED)
+    assert PreferenceStore(path).settings.order == MOVED
 
 
 def test_a_setting_of_another_version_does_no_harm(tmp_path):
     path = tmp_path / "settings.json"
-    path.write_text('{"table": "sites", "range": "log", "sound": "loud"}')
-    assert PreferenceStore(path).settings == Preferences(table="sites")
+    path.write_text(
+        '{"order": "largest movement first", "table": "posterior", "range": "log", "sound": "loud"}'
+    )
+    assert PreferenceStore(path).settings == Preferences(order=MOVED)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_cannot_be_written_is_no_trouble(tmp_path):
     tmp_path.chmod(0o500)
     memory = PreferenceStore(tmp_path / "settings.json")
-    memory.keep(table="sites")
-    assert memory.settings.table == "sites"
+    memory.keep(order=MOVED)
+    assert memory.settings.order == MOVED
 
 
 def test_a_folder_in_place_of_the_file_is_put_aside(tmp_path):
@@ -70,7 +74,7 @@ def test_which_theme(environ, chosen, theme):
     assert environ["TEXTUAL_THEME"] == theme
 
 
-async def test_the_screen_comes_back_as_it_was_left(tmp_path):
+async def test_theme_and_order_come_back_as_they_were_left(tmp_path):
     path = tmp_path / "settings.json"
     async with driven("normal", memory=PreferenceStore(path)) as d:
         await d.ready()
@@ -78,12 +82,12 @@ async def test_the_screen_comes_back_as_it_was_left(tmp_path):
         d.app.theme = "nord"
         await d.pilot.pause()
         await d.shows("(y: full)")
-        first = d.explorer.panes.turned
-    assert PreferenceStore(path).settings == Preferences("nord", first, "largest movement first")
+        assert "what moved it" not in d.text()
+    assert PreferenceStore(path).settings == Preferences("nord", MOVED)
     async with driven("normal", memory=PreferenceStore(path)) as d:
         await d.ready()
-        assert d.explorer.panes.turned == first
-        # The y range suits a run, not a person.
+        # What is shown beside the parameters, and the y range, suit a run and not a person.
+        await d.shows("what moved it")
         assert d.explorer.panes.mode == "robust"
         assert "(y:" not in d.text()
 

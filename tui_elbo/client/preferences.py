@@ -15,8 +15,6 @@ class Preferences(msgspec.Struct, frozen=True):
 
     theme: str = ""
     """The name of a theme; empty for the program's own."""
-    table: str = ""
-    """Which of the tables that take turns comes first; empty for the first of all."""
     order: Literal["as in the store", "largest movement first"] = "as in the store"
     """The order of the parameters."""
 

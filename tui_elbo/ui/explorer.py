@@ -115,12 +115,12 @@ class Explorer(Screen[None]):
         yield PaneGrid(ascii=plain, rearranged=self.redraw)
         yield SentenceLine(ascii=plain)
         yield FaultLine(ascii=plain)
+        yield TooSmall(pane_frames.SMALLEST, "q quits.")
         # In a container: what is shown and hidden in it has nothing else drawn again.
         with Vertical(id="bottom"):
             yield StatusLine(ascii=plain)
             yield KeyLine(ascii=plain)
             yield Prompt(ascii=plain, done=self._answered)
-        yield TooSmall(pane_frames.SMALLEST)
 
     @property
     def panes(self) -> PaneGrid:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 SMALLEST = (60, 18)
-"""Columns and rows below which there is one sentence instead."""
+"""Columns and rows below which there is one sentence above the status line instead."""
 
 
 def _frames(screen: str, kind: str, colour: str, focus: str, title: str) -> str:
@@ -32,7 +32,7 @@ CSS = "".join(
         .-aside { display: none; }
         Prompt.-asking { display: block; }
         #bottom { height: 2; }
-        &.-small { #panes, SentenceLine, FaultLine, #bottom { display: none !important; } }
+        &.-small { #panes, SentenceLine, FaultLine { display: none !important; } }
         &.-small TooSmall { display: block; }
     }
     """,

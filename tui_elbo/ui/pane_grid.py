@@ -201,16 +201,9 @@ class PaneGrid(Widget):
                 pane.show_run(shown)
         self.rearrange()
 
-    @property
-    def turned(self) -> str:
-        """The id of the first of the tables that take turns."""
-        return TABLES[1:][self.page]
-
     def remember(self, settings: Preferences) -> None:
         """Show things as they were left."""
         self.params.order = settings.order
-        if settings.table in TABLES[1:]:
-            self.page = TABLES[1:].index(settings.table)
 
     def next_page(self) -> None:
         """Show the next of the tables that take turns."""

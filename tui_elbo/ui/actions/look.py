@@ -153,7 +153,6 @@ def compute_bound(explorer: Explorer) -> None:
 def next_page(explorer: Explorer) -> None:
     """Show the next of the tables that take turns."""
     explorer.panes.next_page()
-    explorer.keep(table=explorer.panes.turned)
     explorer.answer()
 
 

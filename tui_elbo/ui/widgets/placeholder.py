@@ -18,7 +18,7 @@ class TooSmall(Widget, can_focus=False):
 
     DEFAULT_CSS = "TooSmall { width: 1fr; height: 1fr; }"
 
-    def __init__(self, least: tuple[int, int], more: str = "The run goes on; q quits.") -> None:
+    def __init__(self, least: tuple[int, int], more: str) -> None:
         super().__init__()
         self._least, self._more = least, more
 

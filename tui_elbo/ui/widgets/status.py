@@ -183,7 +183,7 @@ def _state(status: StatusSummary, glyphs: Glyphs) -> tuple[list[str], str, bool]
     if status.step < status.newest:
         run, of = f"{glyphs.run} " * status.running, f"of {status.newest}"
         long = f"looking at {status.step} {of}"
-        return [f"{run}{long}{changed}", f"{run}{long}", f"{run}{of}", "past"], KEY, False
+        return [f"{run}{long}{changed}", f"{run}{long}", f"{run}{of}", f"{run}past"], KEY, False
     verdict, one_word, colour = status.verdict
     judged = [verdict] if verdict else []
     marks, short = [long for long, _ in status.marks], dot.join(s for _, s in status.marks)
