@@ -8,7 +8,9 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -17,9 +19,10 @@ from tests.runtime import runtime_folder
 from tui_elbo import protocol
 from tui_elbo.cli import main
 from tui_elbo.cli.options import duration
-from tui_elbo.cli.runs import row
+from tui_elbo.cli.runs import HEADER, row, table
 from tui_elbo.client.registry import Found
 from tui_elbo.protocol import VERSION, Event, Hello, RunStatus, StatusReported, runtime_dir
+from tui_elbo.protocol.runtime_dir import EndedRun
 
 
 @pytest.fixture(autouse=True)
@@ -115,6 +118,31 @@ def test_one_that_went_past_its_steps_says_that_it_did() -> None:
         return row(Found("far", stands))[2]
 
     assert (step(1365), step(9)) == ("1365, past 900", "9 of 900")
+
+
+def test_a_script_that_ended_unseen_is_remembered(ran: Ran) -> None:
+    at = datetime(2026, 11, 26, 14, 3).timestamp()
+    with patch.object(runtime_dir.time, "time", lambda: at + 60):
+        runtime_dir.note_end(EndedRun("train", 2000, at))
+        runtime_dir.note_end(EndedRun("other", 7, at - 60, "ValueError: no"))
+        runtime_dir.note_end(EndedRun("old", 7, at - 25 * 3600))
+        ends = "train: it ended at 14:03, after step 2000"
+        for words in (("attach", "train"), ("end", "train"), ("attach",), ("runs",)):
+            assert ends in ran(*words)[2]
+        others = ran("runs")[2]
+        assert "other: it ended at 14:02, after step 7, by ValueError: no" in others
+        assert "old" not in others
+        with answering("train"):
+            assert ends not in ran("runs")[2]
+
+
+def test_the_table_leaves_columns_out_where_there_is_no_room() -> None:
+    line = ("prior_collapse", "prior_collapse", "601 of 1500", "running to 1500, attached")
+    rows = [HEADER, (*line, "11-26 15:05", "338 MB", "24 h", "12394")]
+    assert table(rows, None)[1].endswith("11-26 15:05  338 MB  24 h     12394")
+    narrow = table(rows, 80)
+    assert max(map(len, narrow)) <= 80
+    assert narrow[0].split() == ["id", "step", "state", "since", "pid"]
 
 
 def test_one_that_is_ending_says_so(ran: Ran) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
@@ -11,14 +13,19 @@ from tui_elbo.cli.options import parser
 from tui_elbo.client import registry
 from tui_elbo.client.registry import Found
 from tui_elbo.model.text import safe
+from tui_elbo.protocol import runtime_dir
 
 HEADER = ("id", "scenario", "step", "state", "since", "memory", "ends in", "pid")
+
+FIRST_OUT = ("memory", "ends in", "scenario", "since")
+"""Columns that a narrow terminal has no room for, the first to go first."""
 
 DESCRIPTION = """\
 The runs that are alive, with a terminal or without.
 
 `elbo-tui attach ID` shows one, `elbo-tui end ID` ends it. `ends in` is for how long one that
-stands still without a terminal waits for the next.
+stands still without a terminal waits for the next. A script that has ended within a day while
+no terminal was there is named on stderr. A narrow terminal gets fewer columns.
 """
 
 
@@ -37,15 +44,36 @@ def main(words: list[str]) -> int:
     # A locale of old may lack the letters.
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     found = registry.runs()
+    over = [safe(f"elbo-tui: {run.id}: {run.text}") for run in runtime_dir.ended()]
     if not found:
-        print(f"elbo-tui: there is no live run; {registry.START}", file=sys.stderr)
+        over.insert(0, f"elbo-tui: there is no live run; {registry.START}")
+        print("\n".join(over), file=sys.stderr)
         return 0
-    rows = [HEADER, *map(row, found)]
-    widths = [max(len(line[i]) for line in rows) for i in range(len(HEADER))]
-    for line in rows:
-        cells = (f"{cell:{width}}" for cell, width in zip(line, widths, strict=True))
-        print("  ".join(cells).rstrip())
+    width = os.get_terminal_size(1).columns if os.isatty(1) else None
+    print("\n".join(table([HEADER, *map(row, found)], width)))
+    print(*over, sep="\n", end="\n" * bool(over), file=sys.stderr)
     return 0
+
+
+def table(rows: Sequence[Sequence[str]], width: int | None) -> list[str]:
+    """The lines of the table, the header first.
+
+    Args:
+        rows: of cells, the header among them.
+        width: cells that a line may take, as far as leaving out some columns helps; None for any.
+    """
+    shown = list(range(len(HEADER)))
+    for last in ("", *FIRST_OUT):
+        shown = [i for i in shown if HEADER[i] != last]
+        widths = [max(len(line[i]) for line in rows) for i in shown]
+        if width is None or sum(widths) + 2 * (len(shown) - 1) <= width:
+            break
+    return [
+        "  ".join(
+            line[i] + " " * (size - len(line[i])) for i, size in zip(shown, widths, strict=True)
+        ).rstrip()
+        for line in rows
+    ]
 
 
 def plain(found: Found) -> dict[str, object]:
@@ -73,7 +101,8 @@ def row(found: Found) -> tuple[str, ...]:
         state += ", a script"
     if stands.attached:
         state += ", attached"
-    since = datetime.fromtimestamp(stands.since).strftime("%Y-%m-%d %H:%M")
+    began = datetime.fromtimestamp(stands.since)
+    since = began.strftime("%H:%M" if began.date() == datetime.now().date() else "%m-%d %H:%M")
     scenario = safe(stands.scenario) or "(loading)"
     step = str(stands.step)
     if stands.steps:

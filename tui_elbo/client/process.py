@@ -124,7 +124,9 @@ class EngineProcess(Engine):
             return "the engine closed its connection"
         if code < 0:
             return f"the engine was killed (signal {-code})"
-        return f"the engine ended by itself (exit code {code})"
+        # With 0 it may have been ended from elsewhere, as by `elbo-tui end`.
+        own = " by itself" if code else ""
+        return f"the engine ended{own} (exit code {code})"
 
 
 class ScriptProcess(EngineProcess):

@@ -191,9 +191,13 @@ def choose(id: str | None) -> Path:
         close = get_close_matches(id, paths, n=1, cutoff=0.5)
         known = f"there is {', '.join(paths)}" if paths else START
         hint = f"did you mean {close[0]}?" if close else known
+        for run in runtime_dir.ended():
+            if run.id == id:
+                raise UsageError(run.text, where=id, hint="a script's numbers end with it")
         raise UsageError("there is no live run of this name", where=id, hint=hint)
     if not paths:
-        raise UsageError("there is no live run", hint=START)
+        over = [f"{run.id}: {run.text}" for run in runtime_dir.ended()[:1]]
+        raise UsageError("; ".join(["there is no live run", *over]), hint=START)
     if len(paths) > 1:
         hint = f"name one: {', '.join(paths)} (`elbo-tui runs` tells how they stand)"
         raise UsageError(f"there are {len(paths)} live runs", hint=hint)
@@ -210,6 +214,7 @@ def end(path: Path) -> None:
         answer = call.ask(ReportStatus())
         if isinstance(answer, StatusReported) and answer.watched:
             what = f"it belongs to a script, process {answer.pid}, which runs on"
-            raise UsageError(what, where=path.stem, hint="end the script where it runs")
+            hint = f"ctrl+c where it runs ends the script, or `kill {answer.pid}`"
+            raise UsageError(what, where=path.stem, hint=hint)
         call.say(EndRun())
         call.ended()

@@ -1,7 +1,8 @@
 """Where live runs can be found: a folder of Unix sockets that is one person's alone.
 
 A run's socket is named after its scenario, and that name is the run's id. A socket at which nobody
-listens any more is swept away by whoever looks next.
+listens any more is swept away by whoever looks next. A script that has ended while no terminal was
+there leaves a note of it, for a day or until another run takes its id.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ import stat
 import struct
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import msgspec
 
 from tui_elbo.model.errors import UsageError
 
@@ -24,11 +28,34 @@ SUFFIX = ".sock"
 LONGEST = 24
 """Characters of an id, but for the number that tells it from another."""
 
+NOTE = ".ended"
+NOTED = 24 * 3600
+"""Seconds for which it is known that a script has ended."""
+
 MOST_RUNS = 1000
 LONGEST_PATH = 100
 """Bytes: some systems have room for 103 in a socket's address."""
 
 _SOL_LOCAL, _LOCAL_PEERCRED = 0, 1
+
+
+class EndedRun(msgspec.Struct, frozen=True):
+    """A script that has ended while no terminal was there to see it."""
+
+    id: str
+    step: int
+    """The last of what was shown."""
+    at: float
+    """When, by `time.time`."""
+    error: str = ""
+    """What it raised, as far as that is known."""
+
+    @property
+    def text(self) -> str:
+        """In words."""
+        raised = f", by {self.error}" if self.error else ""
+        when = time.strftime("%H:%M", time.localtime(self.at))
+        return f"it ended at {when}, after step {self.step}{raised}"
 
 
 def folder() -> Path:
@@ -97,6 +124,29 @@ def path_of(id: str) -> Path:
     return folder() / f"{id}{SUFFIX}"
 
 
+def note_end(run: EndedRun) -> None:
+    """Leave a note that a run has ended."""
+    with suppress(OSError, UsageError):
+        (folder() / f"{run.id}{NOTE}").write_bytes(msgspec.json.encode(run))
+
+
+def ended() -> list[EndedRun]:
+    """The runs that have left a note of their end, the last first; older notes are removed.
+
+    Raises:
+        UsageError: if the folder cannot be had.
+    """
+    found = []
+    for path in folder().glob(f"*{NOTE}"):
+        with suppress(OSError, msgspec.MsgspecError):
+            run = msgspec.json.decode(path.read_bytes(), type=EndedRun)
+            if time.time() - run.at < NOTED:
+                found.append(run)
+            else:
+                path.unlink()
+    return sorted(found, key=lambda run: -run.at)
+
+
 def claim(name: str) -> tuple[socket.socket, Path]:
     """Listen at a socket that is named after `name`.
 
@@ -112,6 +162,7 @@ def claim(name: str) -> tuple[socket.socket, Path]:
             listener.bind(str(path))
             path.chmod(0o600)
             listener.listen(128)
+            path.with_suffix(NOTE).unlink(missing_ok=True)
     except OSError as error:
         listener.close()
         what = f"no socket can be made: {error.strerror or error}"

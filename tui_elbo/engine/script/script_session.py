@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import socket
+import sys
 import threading
 import time
 import weakref
@@ -25,6 +26,7 @@ from tui_elbo.engine.script.loop_source import Call, LoopSource, anchor
 from tui_elbo.engine.script.script_source import LAST_WORD, ScriptSource
 from tui_elbo.engine.script.step_arguments import FullBatch
 from tui_elbo.engine.server.server import Server, ServerOptions
+from tui_elbo.engine.tracebacks import error_text
 from tui_elbo.model.errors import UsageError
 from tui_elbo.protocol import (
     AnyCommand,
@@ -35,7 +37,9 @@ from tui_elbo.protocol import (
     ShowTraining,
     Step,
     TrainingsListed,
+    runtime_dir,
 )
+from tui_elbo.protocol.runtime_dir import EndedRun
 
 _Wanted: TypeAlias = tuple[str, bool | str, bool, FullBatch | None]
 """The name, and the arguments `lens`, `findings` and `full_batch` of `watch`."""
@@ -58,6 +62,9 @@ many seconds: trainings that alternate do not change places on the screen."""
 
 LIST_SECONDS = 1.0
 """The list of several trainings is sent after so many seconds, if a step has been taken."""
+
+MOST_SAID = 200
+"""Characters of what a script has raised at its end."""
 
 PATIENCE = 5.0
 """Seconds after which it is said that nothing has been seen yet."""
@@ -293,14 +300,24 @@ class ScriptSession:
             return
         self._closed = True
         atexit.unregister(self.close)
+        unseen = bool(self.id) and not self.server.attached
         for _, source in list(self._sources.values()):
             source.close(LAST_WORD if source is self._shown else 0.0)
+        if unseen:
+            self._note_end()
         self._sources.clear()
         self._over.clear()
         svi_hook.restore(self.source)
         if elbo_hook.observed_by(self):
             elbo_hook.restore()
         self.server.close(patience=LAST_WORD)
+
+    def _note_end(self) -> None:
+        """Say to whoever comes later that it has ended."""
+        error = getattr(sys, "last_value", None)
+        raised = error_text(error)[:MOST_SAID] if isinstance(error, Exception) else ""
+        step = 0 if self._shown is None else self._shown.state.step
+        runtime_dir.note_end(EndedRun(self.id, step, time.time(), raised))
 
     @property
     def closed(self) -> bool:
