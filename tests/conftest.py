@@ -29,3 +29,18 @@ def _no_run_is_left() -> Iterator[None]:
     with runtime_folder():
         yield
         end_all()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what each program of others shows under `elbo-tui watch`."""
+    rows = [
+        str(value)
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        for name, value in getattr(report, "user_properties", ())
+        if name == "program"
+    ]
+    if rows:
+        terminalreporter.section("programs under elbo-tui watch")
+        for row in sorted(rows):
+            terminalreporter.write_line(row)

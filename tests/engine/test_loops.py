@@ -237,6 +237,20 @@ def with_pyro_optim() -> list[float]:
     return losses
 
 
+def with_a_grad_scaler() -> list[float]:
+    """It scales the loss, and the gradients back before the update."""
+    elbo, optimizer, losses = Trace_ELBO(), adam(), []
+    scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+    for _ in range(6):
+        loss = elbo.differentiable_loss(model, guide, DATA)
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    return losses
+
+
 def with_closures() -> list[float]:
     """The optimiser evaluates once in each of its steps."""
     elbo, optimizer = Trace_ELBO(), adam()
@@ -314,6 +328,7 @@ LOOPS = [
     accumulated,
     with_two_optimizers,
     with_pyro_optim,
+    with_a_grad_scaler,
     with_closures,
     with_lbfgs,
     beside_another_training,
