@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
-from pyro.infer import ELBO, SVI
+from pyro.infer import CSIS, ELBO, SVI
 from torch.optim import Optimizer
 
 from tui_elbo.engine.script import elbo_hook, svi_hook
@@ -483,6 +483,8 @@ def begin(
             )
         session.watches_all |= watches_all
         svi_hook.patch(SVI, session.source)
+        if session.watches_all:
+            svi_hook.patch(CSIS, session.source)
         if session.watches_all and not elbo_hook.observed_by(session):
             elbo_hook.patch(session)
         return session

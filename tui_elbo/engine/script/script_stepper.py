@@ -11,9 +11,10 @@ import math
 import time
 import weakref
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
-from pyro.infer import ELBO, SVI
+from pyro.infer import ELBO, SVI, Trace_ELBO
 from pyro.poutine import Trace
 
 from tui_elbo.engine import describe
@@ -23,6 +24,7 @@ from tui_elbo.engine.record.estimators import traits_of
 from tui_elbo.engine.record.options import RecordingOptions
 from tui_elbo.engine.record.step_recorder import StepRecorder
 from tui_elbo.engine.record.timing import OPTIMISER, OTHER, READING
+from tui_elbo.engine.script.seen_traces import SeenTraces, seeing
 from tui_elbo.engine.tracebacks import error_text
 from tui_elbo.engine.verdict.iterates import Iterates
 
@@ -71,7 +73,8 @@ class ScriptStepper:
     def __init__(self, svi: SVI, options: RecordingOptions) -> None:
         self._ref = weakref.ref(svi)
         self._optim = svi.optim
-        owner = getattr(svi.loss, "__self__", None)
+        loss = getattr(svi, "loss", None)
+        owner = getattr(loss, "__self__", None)
         self._elbo: Any = owner if isinstance(owner, ELBO) else None
         self.initial_params = InitialParams(hooked=False, most=MAX_INITIAL_BYTES)
         """The values that parameters began with, as far as the steps read here have moved them."""
@@ -83,6 +86,8 @@ class ScriptStepper:
         """Why nothing is read any more, in words; empty while all is well."""
         self.unused = Unused()
         self._timer = options.timer
+        self._is_own = self._elbo is None and loss is not None
+        """Whether the loss is a function of the script's own."""
         self._before = None if self._elbo is None else vars(self._elbo).get("_get_trace")
         self._recorder = StepRecorder(svi.guide, self._elbo or NoEstimator(), options)
         self.params = self._recorder.params
@@ -113,7 +118,9 @@ class ScriptStepper:
         """Such as `Trace_ELBO, 4 particles`."""
         if self._elbo is not None:
             return describe.estimator(self._elbo)
-        return getattr(self._svi.loss, "__name__", type(self._svi.loss).__name__)
+        svi = self._svi
+        loss = getattr(svi, "loss", svi)
+        return getattr(loss, "__name__", type(loss).__name__)
 
     @property
     def optimizer(self) -> str:
@@ -146,9 +153,11 @@ class ScriptStepper:
         timer, timed = self._timer, self._timer.on
         if timed:
             timer.begin(between)
+        traces = SeenTraces(svi.model, svi.guide) if self._is_own else None
         began = time.perf_counter()
         try:
-            result = take(*args, **kwargs)
+            with nullcontext() if traces is None else seeing(traces):
+                result = take(*args, **kwargs)
         finally:
             ended = time.perf_counter()
             svi.optim = self._optim
@@ -158,6 +167,8 @@ class ScriptStepper:
         if timed:
             timer.lap(OTHER)
         try:
+            if traces is not None:
+                self._take_traces(traces)
             seen = self._observation(result, began, ended)
             if timed:
                 timer.lap(READING)
@@ -166,6 +177,13 @@ class ScriptStepper:
         except Exception as error:
             self._fail(error)
             return result, None
+
+    def _take_traces(self, traces: SeenTraces) -> None:
+        """Read the terms that a loss of the script's own has computed, if they are those of q."""
+        pairs, terms = traces.pairs(), self._recorder.terms
+        terms.expect(Trace_ELBO(num_particles=len(pairs)) if pairs else NoEstimator())
+        for pair in pairs:
+            terms.take(*pair)
 
     def _observation(self, result: Any, began: float, ended: float) -> Observation | None:
         if self.failed:

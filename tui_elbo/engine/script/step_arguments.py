@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from pyro.infer import ELBO, SVI
+from pyro.infer import CSIS, ELBO, SVI
 from pyro.poutine.guide import GuideMessenger
 
 from tui_elbo.engine.describe import rate_decays
@@ -308,6 +308,11 @@ class ScriptSubject:
 def why_never(svi: SVI, elbo: ELBO | None) -> str:
     """Why the lens can never look at this one, in words; empty if it can."""
     kind = type(svi)
+    if isinstance(svi, CSIS):
+        return (
+            "CSIS fits the guide to draws of the model, by −E log q, and optimises no ELBO, which "
+            "is what the lens would see"
+        )
     if kind.step is not SVI.step:
         return f"{kind.__name__} takes its steps in a way of its own, which the lens does not know"
     if elbo is None:
