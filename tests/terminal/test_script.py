@@ -62,7 +62,7 @@ def test_its_attribution_and_the_sentence_are_there(tmp_path: Path) -> None:
         terminal.wait("space run ")
         terminal.press("p")
         screen = terminal.wait("change by parameter and site(.|\n)*φ loc")
-        assert "change since step 0" in screen
+        assert "from step 0 to" in screen
         terminal.press("escape")
         terminal.wait("space run ")
         terminal.press("q")

@@ -17,7 +17,11 @@ async def test_parameters_and_sites_are_listed_and_narrowed():
         await stepped(d, 3)
         await d.press("p")
         await d.shows(
-            "by parameter and site", "change since step 0, gradients after 3", "log p new"
+            "by parameter and site",
+            "from step 0 to 3, by the parameters after each",
+            "by parameter, unconstrained: change, and gradients at the end",
+            "by site: nats",
+            "log p new",
         )
         names = ["[red]a", "b\\nc", "d\\x1b[31me", "scales.theta", "漢字", "f\\u202eg"]
         at = [next(i for i, line in enumerate(d.lines()) if name in line) for name in names]
@@ -43,7 +47,11 @@ async def test_enter_in_the_attribution_opens_it_for_their_span():
         await d.shows("── the last record")
         d.explorer.query_one(AttributionPane).focus()
         await d.press("enter")
-        await d.shows("by parameter and site", "the last record, to 5", "change since step 3")
+        await d.shows(
+            "by parameter and site",
+            "the last record: from step 3 to 4, by the",
+            "change from step 3 to 5",
+        )
 
 
 async def test_without_a_lens_or_a_step_there_is_nobody():

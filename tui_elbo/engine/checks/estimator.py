@@ -464,7 +464,8 @@ loss = TraceEnum_ELBO()
         level="warning",
         message="model or guide is random beyond its sites, or no function of its arguments",
         why="What is random outside of pyro.sample is in neither log q nor log p: the ELBO is then "
-        "that of another model and guide each time.",
+        "that of another model and guide each time. Chance in the guide is a warning; in the model "
+        "(rows drawn without a plate), by dropout or by a state that calls change, it is a note.",
         remedy="draw what is random with pyro.sample, and keep no state in model or guide",
         reference="https://pyro.ai/examples/svi_part_i.html",
         fires=MODEL

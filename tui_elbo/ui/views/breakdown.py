@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from math import isfinite, isinf
 from typing import Any, ClassVar
 
@@ -145,10 +146,13 @@ def breakdown_lines(
         why = unseen(run, run.step) or "The lens has not looked yet: n takes a step"
         yield [(f"{safe(why)}.", DIM)]
         return
-    yield [(f"{span.words}, {span.last}", KEY)]
+    span = _to_the_gradients(run, span)
+    interval = span.start.state, span.end.state
+    words = "from step {} to {}, by the parameters after each".format(*interval)
+    yield [(words if span.words.startswith("since step") else f"{span.words}: {words}", KEY)]
     yield from _at_words(choose_sentence(span.summary).text, width, glyphs)
     yield [("", "")]
-    yield from _parameters(run, part, width, glyphs)
+    yield from _parameters(run, interval, part, width, glyphs)
     yield [("", "")]
     yield from _sites(span, part, width, glyphs)
     if span.end.note:
@@ -167,7 +171,20 @@ def _at_words(text: str, width: int, glyphs: Glyphs) -> Iterator[Line]:
         yield [(line, "")]
 
 
-def _parameters(run: Run, part: str, width: int, glyphs: Glyphs) -> Iterator[Line]:
+def _to_the_gradients(run: Run, span: Span) -> Span:
+    """The span with the update that follows its last record, where the gradients are those after
+    it: so that all that is shown ends there. That of a single step is left alone.
+    """
+    end = None if run.pulled is None else run.lens_history.latest_usable(run.pulled.step)
+    if end is None or run.pulled is None or end.state != run.pulled.step:
+        return span
+    one_before = span.end.state == end.state - 1 and span.end.state - span.start.state > 1
+    return replace(span, end=end, before={}, after={}) if one_before else span
+
+
+def _parameters(
+    run: Run, interval: tuple[int, int], part: str, width: int, glyphs: Glyphs
+) -> Iterator[Line]:
     gradients = run.pulled
     if gradients is None:
         yield [(f"looking at the parameters{glyphs.more}", DIM)]
@@ -178,8 +195,11 @@ def _parameters(run: Run, part: str, width: int, glyphs: Glyphs) -> Iterator[Lin
     terms = next(some for some in TERMS if len(some) * (GRADIENT + SNR) <= room or len(some) == 1)
     room -= len(terms) * (GRADIENT + SNR)
     name = LEAST_NAME + max(0, min(longest + 1 - LEAST_NAME, room))
-    since = f"since step {gradients.since}"
-    yield [(f"by parameter, unconstrained: change {since}, gradients after {gradients.step}", KEY)]
+    own = gradients.since, gradients.step
+    head = "change, and gradients at the end"
+    if own != interval:
+        head = "change from step {} to {}, gradients at the end".format(*own)
+    yield [(f"by parameter, unconstrained: {head}", KEY)]
     heads = "".join(f"{HEADS[term]:>{GRADIENT}}{'snr':>{SNR}}" for term in terms)
     yield [(f"  {'':{name}}{'change':>{CHANGE}}", DIM), (heads, DIM), ("", "")]
     roles = _roles(run)
@@ -227,7 +247,7 @@ def _sites(span: Span, part: str, width: int, glyphs: Glyphs) -> Iterator[Line]:
     shares = span.by_site()
     kept = [term for term in shares if part.casefold() in term.site.casefold()]
     kept.sort(key=lambda term: (-abs(shares[term].together), term))
-    yield [(f"by site: nats, {span.words}, {span.last}", KEY)]
+    yield [("by site: nats", KEY)]
     if not kept:
         hidden = _hidden(len({term.site for term in shares}), part)
         yield [(hidden if shares else "  nothing is kept of single sites there", DIM)]
