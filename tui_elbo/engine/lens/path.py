@@ -32,7 +32,7 @@ from tui_elbo.model.records import Floats
 
 FINE = 0.02
 """A span is cut no further where that changes no share by more than this fraction of the largest,
-or by more than `PATH_NATS`."""
+or by more than half of `PATH_NATS`: the doubts of several spans add up."""
 
 LEAST_CUTS = 2
 """Lead to each piece: that one cut changes nothing may be by chance, on a way that leads back."""
@@ -160,7 +160,7 @@ class Path:
         totals = [
             np.abs(_sum(mean((one.shares or {})[p]) for one in self._pieces)) for p in self._moved
         ]
-        bounds = np.maximum(PATH_NATS, FINE * np.max(totals, axis=0))
+        bounds = np.maximum(PATH_NATS / 2, FINE * np.max(totals, axis=0))
         parts = [[np.abs(one.doubt[p]) / bounds for p in self._moved] for one in self._pieces]
         with np.errstate(invalid="ignore"):
             return [float(np.max(np.nan_to_num(part)[:, :BLOCK_TERMS])) for part in parts]
