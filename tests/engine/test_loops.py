@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -277,6 +278,31 @@ def with_lbfgs() -> list[float]:
     return [optimizer.step(closure).item() for _ in range(6)]
 
 
+def after_a_closure_that_raises() -> list[float]:
+    """A step that has raised in its second evaluation leaves nothing behind."""
+    elbo, optimizer, evaluated = Trace_ELBO(), torch.optim.LBFGS(leaves(), lr=0.1), []
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = elbo.differentiable_loss(model, guide, DATA)
+        loss.backward()
+        evaluated.append(loss)
+        if len(evaluated) == 2:
+            raise ArithmeticError
+        return loss
+
+    with suppress(ArithmeticError):
+        optimizer.step(closure)
+    usual, losses = adam(), []
+    for _ in range(6):
+        usual.zero_grad()
+        loss = elbo.differentiable_loss(model, guide, DATA)
+        loss.backward()
+        usual.step()
+        losses.append(loss.item())
+    return losses
+
+
 def beside_another_training() -> list[float]:
     """A network that the ELBO knows nothing of is trained in between."""
     elbo, optimizer, losses = Trace_ELBO(), adam(), []
@@ -331,6 +357,7 @@ LOOPS = [
     with_a_grad_scaler,
     with_closures,
     with_lbfgs,
+    after_a_closure_that_raises,
     beside_another_training,
     by_hand,
     by_newton,

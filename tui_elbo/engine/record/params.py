@@ -163,6 +163,7 @@ class ParamRecorder:
         self._modules: tuple[ModuleInfo, ...] = ()
         self._leaves: list[Tensor] = []
         self._seen: list[Any] = []
+        self._held: list[Tensor] = []
         self._last: list[Kept] | None = None
         self._plans: dict[Hashable, ParamPlan] = {}
         self._versions: dict[Hashable, int] = {}
@@ -249,17 +250,19 @@ class ParamRecorder:
 
     def _refresh(self) -> None:
         """Look whether the store has other parameters than before, or the same in other roles."""
-        stored = [*pyro.get_param_store().named_parameters()]
-        stored += [(name, one.leaf) for name, one in self.local.items()]
-        elsewhere = self.roles.are_elsewhere(name for name, _ in stored)
-        if elsewhere:
-            stored = [one for one in stored if one[0] not in elsewhere]
+        named, roles = pyro.get_param_store().named_parameters(), self.roles
         # Identities are compared: the leaves are held here, so that none is given out again.
-        seen: list[Any] = [id(tensor) for _, tensor in stored]
-        seen += [*self.roles.known, self._options.watched]
+        seen: list[Any] = [id(tensor) for _, tensor in named]
+        if self.local:
+            seen += [id(one.leaf) for one in self.local.values()]
+        seen += (roles.read_elsewhere(), *roles.known, self._options.watched)
         if seen == self._seen:
             return
-        self._seen, self.stored = seen, list(stored)
+        stored = [*named, *((name, one.leaf) for name, one in self.local.items())]
+        elsewhere = roles.are_elsewhere(name for name, _ in stored)
+        self._held = [leaf for _, leaf in stored]
+        stored = [one for one in stored if one[0] not in elsewhere]
+        self._seen, self.stored = seen, stored
         owned = self.roles.owned()
         was = (
             {} if self._last is None else dict(zip(map(id, self._leaves), self._last, strict=True))

@@ -7,9 +7,11 @@ plain objects. Of calls within calls, and within `SVI.step`, only the outermost 
 from __future__ import annotations
 
 import functools
+import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
+from types import CodeType, FrameType
 from typing import Any, Protocol
 
 import torch
@@ -41,8 +43,18 @@ class Observer(Protocol):
 
 
 class _Inside(threading.local):
+    """Entered for as long as what a thread does is part of something that is seen whole."""
+
     depth = 0
     optimizer: Optimizer | None = None
+    stepping: CodeType | None = None
+    """What runs while that optimiser's step does."""
+
+    def __enter__(self) -> None:
+        self.depth += 1
+
+    def __exit__(self, *_: object) -> None:
+        self.depth -= 1
 
 
 _inside = _Inside()
@@ -51,18 +63,19 @@ _handles: list[Any] = []
 _observer: Observer | None = None
 
 
-@contextmanager
-def inside() -> Iterator[None]:
+def inside() -> AbstractContextManager[None]:
     """What this thread evaluates and updates meanwhile is part of something that is seen whole."""
-    _inside.depth += 1
-    try:
-        yield
-    finally:
-        _inside.depth -= 1
+    return _inside
 
 
 def optimizer_within() -> Optimizer | None:
     """The optimiser whose step this thread is in: it evaluates by its closure."""
+    if _inside.optimizer is not None:
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None and frame.f_code is not _inside.stepping:
+            frame = frame.f_back
+        if frame is None:
+            _inside.optimizer = None  # It has raised: nobody has called the hook of its end.
     return _inside.optimizer
 
 
@@ -137,7 +150,7 @@ def _reporting(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _updating(optimizer: Optimizer, *_: Any) -> None:
     if _observer is not None and not _inside.depth:
-        _inside.optimizer = optimizer
+        _inside.optimizer, _inside.stepping = optimizer, sys._getframe(1).f_code
         with suppress(Exception):
             _observer.updating(optimizer)
 

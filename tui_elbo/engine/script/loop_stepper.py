@@ -145,6 +145,8 @@ class LoopStepper:
         """Whether the step is over, now that another evaluation is to be made."""
         if self._updated:
             return True
+        if optimizer_within() is None:
+            self._drop_raised()
         used = any(one.differentiated for one in self._evaluations)
         by_hand = not (self._is_optimized or optimizer_within())
         return used and by_hand and self._moved()
@@ -236,6 +238,11 @@ class LoopStepper:
             self.unused.took(one.loss)
         self._evaluations = [one for one in self._evaluations if not one.differentiated]
 
+    def _drop_raised(self) -> None:
+        """Those that an optimiser has made in a step that has raised belong to no other."""
+        if any(one.within for one in self._evaluations):
+            self._evaluations = [one for one in self._evaluations if not one.within]
+
     def _reading(self, build: Callable[..., Any]) -> Callable[..., tuple[Trace, Trace]]:
         def get_trace(*args: Any) -> tuple[Trace, Trace]:
             timer = self._timer
@@ -274,6 +281,8 @@ class LoopStepper:
     def updating(self, optimizer: Optimizer) -> bool:
         """An optimiser's step begins; returns whether that shows the step before to be over."""
         self._within = self._is_related(optimizer)
+        if self._within and not self._updated:
+            self._drop_raised()
         return self._within and id(optimizer) in self._updated
 
     def before_update(self) -> None:

@@ -48,6 +48,9 @@ from tui_elbo.protocol.run_state import RunState
 ALONE_SECONDS = 1.0
 """What has been seen is sent after so many seconds without a terminal."""
 
+ALONE_SHARE = 0.003
+"""Of the time of a step, what sums of large parameters may take without a terminal."""
+
 LAST_WORD = 0.5
 """Seconds for which the end of a script waits at most."""
 
@@ -161,6 +164,7 @@ class ScriptSource:
         stepper: Stepper = self._stepper
         self._elsewhere: tuple[object, frozenset[str]] = (), frozenset()
         stepper.params.roles.read_elsewhere = self._read_elsewhere
+        self._runner.due = self._alone_due = Budget(ALONE_SHARE)
         self._runner.monitor.follow(lambda: stepper.optim, 0)
         self._in_process = lens == "in-process"
         self._script, self._lens = script, bool(lens)
@@ -310,6 +314,8 @@ class ScriptSource:
         if self._attached and not self._attended:
             with runner.changed:
                 self._attended = True
+                if runner.due is self._alone_due:
+                    runner.due = Budget()
                 runner.update_recording()
         self._follow(args, kwargs)
         self._look()
@@ -514,7 +520,8 @@ class ScriptSource:
         runner = self._runner
         with runner.changed:
             runner.running, runner.target, runner.by_hand = True, None, False
-            runner.due, self._attended = Budget(), False
+            runner.due = self._alone_due
+            self._attended = False
             runner.stops.rest()
             runner.changed.notify_all()
         runner.send_status()
