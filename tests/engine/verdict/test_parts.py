@@ -52,6 +52,19 @@ def test_the_memory_is_bounded() -> None:
     assert "--checkpoint-memory" in small.why_none
 
 
+def test_the_way_at_the_beginning_is_kept_closer_as_far_as_there_is_room() -> None:
+    kept, path = walked(5000)
+    states = kept.states(0, 5000)
+    steps = [step for step, _ in states]
+    assert all(b - a <= max(2, b / 16) for a, b in zip([0, *steps], steps, strict=False))
+    for step, state in states:
+        torch.testing.assert_close(state["w"], path[step - 1])
+    kept.forget_after(60)
+    assert [step for step, _ in kept.states(0, 5000)] == [step for step in steps if step <= 60]
+    memory = 2 * MOST * 13 + 120
+    assert walked(5000, Iterates(memory))[0].size <= memory
+
+
 def test_going_back_forgets_what_came_after() -> None:
     kept, path = walked(100)
     kept.forget_after(60)

@@ -53,8 +53,8 @@ KEPT_STATES = 64
 LOOPED_STATES = 4
 """Of the states kept for a look, so many are looked at where draws are taken one by one."""
 
-LOOPED_CUTS = 12
-"""So often a span is cut there at most."""
+LOOPED_CUTS, FEW_CUTS = 12, 3
+"""So often a span is cut there at most, and where the process cannot be forked."""
 
 KEPT_BYTES = 2**26
 """What their parameters and numbers may take, about."""
@@ -479,7 +479,9 @@ class Attribution:
             player=self.player,
             see=lambda state: self._see(lens, state).reading,
         )
-        path.cut(LOOPED_CUTS if lens.looped or self._separate else MOST_CUTS, self.path_seconds)
+        most = LOOPED_CUTS if lens.looped or self._separate else MOST_CUTS
+        # Without a copy the run waits meanwhile.
+        path.cut(FEW_CUTS if why_no_fork() else most, self.path_seconds)
         return path.shares
 
     def _between(self, base: Place, end: Place) -> list[tuple[int, State]]:
