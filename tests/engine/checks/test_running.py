@@ -47,6 +47,7 @@ BY_COLUMNS = {
     "sites-vary",
     "not-positive-definite",
     "never-moves",
+    "part-never-moves",
     "rate-decayed",
 }
 """Those that need no examination."""

@@ -11,7 +11,7 @@ from tui_elbo.engine.checks.evidence import ParamTrack
 from tui_elbo.engine.checks.examination import Examination
 from tui_elbo.engine.checks.rule import Found, Rule
 from tui_elbo.engine.checks.running import Running
-from tui_elbo.model.findings import Subject
+from tui_elbo.model.findings import Level, Subject
 
 STILL_STEPS = 10
 """A parameter that has not moved in so many steps never does."""
@@ -45,6 +45,37 @@ def _never_moves(run: Running) -> Iterator[Found]:
         why, hint = _why_still(run, track)
         message = f'"{name}" never moves: {why}'
         yield Found(Subject("param", name), message, hint, since=track.first)
+
+
+def _part_never_moves(run: Running) -> Iterator[Found]:
+    """Some elements of a parameter stand still while others move."""
+    for name, track in run.evidence.tracks.items():
+        started = run.evidence.started.get(name)
+        still = track.still == track.steps
+        if started is None or still or track.steps < PART_STEPS or not _by_element(track):
+            continue
+        after, grads = run.evidence.recent(name)
+        if len(grads) < STILL_STEPS or grads.shape[1] != len(started) or len(started) < 2:
+            continue
+        stuck = (after[-1] == started) & (after == after[:1]).all(0) & (grads == 0.0).all(0)
+        if not stuck.any() or stuck.all():
+            continue
+        shape = tuple(track.info.shape)
+        first = np.unravel_index(int(np.flatnonzero(stuck)[0]), shape or (len(started),))
+        place = ", ".join(str(int(one)) for one in first)
+        count = int(stuck.sum())
+        few = f"{name}[{place}]" + (f" and {count - 1} more" if count > 1 else "")
+        message = f"{few} of {len(started)} elements have not moved since step {track.first}: "
+        message += f"the gradient there was exactly 0 at each of the last {len(grads)} steps"
+        # The rows of a network's table are each visited when their turn comes.
+        level: Level = "note" if "$$$" in name or "." in name else "warning"
+        yield Found(Subject("param", name), message, level=level, since=track.first)
+
+
+def _by_element(track: ParamTrack) -> bool:
+    """Whether each element of the parameter is moved by one number of its own."""
+    constraint = track.info.constraint.lower()
+    return not any(word in constraint for word in ("cholesky", "simplex", "corr", "ordered", "def"))
 
 
 def _is_fixed(track: ParamTrack) -> bool:
@@ -227,6 +258,9 @@ def _equal_rows(run: Running) -> Iterator[Found]:
         yield Found(Subject("param", one.param), message, "", evidence, since=track.first)
 
 
+PART_STEPS = 100
+"""So many steps are to be taken before a part of a parameter is said not to move."""
+
 _START = "https://pyro.ai/examples/svi_part_iv.html"
 
 RULES: tuple[Rule, ...] = (
@@ -263,6 +297,43 @@ def guide():
         check=_never_moves,
         when="running",
         steps=20,
+    ),
+    Rule(
+        code="SVI119",
+        name="part-never-moves",
+        level="warning",
+        message="some elements of a parameter never move",
+        why="No site uses them, or nothing of what uses them reaches the loss: they stay where "
+        "they start, beside others that are fitted.",
+        remedy="see that every index is used, and that data reach each of them",
+        reference="https://docs.pyro.ai/en/stable/primitives.html#pyro.primitives.param",
+        fires="""
+def model():
+    z = pyro.sample("z", dist.Normal(0.0, 10.0))
+    w = pyro.sample("w", dist.Normal(0.0, 10.0))
+    pyro.sample("y", dist.Normal(z + 2.0 * w, 1.0), obs=torch.tensor(3.0))
+
+
+def guide():
+    locs = pyro.param("locs", torch.zeros(2))
+    pyro.sample("z", dist.Normal(locs[0], 0.5))
+    pyro.sample("w", dist.Normal(locs[0], 0.5))
+""",
+        silent="""
+def model():
+    z = pyro.sample("z", dist.Normal(0.0, 10.0))
+    w = pyro.sample("w", dist.Normal(0.0, 10.0))
+    pyro.sample("y", dist.Normal(z + 2.0 * w, 1.0), obs=torch.tensor(3.0))
+
+
+def guide():
+    locs = pyro.param("locs", torch.zeros(2))
+    pyro.sample("z", dist.Normal(locs[0], 0.5))
+    pyro.sample("w", dist.Normal(locs[1], 0.5))
+""",
+        check=_part_never_moves,
+        when="running",
+        steps=110,
     ),
     Rule(
         code="SVI111",

@@ -440,6 +440,31 @@ def _shared(look: Look) -> Iterator[Found]:
             yield Found(_param(name), message, line=_line(look, name))
 
 
+def _read_twice(look: Look) -> Iterator[Found]:
+    """Two statements of the guide read one name, and each feeds a site of its own."""
+    lines: dict[str, list[int]] = {}
+    for read in look.main.reads:
+        if read.side == "guide" and read.line and read.line not in lines.setdefault(read.name, []):
+            lines[read.name].append(read.line)
+    leaves = _leaves()
+    fed: dict[str, list[str]] = {}
+    for site in look.guide_sites.values():
+        if site.observed or site.auxiliary:
+            continue
+        tensors = [value for value in vars(base_of(site.fn)).values() if isinstance(value, Tensor)]
+        ids = {id(leaf) for leaf in reached_leaves(tensors)}
+        for name in lines:
+            if name in leaves and id(leaves[name]) in ids:
+                fed.setdefault(name, []).append(site.name)
+    for name, where in lines.items():
+        sites = fed.get(name, [])
+        if len(where) > 1 and len(sites) > 1:
+            listed = " and ".join(f'"{site}"' for site in sites[:2])
+            message = f'two statements of the guide read "{name}" (lines {where[0]} and '
+            message += f"{where[1]}), so sites {listed} share one parameter"
+            yield Found(_param(name), message, line=where[1])
+
+
 PARAM = "https://docs.pyro.ai/en/stable/primitives.html"
 MODULE = "https://pyro.ai/examples/modules.html"
 MODEL = """
@@ -640,5 +665,43 @@ def guide():
     pyro.sample("z", dist.Normal(loc, 1.0))
 """,
         check=_shared,
+    ),
+    Rule(
+        code="SVI047",
+        name="read-twice",
+        level="warning",
+        message="two sites of the guide share a parameter that two statements read",
+        why="A parameter is known by its name: the second statement gets the first one's, and both "
+        "sites get the same posterior where they use it alike.",
+        remedy="give each its own name; if they are to share it, read it once into a variable",
+        reference=PARAM,
+        fires="""
+def model():
+    a = pyro.sample("a", dist.Normal(0.0, 1.0))
+    b = pyro.sample("b", dist.Normal(0.0, 1.0))
+    pyro.sample("x", dist.Normal(a + 2.0 * b, 1.0), obs=torch.tensor(1.0))
+
+
+def guide():
+    a_loc = pyro.param("loc", torch.tensor(0.0))
+    b_loc = pyro.param("loc", torch.tensor(0.0))
+    pyro.sample("a", dist.Normal(a_loc, 0.5))
+    pyro.sample("b", dist.Normal(b_loc, 0.5))
+""",
+        silent="""
+def model():
+    a = pyro.sample("a", dist.Normal(0.0, 1.0))
+    b = pyro.sample("b", dist.Normal(0.0, 1.0))
+    pyro.sample("x", dist.Normal(a + 2.0 * b, 1.0), obs=torch.tensor(1.0))
+
+
+def guide():
+    a_loc = pyro.param("a_loc", torch.tensor(0.0))
+    b_loc = pyro.param("b_loc", torch.tensor(0.0))
+    scale = pyro.param("scale", torch.tensor(0.5), constraint=constraints.positive)
+    pyro.sample("a", dist.Normal(a_loc, scale))
+    pyro.sample("b", dist.Normal(b_loc, scale))
+""",
+        check=_read_twice,
     ),
 )
