@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
+import numpy as np
 import pyro
 from torch.optim import Optimizer
 
@@ -38,6 +40,10 @@ the clock on the wall also counts the time in which others have the processor.""
 LENT = 0.05
 """Seconds of the processor by which following may be ahead of its share; beyond them, batches are
 only skimmed."""
+
+GATHERED = 64
+"""So many steps are taken in together, where nothing asks for them before: a batch costs about as
+much however many steps it has."""
 
 LEAST_STEPS = 100
 """No examination before so many steps, unless they are all there are to be."""
@@ -95,6 +101,8 @@ class Monitor:
         """Nothing is known of the run but where it stands."""
         with self._lock:
             self._evidence = Evidence(since=step, last=step)
+            self._newest = step
+            self._waiting: list[tuple[Batch, ElementRows | None]] = []
             self._failure: Failure | None = None
             self._origin: Origin | None = None
             self._traced = 0
@@ -116,10 +124,11 @@ class Monitor:
         with self._lock:
             began = time.thread_time()
             self._failure = None
-            if self._owed < LENT:
-                self._evidence.take(batch, _elements(batch, seen, steps))
-            else:
-                self._evidence.skim(batch)
+            waiting = self._waiting
+            waiting.append((batch, _elements(batch, seen, steps)))
+            self._newest = batch.first + batch.steps - 1
+            if self._newest - waiting[0][0].first >= GATHERED:
+                self._take_in()
             # Not more than the clock says, should another thread have taken the last steps.
             took = min(sum(one.seconds for one in seen), max(began - self._stood, 0.0))
             self._stood = time.thread_time()
@@ -129,6 +138,15 @@ class Monitor:
             self._warm = True
             self._owed = max(0.0, self._owed + cost - FOLLOWING * took)
             self._judging.took(0.0, took)
+
+    def _take_in(self) -> None:
+        """Take in the steps that wait for it."""
+        waiting, self._waiting = self._waiting, []
+        for batch, rows in _joined(waiting):
+            if self._owed < LENT:
+                self._evidence.take(batch, rows)
+            else:
+                self._evidence.skim(batch)
 
     def stepped(self) -> None:
         """Steps have been taken: try the rules if there is time."""
@@ -149,6 +167,7 @@ class Monitor:
 
     def findings(self) -> list[Finding]:
         """What the rules find now."""
+        self._take_in()
         evidence = self._evidence
         if evidence.layout is None and self._failure is None:
             return []
@@ -193,7 +212,7 @@ class Monitor:
         Args:
             running: it goes on; what was tried and has given way is then not tried again at once.
         """
-        step, end = self._evidence.last, self._planned
+        step, end = self._newest, self._planned
         last = max(self._tried, self._examined) if running else self._examined
         if step >= LEAST_STEPS and step >= GROWTH * last:
             return True
@@ -201,6 +220,8 @@ class Monitor:
 
     def examination(self) -> Callable[[Lens, dict[str, Role], Progress], Examination]:
         """What is to be called in a forked copy of the process."""
+        with self._lock:
+            self._take_in()
         evidence, optimizer = self._evidence, self._optimizer()
         self._tried = evidence.last
         layout = evidence.layout
@@ -216,6 +237,7 @@ class Monitor:
         """Take in what the copy has answered."""
         with self._lock:
             seen: Examination = decode(data, Examination)
+            self._take_in()
             if seen.step <= self._evidence.last:
                 self._before, self._seen = self._seen, seen
                 self._examined, self._tried = seen.step, self._evidence.last
@@ -234,6 +256,33 @@ class Monitor:
 def _names(finding: Finding) -> tuple[str, ...]:
     """What a finding of level warning or worse is about, and its rule."""
     return () if finding.level == "note" else (finding.subject.name, finding.name)
+
+
+def _joined(
+    waiting: Sequence[tuple[Batch, ElementRows | None]],
+) -> Iterator[tuple[Batch, ElementRows | None]]:
+    """Consecutive batches with the same columns as one."""
+    for _, some in groupby(waiting, lambda one: _kind(*one)):
+        batches, rows = zip(*some, strict=True)
+        first: Batch = batches[0]
+        if len(batches) == 1:
+            yield first, rows[0]
+            continue
+        values = np.concatenate([one.values for one in batches], axis=1)
+        known = [one for one in rows if one is not None]
+        joined = None
+        if known:
+            joined = ElementRows(
+                known[0].elements,
+                known[0].first,
+                np.concatenate([one.after for one in known]),
+                np.concatenate([one.grads for one in known]),
+            )
+        yield Batch(first.layout, first.first, values), joined
+
+
+def _kind(batch: Batch, rows: ElementRows | None) -> tuple[int, Elements | None]:
+    return batch.layout.id, None if rows is None else rows.elements
 
 
 def _elements(batch: Batch, seen: Sequence[Observation], steps: Steps) -> ElementRows | None:
