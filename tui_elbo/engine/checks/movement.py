@@ -11,7 +11,7 @@ from tui_elbo.engine.checks.evidence import ParamTrack
 from tui_elbo.engine.checks.examination import Examination
 from tui_elbo.engine.checks.rule import Found, Rule
 from tui_elbo.engine.checks.running import Running
-from tui_elbo.model.findings import Level, Subject
+from tui_elbo.model.findings import Subject
 
 STILL_STEPS = 10
 """A parameter that has not moved in so many steps never does."""
@@ -52,7 +52,10 @@ def _part_never_moves(run: Running) -> Iterator[Found]:
     for name, track in run.evidence.tracks.items():
         started = run.evidence.started.get(name)
         still = track.still == track.steps
-        if started is None or still or track.steps < PART_STEPS or not _by_element(track):
+        # A network may mask weights, or visit the rows of a table when their turn comes.
+        if "$$$" in name or "." in name or not _by_element(track):
+            continue
+        if started is None or still or track.steps < PART_STEPS:
             continue
         after, grads = run.evidence.recent(name)
         if len(grads) < STILL_STEPS or grads.shape[1] != len(started) or len(started) < 2:
@@ -67,9 +70,7 @@ def _part_never_moves(run: Running) -> Iterator[Found]:
         few = f"{name}[{place}]" + (f" and {count - 1} more" if count > 1 else "")
         message = f"{few} of {len(started)} elements have not moved since step {track.first}: "
         message += f"the gradient there was exactly 0 at each of the last {len(grads)} steps"
-        # The rows of a network's table are each visited when their turn comes.
-        level: Level = "note" if "$$$" in name or "." in name else "warning"
-        yield Found(Subject("param", name), message, level=level, since=track.first)
+        yield Found(Subject("param", name), message, since=track.first)
 
 
 def _by_element(track: ParamTrack) -> bool:
