@@ -282,3 +282,24 @@ def test_what_the_command_cannot_do_is_refused(
     code, out, err = ran(*words, folder=tmp_path)
     assert (code, out) == (2, "")
     assert said in err
+
+
+def test_a_branch_is_saved_as_the_run_that_it_was(tmp_path: Path) -> None:
+    path = str(write(tmp_path, small()))
+    plain = Session(path)
+    plain.advance(8)
+    expected = [without_time(one) for one in plain.advance(1)[-1].records()]
+    session = Session(path, checkpoint_memory=2**20)
+    with pytest.raises(UsageError, match="no branch"):
+        session.save_branch(tmp_path / "branch.run", [])
+    batches = session.advance(8)
+    session.go_to(3)
+    session.tune(Tuning(lr=0.5))
+    session.advance(2)
+    with pytest.raises(UsageError, match="no branch"):
+        session.save_branch(tmp_path / "branch.run", batches[:0])
+    session.save_branch(tmp_path / "branch.run", batches)
+    assert session.steps_taken == 5
+    left = Session(str(tmp_path / "branch.run"))
+    assert (left.steps_taken, left.tunings) == (8, ())
+    assert [without_time(one) for one in left.advance(1)[-1].records()] == expected

@@ -17,7 +17,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.engine.sources import small, write
@@ -69,10 +69,11 @@ class Killer:
         self.steps.append(progress.steps)
         if progress.steps <= self._steps or not self.left or self._rng.random() < 0.3:
             return
+        time.sleep(self._rng.random() * SECONDS)
         if victims := self._victims():
-            time.sleep(self._rng.random() * SECONDS)
-            os.kill(self._rng.choice(victims), signal.SIGKILL)
-            self._steps, self.left, self.done = progress.steps, self.left - 1, self.done + 1
+            with suppress(ProcessLookupError):
+                os.kill(self._rng.choice(victims), signal.SIGKILL)
+                self._steps, self.left, self.done = progress.steps, self.left - 1, self.done + 1
 
 
 def pool() -> list[int]:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from tests.ui.driving import driven
 from tests.ui.test_state import LAYOUT, loaded, rows
+from tests.ui.test_workspace import FakeSource
+from tests.ui.test_workspace import run as saved_run
 from tui_elbo.client.run_state import Run
 from tui_elbo.model.errors import ProtocolError
 from tui_elbo.protocol import BranchSwitched, LayoutAdded, Rewound, Tuned
 from tui_elbo.protocol.run_state import Branch
+from tui_elbo.ui.actions.branches import file_name
+from tui_elbo.ui.explorer import Explorer
 from tui_elbo.ui.plot.cell_grid import BRANCH
 from tui_elbo.ui.plot.plotting import Axes, Curve, Look, plot
 
@@ -127,3 +133,44 @@ def test_a_label_is_whole_or_not_there() -> None:
         curve = Curve(values, 1, 200, branch=values[:150] + 0.1, label="lr .02")
         text = "\n".join(plot(curve, Axes().covering(curve, 9), width, 9).rows)
         assert ("lr .02" in text) == bool(set("lr") & set(text))
+
+
+async def test_the_run_and_its_branch_are_kept_and_shown_beside_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    opened: list[Path] = []
+
+    def folder(path: Path) -> FakeSource:
+        opened.append(path)
+        return FakeSource(saved_run(0.1, 0), saved_run(0.5, 0), swept=False)
+
+    async with driven("normal") as d:
+        d.app._folders = folder
+        await d.ready()
+        await d.press("T")
+        await d.shows("no step has been taken")
+        await d.press("9", "n")
+        await d.shows("step 9 ")
+        await d.press("4", "N", "n")
+        await d.shows("step 6 ")
+        await d.press("T")
+        await d.shows("2 runs · ELBO", "q back")
+        assert opened == [tmp_path / "fake-branches"]
+        await d.press("enter")
+        await d.until(lambda: isinstance(d.app.screen, Explorer) and d.app.screen.session.target)
+        assert d.app.screen.session.target == "/runs/lr-0.1_seed-0.run"
+        await d.press("escape")
+        await d.shows("2 runs · ELBO")
+        await d.press("escape")
+        await d.shows("step 6 ")
+
+
+def test_a_file_has_the_name_of_its_steps() -> None:
+    run = Run()
+    for event in (loaded(), LayoutAdded(LAYOUT), rows(1, *[[0.0] * 9] * 4)):
+        run.apply(event)
+    name = file_name("coin", run.history, run.settings)
+    assert name.startswith("coin-9-")
+    assert name == file_name("coin", run.history, run.settings)
+    assert name != file_name("coin", run.history, ("Trace_ELBO", "Adam, lr 0.5"))

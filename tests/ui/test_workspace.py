@@ -59,6 +59,9 @@ class FakeSource:
         self.asked.append(("add", text))
         return 4
 
+    def close(self) -> None:
+        pass
+
     def compare(self, rows: Sequence[Row]) -> str:
         return f"{len(rows)} runs are compared"
 

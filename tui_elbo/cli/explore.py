@@ -174,7 +174,8 @@ def show(
 
     others = "" if engine.attached else registry.others()
     asked = Options(argv=argv, ascii=plain, memory=memory, others=others, **engine_options)
-    return run(target, asked, engine, mouse=not chosen.no_mouse, tour=tour, source=source)
+    mouse = not chosen.no_mouse
+    return run(target, asked, engine, mouse=mouse, tour=tour, source=source, folders=_Folder)
 
 
 def add_screen_options(to: argparse.ArgumentParser) -> None:

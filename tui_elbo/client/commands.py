@@ -102,9 +102,9 @@ class RunCommands:
         """Take back the step that was stepped into."""
         self._tell(UndoStep(), running=False)
 
-    def save(self, path: str) -> None:
-        """Have the run written into a file."""
-        self.sent(self._send(Save(path=path)))
+    def save(self, path: str, *, branch: bool = False) -> None:
+        """Have the run, or the branch, written into a file."""
+        self.sent(self._send(Save(path=path, branch=branch)))
 
     def until(self, condition: str) -> None:
         """Run to the first step that meets a condition."""

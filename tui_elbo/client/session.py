@@ -24,6 +24,7 @@ from tui_elbo.protocol import (
     Loaded,
     PosteriorDrawn,
     RunIdAssigned,
+    RunSaved,
     RunStatus,
     SubscriptionsChanged,
 )
@@ -93,6 +94,7 @@ class Session:
         self._has_subscribed = False
         self._post, self._changed = post, changed
         self._on_drawn: Callable[[PosteriorDrawn], object] = id
+        self._on_saved: Callable[[RunSaved], object] = id
 
     def open(self, engine: Engine | None = None) -> None:
         """Connect to the engine, or to one started now, and have it load the scenario."""
@@ -208,6 +210,10 @@ class Session:
         self._on_drawn = then
         self.commands.sent(self._send(DrawPosterior()))
 
+    def on_saved(self, then: Callable[[RunSaved], object]) -> None:
+        """Hand on what is saved from now on."""
+        self._on_saved = then
+
     def close(self) -> None:
         """Leave the run going if it can be found again; else end the engine."""
         if self.way_back.id:
@@ -257,6 +263,8 @@ class Session:
                     self._resubscribe(event)
                 elif isinstance(event, PosteriorDrawn):
                     self._on_drawn(event)
+                elif isinstance(event, RunSaved):
+                    self._on_saved(event)
         except ProtocolError as error:
             connection.end()
             self._lost(connection, f"the engine sent {error.what}")

@@ -74,6 +74,7 @@ class ScenarioSource:
         send: takes the events, in order.
         wake: called from another thread when there may be something to do.
         history: gives every step of the run, to be saved.
+        branch_history: gives every step of the branch left behind.
     """
 
     def __init__(
@@ -81,9 +82,10 @@ class ScenarioSource:
         send: Callable[[Event], None],
         wake: Callable[[], object] = lambda: None,
         history: Callable[[], History] = History,
+        branch_history: Callable[[], History] = History,
     ) -> None:
         warm_up()
-        self._send, self._history = send, history
+        self._send, self._history, self._branch_history = send, history, branch_history
         self._runner = Runner(self, send, wake)
         self.show_warning, self.send_status = self._runner.show_warning, self._runner.send_status
         self._session: Session | None = None
@@ -383,6 +385,11 @@ class ScenarioSource:
         )
 
     def _save(self, session: Session, command: Save) -> None:
+        if command.branch:
+            history = self._branch_history()
+            session.save_branch(Path(command.path), history.batches())
+            self._send(RunSaved(command.path, history.last))
+            return
         history = self._history()
         if history.last != session.steps_taken:
             raise UsageError("the run's steps are not all known here", hint="run --save keeps them")

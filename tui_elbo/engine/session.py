@@ -357,6 +357,25 @@ class Session:
             what = f"a name cannot be written: {error.object!a} holds half a character"
             raise UsageError(what, hint="give the parameter another name") from error
 
+    def save_branch(self, path: Path, batches: Sequence[Batch]) -> None:
+        """Write the future that was left behind into a file; opening that takes its steps again.
+
+        Args:
+            path: of the file; a saved run that is there is replaced.
+            batches: all its steps.
+
+        Raises:
+            UsageError: if there is none, or it cannot be written there.
+        """
+        left = self._run.left_branch
+        if left is None or sum(batch.steps for batch in batches) != left.record.end:
+            raise UsageError("no branch has been left behind", hint="going back leaves one behind")
+        run = self.saved(batches)
+        settings = msgspec.structs.replace(
+            run.settings, step=left.record.end, tunings=left.record.tunings
+        )
+        write(path, msgspec.structs.replace(run, settings=settings, state=b"", tensors=()))
+
     def keep_state(self) -> None:
         """Keep the state at which the run stands, for `saved` to go back to."""
         self._run.keep_state()

@@ -198,6 +198,8 @@ class Save(Command, frozen=True, kw_only=True):
 
     path: str
     """Absolute; a saved run that is there is replaced."""
+    branch: bool = False
+    """Save the branch that was left behind, and not the run."""
 
 
 AnyCommand: TypeAlias = (

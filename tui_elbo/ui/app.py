@@ -6,7 +6,9 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, ClassVar
 
 from textual.app import App
@@ -50,13 +52,14 @@ class ElboApp(AppWithPalette):
         *,
         tour: int = 0,
         source: Source | None = None,
+        folders: Callable[[Path], Source] | None = None,
     ) -> None:
         super().__init__()
         if os.environ.get("TEXTUAL_THEME") not in self.available_themes:
             self.theme = THEME
         self.set_class(options.ascii, "-ascii")
         self._target, self._options, self._engine = target, options, engine
-        self._tour, self._source = tour, source
+        self._tour, self._source, self._folders = tour, source, folders
 
     def get_driver_class(self) -> type[Driver]:
         """Textual's choice, unless there is a quicker one."""
@@ -88,6 +91,15 @@ class ElboApp(AppWithPalette):
         """Open a run at its last step."""
         self.push_screen(Explorer(event.file, self._options, event.engine, back="the runs"))
 
+    def on_explorer_side_by_side(self, event: Explorer.SideBySide) -> None:
+        """Show the runs of a folder over the explorer."""
+        if self._folders is not None:
+            self.push_screen(Workspace(self._folders(event.folder), self._options, back="the run"))
+
+    def on_workspace_left(self) -> None:
+        """Back to the run from which it was opened."""
+        self.pop_screen()
+
     def on_gallery_tour_asked(self, event: Gallery.TourAsked) -> None:
         """Begin the tour."""
         self.push_screen(TourExplorer(0, self._options, event.engine))
@@ -102,7 +114,7 @@ class ElboApp(AppWithPalette):
 
     def on_explorer_left(self) -> None:
         """Back to the gallery or the workspace."""
-        if isinstance(self.screen_stack[0], (Gallery, Workspace)):
+        if any(isinstance(screen, (Gallery, Workspace)) for screen in self.screen_stack[:-1]):
             self.pop_screen()
         else:
             self.switch_screen(Gallery(self._options))
@@ -145,6 +157,7 @@ def run(
     mouse: bool = True,
     tour: int = 0,
     source: Source | None = None,
+    folders: Callable[[Path], Source] | None = None,
 ) -> int:
     """Show the program until the person quits; returns the exit code.
 
@@ -155,9 +168,11 @@ def run(
         mouse: let the terminal tell of the mouse.
         tour: the stop of the tour to begin at instead, from 1 on; 0 for none.
         source: the runs of a folder, to be shown instead.
+        folders: opens the folder of a run's branches.
     """
     try:
-        (app := ElboApp(target, options, engine, tour=tour, source=source)).run(mouse=mouse)
+        app = ElboApp(target, options, engine, tour=tour, source=source, folders=folders)
+        app.run(mouse=mouse)
     finally:
         if engine is not None:
             engine.end()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import replace
 from importlib import import_module
+from pathlib import Path
 from threading import Thread
 from time import monotonic
 from typing import ClassVar
@@ -67,6 +68,13 @@ class Explorer(Screen[None]):
 
     class Left(Message):
         """The person goes back."""
+
+    class SideBySide(Message):
+        """The runs of this folder are to be shown."""
+
+        def __init__(self, folder: Path) -> None:
+            self.folder = folder
+            super().__init__()
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(key, f"press('{key}')", show=False) for key, row in BY_KEY.items() if row.do

@@ -315,8 +315,8 @@ KEYS = (
         "T",
         look.show_trainings,
         "",
-        "the trainings of a script: enter shows one, f the one that steps",
-        refuses=look.one_training,
+        "keep the run and its branch as files, and show all; of a script its trainings",
+        refuses=look.one_training_of_a_script,
     ),
     Key(
         "j",

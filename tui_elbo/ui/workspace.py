@@ -123,6 +123,10 @@ class Source(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Leave nothing behind that it has made to be read."""
+        ...
+
     def compare(self, rows: Sequence[Row]) -> str:
         """What the comparison of these runs says, in lines."""
         ...
@@ -287,7 +291,11 @@ class Workspace(Screen[None]):
         source: where they come from.
         options: what the program was started with.
         engine: a running engine to use for the first run that is opened.
+        back: where escape leads back to; empty: out of the program.
     """
+
+    class Left(Message):
+        """The person goes back."""
 
     class Chosen(Message):
         """A run was chosen, and is in this file; the engine goes with it."""
@@ -328,8 +336,11 @@ class Workspace(Screen[None]):
     }
     """
 
-    def __init__(self, source: Source, options: Options, engine: Engine | None = None) -> None:
+    def __init__(
+        self, source: Source, options: Options, engine: Engine | None = None, *, back: str = ""
+    ) -> None:
         super().__init__()
+        self._back = back
         self._source, self._options, self._engine = source, options, engine
         self._glyphs: Glyphs = ASCII if options.ascii else UNICODE
         self._reading = False
@@ -464,6 +475,8 @@ class Workspace(Screen[None]):
     def _labelled(self, key: Key) -> Key:
         if key.key == "v" and self._curves.loss:
             return replace(key, label="ELBO")
+        if key.key == "q" and self._back:
+            return replace(key, label="back")
         if key.key == "g" and self._curves.grouped:
             return replace(key, label="each run")
         return key
@@ -599,7 +612,10 @@ class Workspace(Screen[None]):
     def action_leave(self) -> None:
         """From the filter back to the table; then show all of it again; then out of the program."""
         if self._list.has_focus and not self._list.filter:
-            self.app.exit(0)
+            if self._back:
+                self.post_message(self.Left())
+            else:
+                self.app.exit(0)
             return
         if not self.has_class("-adding"):
             self.query_one("#filter", Input).value = self._list.filter = ""
@@ -654,6 +670,8 @@ class Workspace(Screen[None]):
         """Leave no engine behind that nobody took."""
         if self._engine is not None:
             self._engine.end()
+        if self._back:
+            self._source.close()
 
 
 def progress_words(content: FolderContent) -> list[str]:

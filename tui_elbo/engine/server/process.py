@@ -60,7 +60,8 @@ def work(connection: Connection) -> None:
     from tui_elbo.engine.scenario_source import ScenarioSource  # noqa: PLC0415 - the terminal need not wait for it
 
     wake = lambda: connection.commands.put(WAKE)  # noqa: E731
-    source = ScenarioSource(connection.send, wake, connection.server.history)
+    server = connection.server
+    source = ScenarioSource(connection.send, wake, server.history, server.branch_history)
     signal.signal(signal.SIGINT, connection.not_within_a_message(source.interrupt))
     plain, warnings.showwarning = warnings.showwarning, source.show_warning
     os.register_at_fork(after_in_child=partial(_behave_as_plain_python, plain))

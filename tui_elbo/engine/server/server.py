@@ -262,6 +262,17 @@ class Server:
         self._call(lambda: found.set_result(self._state.history.copy()))
         return found.result()
 
+    def branch_history(self) -> History:
+        """Every step of the branch left behind, copied; none if there is none."""
+        found: Future[History] = Future()
+
+        def look() -> None:
+            branch = self._state.branch
+            found.set_result(History() if branch is None else branch.history.copy())
+
+        self._call(look)
+        return found.result()
+
     def close(self, patience: float = 0.0) -> None:
         """Leave no socket behind; the terminal may read for so many seconds what is to be sent."""
         if not self.is_ours:

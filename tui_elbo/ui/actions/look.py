@@ -8,6 +8,7 @@ from tui_elbo.client.run_state import WEIGHING
 from tui_elbo.model.findings import Finding
 from tui_elbo.model.records import Column
 from tui_elbo.ui.actions import questions
+from tui_elbo.ui.actions.branches import keep_branches
 from tui_elbo.ui.actions.run import confirm, stuck
 from tui_elbo.ui.style.glyphs import ASCII, UNICODE
 from tui_elbo.ui.views.breakdown import BreakdownView
@@ -51,6 +52,11 @@ def one_training(explorer: Explorer) -> str:
     listed = explorer.session.run.trainings
     others = listed is not None and any(one.number != listed.shown for one in listed.trainings)
     return stuck(explorer) if others else "no other training is known in this process"
+
+
+def one_training_of_a_script(explorer: Explorer) -> str:
+    """The same, of a script alone: a scenario has branches."""
+    return one_training(explorer) if explorer.session.watched else stuck(explorer)
 
 
 def no_evaluation(explorer: Explorer) -> str:
@@ -242,7 +248,10 @@ def show_findings(explorer: Explorer) -> None:
 
 
 def show_trainings(explorer: Explorer) -> None:
-    """The trainings of the process, to choose the one that is shown."""
+    """The trainings of the process, to choose the one that is shown; of a scenario its branches."""
+    if not explorer.session.watched:
+        keep_branches(explorer)
+        return
     session = explorer.session
     glyphs = ASCII if session.options.ascii else UNICODE
     view = TrainingsView(session.run, glyphs, lambda number: _show_training(explorer, number))
