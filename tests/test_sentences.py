@@ -9,7 +9,9 @@ import pytest
 
 from tui_elbo.model.attribution import SUM_TERMS, Player, Term, TermAttribution
 from tui_elbo.model.bound import gap_name
+from tui_elbo.model.history import History
 from tui_elbo.model.sentences import RULES, SpanSummary, choose_sentence
+from tui_elbo.model.tour import Stop, seen_text
 
 LOG_P, LOG_Q, ELBO, LIKELIHOOD, PRIOR = SUM_TERMS
 
@@ -203,6 +205,14 @@ def test_nothing_is_fitted_by_a_theta_that_lowers_log_p() -> None:
     assert choose_sentence(scene(share(2.21, -0.06), share(1.0, 0.0))).text == (
         "log p rose 2.15 nats: θ did -0.06 of it, φ +2.21."
     )
+
+
+def test_a_stop_of_the_tour_names_no_share_that_is_not_known() -> None:
+    stop = Stop("x", "f", "", "θ did {log_p_theta:.1f} of {log_p:.1f}")
+    history = History()
+    split = scene(share(1.2, 2.9), share(-2.0, 0.0))
+    assert seen_text(stop, split, history) == "θ did 2.9 of 4.1"
+    assert seen_text(stop, unsplit(), history) == SCENES["not_split"][1]
 
 
 def test_the_gap_is_named_as_it_may_be() -> None:

@@ -6,12 +6,14 @@ with the numbers of the run itself. `tests/engine/test_tour.py` checks each clai
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from string import Formatter
 
 from tui_elbo.model.attribution import SUM_TERMS
 from tui_elbo.model.history import History
 from tui_elbo.model.records import ParamRecord
-from tui_elbo.model.sentences import SpanSummary
+from tui_elbo.model.sentences import SpanSummary, choose_sentence
 
 TERMS = {"log_p": SUM_TERMS[0], "log_q": SUM_TERMS[1], "elbo": SUM_TERMS[2]}
 
@@ -98,6 +100,17 @@ RULE = (
     ),
 )
 """The rule that the tour ends with: headings and paragraphs."""
+
+
+def seen_text(stop: Stop, summary: SpanSummary, history: History) -> str:
+    """What a stop says of its run; the sentence of the run where a number that it names is not
+    known.
+    """
+    found = numbers(summary, history)
+    named = {name for _, name, _, _ in Formatter().parse(stop.seen) if name}
+    if any(not math.isfinite(found[name]) for name in named):
+        return choose_sentence(summary).text
+    return stop.seen.format(**found)
 
 
 def numbers(summary: SpanSummary, history: History) -> dict[str, float]:

@@ -12,7 +12,7 @@ from textual.message import Message
 
 from tui_elbo.client.process import Engine, spawn
 from tui_elbo.client.session import Options
-from tui_elbo.model.tour import RULE, STOPS, numbers
+from tui_elbo.model.tour import RULE, STOPS, seen_text
 from tui_elbo.ui.explorer import Explorer
 from tui_elbo.ui.panes.sentence import SentenceLine
 from tui_elbo.ui.style.theme import DIM, KEY, WARN
@@ -112,7 +112,7 @@ class TourExplorer(Explorer):
     def _text(self) -> str:
         run, span = self.session.run, self.span()
         if self._state == "seen" and span is not None:
-            return self.stop.seen.format(**numbers(span.summary, run.history))
+            return seen_text(self.stop, span.summary, run.history)
         if run.fault is not None or run.dead:
             return "This did not go as it should: see below."
         return self.stop.ask.format(steps=run.loaded.steps if run.loaded is not None else "all its")
