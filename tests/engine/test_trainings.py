@@ -163,3 +163,9 @@ def test_one_that_was_let_go_is_watched_anew_as_it_steps(monkeypatch: pytest.Mon
     for handle in handles:
         handle.close()
     assert session.closed
+
+
+def test_the_run_of_a_notebook_has_a_name_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["/lib/ipykernel_launcher.py", "-f", "kernel.json"])
+    with tui_elbo.watch_all() as handle:
+        assert handle.id == "notebook"

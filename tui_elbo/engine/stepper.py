@@ -130,7 +130,7 @@ class Stepper:
             timer.lap(READING)
             timer.finish()
         self.taken = step
-        self.loss = math.nan if seen.loss is None else seen.loss
+        self.loss = math.nan if seen.loss is None else float(seen.loss)
         return seen
 
     def capture(self) -> Checkpoint:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from tui_elbo.engine.record.numbers import kept_table
+from tui_elbo.engine.record.numbers import kept_table, numbers_table
 from tui_elbo.model.records import Column, Floats, UnknownColumnError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Observation:
     """One step as it was seen: numbers that are not columns yet."""
 
     step: int
-    loss: float | None
+    loss: float | Tensor | None
     """None where the estimator reports none."""
     parts: tuple[float, ...]
     """Of a loss that is a sum; empty otherwise."""
@@ -44,7 +45,7 @@ class Observation:
     """Seconds that it took to read the step, after it."""
     terms: StepTerms
     params: StepParams
-    eval_loss: float | None = None
+    eval_loss: float | Tensor | None = None
     """Mean over the evaluations since the step before that no update followed; None without."""
 
     @property
@@ -101,12 +102,13 @@ class Steps:
     @cached_property
     def loss(self) -> Floats:
         """What the steps returned; NaN where the estimator reports none."""
-        return np.array([np.nan if one.loss is None else one.loss for one in self._seen])
+        return numbers_table([np.nan if one.loss is None else one.loss for one in self._seen])
 
     @cached_property
     def eval_loss(self) -> Floats:
         """The mean loss of evaluations that no update followed."""
-        return np.array([one.eval_loss for one in self._seen])
+        found = [one.eval_loss for one in self._seen]
+        return numbers_table([np.nan if one is None else one for one in found])
 
     @cached_property
     def seconds(self) -> Floats:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -21,9 +21,29 @@ Kept: TypeAlias = float | list[float] | Tensor
 """The elements of a small tensor; a tensor only where reading it would take long."""
 
 
+def is_near(tensor: Tensor) -> bool:
+    """Whether reading it waits for no other device."""
+    return tensor.is_cpu
+
+
+def kept_number(number: Any) -> float | Tensor:
+    """A loss as it is now; a tensor only where reading it would wait for another device."""
+    if isinstance(number, Tensor):
+        number = number.detach()
+        return float(number) if is_near(number) else number.clone()
+    return float(number)
+
+
+def numbers_table(numbers: Sequence[float | Tensor]) -> Floats:
+    """Numbers of consecutive steps; shape (steps,)."""
+    if any(isinstance(one, Tensor) for one in numbers):
+        return table([[_tensor(one).reshape(1)] for one in numbers])[:, 0]
+    return np.array(numbers, dtype=np.float64)
+
+
 def kept(tensor: Tensor) -> Kept:
     """The elements as they are now: exact, without the graph."""
-    if not tensor.is_cpu:
+    if not is_near(tensor):
         return tensor.detach().clone()
     flat = tensor if tensor.dim() < 2 else dense(tensor).reshape(-1)
     elements: float | list[float] = flat.tolist()

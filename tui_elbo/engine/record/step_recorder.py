@@ -13,6 +13,7 @@ from pyro.infer import ELBO
 
 from tui_elbo.engine.record.columns import Formulas, Observation, Steps, put_bounded
 from tui_elbo.engine.record.modules import BUDGET, LEAST
+from tui_elbo.engine.record.numbers import kept_number
 from tui_elbo.engine.record.options import RecordingOptions
 from tui_elbo.engine.record.params import ParamRecorder
 from tui_elbo.engine.record.roles import Roles
@@ -67,7 +68,7 @@ class StepRecorder:
             reports_loss: whether the result means anything.
         """
         parts = tuple(map(float, result)) if isinstance(result, tuple) else ()
-        loss = math.fsum(parts) if parts else float(result)
+        loss = math.fsum(parts) if parts else kept_number(result)
         terms, params = self.terms.finish(), self.params.finish()
         watching = time.perf_counter() - ended + self.params.before_seconds
         reported = loss if reports_loss else None

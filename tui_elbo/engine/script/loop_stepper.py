@@ -25,6 +25,7 @@ from tui_elbo.engine.compat.pyro import own_trace_builder, set_trace_builder, tr
 from tui_elbo.engine.lens.isolation import InitialParams
 from tui_elbo.engine.record.columns import Observation
 from tui_elbo.engine.record.estimators import traits_of
+from tui_elbo.engine.record.numbers import kept_number
 from tui_elbo.engine.record.options import RecordingOptions
 from tui_elbo.engine.record.params import LocalParam
 from tui_elbo.engine.record.step_recorder import StepRecorder
@@ -50,7 +51,7 @@ class Evaluation:
     """One evaluation of an estimator."""
 
     loss: Any
-    """A float, or a tuple of floats."""
+    """A number, or a tuple of floats."""
     part: TermsPart
     within: bool
     """Whether it was made by an optimiser's closure."""
@@ -389,10 +390,10 @@ class LoopStepper:
 
 
 def _floats(result: Any) -> Any:
-    """A loss as a float, or its parts as floats."""
+    """A loss as a number, or its parts as floats."""
     if isinstance(result, tuple):
-        return tuple(_floats(one) for one in result)
-    return float(result.detach() if isinstance(result, Tensor) else result)
+        return tuple(float(kept_number(one)) for one in result)
+    return kept_number(result)
 
 
 def _mean(losses: list[Any]) -> Any:

@@ -16,11 +16,13 @@ from typing import Any
 
 from pyro.infer import ELBO, SVI, Trace_ELBO
 from pyro.poutine import Trace
+from torch import Tensor
 
 from tui_elbo.engine import describe
 from tui_elbo.engine.lens.isolation import InitialParams
 from tui_elbo.engine.record.columns import Observation
 from tui_elbo.engine.record.estimators import traits_of
+from tui_elbo.engine.record.numbers import kept_number
 from tui_elbo.engine.record.options import RecordingOptions
 from tui_elbo.engine.record.step_recorder import StepRecorder
 from tui_elbo.engine.record.timing import OPTIMISER, OTHER, READING
@@ -39,14 +41,15 @@ class Unused:
     """The losses of evaluations that no update followed, since the step before."""
 
     def __init__(self) -> None:
-        self._sum, self._count = 0.0, 0
+        self._sum: float | Tensor = 0.0
+        self._count = 0
 
     def took(self, loss: Any) -> None:
         """One more: a number, or a tuple of its parts."""
-        self._sum += math.fsum(map(float, loss)) if isinstance(loss, tuple) else float(loss)
+        self._sum += math.fsum(map(float, loss)) if isinstance(loss, tuple) else kept_number(loss)
         self._count += 1
 
-    def mean(self) -> float | None:
+    def mean(self) -> float | Tensor | None:
         """Their mean, and none is kept any more; None if there were none."""
         found = self._sum / self._count if self._count else None
         self._sum, self._count = 0.0, 0

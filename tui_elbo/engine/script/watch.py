@@ -127,4 +127,6 @@ def _named(kind: type) -> str:
 
 def _script() -> Path:
     given = sys.argv[0] if sys.argv else ""
+    if Path(given).stem == "ipykernel_launcher":
+        return Path("notebook")
     return Path(given).resolve() if given.endswith(".py") else Path(given or "script")
