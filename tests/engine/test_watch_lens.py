@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pyro
+import pyro.distributions as dist
 import pytest
 import torch
 from pyro.infer import SVI, Trace_ELBO
@@ -25,6 +26,7 @@ from tui_elbo.protocol import (
     ComputeGradients,
     ComputeImportanceBound,
     DrawPosterior,
+    FindingsChanged,
     GradientsComputed,
     ImportanceBoundComputed,
     LensPointAdded,
@@ -243,6 +245,29 @@ def test_whatever_changes_is_kept_and_named(step: Any, changes: str) -> None:
     ):
         assert f"({changes} changes)" in looked(terminal)[-1].note
         terminal.until(LensPointAdded, lambda event: event.point.draws > 0)
+
+
+def test_a_minibatch_that_a_plate_scales_is_no_fault() -> None:
+    """One batch is not all the data: a plate of more rows than it has is as it should be."""
+
+    def model(x: Tensor) -> None:
+        z = pyro.sample("z", dist.Normal(0.0, 1.0))
+        with pyro.plate("data", 40, subsample_size=len(x)):
+            pyro.sample("x", dist.Normal(z, 1.0), obs=x)
+
+    def guide(x: Tensor) -> None:
+        pyro.sample("z", dist.Normal(pyro.param("loc", torch.tensor(0.0)), 0.7))
+
+    svi, x = SVI(model, guide, pyro.optim.Adam({"lr": 0.05}), Trace_ELBO()), torch.randn(40)
+    with (
+        tui_elbo.watch(svi, "mine"),
+        Called(svi, lambda: ((x[torch.randperm(40)[:10]],), {})),
+        attached("mine") as terminal,
+    ):
+        events = [one for one in terminal.seen if isinstance(one, FindingsChanged)]
+        found = next((one for one in events if one.examined >= 0), None)
+        found = found or terminal.until(FindingsChanged, lambda one: one.examined >= 0)
+    assert [one.code for one in found.findings if one.level != "note"] == []
 
 
 def test_a_model_that_is_another_at_each_step_is_not_seen() -> None:

@@ -39,11 +39,22 @@ FullBatch = Callable[[], tuple[Any, ...]]
 
 
 @dataclass(frozen=True, eq=False)
-class CheckedScript(FixedArguments):
+class CheckedScript:
     """What the rules look at before a script's first step."""
 
-    optimizer: Any = None
+    model: Callable[..., Any]
+    guide: Callable[..., Any]
+    loss: Any
+    args: tuple[Any, ...]
+    optimizer: Any
     """What the loop has given to the SVI."""
+    steps: int = USUAL_STEPS
+    full_batch: FullBatch | None = None
+    """All the data; None where the script does not say: a step may have been called with a part."""
+
+    def batch(self, step: int) -> tuple[Any, ...]:  # noqa: ARG002
+        """Those of the first step."""
+        return self.args
 
 
 class Training(Protocol):
@@ -269,7 +280,8 @@ class ScriptSubject:
         model, guide = training.model, training.guide
         if kwargs:
             model, guide = partial(model, **kwargs), partial(guide, **kwargs)
-        return CheckedScript(model, guide, elbo, args, USUAL_STEPS, training.optim)
+        full = self._full_batch
+        return CheckedScript(model, guide, elbo, args, training.optim, full_batch=full)
 
     def refuse(self, why: str) -> None:
         """The lens cannot look from now on."""
