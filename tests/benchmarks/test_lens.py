@@ -5,18 +5,24 @@ from __future__ import annotations
 import resource
 import threading
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from tests.benchmarks.pairs import bootstrap, interleaved, judge, ratio
-from tui_elbo.engine.lens import Lens
+from tui_elbo.client.run_state import Run
+from tui_elbo.engine.lens import Lens, schedule
 from tui_elbo.engine.lens.fork import ForkedCall, fault_seconds
 from tui_elbo.engine.lens.schedule import LensScheduler
 from tui_elbo.engine.scenario_source import ScenarioSource
 from tui_elbo.engine.session import Session
-from tui_elbo.protocol import Event, LensPointAdded, Load, RunUntil
+from tui_elbo.engine.verdict.iterates import Iterates
+from tui_elbo.engine.verdict.probe import Judged, judged
+from tui_elbo.protocol import Event, LensPointAdded, Load, Pause, RunUntil
 
 pytestmark = pytest.mark.benchmark
 
@@ -84,6 +90,59 @@ def test_while_running_looks_take_a_fiftieth_of_the_runs_time(
         return sums[..., 0] / sums[..., 1]
 
     judge(f"what looks take of a run, {name}", bootstrap(spans, share), 0.02)
+
+
+LONG, BLOCK = 2048, 64
+"""Steps of a run, and of the parts of it that are resampled as wholes."""
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_the_forks_for_the_verdict_and_the_sums_of_iterates_take_a_fiftieth_of_a_run(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the first step on, in time of the run's thread."""
+    spent, judging = 0.0, False
+    start, took = LensScheduler.start, Iterates.took
+
+    def timed_start(self: LensScheduler) -> None:
+        nonlocal spent, judging
+        judging, begin = False, time.thread_time()
+        start(self)
+        spent += (time.thread_time() - begin) * judging
+
+    def timed_took(
+        self: Iterates, step: int, stored: Sequence[tuple[str, Tensor]], seconds: float
+    ) -> None:
+        nonlocal spent
+        begin = time.thread_time()
+        took(self, step, stored, seconds)
+        spent += time.thread_time() - begin
+
+    def noted(*args: Any, **options: Any) -> Judged:
+        nonlocal judging
+        judging = True
+        return judged(*args, **options)
+
+    monkeypatch.setattr(LensScheduler, "start", timed_start)
+    monkeypatch.setattr(Iterates, "took", timed_took)
+    monkeypatch.setattr(schedule, "judged", noted)
+    run = Run()
+    source = ScenarioSource(run.apply)
+    for command in (Load(target=name), RunUntil(until=10**9)):
+        source.handle(command)
+    blocks = []
+    while run.step < LONG:
+        goal, begin, before = run.step + BLOCK, time.thread_time(), spent
+        while run.step < goal:
+            source.work()
+        blocks.append((spent - before, time.thread_time() - begin))
+    source.handle(Pause())
+
+    def share(blocks: np.ndarray, axis: int) -> np.ndarray:
+        sums = blocks.sum(axis=axis)
+        return sums[..., 0] / sums[..., 1]
+
+    judge(f"forks for the verdict, and iterates / a run, {name}", bootstrap(blocks, share), 0.02)
 
 
 WRITTEN = 25 * 2**20
