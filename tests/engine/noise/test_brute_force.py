@@ -1,4 +1,11 @@
-"""The table's noise ratios against a plain loop of 2,000 gradients, written with Pyro alone."""
+"""The table's noise ratios against a plain loop of 2,000 gradients, written with Pyro alone.
+
+Measured once on five models (`no_theta`, `coin`, `minibatch`, `eight_schools_non_centred`,
+`regression`) with the table's usual 10 s on a busy machine: 38 of 40 ratios to the present setting
+lay within their own intervals. What was advised had, by the loop, this noise² × time relative to
+the present setting: 0.0082, 0.0014, no advice, 0.11, 0.012; the table said 0.0089, 0.0012, none,
+0.12, 0.013.
+"""
 
 from __future__ import annotations
 
