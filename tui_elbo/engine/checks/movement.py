@@ -26,7 +26,9 @@ GAIN, SHARE = 1.0, 0.003
 
 EACH = 0.05
 """And than so many nats for each number that is optimised: half the mean square of how far it lies
-from its best, in standard deviations of its posterior."""
+from its best, in standard deviations of its posterior. (Measured after 400 steps of Adam, gain over
+numbers, on two regressions of 4 numbers and one of 8: 0.002 to 0.014 at a rate of 0.01, 0.04 to
+0.08 at 0.03, 0.18 to 0.20 at 0.1; on the first of them 1.0 at a rate of 1.)"""
 
 FAR, BEHIND = 2.0, 50.0
 """A higher rate gains more than so many nats in the time in which the present one gains this much
