@@ -100,7 +100,8 @@ def test_a_script_that_is_held_stays_so_while_another_training_is_shown() -> Non
         second.step()
         with Script(both(first, second)) as script, attached(handle.id) as terminal:
             terminal.ask(Pause())
-            terminal.ask(ShowTraining(number=2))
+            terminal.send(ShowTraining(number=2))
+            terminal.until(RunStatus, lambda x: x.state == "paused" and x.step >= 1)
             before = len(script.losses)
             stood = terminal.ask(Step())
             after = terminal.ask(Step())

@@ -15,11 +15,11 @@ from torch.optim import Optimizer
 
 from tui_elbo.engine import describe
 from tui_elbo.engine.script.loop_stepper import LoopStepper
-from tui_elbo.engine.script.script_source import ScriptSource, Trainings
+from tui_elbo.engine.script.script_source import SETTLING, ScriptSource, Trainings
 from tui_elbo.engine.script.step_arguments import ScriptSubject
 from tui_elbo.protocol import RunFlagged, Tuned
 
-IDLE = 1.0
+IDLE = SETTLING
 """A step is over so many seconds after its last update, if nothing is evaluated before."""
 
 BY_EVALUATION = "no optimiser of torch's is seen: steps are counted by evaluations"
@@ -85,7 +85,7 @@ class LoopSource(ScriptSource):
     ) -> None:
         self._loop: LoopStepper
         self._begin = guide, elbo
-        self._settling = self._waits = self._named = self._counts = False
+        self._waits = self._named = self._counts = False
         self._stored: weakref.WeakSet[Optimizer] = weakref.WeakSet()
         super().__init__(None, script, trainings, checks=checks, held=held)
         del self._begin
@@ -161,10 +161,6 @@ class LoopSource(ScriptSource):
         if not self._waits:
             self._waits = True
             self.server.call_later(IDLE, self._idle)
-
-    def _enter(self) -> bool:
-        free = self._inside.acquire(blocking=False)
-        return free or (self._settling and self._inside.acquire(timeout=IDLE))
 
     def _before(self, call: Call) -> None:
         """The first evaluation of a step is about to be made."""

@@ -335,6 +335,8 @@ class ScriptSession:
                 before.let_go()
         if source is self._stands:
             self._stands = None
+        if isinstance(source, ScriptSource):
+            source.catch_up()
         self.server.show(source.state)
         source.shown(self._seq)
         self._list_soon()

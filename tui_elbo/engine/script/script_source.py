@@ -51,6 +51,9 @@ ALONE_SECONDS = 1.0
 ALONE_SHARE = 0.003
 """Of the time of a step, what sums of large parameters may take without a terminal."""
 
+SETTLING = 1.0
+"""Seconds for which a step waits at most while the server's thread reads what is over."""
+
 LAST_WORD = 0.5
 """Seconds for which the end of a script waits at most."""
 
@@ -140,6 +143,8 @@ class ScriptSource:
         self._closed = self._standing = False
         self.last_step = 0.0
         """When its last step ended, by `time.perf_counter`."""
+        self._settling = False
+        """Whether the server's thread reads what is over."""
         self._left = 0.0
         """When the script has gone on, after a step before one that is timed."""
         self._inside = threading.Lock()
@@ -216,7 +221,7 @@ class ScriptSource:
         """In place of the SVI's own `step`, which is `take`."""
         if self._closed or not self.server.is_ours:
             return take(*args, **kwargs)  # in a worker that was forked: not this run's
-        if not self._inside.acquire(blocking=False):
+        if not self._enter():
             return take(*args, **kwargs)  # by a second thread: not this run's
         runner, timer = self._runner, self._runner.options.timer
         between = time.perf_counter() - self._left if timer.on and self._left else None
@@ -249,6 +254,11 @@ class ScriptSource:
             if self._closed and self.server.is_ours:
                 self._close_lens()
             self._inside.release()
+
+    def _enter(self) -> bool:
+        """Begin to read a step; the server's thread may be about to leave, another does not."""
+        free = self._inside.acquire(blocking=False)
+        return free or (self._settling and self._inside.acquire(timeout=SETTLING))
 
     def evaluated(self, value: Any) -> None:
         """The loss has been evaluated without a step."""
@@ -502,6 +512,18 @@ class ScriptSource:
                 self._send_error(error.what, "refused", error.hint)
             runner.changed.notify_all()
         runner.send_status()
+
+    def catch_up(self) -> None:
+        """Send what has been seen, unless a step is under way, which then does it."""
+        self._settling = True
+        try:
+            if self._inside.acquire(blocking=False):
+                try:
+                    self._guarded(self._flush)
+                finally:
+                    self._inside.release()
+        finally:
+            self._settling = False
 
     def shown(self, seq: int) -> None:
         """It is shown from now on, to a terminal whose newest command has this number."""
