@@ -3,20 +3,20 @@
 python -m tests.engine.verdict.bench [--steps 1024] [--seeds 2] [--record FILE] [PROBLEM ...]
 python -m tests.engine.verdict.bench --read FILE ...
 
-Measured with 1,088 verdicts on 17 of the 18 problems that are not in group `lab`, 64 each (four
+Measured with 1,152 verdicts on the 18 problems that are not in group `lab`, 64 each (four
 optimisers, seeds 10 to 13, which the rule had not seen, at steps 128 to 1024), and 96 on those that
 are; 95 % intervals take verdicts as independent, which those of a run and of fixed draws are not:
 
                                           new and examples              lab (seed 10)
-    stationary, > 3 τ from the best       0 of 250  (0 to 1.5 %)        0 of 27  (0 to 12 %)
-    stationary, > τ from the best         25 of 250 (6.9 to 14 %)       2 of 27  (2.1 to 23 %)
-    decayed, > τ left, called stationary  0 of 269  (0 to 1.4 %)        0 of 24  (0 to 14 %)
-    improving, and nothing was left       0 of 558  (0 to 0.7 %)        0 of 42  (0 to 8.4 %)
-    stopped, and nothing was left         0 of 181  (0 to 2.1 %)        0 of 16  (0 to 19 %)
-    cannot tell                           75 of 1,088 (5.5 to 8.6 %)    4 of 96  (1.6 to 10 %)
-    the interval holds what was left      1,083 of 1,088 (98.9 to 99.8) 96 of 96 (96 to 100 %)
-    delay, most, × the doubling within τ  1 (86 runs)                   1 (9 runs)
-    cost, median                          0.50 s, 122 steps             0.22 s, 108 steps
+    stationary, > 3 τ from the best       0 of 263  (0 to 1.4 %)        0 of 27  (0 to 12 %)
+    stationary, > τ from the best         28 of 263 (7.5 to 15 %)       2 of 27  (2.1 to 23 %)
+    decayed, > τ left, called stationary  0 of 285  (0 to 1.3 %)        0 of 24  (0 to 14 %)
+    improving, and nothing was left       0 of 598  (0 to 0.6 %)        0 of 42  (0 to 8.4 %)
+    stopped, and nothing was left         0 of 192  (0 to 2.0 %)        0 of 16  (0 to 19 %)
+    cannot tell                           75 of 1,152 (5.2 to 8.1 %)    4 of 96  (1.6 to 10 %)
+    the interval holds what was left      1,147 of 1,152 (99.0 to 99.8) 96 of 96 (96 to 100 %)
+    delay, most, × the doubling within τ  1 (90 runs)                   1 (9 runs)
+    cost, median                          0.46 s, 120 steps             0.22 s, 108 steps
 
 No problem had one too far. "Cannot tell" is most on `sparse regression`, 12 of 64; all five misses
 of the interval are on `robust`, which holds 59 of 64 (83 to 97 %): its lower end is up to 0.13 nats
