@@ -50,7 +50,7 @@ class Program:
     """In the folder of programs."""
     args: str = ""
     ci: bool = False
-    """Whether it is told, as Pyro's own tests tell it, to take few steps."""
+    """Whether `CI=1` is set, as by Pyro's own tests, so that it takes few steps."""
 
     @property
     def name(self) -> str:

@@ -77,14 +77,14 @@ def test_the_run_stands_at_the_mean_of_the_last_quarter_of_its_unconstrained_par
     assert session.steps_taken == 40
 
 
-def test_the_parameters_at_the_mean_are_told_in_constrained_space() -> None:
+def test_the_parameters_at_the_mean_are_shown_in_constrained_space() -> None:
     session = Session("no_theta")
     stepped(session, 40)
     session.tune(AVERAGE)
-    told = session.stepper.params.present()
-    assert {name: one.role for name, one in told.items()} == {"loc": "guide", "scale": "guide"}
+    shown = session.stepper.params.present()
+    assert {name: one.role for name, one in shown.items()} == {"loc": "guide", "scale": "guide"}
     for name, value in pyro.get_param_store().items():
-        assert told[name].value == pytest.approx(value.item())
+        assert shown[name].value == pytest.approx(value.item())
     # Asking changes nothing of what follows.
     records = stepped(session, 3)
     assert records == averaged()[1][40:43]
@@ -95,11 +95,13 @@ def test_a_large_parameter_is_summed_up(tmp_path: Path) -> None:
     path.write_text(LARGE)
     session = Session(str(path))
     session.step()
-    told = session.stepper.params.present()["w"]
+    shown = session.stepper.params.present()["w"]
     value = pyro.param("w").detach().double()
-    assert (told.value, told.shape) == (None, (20,))
-    assert (told.mean, told.sd) == pytest.approx((value.mean().item(), value.std(0, False).item()))
-    assert (told.min, told.max) == (value.min().item(), value.max().item())
+    assert (shown.value, shown.shape) == (None, (20,))
+    assert (shown.mean, shown.sd) == pytest.approx(
+        (value.mean().item(), value.std(0, False).item())
+    )
+    assert (shown.min, shown.max) == (value.min().item(), value.max().item())
 
 
 def test_nothing_else_than_the_parameters_is_changed() -> None:

@@ -9,20 +9,20 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import msgspec
 import numpy as np
-import pyro
 import torch
 from pyro import poutine
 from pyro.infer import Trace_ELBO, TraceGraph_ELBO
-from pyro.poutine.util import site_is_subsample
 
 from tui_elbo.engine.checks.parameters import reached_leaves
 from tui_elbo.engine.lens import Lens
-from tui_elbo.engine.lens.draws import FixedValues, seed_draw
+from tui_elbo.engine.lens.draws import seed_draw
 from tui_elbo.engine.lens.fork import ForkedCall, LookError
+from tui_elbo.engine.noise.gradients import FixedSubsamples, leaves, taken_gradient
 from tui_elbo.model.records import Floats
 from tui_elbo.protocol.codec import decode
 
@@ -99,13 +99,14 @@ def noises(lens: Lens, step: int, report: Callable[[int, int], None]) -> Noises 
 def _noises(lens: Lens, step: int) -> Noises | None:
     scenario = lens.scenario
     changing = [scenario.batch(step + call) for call in range(1, CALLS + 1)]
-    rows = _gradients(lens, scenario.loss, changing, [])
+    rows = _gradients(lens, scenario.loss, changing)
     if rows is None or len(rows) < LEAST_CALLS:
         return None
     names = _names()
     noisy = {name: _noise(rows[:, at]) for name, at in names.items()}
     if not lens.alike:
-        same = _gradients(lens, scenario.loss, changing[:1] * CALLS, _subsample(lens, changing[0]))
+        fixed = FixedSubsamples()
+        same = _gradients(lens, scenario.loss, changing[:1] * CALLS, fixed)
         if same is not None and len(same) >= LEAST_CALLS:
             noisy = {
                 name: Noise(one.norm, one.sd, _noise(same[:, names[name]]).sd)
@@ -115,7 +116,7 @@ def _noises(lens: Lens, step: int) -> Noises | None:
     ratio = math.nan
     if scored and type(scenario.loss) is Trace_ELBO:
         elbo = TraceGraph_ELBO(num_particles=scenario.loss.num_particles)
-        other = _gradients(lens, elbo, changing, [], OTHER_SECONDS)
+        other = _gradients(lens, elbo, changing, seconds=OTHER_SECONDS)
         if other is not None and len(other) >= LEAST_CALLS:
             after = sum(_noise(other[:, names[name]]).sd ** 2 for name in scored)
             ratio = sum(noisy[name].sd ** 2 for name in scored) / max(after, 1e-300)
@@ -128,7 +129,7 @@ def _scored(lens: Lens, args: tuple[Any, ...]) -> tuple[tuple[str, ...], tuple[s
         return (), ()
     seed_draw(SEED)
     nodes = poutine.trace(lens.scenario.guide).get_trace(*args).nodes
-    names = {id(leaf): name for name, leaf in pyro.get_param_store().named_parameters()}
+    names = {id(leaf): name for name, leaf in leaves()}
     sites, found = list[str](), dict[str, None]()
     for site in lens.kind.fixed:
         if site not in nodes or nodes[site]["infer"].get("enumerate"):
@@ -144,7 +145,7 @@ def _names() -> dict[str, slice]:
     """Where each parameter's elements are in a row of gradients."""
     found: dict[str, slice] = {}
     start = 0
-    for name, leaf in pyro.get_param_store().named_parameters():
+    for name, leaf in leaves():
         found[name] = slice(start, start := start + leaf.numel())
     return found
 
@@ -153,33 +154,29 @@ def _gradients(
     lens: Lens,
     loss: Any,
     batches: Sequence[tuple[Any, ...]],
-    outer: Sequence[Any],
+    around: AbstractContextManager[Any] | None = None,
     seconds: float = SECONDS,
 ) -> Floats | None:
     """The gradients of each call, (calls, elements); None if one raises or is not finite."""
     scenario, began, rows = lens.scenario, time.process_time(), list[Floats]()
-    leaves = [leaf for _, leaf in pyro.get_param_store().named_parameters()]
-    if not leaves or any(leaf.is_complex() for leaf in leaves):
+    params = [leaf for _, leaf in leaves()]
+    if not params or any(leaf.is_complex() for leaf in params):
         return None
+    for leaf in params:
+        leaf.grad = None
     for call, args in enumerate(batches):
         if time.process_time() - began > seconds:
             break
-        for leaf in leaves:
-            leaf.grad = None
         seed_draw(SEED + call)
         try:
-            with poutine.trace(param_only=True):
-                if outer:
-                    with outer[0]:
-                        loss.loss_and_grads(scenario.model, scenario.guide, *args)
-                else:
-                    loss.loss_and_grads(scenario.model, scenario.guide, *args)
+            with poutine.trace(param_only=True), around or nullcontext():
+                loss.loss_and_grads(scenario.model, scenario.guide, *args)
         except Exception:
             return None
-        parts = [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in leaves]
-        rows.append(torch.cat([part.reshape(-1).double() for part in parts]).cpu().numpy())
-        if not np.isfinite(rows[-1]).all():
+        row = torch.cat([taken_gradient(leaf).double() for leaf in params]).cpu().numpy()
+        if not np.isfinite(row).all():
             return None
+        rows.append(row)
     return np.array(rows)
 
 
@@ -187,15 +184,3 @@ def _noise(rows: Floats) -> Noise:
     mean, variance = rows.mean(0), float(rows.var(0, ddof=1).sum())
     square = float(mean @ mean) - variance / len(rows)
     return Noise(math.sqrt(max(square, 0.0)), math.sqrt(variance))
-
-
-def _subsample(lens: Lens, args: tuple[Any, ...]) -> list[FixedValues]:
-    """Holds the choice of subsamples of model and guide, where they choose."""
-    if not lens.kind.subsampled:
-        return []
-    seed_draw(SEED)
-    found: dict[str, torch.Tensor] = {}
-    for what in (lens.scenario.guide, lens.scenario.model):
-        nodes = poutine.trace(what).get_trace(*args).nodes
-        found |= {n: node["value"] for n, node in nodes.items() if site_is_subsample(node)}
-    return [FixedValues(found)]

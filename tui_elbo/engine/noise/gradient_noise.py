@@ -28,9 +28,6 @@ import numpy as np
 import pyro
 import torch
 from pyro.infer import ELBO
-from pyro.poutine.messenger import Messenger
-from pyro.poutine.util import site_is_subsample
-from torch import Tensor
 
 from tui_elbo.engine.compat.pyro import set_trace_builder
 from tui_elbo.engine.lens import Lens, Settled, isolated, snapshot, with_params
@@ -39,6 +36,7 @@ from tui_elbo.engine.lens.batches import SEED, step_batches
 from tui_elbo.engine.lens.fork import Progress, cuda_in_use, why_no_fork
 from tui_elbo.engine.lens.inspect_model import NO_BROADCAST
 from tui_elbo.engine.lens.subject import Followed, Subject
+from tui_elbo.engine.noise.gradients import FixedSubsamples, leaves, taken_gradient
 from tui_elbo.engine.record.estimators import estimators
 from tui_elbo.engine.tracebacks import message
 from tui_elbo.engine.tuning import set_particles
@@ -155,32 +153,16 @@ class _CannotMeasureError(Exception):
 @contextmanager
 def _gradients_kept() -> Iterator[None]:
     """The `.grad` of each parameter is put back."""
-    leaves = dict(pyro.get_param_store().named_parameters())
-    kept = {name: leaf.grad for name, leaf in leaves.items()}
-    for leaf in leaves.values():
+    params = dict(pyro.get_param_store().named_parameters())
+    kept = {name: leaf.grad for name, leaf in params.items()}
+    for leaf in params.values():
         leaf.grad = None
     try:
         with torch.enable_grad():
             yield
     finally:
-        for name, leaf in leaves.items():
+        for name, leaf in params.items():
             leaf.grad = kept[name]
-
-
-class _FixedSubsamples(Messenger):  # type: ignore[misc]
-    """Plates choose the subsample that they chose when they were first seen."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._chosen: dict[str, Any] = {}
-
-    def _pyro_sample(self, msg: Any) -> None:
-        if site_is_subsample(msg) and msg["value"] is None and msg["name"] in self._chosen:
-            msg["value"], msg["done"] = self._chosen[msg["name"]], True
-
-    def _pyro_post_sample(self, msg: Any) -> None:
-        if site_is_subsample(msg):
-            self._chosen.setdefault(msg["name"], msg["value"])
 
 
 @dataclass(eq=False)
@@ -251,12 +233,12 @@ class _Measurement:
             raise
         except BaseException as error:
             raise _CannotMeasureError(f"the next step fails: {message(error)}") from error
-        self._names = [n for n, leaf in _leaves() if leaf.requires_grad and not leaf.is_complex()]
-        self._names = [name for name in self._names if dict(_leaves())[name].numel()]
+        self._names = [n for n, leaf in leaves() if leaf.requires_grad and not leaf.is_complex()]
+        self._names = [name for name in self._names if dict(leaves())[name].numel()]
         if not self._names:
             raise _CannotMeasureError("there is no parameter that an optimiser could move")
-        leaves = dict(_leaves())
-        sizes = [leaves[name].numel() for name in self._names]
+        params = dict(leaves())
+        sizes = [params[name].numel() for name in self._names]
         every = -(-sum(sizes) // MOST_ELEMENTS)
         starts = np.cumsum([0, *sizes])
         parts = [torch.arange(a, b, every) for a, b in itertools.pairwise(starts)]
@@ -327,8 +309,8 @@ class _Measurement:
         if cuda_in_use():
             torch.cuda.synchronize()
         seconds = self._clock() - began
-        leaves = dict(_leaves())
-        parts = [_taken_gradient(leaves[name]) for name in self._names]
+        params = dict(leaves())
+        parts = [taken_gradient(params[name]) for name in self._names]
         flat = torch.cat(parts)
         if self._chosen is not None:
             flat = flat[self._chosen]
@@ -344,7 +326,7 @@ class _Measurement:
             raise
         except BaseException as error:
             setting.problem = message(error)
-            for _, leaf in _leaves():
+            for _, leaf in leaves():
                 leaf.grad = None
             return
         if setting.present and np.isfinite(gradient).all():
@@ -353,7 +335,7 @@ class _Measurement:
     def _units(self, count: int) -> Iterator[tuple[tuple[Any, ...], AbstractContextManager[Any]]]:
         """Of each choice of data the arguments, and what fixes the model's own choice."""
         for _ in range(count):
-            fixed = _FixedSubsamples() if self._subsampled else nullcontext()
+            fixed = FixedSubsamples() if self._subsampled else nullcontext()
             yield self._next_batch(), fixed
 
     @property
@@ -475,14 +457,14 @@ class _Measurement:
         try:
             with with_params(snapshot()):
                 present.elbo.loss_and_grads(self._model, self._guide, *self._next_batch())
-                moved = {leaf for _, leaf in _leaves() if leaf.grad is not None}
+                moved = {leaf for _, leaf in leaves() if leaf.grad is not None}
                 for _ in range(UPDATES):
                     began = self._clock()
                     self._run.optimizer(moved)
                     times.append(self._clock() - began)
         except Exception:
             times = []
-        for _, leaf in _leaves():
+        for _, leaf in leaves():
             leaf.grad = None
         self._update = statistics.median(times) if times else 0.0
 
@@ -500,7 +482,7 @@ class _Measurement:
                 raise
             except BaseException as error:
                 one.problem = message(error)
-                for _, leaf in _leaves():
+                for _, leaf in leaves():
                     leaf.grad = None
 
     def _time(self, one: _Setting, number: int) -> None:
@@ -734,15 +716,6 @@ def _spread(one: _Setting, rows: Floats) -> Floats:
         return found
     own: Floats = np.square(rows - rows.mean(0)).sum(0) * (len(rows) / max(len(rows) - 1, 1))
     return own
-
-
-def _taken_gradient(leaf: Tensor) -> Tensor:
-    gradient, leaf.grad = leaf.grad, None
-    return (torch.zeros_like(leaf) if gradient is None else gradient).detach().reshape(-1)
-
-
-def _leaves() -> list[tuple[str, Tensor]]:
-    return list(pyro.get_param_store().named_parameters())
 
 
 def _same(one: _Setting, other: _Setting) -> bool:
