@@ -21,7 +21,7 @@ async def scripted(behaviour: str) -> AsyncIterator[Driven]:
 
 async def test_before_the_lens_has_looked_it_is_said_when_it_will():
     async with scripted("late") as d:
-        await d.shows("Once two steps have seen the same data this line says what moved log p")
+        await d.shows("After some steps this line says what moved log p")
 
 
 async def test_of_minibatches_it_is_said_why_nothing_is_seen():

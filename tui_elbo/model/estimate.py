@@ -40,12 +40,14 @@ def rounded(value: float, error: float, digits: int = DIGITS) -> str:
         last = max(last, _place(error))
     if -DIGITS <= last <= 0:
         return f"{value + 0.0:.{-last}f}"
+    if max(first, last) < DIGITS and error > 0 and 0 < last == _place(error):
+        return f"{round(value, -last):.0f}"
     return f"{round(value, -last):.{max(0, first - last)}e}"
 
 
 def one_digit(value: float) -> str:
-    """A standard error in one digit."""
-    return f"{value:.1g}" if math.isfinite(value) else "–"
+    """A standard error in one digit: `0.03`, `50`."""
+    return f"{float(f'{value:.1g}'):g}" if math.isfinite(value) else "–"
 
 
 def with_error(value: float, error: float, digits: int = DIGITS) -> str:

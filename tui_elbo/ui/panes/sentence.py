@@ -193,5 +193,5 @@ def sentence_text(session: Session, span: Span | None, step: int) -> str:
     if run.phase.startswith(LOOKS):
         when = "The lens is looking: then"
     elif session.watched:
-        when = "Once two steps have seen the same data"
+        when = "After some steps"
     return f"{when} this line says what moved log p, log q and the ELBO."
