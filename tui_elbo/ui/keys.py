@@ -315,7 +315,7 @@ KEYS = (
         "T",
         look.show_trainings,
         "",
-        "keep the run and its branch as files, and show all; of a script its trainings",
+        "keep run and branch as files; of a script: list its trainings",
         refuses=look.one_training_of_a_script,
     ),
     Key(
