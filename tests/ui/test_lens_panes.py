@@ -11,8 +11,9 @@ from tests.ui.test_lens import sighting, stepped
 from tui_elbo.client.run_state import Run
 from tui_elbo.client.spans import SpanChoice, unseen
 from tui_elbo.model.attribution import SUM_TERMS, AttributionPath, no_samples
+from tui_elbo.model.estimate import Moments
 from tui_elbo.model.records import Batch
-from tui_elbo.ui.panes.posterior import _pairs
+from tui_elbo.ui.panes.posterior import PosteriorPane, _pairs
 from tui_elbo.ui.panes.totals import Series, several, totals
 from tui_elbo.ui.plot.cell_grid import BAND, PHI, THETA, Look
 from tui_elbo.ui.plot.curve import Curve
@@ -145,3 +146,16 @@ def test_what_nobody_looked_at_is_no_luck_of_the_draw() -> None:
     run.lens_history.add(AttributionPath().extend(3, no_samples(), (), note=why))
     assert SpanChoice().span(run, None) is None
     assert unseen(run, 5) == why
+
+
+@pytest.mark.parametrize(("width", "whole"), [(56, True), (54, False)])
+def test_names_of_latents_are_whole_where_the_errors_leave_room(width, whole, monkeypatch) -> None:
+    pane = PosteriorPane()
+    monkeypatch.setattr(pane, "paint", lambda: None)
+    monkeypatch.setattr(pane, "replan", lambda: pane.plan(width))
+    pane.show({"theta": Moments(*np.full((4, 8), 0.01))}, {"theta": (np.ones(8), np.ones(8))})
+    (line,) = pane.lines_of(0, True)
+    text = "".join(part for part, _ in line)
+    assert text.startswith("theta[0] ") == whole
+    assert "0.01±0.01" in text
+    assert len(text) <= width

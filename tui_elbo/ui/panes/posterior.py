@@ -107,7 +107,9 @@ class PosteriorPane(Table):
         wide = known and width >= NAME + 2 * LEAST + 2 * NUMBER
         longest = max((cell_len(safe(name)) for name in self._names), default=0) + 1
         room = max(0, width - 2 * NUMBER * wide)
-        cells = min(WITH_ERROR, (room - min(longest, NAME)) // 2)
+        # Names are written in full as long as the errors have room.
+        cells = max((room - longest) // 2, min(LEAST, (room - min(longest, NAME)) // 2))
+        cells = min(WITH_ERROR, cells)
         if cells < LEAST:
             cells = min(SHORT, (room - NAME) // 2)
         cells = max(6, cells)
