@@ -69,8 +69,10 @@ def _part_never_moves(run: Running) -> Iterator[Found]:
         first = np.unravel_index(int(np.flatnonzero(stuck)[0]), shape or (len(started),))
         place = ", ".join(str(int(one)) for one in first)
         count = int(stuck.sum())
-        few = f"{name}[{place}]" + (f" and {count - 1} more" if count > 1 else "")
-        message = f"{few} of {len(started)} elements have not moved since step {track.first}: "
+        few = f"{name}[{place}] has"
+        if count > 1:
+            few = f"{name}[{place}] and {count - 1} more of {len(started)} elements have"
+        message = f"{few} not moved since step {track.first}: "
         message += f"the gradient there was exactly 0 at each of the last {len(grads)} steps"
         yield Found(Subject("param", name), message, since=track.first)
 
