@@ -28,7 +28,7 @@ def test_a_sweep_is_looked_at_and_one_of_its_runs_opened(tmp_path: Path) -> None
         terminal.press("n")
         terminal.wait(r"step 31 .*paused")
         terminal.press("escape")
-        terminal.wait("back to the runs. 31 steps will be lost")
+        terminal.wait(r"back to the runs\? 1 step will be lost")
         terminal.press("y")
         terminal.wait(r"seed 1: ELBO -\d+")
         terminal.press("c")

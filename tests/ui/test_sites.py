@@ -31,6 +31,21 @@ async def test_at_80_columns_the_terms_come_first():
         await d.shows("plates", "scale", "masked", "outer data")
 
 
+async def test_steps_that_a_rewind_took_away_have_no_terms():
+    """A pane that is hidden is not brought up to date, and drawn all the same."""
+    async with driven("plates") as d:
+        await d.ready()
+        await d.press("n", "v")
+        await d.shows("step 1 ", "log q", "-6.74044")
+        pane = d.explorer.query_one(SitesPane)
+        pane.show(d.explorer.session.run.history, 1)
+        d.explorer.session.run.history.forget_after(0)
+        pane.paint()
+        assert "-6.74044" not in "".join(
+            text for line in pane.lines_of(0, True) for text, _ in line
+        )
+
+
 @pytest.mark.parametrize(
     ("scale", "masked", "texts"),
     [(1.0, 0, ("", "")), (float("nan"), 3, ("varies", "3")), (0.1, 0, ("0.1", ""))],

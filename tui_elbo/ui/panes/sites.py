@@ -139,7 +139,9 @@ class SitesPane(Table):
 
     def _term(self, site: SiteInfo, field: str) -> Piece:
         column = Column("site", site.name, field)
-        if self._layout is None or column not in self._layout.index:
+        known = self._layout is not None and column in self._layout.index
+        # A rewind may have taken the step away since this pane was brought up to date.
+        if not known or self._step > self._history.last:
             return number(None, TERM, none=self.glyphs.none), DIM
         value = float(self._history.values(column)[self._step - 1])
         return " " + number(value, TERM - 1), "" if np.isfinite(value) else BAD
