@@ -120,7 +120,10 @@ def test_shares_add_up_along_whole_runs_of_the_gallery(entry: Any) -> None:
         shares = attribute_change(start, points[-1])
         for row, term in enumerate(SUM_TERMS):
             change = points[-1].value[row] - start.value[row]
-            added = sum(shares[term].shares.values())
-            assert added == pytest.approx(change, rel=1e-4, abs=1e-4 * max(1.0, abs(change)))
+            wanted = pytest.approx(change, rel=1e-4, abs=1e-4 * max(1.0, abs(change)))
+            assert shares[term].together == wanted
+            # Of a short span, φ's and θ's parts may be too much in doubt to be shown.
+            if start is points[0] or shares[term].split:
+                assert sum(shares[term].shares.values()) == wanted
     roles = set(attribution.roles.values())
     assert ("theta" in points[-1].players) == ("model" in roles)
