@@ -8,6 +8,7 @@ from pathlib import Path
 import pyro
 import pytest
 import torch
+from torch.optim import optimizer
 
 from tests.engine import matrix, specials
 from tests.engine.compare import WatchedRun, assert_same
@@ -109,3 +110,11 @@ def test_a_smaller_store_is_not_gone_through_at_each_update(
     initial.look()
     assert went == ["all"]
     assert sorted(initial.values) == ["a", "b", "c", "d"]
+
+
+def test_an_update_calls_nothing_of_a_run_that_is_gone() -> None:
+    before = len(optimizer._global_optimizer_pre_hooks)
+    initial = InitialParams()
+    assert len(optimizer._global_optimizer_pre_hooks) == before + 1
+    del initial
+    assert len(optimizer._global_optimizer_pre_hooks) == before

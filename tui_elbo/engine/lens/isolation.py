@@ -11,6 +11,7 @@ import math
 import sys
 import threading
 import warnings
+import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from typing import Any, TextIO
@@ -161,6 +162,10 @@ def _put(pairs: list[tuple[Tensor, Tensor]]) -> None:
             leaf.copy_(value)
 
 
+def _nothing() -> None:
+    """What is left to do for one that is gone."""
+
+
 class InitialParams:
     """The values that parameters had when they were first in the store: what step 0 is made of.
 
@@ -181,7 +186,11 @@ class InitialParams:
         self._most, self._size = most, 0
         self._looked_at = 0
         """How many parameters the store had when it was last gone through."""
-        self._handle = register_optimizer_step_pre_hook(self.look) if hooked else None
+        self._handle = None
+        if hooked:
+            look = weakref.WeakMethod(self.look)
+            self._handle = register_optimizer_step_pre_hook(lambda *_: (look() or _nothing)())
+            weakref.finalize(self, self._handle.remove)
 
     def close(self) -> None:
         """Watch no longer."""
