@@ -66,9 +66,9 @@ def not_split(phi: float, theta: float) -> TermAttribution:
 
 
 def unsplit() -> SpanSummary:
-    told = scene(share(16.3, -13.5), share(2.0, 0.0))
+    seen = scene(share(16.3, -13.5), share(2.0, 0.0))
     return replace(
-        told, shares={**told.shares, LOG_P: not_split(16.3, -13.5), ELBO: not_split(14.3, -13.5)}
+        seen, shares={**seen.shares, LOG_P: not_split(16.3, -13.5), ELBO: not_split(14.3, -13.5)}
     )
 
 
@@ -225,8 +225,8 @@ def test_the_gap_is_named_as_it_may_be() -> None:
 def test_errors_that_cancel_do_not_make_a_clear_change_unsure():
     moved: dict[Player, float] = {"phi": 9.7, "theta": -6.4}
     log_p = TermAttribution(moved, {"phi": 1.5, "theta": 1.5}, 0.0, 3.3, 3.3)
-    told = scene(log_p, share(2.5, 0.0))
-    unsure = replace(told, shares={**told.shares, ELBO: replace(log_p, shares=dict(moved))})
+    seen = scene(log_p, share(2.5, 0.0))
+    unsure = replace(seen, shares={**seen.shares, ELBO: replace(log_p, shares=dict(moved))})
     assert choose_sentence(unsure).rule == "quiet"
     sure = replace(unsure, error_bounds={LOG_P: 0.1, ELBO: 0.1})
     assert choose_sentence(sure).rule == "fitted_model"

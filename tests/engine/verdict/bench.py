@@ -20,7 +20,7 @@ are; 95 % intervals take verdicts as independent, which those of a run and of fi
 
 No problem had one too far. "Cannot tell" is most on `sparse regression`, 12 of 64; all five misses
 of the interval are on `robust`, which holds 59 of 64 (83 to 97 %): its lower end is up to 0.13 nats
-too high where 9 to 16 are left. Of the 320 with Beta, Gamma and Dirichlet guides 20 cannot be told
+too high where 9 to 16 are left. Of the 320 with Beta, Gamma and Dirichlet guides 20 are left open
 (4.1 to 9.5 %). "left" is that to the best near the run: other modes are not counted.
 """
 

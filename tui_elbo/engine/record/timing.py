@@ -64,7 +64,7 @@ class StepTimer:
         self.on = True
 
     def cancel(self) -> None:
-        """The parts of this step cannot be told apart."""
+        """Drop this step: its parts run into each other."""
         self.on = False
         self._parts = {}
 
