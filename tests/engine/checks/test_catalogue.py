@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import re
+import weakref
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from tui_elbo.engine.checks.catalogue import CATALOGUE, rule_named
 from tui_elbo.engine.checks.examples import example
 from tui_elbo.engine.checks.rule import Rule
 from tui_elbo.engine.checks.static import check
+from tui_elbo.engine.scenario import release
 from tui_elbo.model.findings import Finding
 
 README = Path(tui_elbo.__file__).parents[1] / "README.md"
@@ -37,6 +40,18 @@ def test_no_rule_warns_of_the_mended_example(rule: Rule) -> None:
     found = findings(rule.silent)
     assert rule.code not in {one.code for one in found}
     assert {one.code for one in found if one.level != "note"} == set()
+
+
+def test_a_check_keeps_nothing_of_its_scenario_alive() -> None:
+    """Modules that live on would be part of the state of every later run of the process."""
+    (text,) = (rule.fires for rule in CATALOGUE if "BatchNorm" in rule.fires)
+    scenario = example(text)
+    check(scenario)
+    gone = weakref.ref(scenario.model)
+    del scenario
+    release()
+    gc.collect()
+    assert gone() is None
 
 
 def test_codes_and_names_are_unique_and_in_form() -> None:

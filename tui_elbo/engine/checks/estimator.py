@@ -21,7 +21,7 @@ from pyro.optim import PyroLRScheduler
 from torch import Tensor, nn
 from torch.distributions import kl_divergence
 
-from tui_elbo.engine.checks.influence import guide_influence, influence
+from tui_elbo.engine.checks.influence import influence
 from tui_elbo.engine.checks.look import Look, Pass, Site, base_of, log_prob
 from tui_elbo.engine.checks.parameters import learning_rate
 from tui_elbo.engine.checks.rule import Found, Rule
@@ -340,7 +340,7 @@ def _analytic_kl_wrong(look: Look) -> Iterator[Found]:
     """
     if not isinstance(look.scenario.loss, TraceMeanField_ELBO):
         return
-    in_model, in_guide = influence(look), guide_influence(look)
+    in_model, in_guide = influence(look), influence(look, "guide")
     if not (in_model.known and in_guide.known):
         return
     for name, site in look.latents.items():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from weakref import WeakKeyDictionary
 
 import pyro
 import torch
@@ -147,13 +147,13 @@ def _term(site: Site) -> float:
     return float((terms * weights).sum())
 
 
-@cache
-def influence(look: Look) -> Influence:
-    """What each latent acts on, found once for a look."""
-    return Influence(look)
+_known: WeakKeyDictionary[Look, dict[str, Influence]] = WeakKeyDictionary()
+"""By side; a look holds on to its scenario's modules, so it is not kept alive here."""
 
 
-@cache
-def guide_influence(look: Look) -> Influence:
-    """Which of its sites each latent acts on in the guide."""
-    return Influence(look, "guide")
+def influence(look: Look, side: str = "model") -> Influence:
+    """What each latent acts on in the `model` or the `guide`, found once for a look."""
+    found = _known.setdefault(look, {})
+    if side not in found:
+        found[side] = Influence(look, side)
+    return found[side]
