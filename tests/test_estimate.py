@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui_elbo.model.estimate import rounded, with_error
+from tui_elbo.model.estimate import rounded, significant, with_error
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,25 @@ from tui_elbo.model.estimate import rounded, with_error
 )
 def test_no_digit_below_the_first_of_the_error(value, error, text):
     assert with_error(value, error) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (39.7891, "+39.8"),
+        (1234.5, "+1,230"),
+        (-999.6, "-1,000"),
+        (60000.0, "+60,000"),
+        (3.1e20, "+3.1e+20"),
+        (0.00021234, "+0.000212"),
+        (0.0, "+0"),
+        (float("nan"), "+nan"),
+        (float("-inf"), "-inf"),
+    ],
+)
+def test_a_sentence_has_no_exponents_that_it_can_do_without(value, text):
+    assert significant(value, signed=True) == text
+    assert significant(value) == text.removeprefix("+")
 
 
 @given(st.floats(-1e12, 1e12), st.floats(1e-12, 1e12))

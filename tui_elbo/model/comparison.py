@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
+from tui_elbo.model.estimate import significant
 from tui_elbo.model.modes import Posterior
 from tui_elbo.model.records import Floats
 from tui_elbo.model.verdict import TOLERANCE, Estimate
@@ -196,15 +197,11 @@ class SettingComparison:
         return self.low > 0
 
     def __str__(self) -> str:
-        interval = f"95 % interval {self.low:.4g} to {self.high:.4g}, {self.seeds} seeds"
+        low, high, nats = (significant(x, 4) for x in (self.low, self.high, self.difference))
+        interval = f"95 % interval {low} to {high}, {self.seeds} seeds"
         if self.certain:
-            return (
-                f"{self.better} is {self.difference:.4g} nats better than {self.worse} ({interval})"
-            )
-        return (
-            f"{self.better} and {self.worse} are not told apart: {self.difference:.4g} nats "
-            f"({interval})"
-        )
+            return f"{self.better} is {nats} nats better than {self.worse} ({interval})"
+        return f"{self.better} and {self.worse} are not told apart: {nats} nats ({interval})"
 
 
 @dataclass(frozen=True)

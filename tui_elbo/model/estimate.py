@@ -45,6 +45,20 @@ def rounded(value: float, error: float, digits: int = DIGITS) -> str:
     return f"{round(value, -last):.{max(0, first - last)}e}"
 
 
+def significant(value: float, digits: int = 3, *, signed: bool = False) -> str:
+    """The value in so many significant digits, for a sentence: `1,230`, not `1.23e+03`.
+
+    Args:
+        value: may be anything; from a thousand million on it has an exponent.
+        digits: 1 at least.
+        signed: whether a positive number has its sign too.
+    """
+    kept, sign = float(f"{value:.{digits}g}"), "+" if signed else ""
+    if 1000 <= abs(kept) < 1e9:
+        return f"{kept:{sign},.0f}"
+    return f"{kept:{sign}.{digits}g}"
+
+
 def one_digit(value: float) -> str:
     """A standard error in one digit: `0.03`, `50`."""
     return f"{float(f'{value:.1g}'):g}" if math.isfinite(value) else "–"

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 import numpy as np
 
-from tui_elbo.model.estimate import one_digit
+from tui_elbo.model.estimate import one_digit, significant
 from tui_elbo.model.records import Floats
 from tui_elbo.model.verdict import Estimate
 
@@ -169,4 +169,4 @@ def _below(gap: Estimate) -> str:
     if not abs(gap.value) > 2 * gap.mcse:
         return "at the same ELBO within its error"
     ends = "lower" if gap.value > 0 else "higher"
-    return f"{abs(gap.value):.3g} ± {one_digit(gap.mcse)} nats {ends}"
+    return f"{significant(abs(gap.value))} ± {one_digit(gap.mcse)} nats {ends}"

@@ -19,6 +19,7 @@ from tui_elbo.model.attribution import (
     Term,
     TermAttribution,
 )
+from tui_elbo.model.estimate import one_digit, significant
 
 LOG_P, LOG_Q, ELBO, LIKELIHOOD, PRIOR = SUM_TERMS
 
@@ -207,8 +208,8 @@ def narrowing(span: SpanSummary) -> str:
     if by_theta < 0.5 or not _clear(span, LOG_P) or log_p < SMALL or log_q < 0.5 * log_p:
         return ""
     return (
-        f"log p rose {_nats(log_p)}, but log q rose {log_q:.3g} with it: θ narrows the prior and "
-        f"the guide follows, and the ELBO {_changed(elbo)} {_nats(elbo)}."
+        f"log p rose {_nats(log_p)}, but log q rose {significant(log_q)} with it: θ narrows the "
+        f"prior and the guide follows, and the ELBO {_changed(elbo)} {_nats(elbo)}."
     )
 
 
@@ -222,14 +223,14 @@ def fitted_model(span: SpanSummary) -> str:
     if not math.isfinite(prior) or not math.isfinite(likelihood):
         what = "the model is"
     if log_p > 0 and by_theta > 0 and by_theta <= log_p:
-        took = f"θ took {by_theta:.3g} of the {_nats(log_p)} that log p rose"
+        took = f"θ took {significant(by_theta)} of the {_nats(log_p)} that log p rose"
         return f"{took}: {what} being fitted to the data."
     phi = _by_player(span, LOG_P, "phi")
     # A θ that lowers log p follows the guide: nothing is being fitted by it.
     fitted = f"; {what} being fitted to the data" if by_theta > 0 else ""
     return (
-        f"log p {_changed(log_p)} {_nats(log_p)}: θ did {by_theta:+.3g} of it, φ {phi:+.3g}"
-        f"{fitted}."
+        f"log p {_changed(log_p)} {_nats(log_p)}: θ did {significant(by_theta, signed=True)} of "
+        f"it, φ {significant(phi, signed=True)}{fitted}."
     )
 
 
@@ -250,8 +251,8 @@ def spreading(span: SpanSummary) -> str:
     if not _only_phi(span) or log_p > -SMALL or elbo < SMALL or not _clear(span, ELBO):
         return ""
     return (
-        f"log p fell {_nats(log_p)} while the ELBO rose {elbo:.3g}, for log q fell {-log_q:.3g}: "
-        "q is spreading out to match p."
+        f"log p fell {_nats(log_p)} while the ELBO rose {significant(elbo)}, for log q fell "
+        f"{significant(-log_q)}: q is spreading out to match p."
     )
 
 
@@ -293,8 +294,8 @@ def shared(span: SpanSummary) -> str:
     ):
         return ""
     return (
-        f"A parameter that model and guide both read did {both:+.3g} nats to the ELBO: it is θ and "
-        "φ in one, and cannot be split."
+        f"A parameter that model and guide both read did {significant(both, signed=True)} nats to "
+        "the ELBO: it is θ and φ in one, and cannot be split."
     )
 
 
@@ -351,8 +352,8 @@ def _rests(span: SpanSummary) -> bool:
 def _signed_by_all_players(span: SpanSummary, term: Term) -> str:
     """What the parameters changed of it, with the lens's standard error unless that is tiny."""
     error = _error(span, term)
-    text = f"{round(_by_all_players(span, term), 3) + 0.0:+.3g}"
-    return f"{text} ± {error:.1g}" if error > 0.005 else text
+    text = significant(round(_by_all_players(span, term), 3) + 0.0, signed=True)
+    return f"{text} ± {one_digit(error)}" if error > 0.005 else text
 
 
 def _only_phi(span: SpanSummary) -> bool:
@@ -365,7 +366,7 @@ def _has_draws(span: SpanSummary) -> bool:
 
 def _draw_spread(span: SpanSummary) -> str:
     spread = span.spread.get(LOG_P, math.nan)
-    return f" (±{spread:.3g} nats)" if math.isfinite(spread) and spread > 0 else ""
+    return f" (±{significant(spread)} nats)" if math.isfinite(spread) and spread > 0 else ""
 
 
 def _names(players: tuple[Player, ...]) -> str:
@@ -375,7 +376,7 @@ def _names(players: tuple[Player, ...]) -> str:
 
 
 def _nats(value: float) -> str:
-    return f"{abs(value):.3g} nats"
+    return f"{significant(abs(value))} nats"
 
 
 def _raised(value: float) -> str:

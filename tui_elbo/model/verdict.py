@@ -11,6 +11,8 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from tui_elbo.model.estimate import one_digit
+
 TOLERANCE = 0.1
 """Nats that do not matter, unless a person says another number."""
 
@@ -443,7 +445,7 @@ def _left(low: float, high: float) -> str:
 
 def with_error(estimate: Estimate) -> str:
     """Two digits, and one of the standard error."""
-    return f"{_number(estimate.value)} ± {estimate.mcse:.1g}"
+    return f"{_number(estimate.value)} ± {one_digit(estimate.mcse)}"
 
 
 def _number(value: float) -> str:

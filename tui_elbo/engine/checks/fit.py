@@ -10,6 +10,7 @@ import numpy as np
 from tui_elbo.engine.checks.examination import Divergence, Examination
 from tui_elbo.engine.checks.rule import Found, Rule
 from tui_elbo.engine.checks.running import Running
+from tui_elbo.model.estimate import significant
 from tui_elbo.model.findings import Subject
 
 SETTLED_STEPS = 100
@@ -52,7 +53,7 @@ def _collapse(run: Running) -> Iterator[Found]:
             largest = max(*one.kl, 0.0)
             message = (
                 f'"{one.site}" carries nothing: the guide draws it from its prior '
-                f"(KL at most {largest:.2g} nats a dimension)"
+                f"(KL at most {significant(largest, 2)} nats a dimension)"
             )
             evidence = f"{len(kl)} dimensions, {one.rows} rows, step {seen.step}"
             yield Found(Subject("site", one.site), message, "", evidence, since=seen.step)
@@ -152,7 +153,7 @@ def _unbounded(run: Running) -> Iterator[Found]:
             f"(now {one.value:.3g})"
         )
         evidence = f"e^4, e^8 and e^16 times as far it is {first:.3g}, {second:.3g} and "
-        evidence += f"{third:.3g} nats higher"
+        evidence += f"{significant(third)} nats higher"
         yield Found(Subject("param", one.param), message, "", evidence, since=seen.step)
 
 

@@ -13,6 +13,7 @@ from tui_elbo.engine.checks.fit import SETTLED_STEPS
 from tui_elbo.engine.checks.rule import Found, Rule
 from tui_elbo.engine.checks.running import Running
 from tui_elbo.engine.checks.weighing import Pair, Spread, Weighed
+from tui_elbo.model.estimate import one_digit, significant
 from tui_elbo.model.findings import Subject
 
 REST = 0.05
@@ -119,7 +120,7 @@ def _missing_correlation(run: Running) -> Iterator[Found]:
         what = f'elements of "{one.one}"'
     message = f"{what} have a correlation of {one.weighted:.2f} in the posterior and "
     message += f"{one.guide:.2f} in the guide"
-    evidence = f"± {one.error:.1g}, by importance weights of {weighed.draws} draws, "
+    evidence = f"± {one_digit(one.error)}, by importance weights of {weighed.draws} draws, "
     evidence += f"k̂ {weighed.khat:.2f}"
     yield Found(Subject("site", one.one), message, "", evidence, since=run.step)
 
@@ -130,9 +131,9 @@ def _below_bound(run: Running) -> Iterator[Found]:
     if weighed is None or weighed.bound - weighed.elbo - ERRORS * weighed.error < BELOW:
         return
     gap = weighed.bound - weighed.elbo
-    message = f"at rest the ELBO is {gap:.2g} nats below log p(x): the guide does not fit the "
-    message += "posterior"
-    evidence = f"± {weighed.error:.1g}, by importance weights of {weighed.draws} draws, "
+    message = f"at rest the ELBO is {significant(gap, 2)} nats below log p(x): the guide does not "
+    message += "fit the posterior"
+    evidence = f"± {one_digit(weighed.error)}, by importance weights of {weighed.draws} draws, "
     evidence += f"k̂ {weighed.khat:.2f}"
     yield Found(Subject("run", "guide"), message, "", evidence, since=run.step)
 
@@ -146,10 +147,10 @@ def _above_bound(run: Running) -> Iterator[Found]:
     if not (math.isfinite(kl) and kl + 5 * error < -NEGATIVE):
         return
     message = (
-        f"E[log q − log p] of the latents is {kl:.3g} nats, and a KL is never negative: model "
+        f"E[log q − log p] of the latents is {significant(kl)} nats, and a KL is never negative: "
     )
-    message += "and guide do not count the same latents the same number of times"
-    evidence = f"± {error:.1g}, {seen.draws} draws at step {seen.step}"
+    message += "model and guide do not count the same latents the same number of times"
+    evidence = f"± {one_digit(error)}, {seen.draws} draws at step {seen.step}"
     yield Found(Subject("run"), message, "", evidence, since=seen.step)
 
 

@@ -11,6 +11,7 @@ from tui_elbo.engine.checks.evidence import ParamTrack
 from tui_elbo.engine.checks.examination import Examination
 from tui_elbo.engine.checks.rule import Found, Rule
 from tui_elbo.engine.checks.running import Running
+from tui_elbo.model.estimate import one_digit, significant
 from tui_elbo.model.findings import Subject
 
 STILL_STEPS = 10
@@ -164,7 +165,7 @@ def _rate_decayed(run: Running) -> Iterator[Found]:
             f'the learning rate is gone before the run is done: "{track.name}" stands still, and '
             f"its mean gradient is still {norm:.3g}"
         )
-    evidence = f"one more of its largest updates would gain about {gain:.3g} nats"
+    evidence = f"one more of its largest updates would gain about {significant(gain)} nats"
     yield Found(Subject("param", track.name), message, "", evidence, since=run.step)
 
 
@@ -196,10 +197,11 @@ def _rate_too_high(run: Running) -> Iterator[Found]:
     # A run that is on its way gains by its own rate, and never by a lower one.
     names = _moving(run)
     message = (
-        f"the learning rate is too high: {trial.steps} steps at a tenth of it end {gain:.3g} nats "
-        "higher than as many at the present one"
+        f"the learning rate is too high: {trial.steps} steps at a tenth of it end "
+        f"{significant(gain)} nats higher than as many at the present one"
     )
-    evidence = f"± {error:.1g} nats, tried in a copy at step {seen.step}; moving most: {names}"
+    evidence = f"± {one_digit(error)} nats, tried in a copy at step {seen.step}; "
+    evidence += f"moving most: {names}"
     yield Found(Subject("optimizer"), message, "", evidence, since=seen.step)
 
 
@@ -222,9 +224,9 @@ def _rate_too_low(run: Running) -> Iterator[Found]:
         return
     message = (
         f"the learning rate is far too low: {trial.steps} steps at 100 times the rate gain "
-        f"{gain:.3g} nats, as many at the present one {own:.2g}"
+        f"{significant(gain)} nats, as many at the present one {significant(own, 2)}"
     )
-    evidence = f"± {error:.1g} nats, tried in a copy at step {seen.step}"
+    evidence = f"± {one_digit(error)} nats, tried in a copy at step {seen.step}"
     yield Found(Subject("optimizer"), message, "", evidence, since=1)
 
 

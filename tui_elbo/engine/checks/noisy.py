@@ -10,6 +10,7 @@ from tui_elbo.engine.checks.estimates import Noise, Noises
 from tui_elbo.engine.checks.rule import Found, Rule
 from tui_elbo.engine.checks.running import Running
 from tui_elbo.engine.checks.trials import MANY, MANY_STEPS
+from tui_elbo.model.estimate import significant
 from tui_elbo.model.findings import Level, Subject
 
 GAIN, SHARE = 1.0, 0.003
@@ -67,8 +68,9 @@ def _held(run: Running) -> _Held | None:
 
 def _words(held: _Held) -> str:
     return (
-        f"{held.steps} steps change the ELBO by {held.plain:+.2g} nats, and {MANY_STEPS} steps by "
-        f"the mean of {MANY} gradients each by {held.gain:+.3g}"
+        f"{held.steps} steps change the ELBO by {significant(held.plain, 2, signed=True)} nats, "
+        f"and {MANY_STEPS} steps by the mean of {MANY} gradients each by "
+        f"{significant(held.gain, signed=True)}"
     )
 
 

@@ -17,6 +17,7 @@ from tui_elbo.engine.checks.look import Look, Pass, Site, base_of, log_prob
 from tui_elbo.engine.checks.rule import Found, Rule
 from tui_elbo.engine.lens.batches import SEED
 from tui_elbo.engine.tracebacks import error_text
+from tui_elbo.model.estimate import significant
 from tui_elbo.model.findings import Subject
 
 BATCHES = 1000
@@ -289,11 +290,11 @@ def _scaled_wrongly(site: Site, have: float, want: float, whole: Site | None = N
     plates += [name for name in frames if name not in plates]
     subject = Subject("plate", plates[-1]) if plates else _site(site.name)
     where = f' in plate "{plates[-1]}"' if plates else ""
-    counted = f"{have:.4g} of {want:.4g} observations"
+    counted = f"{significant(have, 4)} of {significant(want, 4)} observations"
     message = f'"{site.name}"{where} counts for {counted}: the minibatch is not scaled'
     if have > want:
-        message = f'"{site.name}"{where} counts for {have:.4g} observations, and there are'
-        message += f" {want:.4g}"
+        message = f'"{site.name}"{where} counts for {significant(have, 4)} observations'
+        message += f", and there are {significant(want, 4)}"
     hint = f"give the plate its full size: pyro.plate(name, {want:.0f}, subsample_size=len(batch))"
     if have > want:
         hint = "give the plate the number of all data, and scale it only once"

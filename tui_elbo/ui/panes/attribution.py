@@ -13,6 +13,7 @@ from textual.message import Message
 
 from tui_elbo.client.spans import Span, gap, unseen
 from tui_elbo.model.attribution import PLAYERS, SUM_TERMS, Player, TermAttribution
+from tui_elbo.model.estimate import one_digit
 from tui_elbo.model.text import safe
 from tui_elbo.ui.style.text import left, nats
 from tui_elbo.ui.style.theme import BAD, DIM, ROLE
@@ -163,7 +164,11 @@ class AttributionPane(Table):
         pieces = [self._number(value, number, "", bad=bad)]
         if error:
             standard_error = math.nan if share is None else share.errors.get(player, math.nan)
-            text = f"{self.glyphs.error}{standard_error:.1g}" if standard_error >= PRECISE else ""
+            text = (
+                f"{self.glyphs.error}{one_digit(standard_error)}"
+                if standard_error >= PRECISE
+                else ""
+            )
             pieces.append((left(text if cell_len(text) <= error else "", error), DIM))
         return pieces
 
