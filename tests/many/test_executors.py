@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tests.engine.sources import small, write
+from tests.many.kills import Cluster, begun, kept, started
 from tests.many.test_chunk import in_one_piece, plan, timeless
-from tui_elbo.many import apart
+from tui_elbo.many import apart, executors
 from tui_elbo.many.executors import elsewhere
 from tui_elbo.many.folder import SweepFolder
 from tui_elbo.many.sweep import Sweep
@@ -52,6 +54,48 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
     with pytest.raises(UsageError, match="is not installed") as raised:
         elsewhere("dask:tcp://localhost:1", None)
     assert "elbo-tui[dask]" in raised.value.hint
+
+
+def test_what_a_cluster_has_trouble_with_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executors, "DASK_LOOK_EVERY", 0.0)
+    workers = {"tcp://one": 2}
+    scheduler = SimpleNamespace(ncores=lambda: workers)
+    client = SimpleNamespace(status="running", scheduler=scheduler, sync=lambda call, **_: call())
+    trouble = executors._DaskTrouble(client, "tcp://here:1")
+    assert trouble() == ""
+    workers.clear()
+    assert trouble() == "the cluster has no workers: waiting for some"
+    client.status = "connecting"
+    assert "the connection to the cluster's scheduler is lost" in trouble()
+    client.status = "closed"
+    with pytest.raises(UsageError, match="the scheduler of the cluster at tcp://here:1 is gone"):
+        trouble()
+
+
+@pytest.mark.slow
+def test_the_death_of_a_scheduler_ends_the_sweep_and_no_run(tmp_path: Path) -> None:
+    """With the command itself and a cluster of processes; another cluster goes on with it."""
+    pytest.importorskip("distributed", reason="takes the extra dask")
+    of = plan(str(write(tmp_path, small())), grid((0, 1), [], []), steps=400)
+    held = SweepFolder(tmp_path / "out", of)
+    held.close()
+    cluster = Cluster(tmp_path, workers=1)
+    sweep, steps = begun(tmp_path / "out", of, ["--on", f"dask:{cluster.address}"], more=1)
+    cluster.kill_scheduler()
+    _, said = sweep.communicate()
+    assert sweep.returncode == 2
+    assert f"the scheduler of the cluster at {cluster.address} is gone" in said
+    assert [held.ended(spec) for spec in of.runs] == [None, None]
+    assert kept(tmp_path / "out", of) >= steps > 0
+    cluster = Cluster(tmp_path, workers=1)
+    sweep = started(tmp_path / "out", ["--on", f"dask:{cluster.address}"])
+    sweep.communicate()
+    cluster.close()
+    assert sweep.returncode == 0
+    for spec in of.runs:
+        saved = read(tmp_path / "out" / f"{spec.name}.run").batches
+        expected = in_one_piece(str(tmp_path / "scenario.py"), spec, steps=400)
+        assert timeless(saved) == timeless(expected)
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from tui_elbo.engine import evaluation
 from tui_elbo.many import chunk
 from tui_elbo.many.check import check_settings
 from tui_elbo.many.chunk import run_chunk
-from tui_elbo.many.executors import Workers
+from tui_elbo.many.executors import APART_ERRORS, Workers
 from tui_elbo.many.folder import EndedRun, Plan, SweepFolder
 from tui_elbo.many.requests import Request, ask, waiting
 from tui_elbo.many.sweep import Progress, Sweep
@@ -121,6 +122,56 @@ def test_a_run_that_kills_its_worker_is_kept_as_far_as_it_came(
     assert found.ending.kind == "failed"
     assert "its worker ended 4 times in the chunk after step" in found.ending.note
     assert read(tmp_path / "out" / f"{found.spec.name}.run").settings.step == found.step > 0
+
+
+def test_a_place_that_is_gone_ends_the_sweep_and_no_run(scenario: str, tmp_path: Path) -> None:
+    """First it lets go of chunks, which is not the runs' fault, and then of everything."""
+    of = plan(scenario, runs())
+    swept(tmp_path / "plain", of)
+    chunks, seen = iter(range(100)), []
+
+    class LetsGo(Inline):
+        def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+            if next(chunks) < 6:
+                return super().submit(fn, *args, **kwargs)
+            future: Future[Any] = Future()
+            future.cancel()
+            future.set_running_or_notify_cancel()
+            return future
+
+    def trouble() -> str:
+        if next(chunks) > 40:
+            raise UsageError("the cluster is gone")
+        return "it is lost"
+
+    workers = replace(inline(), make=LetsGo, trouble=trouble)
+    with pytest.raises(UsageError, match="the cluster is gone"):
+        swept(tmp_path / "out", of, workers, report=seen.append)
+    assert seen[-1].notice == "it is lost"
+    assert seen[-1].lost > 10
+    held = SweepFolder(tmp_path / "out", of)
+    assert [held.ended(spec) for spec in of.runs] == [None] * 4
+    assert sum(held.so_far(spec).step for spec in of.runs) == seen[-1].steps > 0
+    held.close()
+    chunk._warm.key = ""
+    swept(tmp_path / "out", of)
+    assert files(tmp_path / "out", of) == files(tmp_path / "plain", of)
+
+
+def test_a_place_that_cannot_take_chunks_ends_the_sweep_and_no_run(
+    scenario: str, tmp_path: Path
+) -> None:
+    class Refuses(Inline):
+        def submit(self, *_: Any, **__: Any) -> Future[Any]:
+            future: Future[Any] = Future()
+            future.set_exception(ModuleNotFoundError("No module named 'tui_elbo'"))
+            return future
+
+    of = plan(scenario, runs())
+    workers = replace(inline(), make=Refuses, run_errors=APART_ERRORS)
+    with pytest.raises(UsageError, match=r"no chunk is taken there: .*No module named"):
+        swept(tmp_path / "out", of, workers)
+    assert not [*(tmp_path / "out" / ".sweep" / "ended").iterdir()]
 
 
 def test_an_interrupted_sweep_goes_on_where_it_was(scenario: str, tmp_path: Path) -> None:
@@ -350,12 +401,20 @@ def test_a_line_of_settings_and_back() -> None:
     ],
 )
 def test_workers_with_other_versions_are_refused(
-    scenario: str, tmp_path: Path, theirs: dict[str, str], why: str
+    scenario: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    theirs: dict[str, str],
+    why: str,
 ) -> None:
+    """Their tasks and results may be of another shape: nothing but the versions is read."""
+
     def work(data: bytes) -> bytes:
-        taken = chunk.decode(run_chunk(data), chunk.Taken)
-        of = chunk.versions() | theirs
-        return chunk.encode(msgspec.structs.replace(taken, versions=of))
+        ours = chunk.versions()
+        with monkeypatch.context() as patched:
+            patched.setattr(chunk, "versions", lambda: ours | theirs)
+            patched.setattr(chunk, "take", None)
+            return run_chunk(data)
 
     of = plan(scenario, runs()[:1])
     workers = Workers(Inline, work, 1, lambda _: None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import signal
 import sys
 import time
@@ -19,6 +20,7 @@ from tui_elbo.cli.streams import own_stdout
 from tui_elbo.model.errors import UsageError
 from tui_elbo.model.grid import RunSpec, grid, parse_choice, parse_seeds
 from tui_elbo.model.scenarios import expanded, find_scenario
+from tui_elbo.model.text import safe
 from tui_elbo.model.verdict import CONVERGED, NATS
 from tui_elbo.runfile.database import RunSettings
 
@@ -229,7 +231,11 @@ class _Teller:
             parts.append(f"about {_duration(progress.left)} left")
         if progress.lost:
             parts.append(f"{progress.lost} chunks lost and taken again")
+        if progress.notice:
+            parts.append(safe(progress.notice))
         text = " · ".join(parts)
+        if self._live:
+            text = text[: shutil.get_terminal_size().columns - 1]
         print(f"\r\x1b[K{text}" if self._live else text, file=sys.stderr, flush=True, end="")
         if not self._live:
             print(file=sys.stderr, flush=True)

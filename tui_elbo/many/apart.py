@@ -13,7 +13,7 @@ import threading
 from contextlib import suppress
 from typing import IO
 
-from tui_elbo.many.chunk import Task, begin_worker, run_chunk
+from tui_elbo.many.chunk import Header, begin_worker, run_chunk
 from tui_elbo.protocol.codec import decode
 
 _HEAD = struct.Struct("<Q")
@@ -59,7 +59,7 @@ def run_apart(data: bytes) -> bytes:
     Raises:
         ProcessDiedError: if it ends meanwhile.
     """
-    key = decode(data, Task).key
+    key = decode(data, Header).key
     with _lock:
         own = [one for one in _idle if one.key == key] or _idle[-1:]
         process = own[0] if own else None

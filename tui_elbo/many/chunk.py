@@ -80,6 +80,15 @@ class Task(msgspec.Struct, frozen=True, eq=False):
     """What was found before the first step."""
     stop: bool = False
     """Whether the run ends with the next step, since a person has asked for it."""
+    versions: dict[str, str] = {}
+    """Of the libraries of whoever asks for it; empty: any will do."""
+
+
+class Header(msgspec.Struct, frozen=True):
+    """What is read of a task, or of its result, whatever version of elbo-tui has made it."""
+
+    key: str = ""
+    versions: dict[str, str] = {}
 
 
 class Look(msgspec.Struct, frozen=True, eq=False):
@@ -173,8 +182,12 @@ def versions() -> dict[str, str]:
 def run_chunk(data: bytes) -> bytes:
     """Take a chunk; this is what a worker is given. Packed tasks in, packed results out.
 
-    Whatever is wrong with the run itself is part of the result.
+    Whatever is wrong with the run itself is part of the result. Where the libraries here are others
+    than those of the task, it is not taken, and the result is their versions alone.
     """
+    theirs = decode(data, Header).versions
+    if theirs and theirs != versions():
+        return encode(Header(versions=versions()))
     taken = take(decode(data, Task))
     return encode(msgspec.structs.replace(taken, versions=versions()))
 

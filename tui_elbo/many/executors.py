@@ -7,16 +7,24 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
-from tui_elbo.many.apart import run_apart
+from tui_elbo.many.apart import ProcessDiedError, run_apart
 from tui_elbo.many.chunk import begin_worker, run_chunk
 from tui_elbo.model.errors import UsageError
 
 DASK = "dask:"
+
+DASK_TIMEOUT = 10.0
+"""Seconds in which the scheduler of a cluster must answer, and be found again once it is lost."""
+
+DASK_LOOK_EVERY = 2.0
+"""Seconds between two looks at how many workers a cluster has."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,11 @@ class Workers:
     """How many chunks are under way at once."""
     end: Callable[[Executor], None]
     """Ends an executor without waiting for its chunks."""
+    run_errors: tuple[type[Exception], ...] = (Exception,)
+    """What a chunk raises where its worker has died of it; anything else is the place's fault."""
+    trouble: Callable[[], str] = lambda: ""
+    """What keeps the chunks waiting just now, in words; empty where nothing does.
+    Raises a `UsageError` where nothing will take them any more."""
 
 
 def local(count: int | None) -> Workers:
@@ -100,17 +113,20 @@ def elsewhere(place: str, count: int | None) -> Workers:
             raise UsageError(what, hint=hint)
         return made
 
-    return Workers(make, run_apart, count or cores(), _forget)
+    return Workers(make, run_apart, count or cores(), _forget, APART_ERRORS)
+
+
+APART_ERRORS = (BrokenExecutor, ProcessDiedError)
 
 
 def _dask(address: str, count: int | None) -> Workers:
     try:
-        from distributed import Client  # noqa: PLC0415 - an optional extra
+        from distributed import Client, KilledWorker  # noqa: PLC0415 - an optional extra
     except ImportError as error:
         what = "--on dask: takes the library distributed, which is not installed"
         raise UsageError(what, hint='pip install "elbo-tui[dask]"') from error
     with _said(address):
-        client = Client(address, timeout="10s")
+        client = Client(address, timeout=DASK_TIMEOUT)
         threads = sum(client.nthreads().values())
     if not threads and not count:
         raise UsageError(f"the cluster at {address} has no workers", hint="start some, or --jobs N")
@@ -119,7 +135,49 @@ def _dask(address: str, count: int | None) -> Workers:
         made: Executor = client.get_executor(pure=False, retries=0)
         return made
 
-    return Workers(make, run_apart, count or threads, _forget)
+    def end(executor: Executor) -> None:
+        if client.status == "running":
+            with suppress(Exception):
+                executor.shutdown(wait=False)
+        with suppress(Exception):
+            client.close(timeout=1)
+
+    errors = (*APART_ERRORS, KilledWorker)
+    trouble = _DaskTrouble(client, address)
+    return Workers(make, run_apart, count or threads, end, errors, trouble)
+
+
+class _DaskTrouble:
+    """What is wrong with a cluster."""
+
+    def __init__(self, client: Any, address: str) -> None:
+        self._client, self._address = client, address
+        self._next, self._found = 0.0, ""
+
+    def __call__(self) -> str:
+        """The words for it; empty where nothing is wrong.
+
+        Raises:
+            UsageError: if its scheduler is gone, so that the chunks under way never come back.
+        """
+        match self._client.status:
+            case "running":
+                return self._workers()
+            case "connecting":
+                return "the connection to the cluster's scheduler is lost: waiting for it"
+        what = f"the scheduler of the cluster at {self._address} is gone"
+        hint = "what is finished is kept: start a cluster, and the same command goes on from it"
+        raise UsageError(what, hint=hint)
+
+    def _workers(self) -> str:
+        now = time.monotonic()
+        if now >= self._next:
+            client = self._client
+            with suppress(Exception):  # The scheduler may be lost meanwhile.
+                found = client.sync(client.scheduler.ncores, callback_timeout=DASK_TIMEOUT)
+                self._found = "" if found else "the cluster has no workers: waiting for some"
+            self._next = now + DASK_LOOK_EVERY
+        return self._found
 
 
 @contextmanager

@@ -9,12 +9,19 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    wait,
+)
 
 import msgspec
 
 from tui_elbo.many.check import check_settings
-from tui_elbo.many.chunk import Ending, Look, Taken, versions
+from tui_elbo.many.chunk import Ending, Header, Look, Taken, versions
 from tui_elbo.many.executors import Workers
 from tui_elbo.many.folder import RESUMED, EndedRun, RunSoFar, SweepFolder
 from tui_elbo.many.requests import Request, requests
@@ -61,7 +68,7 @@ class Sweep:
         self._ended: list[EndedRun] = []
         self._void: set[Future[bytes]] = set()
         """Chunks of runs that have been restarted meanwhile."""
-        self._notice = ""
+        self._notice = self._trouble = ""
         self.stopping = False
         """Set to begin no more chunks; those under way are waited for."""
 
@@ -80,7 +87,7 @@ class Sweep:
             The runs that have ended, in the order of the plan.
 
         Raises:
-            UsageError: if something cannot be written, or there are no workers.
+            UsageError: if something cannot be written, or nothing takes the chunks any more.
         """
         self._report_ended = ended
         self._began, self._first = time.monotonic(), 0
@@ -104,6 +111,7 @@ class Sweep:
                 wait(self._under_way, timeout=WAIT_SECONDS, return_when=FIRST_COMPLETED)
                 for future in [one for one in self._under_way if one.done()]:
                     self._take(future)
+                self._trouble = self._workers.trouble()
                 report(self._progress())
         finally:
             if self._executor is not None:
@@ -183,7 +191,8 @@ class Sweep:
             self._submit(self._waiting.popleft())
 
     def _submit(self, run: RunSoFar) -> None:
-        data = encode(self._folder.task(run, self._seconds))
+        task = self._folder.task(run, self._seconds)
+        data = encode(msgspec.structs.replace(task, versions=versions()))
         for _ in range(2):
             if self._executor is None:
                 self._executor = self._workers.make()
@@ -192,6 +201,9 @@ class Sweep:
             except BrokenExecutor:
                 self._leave_executor()
                 continue
+            except Exception as error:
+                self._workers.trouble()
+                raise _not_taken(error) from error
             self._under_way[future] = run
             return
         self._waiting.appendleft(run)
@@ -205,19 +217,22 @@ class Sweep:
         run = self._under_way.pop(future)
         if future in self._void:
             self._void.remove(future)
-            if isinstance(future.exception(), BrokenExecutor):
+            if not future.cancelled() and isinstance(future.exception(), BrokenExecutor):
                 self._leave_executor()
             return
         try:
-            taken: Taken = decode(future.result(), Taken)
-        except BrokenExecutor as error:
-            self._leave_executor()
-            self._lose(run, error)
+            data = future.result()
+        except CancelledError:  # The run has no part in that: its place has let go of it.
+            self._lost += 1
+            self._waiting.appendleft(run)
             return
         except Exception as error:
+            if isinstance(error, BrokenExecutor):
+                self._leave_executor()
             self._lose(run, error)
             return
-        _require_same(taken.versions)
+        _require_same(decode(data, Header).versions)
+        taken: Taken = decode(data, Taken)
         self._keep(run, taken)
 
     def _keep(self, run: RunSoFar, taken: Taken) -> None:
@@ -277,6 +292,8 @@ class Sweep:
         if run.lost < MOST_LOST:
             self._waiting.appendleft(run)
             return
+        if not isinstance(error, self._workers.run_errors):
+            raise _not_taken(error) from error
         what = f"its worker ended {run.lost} times in the chunk after step {run.step}"
         note = f"{what}: {type(error).__name__}: {error}"
         verdict = cannot_tell(run.step, "its worker ended")
@@ -309,8 +326,15 @@ class Sweep:
             lost=self._lost,
             rate=taken / seconds if taken else None,
             under_way=tuple(sorted({run.spec.name for run in self._under_way.values()})),
-            notice=self._notice,
+            notice=self._notice or self._trouble,
         )
+
+
+def _not_taken(error: Exception) -> UsageError:
+    """Of a place that takes no chunks, which no run has a part in."""
+    what = f"no chunk is taken there: {type(error).__name__}: {error}"
+    hint = "see that its workers have elbo-tui: the same command goes on from what is finished"
+    return UsageError(what, hint=hint)
 
 
 def _require_same(theirs: Mapping[str, str]) -> None:
