@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sqlite3
@@ -285,21 +286,22 @@ def test_what_the_command_cannot_do_is_refused(
 
 
 def test_a_branch_is_saved_as_the_run_that_it_was(tmp_path: Path) -> None:
+    gc.collect()  # The modules of other runs are no part of this one.
     path = str(write(tmp_path, small()))
     plain = Session(path)
     plain.advance(8)
     expected = [without_time(one) for one in plain.advance(1)[-1].records()]
     session = Session(path, checkpoint_memory=2**20)
     with pytest.raises(UsageError, match="no branch"):
-        session.save_branch(tmp_path / "branch.run", [])
+        session.save_branch(0, tmp_path / "branch.run", [])
     batches = session.advance(8)
     session.go_to(3)
     session.tune(Tuning(lr=0.5))
     session.advance(2)
-    with pytest.raises(UsageError, match="no branch"):
-        session.save_branch(tmp_path / "branch.run", batches[:0])
-    session.save_branch(tmp_path / "branch.run", batches)
+    with pytest.raises(UsageError, match="not all known"):
+        session.save_branch(1, tmp_path / "branch.run", batches[:0])
+    session.save_branch(1, tmp_path / "branch.run", batches)
     assert session.steps_taken == 5
     left = Session(str(tmp_path / "branch.run"))
-    assert (left.steps_taken, left.tunings) == (8, ())
+    assert (left.steps_taken, left.tunings, left.from_state) == (8, (), True)
     assert [without_time(one) for one in left.advance(1)[-1].records()] == expected

@@ -51,7 +51,7 @@ def test_it_is_the_step_that_would_have_been_taken(text: str, tmp_path: Path) ->
             found.append(record)
             if step == 2:
                 session.undo()
-                assert (session.steps_taken, session.branch_end) == (2, 0)
+                assert (session.steps_taken, session.branches) == (2, ())
                 assert into(session)[0] == record
     assert found == plain
     kinds = [stage.kind for stage in stages]
@@ -99,10 +99,11 @@ def test_only_the_step_just_stepped_into_is_undone() -> None:
         session.undo()
     session.go_to(1)
     session.tune(Tuning(lr=0.3))
-    assert session.branch_end == 2
+    (branch,) = session.branches
+    assert branch.end == 2
     into(session)
     session.undo()
-    assert (session.steps_taken, session.branch_end) == (1, 2)
+    assert (session.steps_taken, session.branches) == (1, (branch,))
 
 
 def test_the_first_step_can_be_undone_too() -> None:

@@ -41,7 +41,7 @@ class Engine:
         self.target: int | None = 0
         self.layout = layout()
         self.points: list[str] = []
-        self.kept = 0
+        self.left, self.ends = 0, {}
         self.told = False
         self.inspected = ""
         self.path = AttributionPath()
@@ -64,6 +64,7 @@ class Engine:
 
     def restart(self) -> None:
         self.step, self.target, self.told = 0, 0, False
+        self.ends.clear()
         self.path = AttributionPath()
         about = (self.name, "fake.py", self.title, self.notes, 0, STEPS, "Trace_ELBO", self.adam)
         about = (*about, self.reference)
@@ -103,11 +104,29 @@ class Engine:
         return self.path.extend(state, now, ("phi",), moved=moved)
 
     def back(self, step: int) -> None:
-        self.kept, self.step, self.target = self.step, step, step
+        left = 0
+        if step < self.step:
+            left = self.left = self.left + 1
+            self.ends[left] = step, self.step
+        self.step, self.target = step, step
         self.path = AttributionPath()
         for state in range(step + 1):
             self.extend(state)
-        self.say(protocol.Rewound(self.step, self.kept))
+        self.say(protocol.Rewound(self.step, left))
+        self.list_branches()
+
+    def switch(self, number: int) -> None:
+        since, end = self.ends.pop(number)
+        left = self.left = self.left + 1
+        self.ends[left] = since, self.step
+        self.step = self.target = end
+        self.say(protocol.BranchSwitched(number, self.step, left))
+        self.list_branches()
+
+    def list_branches(self) -> None:
+        self.ends = {n: (min(since, self.step), end) for n, (since, end) in self.ends.items()}
+        listed = [protocol.BranchInfo(n, *steps) for n, steps in self.ends.items()]
+        self.say(protocol.BranchesListed(tuple(listed)))
 
     def weigh(self) -> None:
         bound = ImportanceBound(2000, -5.0, 0.02, 0.9, -4.6, 0.03, 0.45, 0.29, 0.61, 0.697)
@@ -172,15 +191,18 @@ class Engine:
                 loss = protocol.Stage("loss", "loss", ("loss 3.5 nats",), 0, 0, ())
                 self.say(protocol.SteppedInto(self.step, (stage, loss)))
             case protocol.Save():
-                self.say(protocol.RunSaved(command.path, self.step))
+                end = self.ends[command.branch][1] if command.branch else self.step
+                self.say(protocol.RunSaved(command.path, end, command.branch))
             case protocol.UndoStep():
                 self.step = max(0, self.step - 1)
                 self.target = self.step
-                self.say(protocol.Rewound(self.step, self.kept, leaves=False))
+                self.say(protocol.Rewound(self.step))
+                self.list_branches()
             case protocol.SwitchBranch():
-                self.step, self.kept = self.kept, self.step
-                self.target = self.step
-                self.say(protocol.BranchSwitched(self.step, self.kept))
+                self.switch(command.number)
+            case protocol.RemoveBranch():
+                del self.ends[command.number]
+                self.list_branches()
             case protocol.MeasureNoise():
                 self.say(protocol.NoiseMeasured(noise_table(self.step)))
             case protocol.ScanRates():

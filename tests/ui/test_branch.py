@@ -13,7 +13,14 @@ from tests.ui.test_workspace import FakeSource
 from tests.ui.test_workspace import run as saved_run
 from tui_elbo.client.run_state import Run
 from tui_elbo.model.errors import ProtocolError
-from tui_elbo.protocol import BranchSwitched, LayoutAdded, Rewound, Tuned
+from tui_elbo.protocol import (
+    BranchesListed,
+    BranchInfo,
+    BranchSwitched,
+    LayoutAdded,
+    Rewound,
+    Tuned,
+)
 from tui_elbo.protocol.run_state import Branch
 from tui_elbo.ui.actions.branches import file_name
 from tui_elbo.ui.explorer import Explorer
@@ -29,7 +36,7 @@ def branch_columns(styles: tuple[str, ...]) -> set[int]:
 def test_it_is_drawn_where_the_curve_is_not(plain: bool) -> None:
     values = np.linspace(0.0, 1.0, 40)
     branch = np.r_[np.full(19, np.nan), np.linspace(0.5, 3.0, 61)]
-    curve = Curve(values, 1, 40, branch=branch, label="lr .02")
+    curve = Curve(values, 1, 40, branches=((branch, "lr .02"),))
     axes = Axes().covering(curve, 10)
     assert axes.span >= 80
     assert axes.high >= 2.5
@@ -44,6 +51,18 @@ def test_it_is_drawn_where_the_curve_is_not(plain: bool) -> None:
         for old, new, mark in zip(was, now, style, strict=True):
             assert old == new or mark == BRANCH
     assert not branch_columns(without.styles)
+
+
+def test_each_of_several_is_drawn_and_has_a_label_of_its_own() -> None:
+    values = np.linspace(0.0, 1.0, 40)
+    branches = tuple((values + shift, f"{place}: lr .02") for place, shift in enumerate((1, 2, 3)))
+    curve = Curve(values, 1, 40, branches=branches)
+    axes = Axes().covering(curve, 20)
+    drawing = plot(curve, axes, 100, 20)
+    assert all(sum(label in row for row in drawing.rows) == 1 for _, label in branches)
+    on = plot(Curve(np.r_[values, 1.0], 1, 41, branches=branches), axes, 100, 20, before=drawing)
+    anew = plot(Curve(np.r_[values, 1.0], 1, 41, branches=branches), axes, 100, 20)
+    assert (on.rows, on.styles) == (anew.rows, anew.styles)
 
 
 def test_its_label_is_what_is_other_there() -> None:
@@ -62,9 +81,8 @@ def test_its_settings_are_those_of_its_steps() -> None:
         run.apply(event)
     used = run.settings
     run.apply(Tuned(9, "lr 0.5", "Trace_ELBO", "Adam, lr 0.5"))
-    run.apply(Rewound(5, 9))
-    assert run.branch is not None
-    assert run.branch.settings == used
+    run.apply(Rewound(5, 1))
+    assert run.branches[1].settings == used
 
 
 async def test_what_is_tuned_is_confirmed() -> None:
@@ -88,7 +106,7 @@ async def test_it_is_shown_hidden_and_swapped_with() -> None:
         pane = d.explorer.panes._curves["elbo"]
         await d.until(lambda: branch_columns(pane.drawing.styles))
         await d.press("g")
-        await d.shows("hidden: g shows it")
+        await d.shows("hidden: g shows them")
         await d.until(lambda: not branch_columns(pane.drawing.styles))
         await d.press("g", "t")
         await d.shows("tune")
@@ -96,14 +114,44 @@ async def test_it_is_shown_hidden_and_swapped_with() -> None:
         await d.press("enter", "7", "n")
         await d.shows("step 27")
         await d.until(lambda: any("lr .02" in row for row in pane.drawing.rows))
-        elbo = d.run.branch.history
+        elbo = d.run.branches[1].history
         await d.press("G")
+        await d.shows("the run and its branches", "as it began", "lr 0.02 -> 0.5 from step 21")
+        await d.press("enter")
         await d.shows("step 40")
         assert d.run.history is elbo
-        assert (d.run.branch.history.last, d.run.branch.since) == (27, 20)
-        assert [tuned.text for tuned in d.run.branch.tunings] == ["lr 0.5"]
+        (branch,) = d.run.branches.values()
+        assert (branch.history.last, branch.since) == (27, 20)
+        assert [tuned.text for tuned in branch.tunings] == ["lr 0.5"]
         assert d.run.tunings == []
         await d.until(lambda: any("lr .5" in row for row in pane.drawing.rows))
+
+
+async def test_one_of_several_is_chosen_saved_and_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with driven("rated") as d:
+        await d.ready()
+        for rate in ("0.5", "0.1", "0.3"):
+            await d.press(*"30n")
+            await d.press(*"20N", "t")
+            d.explorer.query_one("#line").value = f"lr {rate}"
+            await d.press("enter")
+        await d.press(*"7n")
+        await d.until(lambda: d.run.step == 37)
+        await d.press("G")
+        await d.shows("3: lr 0.5 -> 0.1 from step 21; lr 0.02 -> 0.5 from step 11")
+        await d.press("down", "s")
+        await d.shows("branch 2 goes into fake-branches", "in a file")
+        await d.press("d")
+        await d.until(lambda: set(d.run.branches) == {1, 3})
+        await d.press("d")
+        await d.shows("remove branch 1? 20 steps will be lost")
+        await d.press("n")
+        await d.press("up", "enter")
+        await d.until(lambda: d.run.step == 50)
+        assert set(d.run.branches) == {1, 4}
 
 
 def test_what_is_kept_goes_by_what_the_engine_says() -> None:
@@ -111,26 +159,24 @@ def test_what_is_kept_goes_by_what_the_engine_says() -> None:
     run.apply(loaded())
     run.apply(LayoutAdded(LAYOUT))
     run.apply(rows(1, *[[float(i) for i in range(9)]] * 4))
-    run.apply(Rewound(4, 9))
-    assert (run.branch.history.last, run.branch.since, run.step) == (9, 4, 4)
-    kept = run.branch
+    run.apply(Rewound(4, 1))
+    kept = run.branches[1]
+    assert (kept.history.last, kept.since, run.step) == (9, 4, 4)
     run.apply(rows(5, *[[1.0, 2.0]] * 4))
-    run.apply(Rewound(2, 9))
-    assert run.branch is kept
+    run.apply(Rewound(2))
+    run.apply(BranchesListed((BranchInfo(1, 2, 9),)))
+    assert run.branches == {1: kept}
     assert (kept.since, run.step) == (2, 2)
-    run.apply(rows(3, *[[1.0, 2.0]] * 4))
-    run.apply(Rewound(1, 4))
-    assert (run.branch.history.last, run.branch.since) == (4, 1)
-    run.apply(BranchSwitched(4, 0))
-    assert (run.step, run.branch) == (4, None)
+    run.apply(BranchSwitched(1, 9, 0))
+    assert (run.step, run.branches) == (9, {})
     with pytest.raises(ProtocolError, match="which nobody has seen"):
-        run.apply(BranchSwitched(4, 0))
+        run.apply(BranchSwitched(1, 9, 0))
 
 
 def test_a_label_is_whole_or_not_there() -> None:
     values = np.sin(np.arange(200) / 3.0)
     for width in range(6, 60, 3):
-        curve = Curve(values, 1, 200, branch=values[:150] + 0.1, label="lr .02")
+        curve = Curve(values, 1, 200, branches=((values[:150] + 0.1, "lr .02"),))
         text = "\n".join(plot(curve, Axes().covering(curve, 9), width, 9).rows)
         assert ("lr .02" in text) == bool(set("lr") & set(text))
 

@@ -16,7 +16,7 @@ async def test_a_step_is_paged_through_and_rewound_or_kept() -> None:
         await d.shows("step 1: 1 of 2")
         await d.press("escape")
         await d.shows("step 0", "space runs")
-        assert (d.run.step, d.run.branch) == (0, None)
+        assert (d.run.step, d.run.branches) == (0, {})
         await d.press("s")
         await d.shows("step 1: 1 of 2")
         await d.press("enter")

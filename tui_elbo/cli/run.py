@@ -106,7 +106,7 @@ COUNTED = {"n": "steps", "N": "takes the run back"}
 PLAIN = {
     "f": "runs to the scenario's last step",
     "r": "restarts",
-    "G": "changes places with the future left behind",
+    "G": "goes over to the branch that was left last, G(2) to branch 2",
     "t(lr 0.1)": "changes settings",
 }
 
@@ -141,6 +141,7 @@ class KeyPress(NamedTuple):
 
     key: str
     times: int = 1
+    """The count; of `G` the number of a branch, 0 for the one that was left last."""
     tuning: Tuning | None = None
     """What is answered to the question that `t` asks."""
 
@@ -162,13 +163,16 @@ def parse_keys(text: str) -> list[KeyPress]:
     """
     found = []
     for word, answer in re.findall(
-        r"(t\(([^)]*)\)|\d*\D|\d+$)", re.sub(r"\s(?![^(]*\))", "", text)
+        r"([tG]\(([^)]*)\)|\d*\D|\d+$)", re.sub(r"\s(?![^(]*\))", "", text)
     ):
         count, key = word[:-1], word[-1]
         if word.startswith("t("):
             found.append(KeyPress("t", tuning=parse_tuning(answer)))
+        elif word.startswith("G(") and answer.strip().isdecimal():
+            found.append(KeyPress("G", int(answer)))
         elif key in COUNTED or word in PLAIN:
-            found.append(KeyPress(key, max(1, min(int(count or 1), MAX_COUNT))))
+            times = 0 if key == "G" else max(1, min(int(count or 1), MAX_COUNT))
+            found.append(KeyPress(key, times))
         else:
             keys = ", ".join(f"{one} {does}" for one, does in (COUNTED | PLAIN).items())
             raise UsageError(f"{word!r} is no key of a script", hint=f"{keys}: as in {EXAMPLE}")
@@ -215,7 +219,7 @@ def press_keys(
         if change is not None:
             session.tune(change)
         elif key == "G":
-            session.swap()
+            session.switch(times)
         elif key == "N":
             session.go_to(max(0, session.steps_taken - times))
         elif key == "r":

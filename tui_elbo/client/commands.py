@@ -16,6 +16,7 @@ from tui_elbo.protocol import (
     Loaded,
     MeasureNoise,
     Pause,
+    RemoveBranch,
     Restart,
     RewindTo,
     RunStatus,
@@ -86,11 +87,15 @@ class RunCommands:
         self._finish_later = False
         self._tell(RewindTo(step=step), running=False)
 
-    def swap(self) -> None:
-        """Swap the run with the branch."""
+    def switch(self, number: int) -> None:
+        """Go over to the end of this branch."""
         self.count = ""
         self._finish_later = False
-        self._tell(SwitchBranch(), running=False)
+        self._tell(SwitchBranch(number=number), running=False)
+
+    def remove_branch(self, number: int) -> None:
+        """Keep this branch no longer."""
+        self.sent(self._send(RemoveBranch(number=number)))
 
     def step_into(self) -> None:
         """Take one step, and have all that happened in it reported."""
@@ -102,8 +107,8 @@ class RunCommands:
         """Take back the step that was stepped into."""
         self._tell(UndoStep(), running=False)
 
-    def save(self, path: str, *, branch: bool = False) -> None:
-        """Have the run, or the branch, written into a file."""
+    def save(self, path: str, branch: int = 0) -> None:
+        """Have the run, or the branch of this number, written into a file."""
         self.sent(self._send(Save(path=path, branch=branch)))
 
     def until(self, condition: str) -> None:

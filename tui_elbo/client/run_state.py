@@ -63,7 +63,8 @@ class Run(RunState):
                 self.last_error = event
                 self.errors += event.kind not in ("refused", "interrupted")
             case RunSaved():
-                self.notice = f"saved at step {event.step}: {event.path}"
+                what = f"branch {event.branch} " if event.branch else ""
+                self.notice = f"{what}saved at step {event.step}: {event.path}"
             case SteppedInto():
                 self.stepped = event
             case ImportanceBoundComputed() if self.notice == WEIGHING:

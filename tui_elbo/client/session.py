@@ -182,7 +182,7 @@ class Session:
     @property
     def nothing_to_keep(self) -> bool:
         """Whether the engine has nothing that it would go on for without a terminal."""
-        return not (self.watched or self.run.step or self.run.branch or self.commands.running)
+        return not (self.watched or self.run.step or self.run.branches or self.commands.running)
 
     @property
     def farewell(self) -> str:

@@ -32,6 +32,8 @@ from tui_elbo.model.tuning import Tuning
 from tui_elbo.protocol import (
     AnyCommand,
     AverageMeasured,
+    BranchesListed,
+    BranchInfo,
     BranchSwitched,
     Capabilities,
     EngineBusy,
@@ -42,6 +44,7 @@ from tui_elbo.protocol import (
     ParamInspected,
     Pause,
     RatesScanned,
+    RemoveBranch,
     Restart,
     RewindTo,
     Rewound,
@@ -74,7 +77,7 @@ class ScenarioSource:
         send: takes the events, in order.
         wake: called from another thread when there may be something to do.
         history: gives every step of the run, to be saved.
-        branch_history: gives every step of the branch left behind.
+        branch_history: gives every step of the branch of a number; none if there is no such branch.
     """
 
     def __init__(
@@ -82,7 +85,7 @@ class ScenarioSource:
         send: Callable[[Event], None],
         wake: Callable[[], object] = lambda: None,
         history: Callable[[], History] = History,
-        branch_history: Callable[[], History] = History,
+        branch_history: Callable[[int], History] = lambda _: History(),
     ) -> None:
         warm_up()
         self._send, self._history, self._branch_history = send, history, branch_history
@@ -177,6 +180,9 @@ class ScenarioSource:
                 self._travel(session, command)
             case StepBack() if session is not None:
                 self._back(session, max(command.count, 1))
+            case RemoveBranch() if session is not None:
+                session.remove_branch(command.number)
+                self._list_branches(session)
             case Save() if session is not None:
                 self._save(session, command)
             case ScanRates() if session is not None:
@@ -309,19 +315,23 @@ class ScenarioSource:
 
     def _travel(self, session: Session, command: Travel) -> None:
         """Stand elsewhere, and say what came of it."""
-        runner, common = self._runner, session.branch
+        runner = self._runner
         runner.running = False
+        common = session.steps_taken
         try:
             match command:
                 case RewindTo():
-                    session.go_to(command.step)
-                    self._send(Rewound(session.steps_taken, session.branch_end))
+                    left = session.go_to(command.step)
+                    common = session.steps_taken
+                    self._send(Rewound(common, left))
                 case SwitchBranch():
-                    session.swap()
-                    self._send(BranchSwitched(session.steps_taken, session.branch_end))
+                    to = self._found(session, command.number)
+                    left, common = session.switch(to.number), to.since
+                    self._send(BranchSwitched(to.number, session.steps_taken, left))
                 case UndoStep():
                     session.undo()
-                    self._send(Rewound(session.steps_taken, session.branch_end, leaves=False))
+                    common = session.steps_taken
+                    self._send(Rewound(common))
                 case StepInto():
                     session.until = runner.stops.test
                     batches, stages = session.step_into()
@@ -334,21 +344,37 @@ class ScenarioSource:
             hint = f"the run stays at step {session.steps_taken}"
             raise InterruptedTravelError(what, hint=hint, traceback=trimmed(error)) from error
         if not isinstance(command, StepInto):
+            self._list_branches(session)
             runner.monitor.rewound(session.steps_taken)
         runner.checker.rewound(session.steps_taken)
-        runner.lens.travelled(common if isinstance(command, SwitchBranch) else session.steps_taken)
+        runner.lens.travelled(common)
+
+    def _found(self, session: Session, number: int) -> BranchInfo:
+        """The branch of that number; 0: the one that was left last."""
+        found = [one for one in session.branches if number in (0, one.number)]
+        if not found:
+            what = f"there is no branch {number}" if number else "there is no branch"
+            raise UsageError(what, hint="rewinding leaves one behind")
+        return found[-1]
+
+    def _list_branches(self, session: Session) -> None:
+        self._send(BranchesListed(session.branches))
 
     def _tune(self, session: Session, tuning: Tuning) -> None:
         """Change settings; going to the mean of the iterates stops the run there."""
         runner = self._runner
         before = session.present_state() if tuning.average else {}
+        known = {branch.number for branch in session.branches}
         words = session.tune(tuning)
+        left = max({branch.number for branch in session.branches} - known, default=0)
         step, made = session.tunings[-1]
         mean = made.mean
         if mean is not None:
             runner.pause()
-            self._send(MovedToMean(step, session.branch_end))
+            self._send(MovedToMean(step, left))
         self._send(Tuned(step, str(made), *words))
+        if mean is not None:
+            self._list_branches(session)
         if mean is None:
             # Updates before and after it cannot be compared, nor were they made for the same end.
             runner.monitor.forget(step)
@@ -386,9 +412,9 @@ class ScenarioSource:
 
     def _save(self, session: Session, command: Save) -> None:
         if command.branch:
-            history = self._branch_history()
-            session.save_branch(Path(command.path), history.batches())
-            self._send(RunSaved(command.path, history.last))
+            history = self._branch_history(command.branch)
+            session.save_branch(command.branch, Path(command.path), history.batches())
+            self._send(RunSaved(command.path, history.last, command.branch))
             return
         history = self._history()
         if history.last != session.steps_taken:

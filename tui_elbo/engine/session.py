@@ -26,6 +26,7 @@ from tui_elbo.engine.record.options import Always, Due, RecordingOptions
 from tui_elbo.engine.record.step_recorder import Collector, Observe, StopTest
 from tui_elbo.engine.rewind.checkpoint import dense
 from tui_elbo.engine.rewind.replay import ReplayableRun, Tell
+from tui_elbo.engine.rewind.replay_log import BranchState
 from tui_elbo.engine.rewind.resume import resume, saved
 from tui_elbo.engine.scenario import Scenario
 from tui_elbo.engine.stepper import Stepper
@@ -37,7 +38,7 @@ from tui_elbo.model.own_settings import Given
 from tui_elbo.model.records import Batch, StepRecord
 from tui_elbo.model.scenarios import find_scenario
 from tui_elbo.model.tuning import Tuning
-from tui_elbo.protocol import ParamInspected, RunFlagged, Stage
+from tui_elbo.protocol import BranchInfo, ParamInspected, RunFlagged, Stage
 from tui_elbo.runfile import is_run_file
 from tui_elbo.runfile.database import RunSettings, SavedRun, read, write
 
@@ -216,7 +217,7 @@ class Session:
     @property
     def checkpoint_bytes(self) -> int:
         """What the checkpoints take, about."""
-        return self._run.log.timeline.size
+        return self._run.kept_bytes
 
     @property
     def repeatable(self) -> bool:
@@ -284,8 +285,11 @@ class Session:
         """Run steps again no further; may be called from a signal handler."""
         self._run.interrupted = True
 
-    def go_to(self, step: int) -> None:
-        """Stand at an earlier step, exactly as the run stood there; what came after is dropped.
+    def go_to(self, step: int) -> int:
+        """Stand at an earlier step, exactly as the run stood there; what came after is left behind.
+
+        Returns:
+            The number of the branch that it becomes; 0 if it is the beginning of another one.
 
         Raises:
             UsageError: if there is no such step.
@@ -299,35 +303,50 @@ class Session:
             raise UsageError(what, hint=f"choose one from 0 to {self.steps_taken}")
         self.flush()
         with self._step_errors():
-            self._run.go_to(step)
+            left = self._run.go_to(step)
         self.iterates.forget_after(step)
         if self._suspects.step is not None and self._suspects.step > step:
             self._suspects = NonFiniteFinder()
         self.non_finite = None
+        return left
 
     @property
-    def branch_end(self) -> int:
-        """The last step of the future that was left behind; 0 if there is none."""
-        return self._run.left_branch.record.end if self._run.left_branch is not None else 0
+    def branches(self) -> tuple[BranchInfo, ...]:
+        """The paths that were left behind, the newest last."""
+        run = self._run
+        return tuple(
+            BranchInfo(one.number, run.common(one), one.record.end) for one in run.branches
+        )
 
-    @property
-    def branch(self) -> int:
-        """The last step that the run has in common with the future left behind, or its own."""
-        return self._run.left_branch.branch if self._run.left_branch is not None else self._run.step
+    def switch(self, number: int = 0) -> int:
+        """Go over to the end of a branch; the present path is left behind in its turn.
 
-    def swap(self) -> None:
-        """Go over to the end of the future left behind; the present is then the one left behind.
+        Args:
+            number: of the branch; 0: the one that was left last.
+
+        Returns:
+            The number of the branch that the present path becomes; 0 if it is the beginning of
+            another one.
 
         Raises:
-            UsageError: if there is none.
+            UsageError: if there is no such branch.
             StepError, KeyboardInterrupt: as `go_to`.
         """
         self.flush()
         with self._step_errors():
-            self._run.swap()
+            left = self._run.switch(number)
         self.iterates.changed(self.steps_taken)
         self.non_finite = None
         self._suspects = NonFiniteFinder()
+        return left
+
+    def remove_branch(self, number: int) -> None:
+        """Keep a branch no longer.
+
+        Raises:
+            UsageError: if there is no such branch.
+        """
+        self._run.branches.remove(self._run.branch(number))
 
     def step_into(self) -> tuple[list[Batch], list[Stage]]:
         """Take one step, and record all that happened in it.
@@ -357,34 +376,32 @@ class Session:
             what = f"a name cannot be written: {error.object!a} holds half a character"
             raise UsageError(what, hint="give the parameter another name") from error
 
-    def save_branch(self, path: Path, batches: Sequence[Batch]) -> None:
-        """Write the future that was left behind into a file; opening that takes its steps again.
+    def save_branch(self, number: int, path: Path, batches: Sequence[Batch]) -> None:
+        """Write a branch into a file, from which it can be gone on with.
 
         Args:
+            number: of the branch; 0: the one that was left last.
             path: of the file; a saved run that is there is replaced.
             batches: all its steps.
 
         Raises:
-            UsageError: if there is none, or it cannot be written there.
+            UsageError: if there is no such branch, or it cannot be written there.
         """
-        left = self._run.left_branch
-        if left is None or sum(batch.steps for batch in batches) != left.record.end:
-            raise UsageError("no branch has been left behind", hint="going back leaves one behind")
-        run = self.saved(batches)
-        settings = msgspec.structs.replace(
-            run.settings, step=left.record.end, tunings=left.record.tunings
-        )
-        write(path, msgspec.structs.replace(run, settings=settings, state=b"", tensors=()))
+        left = self._run.branch(number)
+        if sum(batch.steps for batch in batches) != left.record.end:
+            raise UsageError("the branch's steps are not all known here", hint="switch to it first")
+        write(path, self.saved(batches, left))
 
     def keep_state(self) -> None:
         """Keep the state at which the run stands, for `saved` to go back to."""
         self._run.keep_state()
 
-    def saved(self, batches: Sequence[Batch]) -> SavedRun:
-        """What a file of the run holds.
+    def saved(self, batches: Sequence[Batch], branch: BranchState | None = None) -> SavedRun:
+        """What a file of the run, or of a branch that it has left behind, holds.
 
         Args:
-            batches: all the steps up to the present.
+            batches: all its steps.
+            branch: the branch; None: the run.
         """
         source, environment = self.source, self._environment
         settings = RunSettings(
@@ -400,7 +417,7 @@ class Session:
             guide=self.guide,
             given=self.given,
         )
-        return saved(self._run, settings, batches)
+        return saved(self._run, settings, batches, branch)
 
     def undo(self) -> None:
         """Take back the step that was stepped into, as if it had not been taken.
@@ -474,6 +491,7 @@ class Session:
         batches = self._collector.flush()
         for batch in batches:
             self._suspects.look(batch)
+            self._run.row_bytes = 8 * len(batch.layout.columns)
         self._ready += batches
 
     @contextmanager

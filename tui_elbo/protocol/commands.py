@@ -66,7 +66,7 @@ class Restart(Command, frozen=True, kw_only=True):
 
 
 class RewindTo(Command, frozen=True, kw_only=True):
-    """Rewind the run to an earlier step; the steps after it become a branch."""
+    """Rewind the run to an earlier step; the path that it leaves becomes a branch."""
 
     step: int
 
@@ -182,7 +182,17 @@ class ShowTraining(Command, frozen=True, kw_only=True):
 
 
 class SwitchBranch(Command, frozen=True, kw_only=True):
-    """Swap with the branch that was left behind last: the run stands at its end."""
+    """Go over to the end of a branch; the present path is left behind in its turn."""
+
+    number: int = 0
+    """As in `BranchInfo`; 0: the branch that was left last."""
+
+
+class RemoveBranch(Command, frozen=True, kw_only=True):
+    """Keep a branch no longer."""
+
+    number: int
+    """As in `BranchInfo`."""
 
 
 class StepInto(Command, frozen=True, kw_only=True):
@@ -198,8 +208,8 @@ class Save(Command, frozen=True, kw_only=True):
 
     path: str
     """Absolute; a saved run that is there is replaced."""
-    branch: bool = False
-    """Save the branch that was left behind, and not the run."""
+    branch: int = 0
+    """The number of a branch to be saved; 0: the run."""
 
 
 AnyCommand: TypeAlias = (
@@ -227,6 +237,7 @@ AnyCommand: TypeAlias = (
     | Interrupt
     | ShowTraining
     | SwitchBranch
+    | RemoveBranch
     | StepInto
     | UndoStep
     | Save

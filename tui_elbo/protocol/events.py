@@ -17,7 +17,7 @@ from tui_elbo.model.records import Batch, Floats, Layout
 from tui_elbo.model.verdict import Verdict
 from tui_elbo.protocol.commands import Breakpoint
 
-VERSION = 12
+VERSION = 13
 """Grows whenever a message changes its shape or its meaning."""
 
 
@@ -88,11 +88,9 @@ class Rewound(Event, frozen=True):
     """The run stands at an earlier step; the steps after it are no longer part of it."""
 
     step: int
-    kept: int = 0
-    """The last step of the branch that is kept: the one just left, or the one before if that
-    begins with the same steps and goes further; 0 if there is none."""
-    leaves: bool = True
-    """Whether the steps just left may become the branch; not after an `UndoStep`."""
+    left: int = 0
+    """The number of the branch that the steps just left are kept as; 0 if they are not, as after an
+    `UndoStep`, and where another branch begins with them. `BranchesListed` follows."""
 
 
 class Tuned(Event, frozen=True):
@@ -111,9 +109,9 @@ class MovedToMean(Event, frozen=True):
     """The run, at the same step, stands at the mean of its newest iterates. `Tuned` follows."""
 
     step: int
-    kept: int
-    """The last step of the branch that is kept: the iterate just left, or the one before if that
-    goes further."""
+    left: int
+    """The number of the branch that the iterate just left is the end of; 0 if another one goes
+    through it."""
 
 
 class AverageMeasured(Event, frozen=True):
@@ -376,18 +374,48 @@ class RatesScanned(Event, frozen=True):
 
 
 class BranchSwitched(Event, frozen=True):
-    """The run has swapped with the branch that was kept, and stands at its end."""
+    """The run has gone over to a branch, and stands at its end."""
 
+    number: int
     step: int
-    kept: int
-    """The last step of the branch that is kept now, which was the run's own; 0 if there is none."""
+    left: int
+    """The number of the branch that the path before is kept as; 0 if it is not. `BranchesListed`
+    follows."""
+
+
+class BranchInfo(msgspec.Struct, frozen=True):
+    """A path that the run has left behind."""
+
+    number: int
+    """From 1 on, in the order of leaving."""
+    since: int
+    """The last step that it has in common with the run."""
+    end: int
+    """Its last step."""
+
+
+class BranchesListed(Event, frozen=True):
+    """The branches that there are now, the newest last; any other is kept no longer."""
+
+    branches: tuple[BranchInfo, ...]
+
+
+class BranchRestored(Event, frozen=True):
+    """To a terminal that attaches: the steps sent so far are a branch. The next path follows, from
+    its first step on."""
+
+    number: int
+    saved: int = 0
+    """The last of its steps that is in a file."""
 
 
 class RunSaved(Event, frozen=True):
-    """The run has been saved to a file."""
+    """The run, or a branch, has been saved to a file."""
 
     path: str
     step: int
+    branch: int = 0
+    """The number of the branch; 0: the run."""
 
 
 class RunIdAssigned(Event, frozen=True):
@@ -543,6 +571,8 @@ AnyEvent: TypeAlias = (
     | StatusReported
     | PosteriorDrawn
     | BranchSwitched
+    | BranchesListed
+    | BranchRestored
     | SteppedInto
     | StepTimed
     | RunSaved

@@ -14,6 +14,7 @@ from itertools import chain
 import numpy as np
 from msgspec.structs import replace
 
+from tui_elbo.model.attribution import LensPoint
 from tui_elbo.model.averaging import AverageTaken
 from tui_elbo.model.errors import ProtocolError
 from tui_elbo.model.findings import Finding
@@ -25,6 +26,9 @@ from tui_elbo.model.records import Column, Floats, Layout
 from tui_elbo.model.verdict import Verdict
 from tui_elbo.protocol.events import (
     AverageMeasured,
+    BranchesListed,
+    BranchInfo,
+    BranchRestored,
     BranchSwitched,
     ConditionMet,
     EngineBusy,
@@ -64,7 +68,7 @@ OUTPUT_BYTES = 2**18
 
 @dataclass(eq=False)
 class Branch:
-    """A future that the run has left: its columns, and how it came about."""
+    """A path that the run has left behind: its columns, and how it came about."""
 
     history: History
     """Of all its steps, from the first on."""
@@ -75,16 +79,25 @@ class Branch:
     """The last step that it has in common with the run."""
     saved: int = 0
     """The last of its steps that is in a file."""
-    _drawn: dict[Column, tuple[int, Floats]] = field(default_factory=dict)
+    seen: LensPoint | None = None
+    """What the lens has seen of it last; None if nothing."""
+    loaded: Loaded | None = None
+    """The scenario."""
+    _drawn: dict[tuple[Column, int], tuple[int, Floats]] = field(default_factory=dict)
 
-    def values(self, column: Column) -> Floats:
-        """A column from `since` on, index `step - 1`; the same array each time."""
-        known = self._drawn.get(column)
+    def values(self, column: Column, sign: int = 1) -> Floats:
+        """A column from `since` on, times the sign, index `step - 1`; the same array each time."""
+        known = self._drawn.get((column, sign))
         if known is None or known[0] != self.since:
-            values = self.history.values(column).copy()
+            values = sign * self.history.values(column)
             values[: max(0, self.since - 1)] = np.nan
-            known = self._drawn[column] = self.since, values
+            known = self._drawn[column, sign] = self.since, values
         return known[1]
+
+    @property
+    def changes(self) -> str:
+        """What was changed on the way, as `changes_in_words` says it."""
+        return changes_in_words(self.loaded, self.tunings, self.history.last)
 
     def label(self, settings: Sequence[str]) -> str:
         """A few words for what differs from the run with these settings, such as `lr .02`."""
@@ -92,6 +105,31 @@ class Branch:
         here = {part for text in settings for part in text.split(", ")}
         apart = [word.removesuffix(" particles") for word in words if word not in here]
         return ", ".join(apart[:2]).replace(" 0.", " .") or "before"
+
+
+def changes_in_words(loaded: Loaded | None, tunings: Sequence[Tuned], last: int) -> str:
+    """What was changed on the way to the step `last`, the newest first, such as `lr 0.01 -> 0.03
+    from step 200`.
+
+    Where nothing was, the settings that it began with.
+    """
+    began = [*loaded.estimator.split(", "), *loaded.optimizer.split(", ")] if loaded else []
+    rate = next((word for word in began if word.startswith("lr ")), "")
+    parts = []
+    for tuned in tunings:
+        moved = tuned.text.startswith("mean of ")
+        if tuned.step > last or (tuned.step == last and not moved):
+            continue
+        words = tuned.text.split(", ")
+        for place, word in enumerate(words):
+            if word.startswith("lr "):
+                if rate:
+                    words[place] = f"{rate} -> {word.removeprefix('lr ')}"
+                rate = word
+        parts.append(
+            f"{', '.join(words)} {'at' if moved else 'from'} step {tuned.step + (not moved)}"
+        )
+    return "; ".join(reversed(parts)) or ", ".join(["as it began", *began])
 
 
 class RunState:
@@ -119,8 +157,8 @@ class RunState:
         self.history = History()
         self.tunings: list[Tuned] = []
         """The changes of settings, from the first on."""
-        self.branch: Branch | None = None
-        """The future that was left last."""
+        self.branches: dict[int, Branch] = {}
+        """The paths that were left behind, by number; the newest last."""
         self.lens_history = LensHistory()
         """What the lens has seen."""
         self.cautions: dict[str, RunFlagged] = {}
@@ -196,12 +234,8 @@ class RunState:
                 self.loaded, self.phase = event, ""
                 self._begin()
                 self.saved = event.saved
-            case Rewound():
-                self._rewind(event)
-            case BranchSwitched():
-                self._swap(event)
-            case MovedToMean():
-                self._move_to_mean(event)
+            case Rewound() | BranchSwitched() | BranchesListed() | BranchRestored() | MovedToMean():
+                self._travel(event)
             case AverageMeasured():
                 self.average = event.taken
             case Tuned():
@@ -237,11 +271,17 @@ class RunState:
             case RunIdAssigned() | SubscriptionsChanged() | TrainingsListed():
                 self._note_process(event)
             case RunSaved():
-                self.saved = event.step
+                self._note_saved(event)
             case Printed() | WarningIssued():
                 self._output.keep(event)
             case _:
                 self._note_measured(event)
+
+    def _note_saved(self, event: RunSaved) -> None:
+        if not event.branch:
+            self.saved = event.step
+        elif event.branch in self.branches:
+            self.branches[event.branch].saved = event.step
 
     def _note_process(self, event: RunIdAssigned | SubscriptionsChanged | TrainingsListed) -> None:
         """What holds of the process and its terminals."""
@@ -282,24 +322,25 @@ class RunState:
             output: whether what was printed is among them.
         """
         parts: list[Iterable[Event | None]] = []
-        branch, described, since, shared = self.branch, set[int](), 0, 0
-        saved = self.saved
-        if branch is not None:
-            kept = [tuned for tuned in branch.tunings if tuned.step <= branch.since]
-            # Where it was tuned at the very step of the fork, the branch cannot be told apart.
-            if self.tunings[: len(kept)] == kept:
-                since, shared = branch.since, len(kept)
-                back = Rewound(since, branch.history.last)
-                saved = branch.saved
-                parts += [tuple(branch.tunings), _rows(branch.history, 0, described), [back]]
+        described = set[int]()
+        for number, branch in self.branches.items():
+            parts += [tuple(branch.tunings), _rows(branch.history, 0, described)]
+            seen = [] if branch.seen is None else [LensPointAdded(branch.seen)]
+            parts.append([*seen, BranchRestored(number, branch.saved)])
+        if self.branches:
+            listed = [
+                BranchInfo(number, one.since, one.history.last)
+                for number, one in self.branches.items()
+            ]
+            parts.append([BranchesListed(tuple(listed))])
         first = [
-            replace(self.loaded, saved=saved) if self.loaded is not None else None,
+            replace(self.loaded, saved=self.saved) if self.loaded is not None else None,
             self.named,
             self.trainings,
             *(self._output.events() if output else ()),
         ]
         parts.insert(0, first)
-        parts += [self.tunings[shared:], _rows(self.history, since, described)]
+        parts += [tuple(self.tunings), _rows(self.history, 0, described)]
         parts.append(map(LensPointAdded, tuple(self.lens_history)))
         parts.append(
             [self.subscriptions, *self.cautions.values(), self.checked, self.pulled, self.weighed]
@@ -319,23 +360,64 @@ class RunState:
             raise ProtocolError(str(error)) from error
         self.fault = self.met = self.average = None
 
-    def _keep_branch(self, since: int, kept: int, *, leaves: bool = True) -> None:
-        branch = self.branch
-        if kept == self.history.last and leaves:
-            branch = Branch(self.history.copy(), list(self.tunings), self._used, since, self.saved)
-        if branch is not None:
-            branch.since = min(branch.since, since)
-        self.branch = branch if branch and branch.history.last == kept else None
+    def _travel(
+        self,
+        event: Rewound | BranchSwitched | BranchesListed | BranchRestored | MovedToMean,
+    ) -> None:
+        match event:
+            case Rewound():
+                self._rewind(event)
+            case BranchSwitched():
+                self._switch(event)
+            case MovedToMean():
+                self._move_to_mean(event)
+            case BranchesListed():
+                self._list_branches(event)
+            case BranchRestored():
+                self._restore_branch(event)
+
+    def _left(self, since: int) -> Branch:
+        """The path up to now, as a branch."""
+        return Branch(
+            self.history,
+            list(self.tunings),
+            self._used,
+            since,
+            self.saved,
+            self.lens_history.latest_usable(self.history.last),
+            self.loaded,
+        )
+
+    def _keep_branch(self, number: int, since: int) -> None:
+        if number:
+            branch = self._left(since)
+            branch.history = self.history.copy()
+            self.branches[number] = branch
+
+    def _list_branches(self, event: BranchesListed) -> None:
+        listed = {one.number: one for one in event.branches}
+        if not listed.keys() <= self.branches.keys():
+            raise ProtocolError("a branch that nobody has seen")
+        self.branches = {n: one for n, one in self.branches.items() if n in listed}
+        for number, branch in self.branches.items():
+            branch.since = listed[number].since
+
+    def _restore_branch(self, event: BranchRestored) -> None:
+        self.saved, saved = event.saved, self.saved
+        self.branches[event.number] = self._left(0)
+        self.saved, self.history, self.tunings = saved, History(), []
+        self.lens_history = LensHistory()
+        self._stand_anew()
 
     def _move_to_mean(self, event: MovedToMean) -> None:
         # The step is the same, but what was seen there is what has been left.
-        self._keep_branch(event.step - 1, event.kept)
+        self._keep_branch(event.left, event.step - 1)
         self.saved = min(self.saved, event.step - 1)
         self.lens_history.forget_after(event.step - 1)
         self._stand_anew()
 
     def _rewind(self, event: Rewound) -> None:
-        self._keep_branch(event.step, event.kept, leaves=event.leaves)
+        self._keep_branch(event.left, event.step)
         self.saved = min(self.saved, event.step)
         self.history.forget_after(event.step)
         self.tunings = [tuned for tuned in self.tunings if tuned.step <= event.step]
@@ -344,13 +426,13 @@ class RunState:
             self.verdict = None
         self._stand_anew()
 
-    def _swap(self, event: BranchSwitched) -> None:
-        other = self.branch
+    def _switch(self, event: BranchSwitched) -> None:
+        other = self.branches.pop(event.number, None)
         if other is None or other.history.last != event.step:
-            raise ProtocolError(f"a future that ends at step {event.step}, which nobody has seen")
-        left = Branch(self.history, self.tunings, self._used, other.since, self.saved)
+            raise ProtocolError(f"a branch that ends at step {event.step}, which nobody has seen")
+        if event.left:
+            self.branches[event.left] = self._left(other.since)
         self.saved = other.saved
-        self.branch = left if event.kept else None
         self.history, self.tunings = other.history, list(other.tunings)
         self.lens_history.forget_after(other.since)
         self.verdict = None

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tui_elbo.ui.actions import export, leave, look, run
+from tui_elbo.ui.actions import branches, export, leave, look, run
 from tui_elbo.ui.views.views import HelpView
 
 if TYPE_CHECKING:
@@ -160,18 +160,18 @@ KEYS = (
     Key(
         "g",
         "g",
-        run.toggle_branch,
+        run.toggle_branches,
         "",
-        "show the branch that a rewind left behind, or hide it",
+        "show the branches that rewinding left behind, or hide them",
         needs="rewind",
         refuses=run.no_branch,
     ),
     Key(
         "G",
         "G",
-        run.swap_branch,
+        branches.list_branches,
         "",
-        "swap with that branch: the run goes on from its end",
+        "branches: enter goes over to one, s saves, d removes it",
         needs="rewind",
         refuses=run.no_branch,
     ),
@@ -315,7 +315,7 @@ KEYS = (
         "T",
         look.show_trainings,
         "",
-        "keep run and branch as files; of a script: list its trainings",
+        "keep run and branches as files; of a script: list its trainings",
         refuses=look.one_training_of_a_script,
     ),
     Key(

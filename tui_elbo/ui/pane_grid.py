@@ -82,8 +82,8 @@ class PaneGrid(Widget):
         """Which of the tables that take turns comes first."""
         self.alone = ""
         """The id of the pane that is shown alone; empty for none."""
-        self.shows_branch = True
-        """Whether the branch is shown."""
+        self.shows_branches = True
+        """Whether the curves of branches are shown."""
         self.places: dict[str, Place] = {}
         """Where each pane is that is shown."""
         self.shows_evaluations = True
@@ -179,14 +179,12 @@ class PaneGrid(Widget):
             if tables and pane.title != curve.title:
                 pane.title = curve.title
             shown = (curve.values, 1, run.step, curve.references, cursor)
-            branch = curve.branch(run) if self.shows_branch else None
             pane.show(
                 *shown,
                 marks=marks,
                 line=curve.line,
                 absent=curve.absent,
-                branch=branch,
-                label=run.branch.label(run.settings) if run.branch is not None else "",
+                branches=curve.branches(run) if self.shows_branches else (),
             )
         if tables:
             self._draw_tables(run, step, live=live)

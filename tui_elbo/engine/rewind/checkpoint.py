@@ -310,6 +310,21 @@ class Timeline:
         if self.size > self._budget and len(self._kept) > 1:
             self._thin()
 
+    def __iter__(self) -> Iterator[Checkpoint]:
+        return iter(self._kept)
+
+    def copy(self) -> Timeline:
+        """Another of the same checkpoints, which goes its own way."""
+        other = Timeline(self._budget)
+        other._kept, other.size = self._kept[:], self.size
+        return other
+
+    def keep_last(self, step: int) -> None:
+        """Drop all but the newest checkpoint of a step not after `step`."""
+        kept = self.nearest(step)
+        self._kept = [] if kept is None else [kept]
+        self.size = sum(one.size for one in self._kept)
+
     @property
     def earliest(self) -> Checkpoint | None:
         """The first of them; None if there is none."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from array import array
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import CellType, FunctionType, MethodType
 from typing import Any
@@ -33,8 +33,15 @@ class NotPackedError(Exception):
     """Something that a file cannot hold."""
 
 
-def packed(checkpoint: Checkpoint, stepper: Stepper) -> tuple[bytes, tuple[PackedTensor, ...]]:
+def packed(
+    checkpoint: Checkpoint, stepper: Stepper, others: Collection[Stepper] = ()
+) -> tuple[bytes, tuple[PackedTensor, ...]]:
     """The state as JSON, and the tensors that it refers to by number.
+
+    Args:
+        checkpoint: the state.
+        stepper: the execution that it belongs to.
+        others: executions that are alive as well: their modules are none of its state.
 
     Raises:
         NotPackedError: if some of it cannot be written so.
@@ -43,11 +50,13 @@ def packed(checkpoint: Checkpoint, stepper: Stepper) -> tuple[bytes, tuple[Packe
         raise NotPackedError("modules keep parameters to themselves")
     pack = _Packer()
     names = {id(module): name for name, module in named_modules(stepper)}
+    foreign = {id(module) for other in others for _, module in named_modules(other)}
+    own = [one for one in checkpoint.modules if id(one.module) not in foreign - names.keys()]
     state = {
         "step": checkpoint.step,
         "loss": checkpoint.loss,
         "params": {name: _param(one) for name, one in checkpoint.params.items()},
-        "modules": dict(_module(one, names) for one in checkpoint.modules if _matters(one, names)),
+        "modules": dict(_module(one, names) for one in own if _matters(one, names)),
         "estimator": {k: v for k, v in checkpoint.estimator_state.items() if _plain(v)},
         "random": _random(checkpoint.random),
     }

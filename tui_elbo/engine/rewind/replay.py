@@ -6,13 +6,15 @@ import time
 from collections.abc import Callable
 from typing import TypeAlias
 
+import pyro
+
 from tui_elbo.engine.lens.fork import why_no_fork
 from tui_elbo.engine.process_state import Environment
 from tui_elbo.engine.record.columns import Observation
 from tui_elbo.engine.record.options import Always, Budget, Due, RecordingOptions
 from tui_elbo.engine.record.step_into import Recorder
 from tui_elbo.engine.rewind.checkpoint import Timeline, dense
-from tui_elbo.engine.rewind.replay_log import BranchState, ReplayLog, SavedPosition
+from tui_elbo.engine.rewind.replay_log import BranchState, Record, ReplayLog, SavedPosition
 from tui_elbo.engine.scenario import own_files
 from tui_elbo.engine.source_snapshot import SourceSnapshot
 from tui_elbo.engine.stepper import Stepper
@@ -31,6 +33,10 @@ CHECKPOINTS = 0.027
 
 BY_HAND = 0.04
 """The same where steps are taken by hand and a checkpoint takes long; else each has one."""
+
+BRANCHES, BRANCH_BYTES, EXECUTIONS = 64, 2**27, 4
+"""So many branches are kept, of so many bytes for their columns and the states at their ends, and
+with so many executions of the file besides the run's own; the oldest give way."""
 
 WORD_SECONDS = 0.3
 """Running steps again for longer than this is worth a word, each time."""
@@ -86,8 +92,11 @@ class ReplayableRun:
         self.interrupted = False
         """Set from a signal handler to have steps run again no further."""
         self.log = ReplayLog(memory)
-        self.left_branch: BranchState | None = None
-        """The future that was left behind last."""
+        self.branches: list[BranchState] = []
+        """The paths that were left behind, the newest last."""
+        self.row_bytes = 0
+        """What the columns of a step take."""
+        self._left = 0
         self._before_step: tuple[int, SavedPosition] | None = None
         self._stepper: Stepper
         self.execute(text)
@@ -156,8 +165,11 @@ class ReplayableRun:
         """Keep the state at which the run stands."""
         self.log.timeline.add(self._stepper.capture())
 
-    def go_to(self, step: int) -> None:
-        """Stand at an earlier step; what came after is forgotten.
+    def go_to(self, step: int) -> int:
+        """Stand at an earlier step; what came after is left behind.
+
+        Returns:
+            The number of the branch that it becomes; 0 if it is the beginning of another one.
 
         Raises:
             UsageError: if the scenario cannot be executed again as it was.
@@ -167,61 +179,133 @@ class ReplayableRun:
         The run still stands where it stood if anything is raised.
         """
         self.source_snapshot.look(self._flag)
-        place, record = self._place(), self.log.record
+        place, record, past = self._place(), self.log.record, self.log.timeline.copy()
         try:
             self.stand_at(step, strict=True)
         except BaseException:
             self._come_back(place)
             raise
-        if record.end > step:
-            self._leave(BranchState(place, record, step))
+        left = self._leave(place, record, past) if record.end > step else 0
         self.log.forget_after(step)
-        self.step = step
+        self.step, self._before_step = step, None
+        self._fit()
+        return left
 
-    def swap(self) -> None:
-        """Go over to the end of the future left behind; the present becomes the one left behind.
+    def switch(self, number: int = 0) -> int:
+        """Go over to the end of a branch; the present path is left behind in its turn.
+
+        Args:
+            number: of the branch; 0: the one that was left last.
+
+        Returns:
+            The number of the branch that the present path becomes; 0 if it is the beginning of
+            another one.
 
         Raises:
-            UsageError: if there is none.
+            UsageError: if there is no such branch.
             Exception: as `go_to`; the run then still stands where it stood.
         """
-        left = self.left_branch
-        if left is None:
-            hint = "going back leaves one behind"
-            raise UsageError("no future has been left behind", hint=hint)
-        place, record = self._place(), self.log.record
-        self.log.record = left.record
+        to = self.branch(number)
+        place, record, past = self._place(), self.log.record, self.log.timeline.copy()
+        self.log.record = to.record
         try:
-            self._go_over(left)
+            self._go_over(to, record.common(to.record))
         except BaseException:
             self.log.record = record
             self._come_back(place)
+            self.log.timeline = past
             raise
-        self.left_branch, self.step = None, left.record.end
-        if not record.retraces(left.record):
-            self.left_branch = BranchState(place, record, left.branch)
+        self.branches.remove(to)
+        self.step, self._before_step = to.record.end, None
+        left = 0 if record.retraces(to.record) else self._leave(place, record, past)
+        self._fit()
+        return left
 
-    def _leave(self, left: BranchState) -> None:
-        """Keep a future, unless it goes over one that was left before it and goes further."""
-        old = self.left_branch
-        if old is None or not left.record.retraces(old.record):
-            self.left_branch = left
-        else:
-            self.left_branch = BranchState(old.place, old.record, min(old.branch, left.branch))
+    def branch(self, number: int = 0) -> BranchState:
+        """The branch of that number; 0: the one that was left last.
 
-    def _go_over(self, left: BranchState) -> None:
-        state = left.place.state
-        if state is not None and left.place.stepper is not self._stepper:
-            self._stepper, self.log.timeline = left.place.stepper, Timeline(self.log.memory)
-            self._executed(self._stepper)
+        Raises:
+            UsageError: if there is none.
+        """
+        found = [one for one in self.branches if number in (0, one.number)]
+        if not found:
+            what = f"there is no branch {number}" if number else "there is no branch"
+            raise UsageError(what, hint="rewinding leaves one behind")
+        return found[-1]
+
+    def common(self, branch: BranchState) -> int:
+        """The last step that the run has in common with a branch."""
+        return self.log.record.common(branch.record)
+
+    def _leave(self, place: SavedPosition, record: Record, past: Timeline) -> int:
+        """Keep a path, unless one that is kept begins with the same steps and goes further."""
+        if any(record.retraces(one.record) for one in self.branches):
+            return 0
+        self.branches = [one for one in self.branches if not one.record.retraces(record)]
+        self._left += 1
+        branch = BranchState(self._left, record, place.stepper, place.state, past)
+        self.branches.append(branch)
+        return branch.number
+
+    def _fit(self) -> None:
+        """Keep the branches within their memory: first fewer states, then fewer branches."""
+        now = self.log.record
+        self.branches = [one for one in self.branches if not one.record.retraces(now)]
+        executions: list[Stepper] = []
+        for one in reversed(self.branches):
+            if one.stepper is None or one.stepper in (self._stepper, *executions):
+                continue
+            if len(executions) < EXECUTIONS:
+                executions.append(one.stepper)
+            else:
+                one.let_go()
+        for one in self.branches:
+            if self.kept_bytes <= 2 * self.log.memory:
+                break
+            one.timeline.keep_last(one.record.end - 1)
+        while len(self.branches) > BRANCHES or self._branch_bytes > BRANCH_BYTES:
+            gone = self.branches.pop(0)
+            first, last = self.common(gone) + 1, gone.record.end
+            most = f"{BRANCHES} branches, {BRANCH_BYTES // 2**20} MB"
+            self._warn(f"the oldest branch, steps {first} to {last}, is dropped: at most {most}")
+
+    @property
+    def kept_bytes(self) -> int:
+        """What the checkpoints of the run and of its branches take, about."""
+        lines = [self.log.timeline, *(one.timeline for one in self.branches)]
+        kept = {id(one): one.size for line in lines for one in line}
+        return sum(kept.values())
+
+    @property
+    def executions(self) -> set[Stepper]:
+        """The executions of the file that the run and its branches belong to."""
+        return {self._stepper, *(one.stepper for one in self.branches if one.stepper is not None)}
+
+    @property
+    def _branch_bytes(self) -> int:
+        ends = (one.state.size for one in self.branches if one.state is not None)
+        return sum(ends) + sum(one.record.end * self.row_bytes for one in self.branches)
+
+    def _go_over(self, to: BranchState, common: int) -> None:
+        if to.stepper is None:
+            self.log.timeline.forget_after(common)
         else:
-            self.log.timeline.forget_after(left.branch)
-        if state is not None and self._stepper.restore(state):
+            self._adopt(to.stepper, to.timeline)
+        if to.state is not None and self._stepper.restore(to.state):
             self._failed = False
             if self.log.memory:
-                self.log.timeline.add(state)
+                self.log.timeline.add(to.state)
         else:
-            self.stand_at(left.record.end, strict=True)
+            self.stand_at(to.record.end, strict=True)
+
+    def _adopt(self, stepper: Stepper, timeline: Timeline) -> None:
+        """Go on with this execution of the file; its state is still to be found again."""
+        self.log.timeline = timeline
+        if stepper is not self._stepper:
+            # What modules of the other execution have put there is none of this one's.
+            pyro.get_param_store().clear()
+            self._stepper, self._failed = stepper, True
+            self._executed(stepper)
 
     def tune(self, tuning: Tuning) -> tuple[str, str]:
         """Change settings from the next step on, if they fit the scenario.
@@ -240,9 +324,10 @@ class ReplayableRun:
             self.stepping = False
         if tuning.mean is not None:
             # The loss of this step is the same in both; what the run stands at is not.
-            self._leave(BranchState(self._place(), self.log.record, max(0, self.step - 1)))
+            self._leave(self._place(), self.log.record, self.log.timeline.copy())
         self.log.tuned(self.step, tuning)
         self._stand_at_means()
+        self._fit()
         return words
 
     def _stand_at_means(self) -> None:
@@ -267,8 +352,7 @@ class ReplayableRun:
 
     def _come_back(self, place: SavedPosition) -> None:
         if self._stepper is not place.stepper:
-            self._stepper, self.log.timeline = place.stepper, place.timeline
-            self._executed(self._stepper)
+            self._adopt(place.stepper, place.timeline)
         self._failed = place.state is None or not self._stepper.restore(place.state)
 
     def execute(self, text: bytes | None = None) -> None:

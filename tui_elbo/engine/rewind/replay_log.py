@@ -1,4 +1,4 @@
-"""What a run keeps of its steps to find any of them again, and the branch that it left."""
+"""What a run keeps of its steps to find any of them again, and the branches that it left."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import math
 import time
 from array import array
 from dataclasses import dataclass
+from itertools import zip_longest
+
+import numpy as np
 
 from tui_elbo.engine.record.options import Due
 from tui_elbo.engine.rewind.checkpoint import Checkpoint, Timeline
@@ -36,6 +39,22 @@ class Record:
         """The last step."""
         return len(self.losses)
 
+    def common(self, other: Record) -> int:
+        """The last step up to which both have gone the same way."""
+        end = min(self.end, other.end)
+        mine, its = (np.array(one.losses[:end]).view(np.uint64) for one in (self, other))
+        apart = np.flatnonzero(mine != its)
+        end = int(apart[0]) if len(apart) else end
+        changes = zip_longest(self.tunings, other.tunings, fillvalue=(end + 1, Tuning()))
+        for (after, change), (its_after, its_change) in changes:
+            if (after, change) != (its_after, its_change):
+                moved = any(
+                    step == min(after, its_after) and one.mean is not None
+                    for step, one in ((after, change), (its_after, its_change))
+                )
+                return max(0, min(end, min(after, its_after) - moved))
+        return end
+
     def retraces(self, other: Record) -> bool:
         """Whether it is the beginning of the other, or all of it."""
         same = self.losses.tobytes() == other.losses[: self.end].tobytes()
@@ -50,16 +69,24 @@ class Record:
         ]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class BranchState:
-    """A future that was left behind."""
+    """A path that the run has left behind, and what standing at its end again takes."""
 
-    place: SavedPosition
-    """Its end."""
+    number: int
+    """From 1 on, in the order of leaving."""
     record: Record
     """Of all its steps, from the first on."""
-    branch: int
-    """The last step that it has in common with the run."""
+    stepper: Stepper | None
+    """The execution that it belongs to; None: all its steps are to be taken again."""
+    state: Checkpoint | None
+    """At its end; None if it has to be found again from a checkpoint."""
+    timeline: Timeline
+    """Its checkpoints, those that it shares with other paths included."""
+
+    def let_go(self) -> None:
+        """Keep no state of it, and no execution."""
+        self.stepper, self.state, self.timeline = None, None, Timeline(0)
 
 
 NOTICED = 0.02

@@ -13,7 +13,7 @@ import numpy as np
 from tui_elbo.engine.rewind.checkpoint import Checkpoint, Timeline
 from tui_elbo.engine.rewind.packing import NotPackedError, packed, unpacked
 from tui_elbo.engine.rewind.replay import ReplayableRun
-from tui_elbo.engine.rewind.replay_log import Record
+from tui_elbo.engine.rewind.replay_log import BranchState, Record
 from tui_elbo.engine.tuning import apply
 from tui_elbo.model.errors import StepError, UsageError
 from tui_elbo.model.records import Batch, Column
@@ -24,8 +24,13 @@ from tui_elbo.runfile.database import PackedTensor, RunSettings, SavedRun, read
 LOSS = Column("step", "", "loss")
 
 
-def saved(replayable: ReplayableRun, settings: RunSettings, batches: Sequence[Batch]) -> SavedRun:
-    """What a file holds of a run.
+def saved(
+    replayable: ReplayableRun,
+    settings: RunSettings,
+    batches: Sequence[Batch],
+    branch: BranchState | None = None,
+) -> SavedRun:
+    """What a file holds of a run, or of a branch that it has left behind.
 
     Its state is one of some steps before the present, so that whoever goes on from it takes those
     again and sees that they meet the record.
@@ -34,17 +39,21 @@ def saved(replayable: ReplayableRun, settings: RunSettings, batches: Sequence[Ba
         replayable: the run.
         settings: its settings, but for those that the replayable knows.
         batches: all its steps.
+        branch: the branch; None: the run.
     """
-    kept = replayable.log.timeline.nearest(max(0, replayable.step - 1))
+    path = replayable.log if branch is None else branch
+    stepper = replayable.stepper if branch is None else branch.stepper
+    end = replayable.step if branch is None else branch.record.end
+    kept = path.timeline.nearest(max(0, end - 1))
     state: tuple[bytes, tuple[PackedTensor, ...]] = (b"", ())
-    if kept is not None:
+    if kept is not None and stepper is not None:
         with suppress(NotPackedError):
-            state = packed(kept, replayable.stepper)
+            state = packed(kept, stepper, replayable.executions - {stepper})
     source_snapshot = replayable.source_snapshot
     settings = msgspec.structs.replace(
         settings,
-        step=replayable.step,
-        tunings=replayable.log.record.tunings,
+        step=end,
+        tunings=path.record.tunings,
         files=source_snapshot.digests,
     )
     return SavedRun(settings, source_snapshot.text, tuple(batches), *state)

@@ -262,12 +262,12 @@ class Server:
         self._call(lambda: found.set_result(self._state.history.copy()))
         return found.result()
 
-    def branch_history(self) -> History:
-        """Every step of the branch left behind, copied; none if there is none."""
+    def branch_history(self, number: int) -> History:
+        """Every step of a branch, copied; none if there is no such branch."""
         found: Future[History] = Future()
 
         def look() -> None:
-            branch = self._state.branch
+            branch = self._state.branches.get(number)
             found.set_result(History() if branch is None else branch.history.copy())
 
         self._call(look)
@@ -512,7 +512,7 @@ class Server:
     def _is_worth_it(self) -> bool:
         """Whether there is something to go on for: a step that was taken or asked for."""
         level, state = self._state.level, self._state
-        if self._options.refuses_end or state.branch is not None:
+        if self._options.refuses_end or state.branches:
             return True
         if level is None:
             return self._idle.newest_step > 0

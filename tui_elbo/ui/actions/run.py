@@ -53,7 +53,7 @@ def follows_newest(explorer: Explorer) -> str:
 
 def no_branch(explorer: Explorer) -> str:
     """No branch has been left behind."""
-    if explorer.session.run.branch is None:
+    if not explorer.session.run.branches:
         return "there is no branch: N or enter leaves one behind"
     return ""
 
@@ -210,18 +210,12 @@ def back_to_breakpoint(explorer: Explorer) -> None:
     explorer.answer(f"back at {step}: {why}")
 
 
-def toggle_branch(explorer: Explorer) -> None:
-    """Show the branch, or hide it."""
+def toggle_branches(explorer: Explorer) -> None:
+    """Show the curves of the branches, or hide them."""
     panes = explorer.panes
-    panes.shows_branch = not panes.shows_branch
-    explorer.answer("" if panes.shows_branch else "the branch is hidden: g shows it")
+    panes.shows_branches = not panes.shows_branches
+    explorer.answer("" if panes.shows_branches else "branches are hidden: g shows them")
     explorer.redraw()
-
-
-def swap_branch(explorer: Explorer) -> None:
-    """Swap with the branch."""
-    explorer.panes.shows_branch = True
-    drive(explorer, explorer.session.commands.swap)
 
 
 def save(explorer: Explorer) -> None:

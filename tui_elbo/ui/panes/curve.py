@@ -114,8 +114,7 @@ class CurvePane(Widget, can_focus=True):
         marks: Sequence[int] = (),
         line: Floats | None = None,
         absent: Bools | None = None,
-        branch: Floats | None = None,
-        label: str = "",
+        branches: tuple[tuple[Floats, str], ...] = (),
         note: str = "",
     ) -> None:
         """Show a column of the history.
@@ -129,15 +128,13 @@ class CurvePane(Widget, can_focus=True):
             marks: steps before which something was changed.
             line: the bright line, index `step - 1`; without it, the running mean of the column.
             absent: steps that have no number and lack none, index `step - 1`.
-            branch: the branch's curve, index `step - 1`.
-            label: a few words at its end.
+            branches: the curves of branches, index `step - 1`, and a few words at the end of each.
             note: a few words behind the title; plain text.
         """
         self._curve = Curve(
             *(values, first, last, tuple(references), cursor, tuple(marks), line),
             absent=absent,
-            branch=branch,
-            label=label,
+            branches=branches,
         )
         self._note = note
         self._entitle()

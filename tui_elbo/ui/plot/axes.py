@@ -101,8 +101,9 @@ def _sign(shown: Floats) -> int:
 def _wanted(curve: Curve, mode: Mode, sign: int) -> tuple[float, float] | None:
     """The range that should be visible, in y units; None if there is no finite number."""
     shown = curve.reach
-    if curve.branch is not None:
-        shown = np.concatenate([shown, curve.branch[max(0, curve.first - 1) :]])
+    if curve.branches:
+        start = max(0, curve.first - 1)
+        shown = np.concatenate([shown, *(values[start:] for values, _ in curve.branches)])
     if mode == "robust" and len(shown) > 2 * SAMPLE:
         shown = shown[:: len(shown) // SAMPLE]
     part = scaled(shown, sign)

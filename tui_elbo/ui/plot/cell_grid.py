@@ -14,7 +14,7 @@ from tui_elbo.ui.plot.curve import Columns
 BLANK, BAND, MEAN, REFERENCE, AXIS, CURSOR, BROKEN, OUTSIDE, MARK, BRANCH = " bmracxoig"
 """The styles: the raw estimates, the running mean, reference lines, ticks and labels, the step
 looked at, what is not finite, what lies outside the range, where something was changed, and
-the branch's curve."""
+the curves of branches."""
 
 PHI, THETA, BOTH = "pt2"
 """The styles of lines that belong to someone."""
@@ -131,21 +131,31 @@ class CellGrid:
             for cell in cells[where].tolist():
                 self.put(row, cell, text, style)
 
-    def branch(self, data: Columns, axes: Axes, label: str) -> None:
-        """The branch: a dot a column where nothing else is, and a few words at its end."""
+    def branches(self, lines: Sequence[tuple[Columns, str]], axes: Axes) -> None:
+        """Branches: a dot a column where nothing else is, and a few words at the end of each."""
+        ends = [(label, self._branch(data, axes)) for data, label in lines]
+        for label, end in ends:
+            place = self._free(*end, len(label)) if end is not None else None
+            if place is not None:
+                self.put(*place, label, BRANCH)
+
+    def _branch(self, data: Columns, axes: Axes) -> tuple[int, int] | None:
+        """Draw a branch; the row of its end and the column for its label, None if it has none."""
         seen = np.flatnonzero(~np.isnan(data.mean))
         if not seen.size:
-            return
-        dot, row = "." if self.canvas.ascii else "·", 0
+            return None
+        dot, row = self._dot, 0
         for x, y in zip(data.x[seen].tolist(), data.mean[seen].tolist(), strict=True):
             column = self.canvas.left + x // self.canvas.per_column
             row = self.canvas.row(min(max(y, axes.low), axes.high), axes)
             if self._styles[row][column] == BLANK:
                 self.put(row, column, dot, BRANCH)
         last = self.canvas.left + int(data.x[seen[-1]]) // self.canvas.per_column
-        place = self._free(row, last + 2, len(label))
-        if place is not None:
-            self.put(*place, label, BRANCH)
+        return row, last + 2
+
+    @property
+    def _dot(self) -> str:
+        return "." if self.canvas.ascii else "·"
 
     def _free(self, row: int, column: int, width: int) -> tuple[int, int] | None:
         """Where a text of this width hides nothing, as near as can be; None where it would."""
@@ -154,8 +164,18 @@ class CellGrid:
         # A cell is about twice as high as it is wide.
         places.sort(key=lambda at: 2 * abs(at[0] - row) + abs(at[1] - min(column, last)))
         free = {BLANK, BRANCH, REFERENCE}
-        fitting = ((y, x) for y, x in places if {*self._styles[y][x : x + width]} <= free)
+        fitting = (
+            (y, x)
+            for y, x in places
+            if {*self._styles[y][x : x + width]} <= free and not self._labelled(y, x, width)
+        )
         return next(fitting, None)
+
+    def _labelled(self, row: int, column: int, width: int) -> bool:
+        """Whether the label of a branch is there already, or right beside."""
+        cells = slice(max(0, column - 1), column + width + 1)
+        pairs = zip(self._styles[row][cells], self._rows[row][cells], strict=True)
+        return any(style == BRANCH and text != self._dot for style, text in pairs)
 
     def upright(self, step: int, axes: Axes, line: str, style: str) -> None:
         """A vertical line at a step, behind the curve."""

@@ -52,15 +52,14 @@ class Curve:
     absent: Bools | None = None
     """Steps that have no number, and lack none, index `step - 1`; None: no step."""
 
-    branch: Floats | None = None
-    """The branch's curve, drawn dimly where nothing else is, index `step - 1`."""
-    label: str = ""
-    """A few words at its end."""
+    branches: tuple[tuple[Floats, str], ...] = ()
+    """The curves of the branches, drawn dimly where nothing else is, index `step - 1`; and a few
+    words at the end of each."""
 
     @property
     def end(self) -> int:
         """The last step that there is anything to draw of."""
-        return max(self.last, 0 if self.branch is None else len(self.branch))
+        return max(self.last, *(len(values) for values, _ in self.branches), 0)
 
     @property
     def shown(self) -> Floats:

@@ -62,6 +62,10 @@ class _Source:
     data: Columns
     key: tuple[Canvas, Axes, tuple[tuple[str, float], ...]]
     """What has to be the same for cells to stay."""
+    size: tuple[int, int, int, int]
+    """What the branches are reduced for: the first step, the span, columns, the sign."""
+    left: tuple[tuple[Floats, Columns], ...]
+    """The branches, and what they were reduced to: they change no more."""
 
 
 def plot(
@@ -94,9 +98,15 @@ def plot(
     cells = _cells(data, key, old if old is not None and old.key == key else None)
     grid = CellGrid(*cells, canvas)
     grid.mark(data, axes)
-    if curve.branch is not None:
-        left = Curve(curve.branch, curve.first, len(curve.branch))
-        grid.branch(columns(left, axes.span, canvas.columns, axes.sign), axes, curve.label)
+    size = (curve.first, axes.span, canvas.columns, axes.sign)
+    known = old.left if old is not None and old.size == size else ()
+    left = tuple(
+        next((one for one in known if one[0] is values), None)
+        or (values, columns(Curve(values, curve.first, len(values)), *size[1:]))
+        for values, _ in curve.branches
+    )
+    labels = (label for _, label in curve.branches)
+    grid.branches([(data, label) for (_, data), label in zip(left, labels, strict=True)], axes)
     for step in curve.marks:
         grid.upright(step, axes, ":" if canvas.ascii else "┊", MARK)
     if curve.cursor is not None:
@@ -104,7 +114,7 @@ def plot(
     grid.y_axis(axes)
     if canvas.height < height:
         grid.x_axis(axes)
-    return Drawing(grid.rows, grid.styles, _Source(cells, data, key))
+    return Drawing(grid.rows, grid.styles, _Source(cells, data, key, size, left))
 
 
 def sketch(

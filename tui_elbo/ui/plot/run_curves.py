@@ -21,6 +21,9 @@ from tui_elbo.ui.widgets.status import StatusSummary
 TERMS = (("elbo", "elbo"), ("log q", "log_q"), ("log p", "log_p"))
 """The status line's names and the columns that they stand for."""
 
+DRAWN = 8
+"""So many branches are drawn, the newest."""
+
 NEAR, PARTS = 8, 25
 """The bright line leads straight over so many steps, or over this part of a run."""
 
@@ -75,16 +78,20 @@ class CurveOf:
     absent: Bools | None = None
     """Steps that have none of it; None: all have."""
 
-    def branch(self, run: Run) -> Floats | None:
-        """The same of the branch; None if there is none."""
-        branch = run.branch
-        if branch is None:
-            return None
+    def branches(self, run: Run) -> tuple[tuple[Floats, str], ...]:
+        """The same of the newest branches, each with a label."""
         if self.id == EVALUATION:
-            return None
-        if self.title == "-loss":
-            return -branch.values(Column("step", "", "loss"))
-        return branch.values(Column("step", "", self.id))
+            return ()
+        lost = self.title == "-loss"
+        column = Column("step", "", "loss" if lost else self.id)
+        many = len(run.branches) > 1
+        return tuple(
+            (
+                branch.values(column, -1 if lost else 1),
+                (f"{number}: " if many else "") + branch.label(run.settings),
+            )
+            for number, branch in list(run.branches.items())[-DRAWN:]
+        )
 
 
 def curves(run: Run, step: int) -> list[CurveOf]:
