@@ -161,3 +161,17 @@ def test_it_is_known_which_steps_have_a_column():
     assert history.has(EXTRA).tolist() == [False, False, True, False]
     assert history.has(LOSS).all()
     assert history.has(Column("step", "", "elbo")).tolist() == [False] * 4
+
+
+def test_it_is_known_of_which_steps_only_the_loss_was_read():
+    history = History()
+    assert history.skimmed() is None
+    whole = Layout(0, (), (), (LOSS, EXTRA))
+    history.append(Batch(whole, 1, np.ones((2, 2))))
+    assert history.skimmed() is None
+    history.append(Batch(Layout(1, (), (), (LOSS,), skimmed=True), 3, np.ones((1, 3))))
+    assert history.layout is whole
+    assert history.skimmed().tolist() == [False, False, True, True, True]
+    history.forget_after(4)
+    assert history.layout is whole
+    assert history.layout_at(4).skimmed

@@ -151,3 +151,19 @@ def test_the_status_counts_errors_and_warnings(run):
     [(long, short)] = status_summary(run, 0, running=False, count="").marks
     assert (long, short) == ("1 error, 2 warnings", "1 err")
     assert run.last_error.kind == "refused"
+
+
+def test_a_step_of_which_only_the_loss_was_read_lacks_no_term(run):
+    run.apply(rows(1, [3, 2], [-3, -2], [-4, -3], [-1, -1]))
+    run.apply(LayoutAdded(Layout(8, (), (), COLUMNS[:1], "not read", skimmed=True)))
+    run.apply(protocol.StepsRecorded(8, 3, np.array([[1.0, 0.5]])))
+    assert run.history.layout is LAYOUT
+    for curve in curves(run, run.step):
+        assert curve.absent.tolist() == [False, False, True, True]
+        assert np.isfinite(curve.values).tolist() == [True, True, False, False]
+    status = status_summary(run, 4, running=False, count="")
+    assert status.terms == (("loss", 0.5),)
+    assert ("only its loss was read", "loss only") in status.marks
+    assert not status_summary(run, 2, running=False, count="").marks
+    run.apply(rows(5, [0.0], [0.0], [0.0], [0.0]))
+    assert curves(run, run.step)[2].absent.tolist() == [False, False, True, True, False]

@@ -97,7 +97,7 @@ class Run(RunState):
         self.output.warnings = 0
 
     def _is_apart(self, rows: StepsRecorded) -> bool:
-        layout = self.history.layout
+        layout = self.history.layout_at(rows.first)
         return layout is not None and _apart(Batch(layout, rows.first, rows.values))
 
 

@@ -22,7 +22,7 @@ class History:
         self.last = 0
         """The newest step; 0 when there is none."""
         self.layout: Layout | None = None
-        """The layout of the newest step."""
+        """That of the newest step that was read whole, if there is one; else of the newest."""
         self._columns: dict[Column, Floats] = {}
         self._starts: list[int] = []
         self._layouts: list[Layout] = []
@@ -43,10 +43,11 @@ class History:
         end = self.last + batch.steps
         for row, column in enumerate(batch.layout.columns):
             self._room(column, end)[self.last : end] = batch.values[row]
-        if self.layout is not batch.layout:
+        if not self._layouts or self._layouts[-1] is not batch.layout:
             self._starts.append(batch.first)
             self._layouts.append(batch.layout)
-            self.layout = batch.layout
+            if self.layout is None or not batch.layout.skimmed:
+                self.layout = batch.layout
         self.last = end
 
     def forget_after(self, step: int) -> None:
@@ -57,7 +58,8 @@ class History:
             stored[step : self.last] = np.nan
         kept = bisect_right(self._starts, step)
         del self._starts[kept:], self._layouts[kept:]
-        self.layout = self._layouts[-1] if self._layouts else None
+        whole = (layout for layout in reversed(self._layouts) if not layout.skimmed)
+        self.layout = next(whole, self._layouts[-1] if self._layouts else None)
         self.last = step
 
     def copy(self) -> History:
@@ -95,6 +97,14 @@ class History:
         return np.repeat(
             np.array(held, dtype=bool), [last - first + 1 for first, last, _ in stretches]
         )
+
+    def skimmed(self) -> npt.NDArray[np.bool_] | None:
+        """Whether only the loss of each step was read, index `step - 1`; None: of no step."""
+        if not any(layout.skimmed for layout in self._layouts):
+            return None
+        stretches = list(self.stretches())
+        held = [layout.skimmed for _, _, layout in stretches]
+        return np.repeat(held, [last - first + 1 for first, last, _ in stretches])
 
     def layout_at(self, step: int) -> Layout | None:
         """The layout of that step; None if there is no such step."""

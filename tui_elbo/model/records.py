@@ -172,6 +172,9 @@ class Layout(msgspec.Struct, frozen=True, dict=True):
     """Why the step's own terms are missing, in words; empty when none is."""
     modules: tuple[ModuleInfo, ...] = ()
     """What is summed up because there are too many parameters; empty within the budget."""
+    skimmed: bool = False
+    """Only the loss and the time of its steps were read: sites and parameters are those of the step
+    before them that was read whole."""
 
     @cached_property
     def index(self) -> dict[Column, int]:

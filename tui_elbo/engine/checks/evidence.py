@@ -126,7 +126,8 @@ class Evidence:
 
     def skim(self, batch: Batch) -> None:
         """Take in of the next steps only whether they are finite."""
-        self.layout = batch.layout
+        if not batch.layout.skimmed:
+            self.layout = batch.layout
         self._note_bad(batch)
         self.last = batch.first + batch.steps - 1
 

@@ -30,7 +30,7 @@ from tui_elbo.engine.lens.fork import Progress
 from tui_elbo.engine.record.columns import Observation, Steps
 from tui_elbo.engine.record.options import Budget
 from tui_elbo.model.findings import Finding
-from tui_elbo.model.records import Batch, Role
+from tui_elbo.model.records import Batch, Column, Role
 from tui_elbo.protocol.codec import decode
 
 FOLLOWING, JUDGING = 0.013, 0.004
@@ -119,18 +119,20 @@ class Monitor:
         if seen is not None and seen.step <= step:
             self._seen, self._examined, self._tried = seen, seen.step, seen.step
 
-    def observe(self, batch: Batch, seen: Sequence[Observation], steps: Steps) -> None:
-        """Take in a batch as it is made."""
+    def observe(self, batch: Batch, seen: Sequence[Observation], steps: Steps | None) -> None:
+        """Take in a batch as it is made; of skimmed steps, whether they are finite."""
         with self._lock:
             began = time.thread_time()
             self._failure = None
             waiting = self._waiting
-            waiting.append((batch, _elements(batch, seen, steps)))
+            rows = None if steps is None else _elements(batch, seen, steps)
+            waiting.append((batch, rows))
             self._newest = batch.first + batch.steps - 1
             if self._newest - waiting[0][0].first >= GATHERED:
                 self._take_in()
             # Not more than the clock says, should another thread have taken the last steps.
-            took = min(sum(one.seconds for one in seen), max(began - self._stood, 0.0))
+            row = batch.layout.index[Column("step", "", "seconds")]
+            took = min(float(batch.values[row].sum()), max(began - self._stood, 0.0))
             self._stood = time.thread_time()
             cost = self._stood - began
             # The first batch also pays for what is only set up once.
@@ -143,7 +145,7 @@ class Monitor:
         """Take in the steps that wait for it."""
         waiting, self._waiting = self._waiting, []
         for batch, rows in _joined(waiting):
-            if self._owed < LENT:
+            if self._owed < LENT and not batch.layout.skimmed:
                 self._evidence.take(batch, rows)
             else:
                 self._evidence.skim(batch)
@@ -153,9 +155,17 @@ class Monitor:
         if self._judging.at(0):
             self.judge()
 
-    def failed(self, failure: Failure) -> None:
-        """The next step raised."""
+    def failed(self, failure: Failure, present: Mapping[Column, float] | None = None) -> None:
+        """The next step raised.
+
+        Args:
+            failure: why.
+            present: the parameters as they are now, where the newest steps were skimmed.
+        """
         self._failure = failure
+        if present is not None:
+            self._take_in()
+            self._evidence.newest = {**self._evidence.newest, **present}
         self.judge()
 
     def judge(self) -> None:

@@ -211,6 +211,11 @@ class InitialParams:
                     return
                 self.values[name] = leaf.detach().clone()
 
+    def missed(self) -> None:
+        """Updates have been made before which nobody has looked, perhaps of new parameters."""
+        if len(pyro.get_param_store()) != self._looked_at:
+            self.values, self.known = {}, False
+
     def completed(self, state: State) -> State:
         """The state, with those parameters that were made later at the values they began with."""
         return self.values | state

@@ -45,6 +45,8 @@ class Observation:
     """Seconds that it took to read the step, after it."""
     terms: StepTerms
     params: StepParams
+    reading: float = 0.0
+    """Seconds of the step itself that went into reading it."""
     eval_loss: float | Tensor | None = None
     """Mean over the evaluations since the step before that no update followed; None without."""
 

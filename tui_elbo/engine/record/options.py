@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from tui_elbo.engine.record.timing import StepTimer
+
+AHEAD = 0.02
+"""Seconds that reading may take beyond its share at the beginning of a run, where most happens."""
+
+HICCUP = 4.0
+"""A reading that takes longer than so many times the shortest was held up by something else."""
+
+LEAST_TURN = 32
+"""Steps that are read whole in a turn."""
+
+TURNS = 512
+"""A turn is at least this part of the run so far."""
 
 
 @dataclass(eq=False)
@@ -53,6 +66,44 @@ class Every:
 
     def took(self, cost: float, step: float) -> None:
         """Does not matter."""
+
+
+class Turns:
+    """Which steps are read whole, where reading may take only a share of the running time.
+
+    Steps are read in turns of consecutive ones, which grow with the run: a long run has no more of
+    them than can be told apart on a screen.
+
+    Args:
+        share: of the running time.
+    """
+
+    def __init__(self, share: float) -> None:
+        self._share, self._credit, self._left = share, AHEAD, 0
+        self._shortest = math.inf
+
+    def whole(self, step: int) -> bool:
+        """Whether this step is read whole."""
+        if not self._left and self._credit >= 0.0:
+            self._left = max(LEAST_TURN, step // TURNS)
+        if not self._left:
+            return False
+        self._left -= 1
+        return True
+
+    def read(self, cost: float, step: float) -> None:
+        """A step has been read whole: what it took, and what reading it has cost."""
+        self._shortest = min(self._shortest, cost)
+        self.took(min(cost, HICCUP * self._shortest), step)
+
+    def took(self, cost: float, step: float) -> None:
+        """Earn a share of a step's time, spend what has been done for it."""
+        most = max(self._credit, 0.0)
+        self._credit = min(self._credit + self._share * step - cost, most)
+
+    def begin(self) -> None:
+        """Read the next steps whole, whatever it costs."""
+        self._left = max(self._left, LEAST_TURN)
 
 
 class Budget:

@@ -258,14 +258,22 @@ class ScriptSession:
             self._list_soon()
             return source
 
-    def stepping(self, source: ScriptSource) -> None:
-        """This one is about to take a step: show it if the one that is shown does so no more."""
-        shown = self._shown
+    def stepping(self, source: ScriptSource) -> bool:
+        """This one is about to take a step: show it if the one that is shown does so no more.
+
+        Returns:
+            Whether a terminal is there that is shown it.
+        """
         if len(self._sources) > 1 and not self._lists:
             self._list_soon()
-        if shown is source:
+        if self._shown is source:
             self._others = 0
-            return
+        else:
+            self._follow(source)
+        return self.attends(source)
+
+    def _follow(self, source: ScriptSource) -> None:
+        shown = self._shown
         if self._chosen and shown is not None:
             return
         self._others += 1

@@ -7,6 +7,7 @@ asked for it, and let go when that person goes away.
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 import time
@@ -14,6 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 from msgspec.structs import replace
 from pyro.infer import SVI
 
@@ -21,7 +23,7 @@ from tui_elbo.engine import describe
 from tui_elbo.engine.checks.running import Failure
 from tui_elbo.engine.record.inspection import inspected
 from tui_elbo.engine.record.nonfinite import NonFiniteFinder
-from tui_elbo.engine.record.options import Budget
+from tui_elbo.engine.record.options import Budget, Turns
 from tui_elbo.engine.record.roles import Roles
 from tui_elbo.engine.record.step_recorder import Collector
 from tui_elbo.engine.runner import BURST_SECONDS, BURST_STEPS, Runner
@@ -50,6 +52,9 @@ ALONE_SECONDS = 1.0
 
 ALONE_SHARE = 0.003
 """Of the time of a step, what sums of large parameters may take without a terminal."""
+
+READ_SHARE = 0.01
+"""Of the running time, what reading steps may take without a terminal."""
 
 SETTLING = 1.0
 """Seconds for which a step waits at most while the server's thread reads what is over."""
@@ -95,8 +100,8 @@ class Trainings(Protocol):
     def attends(self, source: ScriptSource) -> bool:
         """Whether a terminal is there that is shown this one."""
 
-    def stepping(self, source: ScriptSource) -> None:
-        """This one is about to take a step."""
+    def stepping(self, source: ScriptSource) -> bool:
+        """This one is about to take a step; whether a terminal is there that is shown it."""
 
     def others(self, source: ScriptSource) -> Sequence[ScriptSource]:
         """Those that are watched besides this one."""
@@ -170,6 +175,7 @@ class ScriptSource:
         self._elsewhere: tuple[object, frozenset[str]] = (), frozenset()
         stepper.params.roles.read_elsewhere = self._read_elsewhere
         self._runner.due = self._alone_due = Budget(ALONE_SHARE)
+        self._turns = Turns(READ_SHARE)
         self._runner.monitor.follow(lambda: stepper.optim, 0)
         self._in_process = lens == "in-process"
         self._script, self._lens = script, bool(lens)
@@ -223,41 +229,82 @@ class ScriptSource:
             return take(*args, **kwargs)  # in a worker that was forked: not this run's
         if not self._enter():
             return take(*args, **kwargs)  # by a second thread: not this run's
-        runner, timer = self._runner, self._runner.options.timer
-        between = time.perf_counter() - self._left if timer.on and self._left else None
         try:
-            self._trainings.stepping(self)
-            if self._unchecked:
-                self._guarded(self._check, args, kwargs)
-            alone = runner.running and not (self._attached or self._visited)
-            if not alone:
-                self._attend(args, kwargs)
-            due = runner.due.at(self._stepper.taken + 1)
-            try:
-                result, seen = self._svi_stepper.step(take, args, kwargs, due=due, between=between)
-            except Exception as error:
-                if self.server.is_ours:
-                    self._guarded(self._raised, error)
-                raise
-            if not self.server.is_ours:
-                return result  # in a child that the model has forked: not this run's
-            self.last_step = time.perf_counter()
-            if seen is not None:
-                self._step_seconds = seen.seconds
-                runner.due.took(seen.watching if due else 0.0, seen.seconds)
-                self._collector.add(seen)
-            self._guarded(self._after_step, alone)
-            if timer.on:
-                self._left = time.perf_counter()
-            return result
+            attended = self._trainings.stepping(self)
+            alone = not (attended or self._visited) and self._runner.running
+            if alone and self._skims():
+                return self._skim(take, args, kwargs)
+            return self._step_whole(take, args, kwargs, alone=alone)
         finally:
             if self._closed and self.server.is_ours:
                 self._close_lens()
             self._inside.release()
 
+    def _step_whole(self, take: Callable[..., Any], args: Any, kwargs: Any, *, alone: bool) -> Any:
+        """Take a step that is read whole."""
+        entered, runner, timer = time.perf_counter(), self._runner, self._runner.options.timer
+        between = entered - self._left if timer.on and self._left else None
+        if self._unchecked:
+            self._guarded(self._check, args, kwargs)
+        if not alone:
+            self._attend(args, kwargs)
+        due = runner.due.at(self._stepper.taken + 1)
+        try:
+            result, seen = self._svi_stepper.step(take, args, kwargs, due=due, between=between)
+        except Exception as error:
+            if self.server.is_ours:
+                self._guarded(self._raised, error)
+            raise
+        if not self.server.is_ours:
+            return result  # in a child that the model has forked: not this run's
+        self.last_step = time.perf_counter()
+        if seen is not None:
+            self._step_seconds = seen.seconds
+            runner.due.took(seen.watching if due else 0.0, seen.seconds)
+            self._collector.add(seen)
+        self._guarded(self._after_step, alone)
+        # The first step also pays for what is only set up once.
+        if alone and seen is not None and self._stepper.taken > 1:
+            plain = seen.seconds - seen.reading
+            self._turns.read(time.perf_counter() - entered - plain, plain)
+        if timer.on:
+            self._left = time.perf_counter()
+        return result
+
+    def _skims(self) -> bool:
+        """Whether no more than the loss is read of the next step."""
+        collector, stepper = self._collector, self._svi_stepper
+        if not (collector.may_skim and stepper.may_skim):
+            return False
+        return not self._turns.whole(stepper.taken + 1)
+
+    def _skim(self, take: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """Take a step of which no more is read than its loss, in few operations."""
+        began = time.perf_counter()
+        try:
+            result = take(*args, **kwargs)
+        except Exception as error:
+            if self.server.is_ours:
+                self._guarded(self._raised, error)
+            raise
+        self.last_step = ended = time.perf_counter()
+        if self.server.is_ours:
+            try:
+                stepper, collector, seconds = self._svi_stepper, self._collector, ended - began
+                loss = stepper.skimmed(result)
+                collector.skim(stepper.taken, loss, seconds)
+                self._turns.took(0.0, seconds)
+                if not math.isfinite(loss):
+                    self._turns.begin()
+                if ended - self._flushed > ALONE_SECONDS or collector.pending >= BURST_STEPS:
+                    self._after_step(alone=True)
+            except Exception as error:
+                self._give_up(error)
+        return result
+
     def _enter(self) -> bool:
         """Begin to read a step; the server's thread may be about to leave, another does not."""
-        free = self._inside.acquire(blocking=False)
+        free = self._inside.acquire(False)
         return free or (self._settling and self._inside.acquire(timeout=SETTLING))
 
     def evaluated(self, value: Any) -> None:
@@ -269,7 +316,17 @@ class ScriptSource:
         """A step has failed: say why, as far as that can be told."""
         self._flush()
         text = f"{trimmed(error)}\n{error_text(error)}"
-        self._runner.monitor.failed(Failure(self._stepper.taken + 1, text))
+        failure = Failure(self._stepper.taken + 1, text)
+        skimmed = bool(self._newest) and self._newest[-1].layout.skimmed
+        self._runner.monitor.failed(failure, self._present() if skimmed else None)
+
+    def _present(self) -> dict[Column, float]:
+        """The elements of the small parameters as they are now."""
+        found = {}
+        for name, record in self._stepper.params.present().items():
+            for element, value in enumerate(np.ravel(record.value).tolist()):
+                found[Column("param", name, f"value[{element}]")] = float(value)
+        return found
 
     def close(self, patience: float = LAST_WORD) -> None:
         """The loop is over, or shall be watched no more.
@@ -421,10 +478,14 @@ class ScriptSource:
         """Whatever goes wrong, the training goes on."""
         try:
             act(*args)
-        except Exception as error:  # Something is wrong with the watching itself.
-            self.let_go()
-            self._stepper.failed = f"elbo-tui can read this run no further: {error_text(error)}"
-            self._send_error(self._stepper.failed, "step")
+        except Exception as error:
+            self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        """Something is wrong with the watching itself."""
+        self.let_go()
+        self._stepper.failed = f"elbo-tui can read this run no further: {error_text(error)}"
+        self._send_error(self._stepper.failed, "step")
 
     def _after_step(self, alone: bool) -> None:
         """Send what has been seen, where that is due: after most of a script's steps it is not."""
@@ -435,6 +496,7 @@ class ScriptSource:
         if alone:
             if due:
                 self._flush(seconds=since)
+                self._turns.took(time.perf_counter() - self._flushed, 0.0)
             return
         test = runner.stops.test if self._attended else None
         met = bool(test and pending and self._collector.newest_meets(test))

@@ -49,6 +49,11 @@ class Unused:
         self._sum += math.fsum(map(float, loss)) if isinstance(loss, tuple) else kept_number(loss)
         self._count += 1
 
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return self._count
+
     def mean(self) -> float | Tensor | None:
         """Their mean, and none is kept any more; None if there were none."""
         found = self._sum / self._count if self._count else None
@@ -91,6 +96,11 @@ class ScriptStepper:
         self._timer = options.timer
         self._is_own = self._elbo is None and loss is not None
         """Whether the loss is a function of the script's own."""
+        self._skims = False
+        """Whether the newest step was skimmed."""
+        self._reading = 0.0
+        """Seconds of the step under way that went into reading it."""
+        self._loss_says = traits_of(self._elbo).reports_loss
         self._before = None if self._elbo is None else vars(self._elbo).get("_get_trace")
         self._recorder = StepRecorder(svi.guide, self._elbo or NoEstimator(), options)
         self.params = self._recorder.params
@@ -149,6 +159,10 @@ class ScriptStepper:
             return take(*args, **kwargs), None
         svi, elbo = self._svi, self._elbo
         self._recorder.begin(due=due)
+        if self._skims:
+            self._skims = False
+            self.initial_params.missed()
+        self._reading = 0.0
         self.params.forget()  # Another loop may have moved the parameters since.
         self._optim, svi.optim = svi.optim, self._update
         if elbo is not None:
@@ -181,6 +195,19 @@ class ScriptStepper:
             self._fail(error)
             return result, None
 
+    def skimmed(self, result: Any) -> float | Tensor:
+        """A step has been taken of which no more is known than what it has returned: the loss."""
+        self.taken += 1
+        self._skims = True
+        if type(result) is float:
+            return result
+        return math.fsum(map(float, result)) if type(result) is tuple else kept_number(result)
+
+    @property
+    def may_skim(self) -> bool:
+        """Whether the loss says what there is to say of a step of which no more is read."""
+        return self._loss_says and not (self.failed or self.unused.count or self._timer.on)
+
     def _take_traces(self, traces: SeenTraces) -> None:
         """Read the terms that a loss of the script's own has computed, if they are those of q."""
         pairs, terms = traces.pairs(), self._recorder.terms
@@ -194,13 +221,14 @@ class ScriptStepper:
         # Without a loss of its own, it returns infinity at each step.
         reports_loss = traits_of(self._elbo).reports_loss
         seen = self._recorder.finish(self.taken, result, began, ended, reports_loss=reports_loss)
+        seen.reading = self._reading
         seen.eval_loss = self.unused.mean()
         self.iterates.took(self.taken, self.params.stored, ended - began)
         return seen
 
     def _update(self, params: Any, *args: Any, **kwargs: Any) -> Any:
         """Read what the optimiser is about to use and to change, and let it."""
-        timer = self._timer
+        timer, began = self._timer, time.perf_counter()
         if timer.on:
             timer.gradient()
         try:
@@ -208,6 +236,7 @@ class ScriptStepper:
             self.params.before_update()
         except Exception as error:
             self._fail(error)
+        self._reading += time.perf_counter() - began
         if not timer.on:
             return self._optim(params, *args, **kwargs)
         timer.lap(READING)
@@ -221,10 +250,12 @@ class ScriptStepper:
 
         def get_trace(*args: Any) -> tuple[Trace, Trace]:
             traces: tuple[Trace, Trace] = timer.traces(build, *args) if timer.on else build(*args)
+            began = time.perf_counter()
             try:
                 take(*traces)
             except Exception as error:
                 self._fail(error)
+            self._reading += time.perf_counter() - began
             if timer.on:
                 timer.lap(READING)
             return traces

@@ -44,6 +44,9 @@ MARKS = {
 }
 """The status line's words for what holds of a run, by the kind of the caution."""
 
+SKIMMED = "only its loss was read", "loss only"
+"""Those for a step that was skimmed."""
+
 SHORT: dict[VerdictState, str] = {
     "improving": "improving",
     "stationary": "stationary",
@@ -96,11 +99,15 @@ class CurveOf:
 
 def curves(run: Run, step: int) -> list[CurveOf]:
     """The curves, from top to bottom; names and numbers in titles are those of `step`."""
+    terms = (("log_p", "log p(x, z)"), ("log_q", "log q(z)"))
+    skimmed = run.history.skimmed()
     return [
-        CurveOf("log_p", "log p(x, z)", _column(run, "log_p"), line=_seen(run, SUM_TERMS[0])),
-        CurveOf("log_q", "log q(z)", _column(run, "log_q"), line=_seen(run, SUM_TERMS[1])),
+        *(
+            CurveOf(name, title, _column(run, name), line=_seen(run, term), absent=skimmed)
+            for (name, title), term in zip(terms, SUM_TERMS[:2], strict=True)
+        ),
         *_evaluation(run),
-        _elbo(run, step),
+        _elbo(run, step, skimmed),
     ]
 
 
@@ -129,7 +136,7 @@ def changed(run: Run, step: int) -> str:
     return ", ".join(tuned.text for tuned in run.tunings if tuned.step + 1 == step)
 
 
-def _elbo(run: Run, step: int) -> CurveOf:
+def _elbo(run: Run, step: int, skimmed: Bools | None) -> CurveOf:
     """The ELBO; where the estimator gives none, what it does give."""
     layout = run.history.layout
     if layout is not None and not _has(layout, "elbo"):
@@ -139,7 +146,7 @@ def _elbo(run: Run, step: int) -> CurveOf:
     if run.loss_apart and step:
         elbo, loss = (number(_at(run, f, step), 7).strip() for f in ("elbo", "loss"))
         title = f"ELBO {elbo}, loss {loss}"
-    return CurveOf("elbo", title, values, _lines(run), _seen(run, SUM_TERMS[2]))
+    return CurveOf("elbo", title, values, _lines(run), _seen(run, SUM_TERMS[2]), skimmed)
 
 
 def _seen(run: Run, term: Term) -> Floats | None:
@@ -253,8 +260,9 @@ def status_summary(
     """
     level, loaded = run.level, run.loaded
     terms: list[tuple[str, float | None]] = []
+    layout = run.history.layout_at(step)
+    skimmed = layout is not None and layout.skimmed
     if step:
-        layout = run.history.layout_at(step)
         fields = TERMS if layout is None or _has(layout, "elbo") else (("loss", "loss"),)
         terms = [(name, _at(run, field, step)) for name, field in fields]
     verdict = _shown_verdict(run)
@@ -274,7 +282,11 @@ def status_summary(
         until=until,
         cost=largest_part(run.timed) if running else "",
         changed=changed(run, step),
-        marks=(*(MARKS[kind] for kind in run.cautions if kind in MARKS), *_counted(run)),
+        marks=(
+            *([SKIMMED] if skimmed else ()),
+            *(MARKS[kind] for kind in run.cautions if kind in MARKS),
+            *_counted(run),
+        ),
         verdict=(verdict.words, SHORT[verdict.state], COLOURS[verdict.state])
         if verdict and step
         else ("", "", ""),

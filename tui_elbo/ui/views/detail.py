@@ -227,7 +227,8 @@ def _past(run: Run, info: ParamInfo, step: int, width: int, glyphs: Glyphs) -> I
         yield [(f"past of {label}", "bold"), (known * (reference is not None), "yellow")]
         cursor = step if step < run.step else None
         first = _first(run, Column("param", info.name, field))
-        curve = Curve(values, first, run.step, lines, cursor, (), values, spread)
+        absent = run.history.skimmed()
+        curve = Curve(values, first, run.step, lines, cursor, (), values, spread, absent)
         look = Look(ascii=glyphs is ASCII, axis=True)
         yield from painted(sketch(curve, width, PLOT, look))
 
