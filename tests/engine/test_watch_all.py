@@ -225,3 +225,26 @@ def test_a_script_is_bit_for_bit_that_of_python(words: list[str], end: str, tmp_
     first, _, others = watched_complaints.partition("\n")
     assert first == "elbo-tui: `elbo-tui attach train` shows this run"
     assert others == complaints
+
+
+BUSY = """
+import threading, time, torch, pyro
+from tui_elbo.engine.script import script_session
+begun = threading.Event()
+def multiply():
+    begun.set()
+    until = time.monotonic() + 3.0
+    while time.monotonic() < until:
+        torch.ones(600, 600) @ torch.ones(600, 600)
+script_session.current().server.call(multiply)
+begun.wait()
+"""
+
+
+@pytest.mark.slow
+def test_a_script_that_ends_while_it_is_read_is_not_aborted(tmp_path: Path) -> None:
+    """Python ends with a thread of ours in torch by SIGABRT."""
+    (tmp_path / "train.py").write_text(BUSY)
+    command = [sys.executable, "-m", "tui_elbo.cli", "watch", "--headless", "train.py"]
+    code, _, complaints = outcome(command, tmp_path)
+    assert (code, complaints.count("\n")) == (0, 1)

@@ -56,6 +56,10 @@ VISITORS = 32
 BIND_SECONDS = 10.0
 """Between looks whether the socket is still where it can be found."""
 
+LAST_CALL = 30.0
+"""Seconds for which the end waits at most until the loop's thread has done what it is at: where it
+is within torch as Python ends, the process aborts."""
+
 BUSY_LOOK = 1.0
 """Seconds between looks at whether a run without a terminal has come to its end, at least."""
 
@@ -286,7 +290,7 @@ class Server:
             self._closing = True
             self._call(self._shut, time.monotonic() + patience)
             if threading.current_thread() is not self._thread:
-                self._thread.join(patience + BUSY_LOOK)
+                self._thread.join(patience + LAST_CALL)
 
     def end(self, code: int = 0) -> None:
         """End the process at once; no socket is left behind."""
