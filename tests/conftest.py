@@ -33,13 +33,13 @@ def _no_run_is_left() -> Iterator[None]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what each program of others shows under `elbo-tui watch`."""
-    rows = [
+    rows = {
         str(value)
         for reports in terminalreporter.stats.values()
         for report in reports
         for name, value in getattr(report, "user_properties", ())
         if name == "program"
-    ]
+    }
     if rows:
         terminalreporter.section("programs under elbo-tui watch")
         for row in sorted(rows):

@@ -79,6 +79,7 @@ def test_it_is_bit_for_bit_the_same(
     assert plain["code"] == 0, (tmp_path / "plain" / "output").read_text()[-2000:]
     headless = programs.headless(folder, tmp_path / "headless", program)
     looked_at, shown = programs.looked_at(folder, tmp_path / "looked", program)
+    assert sum(one.steps for one in shown) > 0
     for one in shown:
         record_property("program", one.row(program.name))
     assert headless == plain

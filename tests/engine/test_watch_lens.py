@@ -14,6 +14,7 @@ import pyro.distributions as dist
 import pytest
 import torch
 from pyro.infer import SVI, Trace_ELBO
+from pyro.nn import PyroModule
 from torch import Tensor
 
 import tui_elbo
@@ -63,6 +64,64 @@ def test_it_is_seen_what_moved_it_since_step_0_and_each_step_by_hand() -> None:
         assert abs(moved - (expected_log_p(loc) - expected_log_p(-3.0))) < 4 * error
         assert last.total[0, 1] == pytest.approx(0.0, abs=1e-5)
         assert seen[-1].posterior["z"].mean == pytest.approx(loc, abs=4 * 0.7 / 16)
+
+
+class Loop:
+    """Evaluates an ELBO of modules, and lets an optimiser of torch's update them."""
+
+    def __init__(self, base: Any) -> None:
+        class Model(base):  # type: ignore[misc]
+            def __init__(self) -> None:
+                super().__init__()
+                self.shift = torch.nn.Parameter(torch.tensor(0.0))
+
+            def forward(self) -> None:
+                z = pyro.sample("z", dist.Normal(0.0, 1.0))
+                pyro.sample("x", dist.Normal(z + self.shift, 1.0), obs=torch.tensor(0.5))
+
+        class Guide(base):  # type: ignore[misc]
+            def __init__(self) -> None:
+                super().__init__()
+                self.loc = torch.nn.Parameter(torch.tensor(-3.0))
+
+            def forward(self) -> None:
+                pyro.sample("z", dist.Normal(self.loc, 0.7))
+
+        self.model, self.guide = Model(), Guide()
+        self._elbo = Trace_ELBO()(self.model, self.guide)
+        self._optimizer = torch.optim.Adam(self._elbo.parameters(), lr=0.05)
+
+    def step(self) -> float:
+        self._optimizer.zero_grad()
+        loss = self._elbo()
+        loss.backward()
+        self._optimizer.step()
+        return loss.item()
+
+    def expected(self) -> float:
+        loc, shift = self.guide.loc.item(), self.model.shift.item()
+        far = (loc**2 + 0.49) + ((loc + shift - 0.5) ** 2 + 0.49)
+        return -far / 2 - math.log(2 * math.pi)
+
+
+@pytest.mark.parametrize("base", [torch.nn.Module, PyroModule])
+def test_what_modules_keep_for_themselves_has_moved_it_too(base: Any) -> None:
+    """By `module_local_params`, or since nobody calls `pyro.module`."""
+    with pyro.settings.context(module_local_params=base is PyroModule):
+        loop = Loop(base)
+        begin = loop.expected()
+        with tui_elbo.watch_all() as handle:
+            loop.step()
+            with Script(loop), attached(handle.id) as terminal:  # type: ignore[arg-type]
+                last = looked(terminal, held(terminal))[-1]
+                now, loc = loop.expected(), loop.guide.loc.item()
+                assert (last.players, last.draws, last.note) == (("phi", "theta"), 256, "")
+                assert (
+                    abs(last.total[:, 0].sum() - (now - begin)) < 4 * last.total_error[:, 0].sum()
+                )
+                assert (last.total[:, 0] != 0).all()
+                assert last.posterior["z"].mean == pytest.approx(loc, abs=4 * 0.7 / 16)
+        assert len(pyro.get_param_store()) == 0
 
 
 def test_while_it_runs_it_is_looked_at_and_what_is_asked_is_answered() -> None:

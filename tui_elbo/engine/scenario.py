@@ -21,6 +21,7 @@ import pyro
 import torch
 from pyro.infer import ELBO, Trace_ELBO
 from pyro.optim import Adam, PyroOptim
+from torch import Tensor
 
 from tui_elbo.engine.forked import users_code
 from tui_elbo.engine.process_state import put_back
@@ -68,6 +69,8 @@ class Scenario:
     """Codes and names of the rules whose findings are not reported."""
     settings: dict[str, Value] = field(default_factory=dict)
     """The scenario's own settings, with the values that it was executed with."""
+    own: Mapping[str, Tensor] = field(default_factory=dict)
+    """Parameters that are in no store, but in modules; nothing is known of such."""
 
 
 def load(source: ScenarioFile, text: bytes | None = None, given: Given = ()) -> Scenario:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
@@ -257,6 +257,11 @@ class Session:
     def sound(self) -> bool:
         """Whether the parameters are those after `steps_taken`; not so after a failed step."""
         return self._run.stands
+
+    @property
+    def own(self) -> Mapping[str, Tensor]:
+        """Those of its scenario's parameters that are in no store."""
+        return self.scenario.own
 
     def present_state(self) -> dict[str, Tensor]:
         """The unconstrained parameters at which the run stands, copied."""

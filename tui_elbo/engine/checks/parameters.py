@@ -205,8 +205,8 @@ def _broken(
 
 
 def _not_in_store(look: Look) -> Iterator[Found]:
-    if look.main.error is not None:
-        return
+    if look.main.error is not None or look.optimizer is None:
+        return  # An optimiser that is not known may have been given the tensor itself.
     # A leaf of one's own may be made anew at each call: it is one thing by its place.
     known = {id(leaf) for leaf in _leaves().values()}
     outputs = _terms(look.main)

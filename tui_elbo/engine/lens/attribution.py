@@ -222,7 +222,7 @@ class Attribution:
         begin = self._initial_params.completed(begin)
         changes = {
             name: float(torch.linalg.vector_norm(real(value - begin[name]).double()))
-            for name, value in snapshot().items()
+            for name, value in snapshot(self._run.own).items()
             if name in begin
         }
         return (earlier[-1].path.state if earlier else 0), changes
@@ -249,12 +249,13 @@ class Attribution:
         if previous and newest < step - 1:
             wanted.append(StateRequest(step - 1, None, params))
         if step > 0 and self._run.sound:
-            wanted.append(StateRequest(step, self._initial_params.completed(snapshot()), params))
+            state = self._initial_params.completed(snapshot(self._run.own))
+            wanted.append(StateRequest(step, state, params))
         return wanted
 
     def keep_state(self) -> None:
         """Keep the present state, to be looked at together with a later one."""
-        state = self._initial_params.completed(snapshot())
+        state = self._initial_params.completed(snapshot(self._run.own))
         self._kept_states.append(
             StateRequest(self._run.steps_taken, state, len(self._initial_params.values))
         )

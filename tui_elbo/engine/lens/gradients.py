@@ -14,13 +14,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pyro
 import torch
 from torch import Tensor
 
 from tui_elbo.engine.compat.torch import has_backward_hooks
 from tui_elbo.engine.lens import Lens, isolated
 from tui_elbo.engine.lens.draws import Traces, seed_draw
+from tui_elbo.engine.lens.isolation import leaves
 from tui_elbo.engine.record.numbers import table
 from tui_elbo.model.records import Floats, Role
 
@@ -62,10 +62,10 @@ def param_gradients(lens: Lens, roles: dict[str, Role]) -> dict[str, ParamGradie
         roles: who reads each parameter.
     """
     lens.prepare()
-    leaves = {n: p for n, p in pyro.get_param_store().named_parameters() if p.requires_grad}
-    absent = {name: _absent(lens, roles.get(name, "none"), leaf) for name, leaf in leaves.items()}
-    wanted = {name: leaf for name, leaf in leaves.items() if not absent[name]}
-    found = {name: ParamGradients(None, None, None, absent[name]) for name in leaves}
+    params = {n: p for n, p in leaves(lens.scenario.own).items() if p.requires_grad}
+    absent = {name: _absent(lens, roles.get(name, "none"), leaf) for name, leaf in params.items()}
+    wanted = {name: leaf for name, leaf in params.items() if not absent[name]}
+    found = {name: ParamGradients(None, None, None, absent[name]) for name in params}
     if not wanted:
         return found
     sums = _Sums([leaf.numel() for leaf in wanted.values()])

@@ -12,7 +12,7 @@ import sys
 import threading
 import warnings
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from typing import Any, TextIO
 
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from tui_elbo.engine.lens.subject import State
+from tui_elbo.engine.lens.subject import NONE, State
 
 
 @contextmanager
@@ -134,21 +134,33 @@ def _silence() -> Iterator[None]:
         warnings.showwarning = shown
 
 
-def snapshot() -> State:
-    """A copy of every parameter in the store."""
-    leaves = pyro.get_param_store().named_parameters()
-    return {name: leaf.detach().clone() for name, leaf in leaves}
+def leaves(own: Mapping[str, Tensor] = NONE) -> dict[str, Tensor]:
+    """The unconstrained parameters, by name.
+
+    Args:
+        own: those that are in no store, but in modules.
+    """
+    return {**dict(pyro.get_param_store().named_parameters()), **own}
+
+
+def snapshot(own: Mapping[str, Tensor] = NONE) -> State:
+    """A copy of every parameter; the argument is that of `leaves`."""
+    return {name: leaf.detach().clone() for name, leaf in leaves(own).items()}
 
 
 @contextmanager
-def with_params(state: State) -> Iterator[None]:
+def with_params(state: State, own: Mapping[str, Tensor] = NONE) -> Iterator[None]:
     """The parameters have these values inside; those that it does not name keep theirs.
 
     The values are changed in place, and put back in place: an optimiser, a module or a compiled
     estimator that holds the tensor sees the same tensor.
+
+    Args:
+        state: unconstrained values, by name.
+        own: as for `leaves`.
     """
-    leaves = dict(pyro.get_param_store().named_parameters())
-    swapped = [(leaf, leaf.detach().clone(), state[n]) for n, leaf in leaves.items() if n in state]
+    found = leaves(own)
+    swapped = [(leaf, leaf.detach().clone(), state[n]) for n, leaf in found.items() if n in state]
     try:
         _put([(leaf, new) for leaf, _, new in swapped])
         yield
@@ -167,7 +179,7 @@ def _nothing() -> None:
 
 
 class InitialParams:
-    """The values that parameters had when they were first in the store: what step 0 is made of.
+    """The values that parameters had when they were first seen: what step 0 is made of.
 
     Guides and modules are set up lazily, so a parameter's beginning can be seen no earlier than
     before the update of the step that made it.
@@ -185,7 +197,7 @@ class InitialParams:
         """False also once there was too much to keep."""
         self._most, self._size = most, 0
         self._looked_at = 0
-        """How many parameters the store had when it was last gone through."""
+        """How many parameters there were when they were last gone through."""
         self._handle = None
         if hooked:
             look = weakref.WeakMethod(self.look)
@@ -197,13 +209,13 @@ class InitialParams:
         if self._handle is not None:
             self._handle.remove()
 
-    def look(self, *_: Any) -> None:
-        """An update is about to be made."""
-        store = pyro.get_param_store()
-        if len(store) == self._looked_at or not self.known:
+    def look(self, *_: Any, own: Mapping[str, Tensor] = NONE) -> None:
+        """An update is about to be made; `own` is as for `leaves`."""
+        count = len(pyro.get_param_store()) + len(own)
+        if count == self._looked_at or not self.known:
             return
-        self._looked_at = len(store)
-        for name, leaf in store.named_parameters():
+        self._looked_at = count
+        for name, leaf in leaves(own).items():
             if name not in self.values:
                 self._size += leaf.nbytes
                 if self._size > self._most:

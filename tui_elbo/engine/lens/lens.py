@@ -105,7 +105,7 @@ class Lens:
         return self._lens_reading(table), {n: np.concatenate(v) for n, v in table.latents.items()}
 
     def _look(self, state: State | None) -> Table:
-        with isolated(), torch.no_grad(), with_params(state or {}):
+        with isolated(), torch.no_grad(), with_params(state or {}, self.scenario.own):
             self._prepare()
             if not self.looped and self.settled.looks % CHECK_EVERY == CHECK_EVERY - 1:
                 self._check()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Tensor
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
 State = dict[str, Tensor]
 """The unconstrained value of each parameter, by name; copies."""
+
+NONE: Mapping[str, Tensor] = MappingProxyType({})
+"""No parameters."""
 
 
 class Subject(Protocol):
@@ -42,6 +46,10 @@ class Subject(Protocol):
     def steps(self) -> int:
         """From how many steps minibatches are chosen."""
 
+    @property
+    def own(self) -> Mapping[str, Tensor]:
+        """The unconstrained parameters that are in no store, but in modules, by name."""
+
 
 class Followed(Protocol):
     """A run that can be looked at between two steps; a `Session` is one."""
@@ -65,6 +73,10 @@ class Followed(Protocol):
     @property
     def rate_decays(self) -> bool:
         """Whether the learning rate changes by itself."""
+
+    @property
+    def own(self) -> Mapping[str, Tensor]:
+        """The unconstrained parameters that are in no store, but in modules, by name."""
 
     @property
     def estimator(self) -> Any:
@@ -91,6 +103,8 @@ class FixedArguments:
     args: tuple[Any, ...] = ()
     """Of both."""
     steps: int = 1
+    own: Mapping[str, Tensor] = field(default_factory=dict)
+    """Parameters that are in no store."""
 
     def batch(self, step: int) -> tuple[Any, ...]:  # noqa: ARG002
         """The same at each step."""
@@ -114,6 +128,8 @@ class RememberedBatches:
     """All the data, where the script gives them."""
     note: str = ""
     """What is assumed of the data, in words; empty where that is nothing."""
+    own: Mapping[str, Tensor] = field(default_factory=dict)
+    """Parameters that are in no store."""
 
     @property
     def steps(self) -> int:

@@ -16,7 +16,9 @@ import numpy as np
 import pyro
 import torch
 from msgspec.structs import replace
+from pyro.poutine import Trace
 from torch import Tensor
+from torch.distributions import constraints
 
 from tui_elbo.engine.compat.torch import foreach_norm
 from tui_elbo.engine.record.columns import Formula, Formulas, Steps, put_bounded
@@ -153,6 +155,8 @@ class ParamRecorder:
         self.roles, self._options, self._room = roles, options, room
         self.local: dict[str, LocalParam] = {}
         """Parameters that are in no store but in modules, by name."""
+        self.own: dict[str, Tensor] = {}
+        """The leaves of these; the same dictionary always."""
         self.gradient: Gradient | None = None
         """Of the parameter that is inspected, in the newest step; None if it is not known."""
         self.stored: list[tuple[str, Tensor]] = []
@@ -237,6 +241,32 @@ class ParamRecorder:
         self._refresh()
         with torch.no_grad():
             return {param.name: _record(param) for param in self._tracked}
+
+    def keep_local(self, name: str, leaf: Tensor, constraint: Any = None) -> bool:
+        """Take in a parameter that is in no store; returns whether it was not known yet.
+
+        Args:
+            name: of the parameter.
+            leaf: unconstrained.
+            constraint: of its value; None: it has none.
+        """
+        if self.own.get(name) is leaf:
+            return False
+        self.local[name] = LocalParam(leaf, constraints.real if constraint is None else constraint)
+        self.own[name] = leaf
+        return True
+
+    def note_local(self, *traces: Trace) -> None:
+        """Take in what modules keep for themselves: it is known by the traces alone."""
+        store = pyro.get_param_store()
+        for trace in traces:
+            for name, node in trace.nodes.items():
+                if node["type"] != "param" or name in store:
+                    continue
+                value = node["value"]
+                leaf = value.unconstrained() if hasattr(value, "unconstrained") else value
+                if isinstance(leaf, Tensor):
+                    self.keep_local(name, leaf, node["kwargs"].get("constraint"))
 
     def forget(self) -> None:
         """The parameters have been given other values: what was seen of them does not hold."""

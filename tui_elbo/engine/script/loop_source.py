@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import weakref
 from collections.abc import Callable
 from pathlib import Path
 from types import FunctionType, MethodType
@@ -24,13 +23,9 @@ IDLE = SETTLING
 
 BY_EVALUATION = "no optimiser of torch's is seen: steps are counted by evaluations"
 
-LOCAL = (
-    "The modules keep their parameters for themselves (module_local_params), where the lens cannot "
-    "put other values"
-)
-NOT_STORED = (
-    "The optimiser updates parameters that are not in Pyro's param store, where the lens cannot "
-    "put other values"
+UNKNOWN = (
+    "The optimiser updates parameters that are neither in Pyro's param store nor in a module that "
+    "is the model or the guide, so who reads them is not known"
 )
 
 NOTES = """\
@@ -86,14 +81,12 @@ class LoopSource(ScriptSource):
         self._loop: LoopStepper
         self._begin = guide, elbo
         self._waits = self._named = self._counts = False
-        self._stored: weakref.WeakSet[Optimizer] = weakref.WeakSet()
         super().__init__(None, script, trainings, checks=checks, held=held)
         del self._begin
 
     def _make(self, training: Any, *, lens: bool) -> tuple[LoopStepper, ScriptSubject]:  # noqa: ARG002
         self._loop = loop = LoopStepper(*self._begin, self._runner.options)
-        never = LOCAL if pyro.settings.get("module_local_params") else ""
-        return loop, ScriptSubject(loop, loop, never)
+        return loop, ScriptSubject(loop, loop)
 
     def _name_guide(self, training: Any) -> str:  # noqa: ARG002
         return describe.callable_name(pyro.poutine.unwrap(self._begin[0]))
@@ -147,17 +140,15 @@ class LoopSource(ScriptSource):
                 self._guarded(self._complete)
             finally:
                 self._inside.release()
-        self._guarded(self._loop.before_update)
+        self._guarded(self._loop.before_update, optimizer)
 
     def updated(self, optimizer: Optimizer) -> None:
         """An optimiser's step has ended."""
         if self._closed or not self.server.is_ours:
             return
         self._guarded(self._loop.updated, optimizer)
-        if optimizer not in self._stored:
-            self._stored.add(optimizer)
-            if not self._loop.stores(optimizer):
-                self._subject.refuse(NOT_STORED)
+        if self._loop.has_unknown:
+            self._subject.refuse(UNKNOWN, always=True)
         if not self._waits:
             self._waits = True
             self.server.call_later(IDLE, self._idle)

@@ -17,17 +17,17 @@ import pyro
 import torch
 from pyro.infer import ELBO
 from pyro.poutine import Trace
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from tui_elbo.engine import describe
 from tui_elbo.engine.compat.pyro import own_trace_builder, set_trace_builder, trace_builder
 from tui_elbo.engine.lens.isolation import InitialParams
+from tui_elbo.engine.lens.isolation import leaves as leaves_of
 from tui_elbo.engine.record.columns import Observation
 from tui_elbo.engine.record.estimators import traits_of
 from tui_elbo.engine.record.numbers import kept_number
 from tui_elbo.engine.record.options import RecordingOptions
-from tui_elbo.engine.record.params import LocalParam
 from tui_elbo.engine.record.step_recorder import StepRecorder
 from tui_elbo.engine.record.terms import TermsPart
 from tui_elbo.engine.record.timing import OPTIMISER, OTHER, READING
@@ -108,6 +108,12 @@ class LoopStepper:
         self.unused = Unused()
         self._sample: list[tuple[Tensor, Tensor]] = []
         self._related: weakref.WeakKeyDictionary[Optimizer, bool] = weakref.WeakKeyDictionary()
+        self._met: dict[int, Tensor] = {}
+        """What the optimisers have updated."""
+        self.has_unknown = False
+        """Whether they update what is in no store and in no module of model or guide."""
+        self._modules: tuple[Callable[[], Any], Callable[[], Any]] = (lambda: None, lambda: None)
+        """Those that guide and model are, held weakly."""
 
     @property
     def elbo(self) -> ELBO | None:
@@ -218,11 +224,12 @@ class LoopStepper:
             del self._evaluations[0]
         self._evaluations.append(seen)
         if first:
+            self._modules = _module_ref(self.guide), _module_ref(self.model)
             self._began = began
             self.params.begin(due=due)
             self.params.forget()  # Another loop may have moved the parameters since.
             self.params.read_values()
-            self.initial_params.look()
+            self.initial_params.look(own=self.params.own)
             if not self._is_optimized:
                 self._sample = [(leaf, _some(leaf)) for _, leaf in self.params.stored]
 
@@ -251,7 +258,7 @@ class LoopStepper:
             try:
                 self._terms.take(*traces)
                 if pyro.settings.get("module_local_params"):
-                    self._note_local(*traces)
+                    self.params.note_local(*traces)
             except Exception as error:
                 self._fail(error)
             if timer.on:
@@ -259,20 +266,6 @@ class LoopStepper:
             return traces
 
         return get_trace
-
-    def _note_local(self, *traces: Trace) -> None:
-        """Parameters that their modules keep for themselves are known by the traces alone."""
-        store = pyro.get_param_store()
-        for trace in traces:
-            for name, node in trace.nodes.items():
-                if node["type"] != "param" or name in store:
-                    continue
-                value = node["value"]
-                leaf = value.unconstrained() if hasattr(value, "unconstrained") else value
-                known = self.params.local.get(name)
-                if isinstance(leaf, Tensor) and (known is None or known.leaf is not leaf):
-                    constraint = node["kwargs"].get("constraint")
-                    self.params.local[name] = LocalParam(leaf, constraint)
 
     def _moved(self) -> bool:
         return any(not torch.equal(_some(leaf), before) for leaf, before in self._sample)
@@ -286,8 +279,10 @@ class LoopStepper:
             self._drop_raised()
         return self._within and id(optimizer) in self._updated
 
-    def before_update(self) -> None:
+    def before_update(self, optimizer: Optimizer) -> None:
         """An optimiser of this training's is about to use the gradients."""
+        if self._within and self._evaluations:
+            self._meet(optimizer)
         timed = self._timer.on and self._within and bool(self._evaluations)
         if timed:
             if self._updated:
@@ -308,6 +303,7 @@ class LoopStepper:
             return
         if not self._updated and all(one.within for one in self._used):
             self._read_gradients()
+        self._meet(optimizer, updated=True)
         self._updated.add(id(optimizer))
         self._optimizers.add(optimizer)
         self._is_optimized = True
@@ -324,20 +320,51 @@ class LoopStepper:
         if self._related.get(optimizer):
             return True
         names = self._terms.model_params | self._terms.guide_params
-        leaves = {
-            id(leaf) for name, leaf in pyro.get_param_store().named_parameters() if name in names
-        }
-        leaves |= {id(one.leaf) for one in self.params.local.values()}
+        own = self.params.own
+        leaves = {id(leaf) for name, leaf in leaves_of(own).items() if name in names or name in own}
         groups = optimizer.param_groups
         # Modules that a model calls without `pyro.module` are in no trace.
         related = not leaves or any(id(leaf) in leaves for one in groups for leaf in one["params"])
         self._related[optimizer] = related
         return related
 
-    def stores(self, optimizer: Optimizer) -> bool:
-        """Whether all that an optimiser updates is in the param store."""
-        stored = {id(leaf) for _, leaf in pyro.get_param_store().named_parameters()}
-        return all(id(leaf) in stored for one in optimizer.param_groups for leaf in one["params"])
+    def _meet(self, optimizer: Optimizer, *, updated: bool = False) -> None:
+        """Take in what an optimiser updates that no trace and no store has named.
+
+        Modules that model and guide call without `pyro.module` have such parameters.
+
+        Args:
+            optimizer: an optimiser of torch's.
+            updated: whether it has made its update, so that what was before it is not known.
+        """
+        leaves = [leaf for group in optimizer.param_groups for leaf in group["params"]]
+        new = [leaf for leaf in leaves if id(leaf) not in self._met and leaf.grad is not None]
+        if not new:
+            return
+        self._met |= {id(leaf): leaf for leaf in new}
+        known = {id(leaf) for leaf in leaves_of(self.params.own).values()}
+        new = [leaf for leaf in new if id(leaf) not in known]
+        names = self._module_params() if new else {}
+        for leaf in new:
+            name, is_models = names.get(id(leaf), ("", False))
+            if updated or not name:
+                self.has_unknown = True
+                continue
+            self.params.keep_local(name, leaf)
+            if is_models:
+                self._terms.model_params.add(name)
+        if new and not self._updated:
+            self.initial_params.look(own=self.params.own)
+            self.params.forget()
+            self.params.read_values()
+
+    def _module_params(self) -> dict[int, tuple[str, bool]]:
+        """Of those modules that the model or the guide is: names, and whether the model's."""
+        guide, model = (ref() for ref in self._modules)
+        found = _named(guide, of_model=False)
+        models = _named(model, of_model=True)
+        shared = found.keys() & models.keys()
+        return {key: one for key, one in (found | models).items() if key not in shared}
 
     # Steps.
 
@@ -401,6 +428,19 @@ def _mean(losses: list[Any]) -> Any:
     if isinstance(losses[0], tuple):
         return tuple(sum(parts) / len(losses) for parts in zip(*losses, strict=True))
     return sum(losses) / len(losses)
+
+
+def _named(module: Any, *, of_model: bool) -> dict[int, tuple[str, bool]]:
+    if not isinstance(module, nn.Module):
+        return {}
+    kind = type(module).__name__
+    return {id(leaf): (f"{kind}.{name}", of_model) for name, leaf in module.named_parameters()}
+
+
+def _module_ref(fn: Any) -> Callable[[], Any]:
+    """The module that a model or a guide is, held weakly; None where it is none."""
+    fn = pyro.poutine.unwrap(fn)
+    return weakref.ref(fn) if isinstance(fn, nn.Module) else lambda: None
 
 
 def _some(leaf: Tensor) -> Tensor:

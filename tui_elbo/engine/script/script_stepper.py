@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
+import pyro
 from pyro.infer import ELBO, SVI, Trace_ELBO
 from pyro.poutine import Trace
 from torch import Tensor
@@ -232,7 +233,7 @@ class ScriptStepper:
         if timer.on:
             timer.gradient()
         try:
-            self.initial_params.look()
+            self.initial_params.look(own=self.params.own)
             self.params.before_update()
         except Exception as error:
             self._fail(error)
@@ -253,6 +254,8 @@ class ScriptStepper:
             began = time.perf_counter()
             try:
                 take(*traces)
+                if pyro.settings.get("module_local_params"):
+                    self.params.note_local(*traces)
             except Exception as error:
                 self._fail(error)
             self._reading += time.perf_counter() - began

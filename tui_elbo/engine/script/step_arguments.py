@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
+import pyro
 from pyro.infer import CSIS, ELBO, SVI
 from pyro.poutine.guide import GuideMessenger
+from torch import Tensor
 
 from tui_elbo.engine.describe import rate_decays
 from tui_elbo.engine.lens.isolation import InitialParams, snapshot
@@ -144,6 +146,11 @@ class ScriptSubject:
         return rate_decays(self._stepper.optim)
 
     @property
+    def own(self) -> Mapping[str, Tensor]:
+        """The unconstrained parameters that are in no store, but in modules, by name."""
+        return self._stepper.params.own
+
+    @property
     def estimator(self) -> Any:
         """The estimator in use; None if the loss is a plain function."""
         return self._stepper.elbo
@@ -163,7 +170,7 @@ class ScriptSubject:
         self._before = None
         if self._copying <= COPY_SHARE * step_seconds:
             began = time.perf_counter()
-            self._before = self.steps_taken, snapshot()
+            self._before = self.steps_taken, snapshot(self.own)
             self._copying = time.perf_counter() - began
         else:
             self._copying *= COPY_FORGETS
@@ -250,7 +257,9 @@ class ScriptSubject:
             model, guide, calls = Named(model), Named(guide), batches.args
         full = self._all_data()
         note = "" if full is not None else batches.note
-        self._given = RememberedBatches(model, guide, self._stepper.elbo, calls, full, note)
+        self._given = RememberedBatches(
+            *(model, guide, self._stepper.elbo, calls, full, note), own=self.own
+        )
 
     def _all_data(self) -> FullBatch | None:
         """What the script says that all the data are, for models that take a dictionary last."""
@@ -275,6 +284,9 @@ class ScriptSubject:
     def checked(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> CheckedScript | None:
         """What the rules look at, before the first step; None where the lens never can look."""
         training, elbo = self._training, self._stepper.elbo
+        # The rules know what is in the store.
+        if pyro.settings.get("module_local_params"):
+            return None
         if self._never or elbo is None or (kwargs and isinstance(training.guide, GuideMessenger)):
             return None
         model, guide = training.model, training.guide
@@ -283,10 +295,14 @@ class ScriptSubject:
         full = self._full_batch
         return CheckedScript(model, guide, elbo, args, training.optim, full_batch=full)
 
-    def refuse(self, why: str) -> None:
-        """The lens cannot look from now on."""
+    def refuse(self, why: str, *, always: bool = False) -> None:
+        """The lens cannot look from now on; if `always`, not for whoever comes next either."""
+        if self.unseen == why:
+            return
         self.forget()
         self.unseen = why
+        if always:
+            self._never = why
 
     def rest(self) -> None:
         """Nobody looks any more; whoever comes next is to see with other eyes.
@@ -308,7 +324,7 @@ class ScriptSubject:
             return
         if kwargs:
             model, guide = partial(model, **kwargs), partial(guide, **kwargs)
-        self._given = FixedArguments(model, guide, self._stepper.elbo, args)
+        self._given = FixedArguments(model, guide, self._stepper.elbo, args, own=self.own)
 
     def _refuse_names(self, guide: Any) -> None:
         self.refuse(

@@ -26,6 +26,7 @@ from tui_elbo.engine.lens.attribution import Attribution
 from tui_elbo.engine.lens.batches import SEED
 from tui_elbo.engine.lens.draws import RowByRow, Traces
 from tui_elbo.engine.lens.fork import LookError, Progress
+from tui_elbo.engine.lens.isolation import leaves as params
 from tui_elbo.engine.lens.isolation import with_params
 from tui_elbo.engine.lens.subject import Followed, Subject
 from tui_elbo.engine.record.numbers import table
@@ -209,7 +210,7 @@ def verdict_on(
 class _Probe:
     def __init__(self, run: Judged, progress: Progress) -> None:
         self._run, self._progress = run, progress
-        leaves = dict(pyro.get_param_store().named_parameters())
+        leaves = params(run.scenario.own)
         self._leaves = {n: leaf for n, leaf in leaves.items() if _can_move(leaf)}
         self._params = sum(leaf.numel() for leaf in self._leaves.values())
         self._lens = Lens(run.scenario, run.draws or DRAWS, settled=run.settled)
@@ -440,7 +441,8 @@ def climbed(lens: Lens, start: State, leaves: dict[str, Tensor], evaluations: in
 
 def _rejects(lens: Lens, state: State) -> bool:
     """Whether draws are taken by rejection, so that the ELBO at fixed draws jumps."""
-    with isolated(), torch.no_grad(), with_params(state), _Calls(RowByRow.SAMPLERS) as calls:
+    own = lens.scenario.own
+    with isolated(), torch.no_grad(), with_params(state, own), _Calls(RowByRow.SAMPLERS) as calls:
         lens.prepare()
         next(_traces(lens))
     return bool(calls.seen)
@@ -470,7 +472,7 @@ def _climb(
         value, gradient = _value_and_gradient(lens, state(place), list(leaves.values()))
         return -value, -gradient
 
-    with isolated(), with_params(start):
+    with isolated(), with_params(start, lens.scenario.own):
         found = climb(loss, flat, evaluations, enough)
     return start | state(found.place), found
 
@@ -497,7 +499,7 @@ def _value_and_gradient(lens: Lens, state: State, leaves: Sequence[Tensor]) -> t
     """The ELBO at the lens's draws, and its gradient with respect to these parameters."""
     lens.prepare()
     value, gradient, draws = 0.0, np.zeros(sum(leaf.numel() for leaf in leaves)), 0
-    with with_params(state), torch.enable_grad():
+    with with_params(state, lens.scenario.own), torch.enable_grad():
         for traces in _traces(lens):
             total = torch.zeros(traces.draws, dtype=torch.float64)
             lens.report(0, 0)
