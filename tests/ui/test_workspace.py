@@ -21,6 +21,7 @@ from tui_elbo.ui.plot.axes import Axes
 from tui_elbo.ui.plot.cell_grid import Look
 from tui_elbo.ui.plot.overlay import OverlaidCurve, axes_for, joined, overlay
 from tui_elbo.ui.run_list import RunList
+from tui_elbo.ui.setting_list import SettingList
 from tui_elbo.ui.views.views import key_lines
 from tui_elbo.ui.workspace import KEYS, Overlay, spread
 
@@ -317,6 +318,45 @@ async def test_groups_by_setting_and_shows_the_loss():
         await d.shows("2 runs")
         await d.press("g")
         await d.shows("no two runs have the same settings")
+
+
+async def test_a_line_a_setting_with_the_median_and_the_gap_to_the_best():
+    fault = Finding("SVI112", "a-rule", "warning", Subject("run"), "it is wrong", "do")
+    some = [
+        *(run(0.01, seed, -8.0 + seed / 2) for seed in range(3)),
+        *(run(0.1, seed, -5.0 + seed / 2, findings=(fault,) * (seed == 1)) for seed in range(3)),
+        *(run(0.1, seed, verdict="improving", ended="failed") for seed in (3,)),
+    ]
+    async with driven("normal", target=None, source=FakeSource(*some)) as d:
+        await d.shows("7 runs")
+        await d.press("t")
+        await d.shows("median ELBO", "lowest", "below best", "best")
+        await d.until(lambda: "(" in settings(d)[0])
+        worse, best = (line.split() for line in settings(d))
+        assert worse[1:6] == ["0.01", "3", "-7.50", "-8.00", "-7.00"]
+        assert best[1:6] == ["0.1", "4", "-4.50", "-5.00", "-4.00"]
+        assert "3.00 (3.00 to 3.00)" in settings(d)[0]
+        await d.shows("3 runs: 3 stationary; 3 nats below lr 0.1 (95 % interval")
+        await d.press("s")
+        await d.shows("a line is a setting with all its runs: t shows the runs")
+        await d.press("down")
+        await d.shows("4 runs: 2 stationary, 1 none, 1 failed")
+        await d.press("enter")
+        await d.shows("4 of 7 runs", "lr 0.1, seed 0")
+        await d.press("escape", "t", "slash", *"lr=0.01", "enter")
+        await d.until(lambda: len(settings(d)) == 1)
+        await d.press("t")
+        await d.shows("3 of 7 runs")
+    async with driven("normal", target=None, source=FakeSource(run(0.1, 0), run(0.2, 0))) as d:
+        await d.shows("2 runs")
+        await d.press("t")
+        await d.shows("no two runs have the same settings")
+
+
+def settings(d: Driven) -> list[str]:
+    """The lines of the table of settings, without its header."""
+    found = d.app.screen.query_one(SettingList).region
+    return [line for line in d.lines()[found.y + 1 : found.bottom] if line.strip()]
 
 
 async def test_a_run_in_the_table_has_the_letter_of_its_curve():

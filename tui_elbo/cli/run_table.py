@@ -8,9 +8,19 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from tui_elbo.model.comparison import Evaluation, compare_settings
+from tui_elbo.model.comparison import compare_settings
 from tui_elbo.model.estimate import with_error
-from tui_elbo.model.run_table import Apart, Row, columns, gaps, label, models, modes_notes, shown
+from tui_elbo.model.run_table import (
+    Apart,
+    Row,
+    by_setting,
+    columns,
+    gaps,
+    label,
+    models,
+    modes_notes,
+    shown,
+)
 from tui_elbo.model.text import safe
 from tui_elbo.model.verdict import Estimate
 
@@ -79,16 +89,10 @@ def _findings(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
 
 def settings_notes(rows: Sequence[Row]) -> list[str]:
     """The comparison of the settings, with the seeds as the unit; empty where there is none."""
-    names = [name for name in columns(rows) if name not in {"seed", "run"}]
-    by_setting: dict[str, dict[int | None, Evaluation]] = {}
-    for row in rows:
-        seed = row.run.get("seed")
-        if math.isfinite(row.evaluation.elbo.value) and (seed is None or isinstance(seed, int)):
-            words = ", ".join(f"{n} {shown(row.run.get(n))}" for n in names)
-            by_setting.setdefault(words, {})[seed] = row.evaluation
-    if len(by_setting) < 2 or max(map(len, by_setting.values())) < 2:
+    groups = {one.label: one.evaluations for one in by_setting(rows) if one.evaluations}
+    if len(groups) < 2 or max(map(len, groups.values())) < 2:
         return []
-    made, left_out = compare_settings(by_setting)
+    made, left_out = compare_settings(groups)
     lines = [f"{one}." for one in sorted(made, key=lambda one: -one.difference)]
     if len(made) > 1:
         lines.append(f"The intervals hold for these {len(made)} comparisons together (Holm).")

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import math
+import statistics
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from tui_elbo.model.comparison import Evaluation, difference, why_not_comparable
+from tui_elbo.model.comparison import (
+    Evaluation,
+    compare_settings,
+    difference,
+    why_not_comparable,
+)
 from tui_elbo.model.findings import Finding
 from tui_elbo.model.modes import modes, modes_text
 from tui_elbo.model.text import safe
@@ -98,6 +105,90 @@ def gaps(rows: Sequence[Row], groups: Iterable[Sequence[int]]) -> dict[int, Esti
         for index in group if len(group) > 1 else ():
             found[index] = difference(rows[best].evaluation, rows[index].evaluation)
     return found
+
+
+@dataclass(frozen=True, eq=False)
+class SettingRow:
+    """The runs with the same settings, the seed left out."""
+
+    label: str
+    """The settings that differ, in words."""
+    run: Mapping[str, Setting]
+    """What its first run was run with."""
+    rows: tuple[Row, ...]
+    evaluations: Mapping[int | None, Evaluation]
+    """Of the runs with an ELBO, by seed."""
+
+    @property
+    def elbos(self) -> list[float]:
+        """Of the runs that have one, from low to high: nats."""
+        return sorted(one.elbo.value for one in self.evaluations.values())
+
+    @property
+    def median(self) -> float:
+        """Of the ELBOs: nats; NaN where there is none."""
+        return statistics.median(self.elbos) if self.elbos else math.nan
+
+    @property
+    def states(self) -> dict[str, int]:
+        """How many runs have ended how, or with which verdict; the most frequent first."""
+        counts = Counter(row.state or "none" for row in self.rows)
+        return dict(counts.most_common())
+
+    @property
+    def faulty(self) -> int:
+        """How many runs have an error or a warning that stands."""
+        return sum(bool(row.standing) for row in self.rows)
+
+
+def by_setting(rows: Sequence[Row]) -> list[SettingRow]:
+    """The runs by their settings, in the order of the first of each."""
+    names = [name for name in columns(rows) if name not in {"seed", "run"}]
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(label(row, names), []).append(row)
+    found = []
+    for words, members in groups.items():
+        evaluations: dict[int | None, Evaluation] = {}
+        for row in members:
+            seed = row.run.get("seed")
+            known = math.isfinite(row.evaluation.elbo.value)
+            if known and (seed is None or isinstance(seed, int)):
+                evaluations[seed] = row.evaluation
+        found.append(SettingRow(words, members[0].run, tuple(members), evaluations))
+    return found
+
+
+@dataclass(frozen=True)
+class SettingGap:
+    """How far a setting lies below the best one, over the seeds that both have."""
+
+    value: float
+    """Nats; negative if it lies above the best, at these seeds."""
+    low: float
+    high: float
+    """The interval at 95 %, which holds for all comparisons of settings together (Holm)."""
+
+
+def setting_gaps(settings: Sequence[SettingRow]) -> tuple[str, dict[str, SettingGap], list[str]]:
+    """How far each setting lies below that with the highest median ELBO.
+
+    Returns:
+        The best, empty if there is none; of the others that can be compared with it the gap; and
+        why others cannot.
+    """
+    groups = {one.label: one.evaluations for one in settings if one.evaluations}
+    best = max(settings, key=lambda one: -math.inf if not one.elbos else one.median).label
+    if len(groups) < 2 or best not in groups:
+        return "", {}, []
+    made, left_out = compare_settings(groups)
+    found = {}
+    for one in made:
+        if one.better == best:
+            found[one.worse] = SettingGap(one.difference, one.low, one.high)
+        elif one.worse == best:
+            found[one.better] = SettingGap(-one.difference, -one.high, -one.low)
+    return best, found, list(dict.fromkeys(left_out))
 
 
 def shown(value: Setting | None) -> str:

@@ -81,7 +81,7 @@ class RunTable:
             "seconds": [by_number(f"{row.seconds:.1f}", row.seconds) for row in rows],
         }
         table = [
-            *(_setting_column(name, [row.run.get(name) for row in rows]) for name in names),
+            *(setting_column(name, [row.run.get(name) for row in rows]) for name in names),
             *(
                 ListColumn(name, tuple(one), rank, name in TO_LEFT, name == "ELBO")
                 for (name, one), rank in zip(cells.items(), RANKS, strict=True)
@@ -148,7 +148,8 @@ def _same(shown_value: str, typed: str) -> bool:
         return shown_value.casefold() == typed
 
 
-def _setting_column(name: str, values: Sequence[Setting | None]) -> ListColumn:
+def setting_column(name: str, values: Sequence[Setting | None]) -> ListColumn:
+    """The column of a setting."""
     cells = tuple(
         by_number(shown(value), float(value))
         if isinstance(value, int | float)

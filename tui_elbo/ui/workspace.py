@@ -26,7 +26,7 @@ from tui_elbo.model.errors import UsageError
 from tui_elbo.model.grid import line_of
 from tui_elbo.model.records import Floats
 from tui_elbo.model.reduction import Reduction
-from tui_elbo.model.run_table import Row
+from tui_elbo.model.run_table import Row, SettingRow, setting_gaps
 from tui_elbo.model.text import safe
 from tui_elbo.model.workspace import FolderContent, WatchedRun
 from tui_elbo.ui.keys import Key
@@ -36,9 +36,11 @@ from tui_elbo.ui.plot.cell_grid import Canvas, Look
 from tui_elbo.ui.plot.curve import Bools, Mode
 from tui_elbo.ui.plot.overlay import OverlaidCurve, axes_for, overlay, smoothed
 from tui_elbo.ui.run_list import RunList, RunTable, estimate_text
+from tui_elbo.ui.setting_list import NO_GAPS, Gaps, SettingList
 from tui_elbo.ui.style.glyphs import ASCII, UNICODE, Glyphs
 from tui_elbo.ui.style.theme import BAD, DIM, KEY, WARN
 from tui_elbo.ui.views.views import HelpView, View
+from tui_elbo.ui.widgets.column_list import ColumnList
 from tui_elbo.ui.widgets.lines import Lines
 from tui_elbo.ui.widgets.placeholder import TooSmall
 from tui_elbo.ui.widgets.status import fitting
@@ -72,6 +74,7 @@ KEYS = (
     Key("slash", "/", None, "filter", "only runs with these words; lr=0.1: the setting exactly", 2),
     Key("p", "p", None, "pin", "pin the run: it comes first; only pinned runs are in colour", 3),
     Key("g", "g", None, "group", "a curve a run, or a setting: median and range of its seeds", 2),
+    Key("t", "t", None, "settings", "a line a setting, over its seeds; enter: its runs", 2),
     Key("c", "c", None, "compare", "compare the runs shown, and their settings over the seeds", 2),
     Key(
         "s", "s", None, "stop", "end the run where it stands; one so ended, or dropped, goes on", 3
@@ -308,6 +311,7 @@ class Workspace(Screen[None]):
         Binding("q,escape", "leave", show=False),
         Binding("slash", "filter", show=False),
         Binding("g", "group", show=False),
+        Binding("t", "table", show=False),
         Binding("c", "compare", show=False),
         Binding("s", "stop", show=False),
         Binding("R,shift+r", "restart", show=False),
@@ -325,7 +329,9 @@ class Workspace(Screen[None]):
         Input, Input:focus {
             height: 1; border: none; padding: 0 1; background: $background;
         }
-        #filter, #add { display: none; }
+        #filter, #add, #settings { display: none; }
+        &.-settings #settings { display: block; }
+        &.-settings #runs { display: none; }
         &.-filtering #filter { display: block; }
         &.-adding #add { display: block; }
         &.-filtering #keys { display: none; }
@@ -351,12 +357,17 @@ class Workspace(Screen[None]):
         self._notice = ""
         self._restarts: WatchedRun | None = None
         """The run that is taken again if the question about it is answered so."""
+        self._gaps: Gaps = NO_GAPS
+        """Of the settings, below the best."""
+        self._compared: object = None
+        """What they were found from."""
 
     def compose(self) -> ComposeResult:
         """The curves, the table, what there is to know of a run, the keys."""
         yield TextLine(id="title")
         yield Overlay(ascii=self._options.ascii, id="curves")
         yield RunList(self._glyphs, id="runs")
+        yield SettingList(self._glyphs, id="settings")
         yield About(id="about")
         yield TextLine(id="keys")
         yield Input(placeholder="words, or lr=0.1; enter: back to the table", id="filter")
@@ -367,6 +378,28 @@ class Workspace(Screen[None]):
     @property
     def _list(self) -> RunList:
         return self.query_one(RunList)
+
+    @property
+    def _settings(self) -> SettingList:
+        return self.query_one(SettingList)
+
+    @property
+    def _by_setting(self) -> bool:
+        """Whether the table has a line a setting."""
+        return self.has_class("-settings")
+
+    @property
+    def _table(self) -> ColumnList:
+        """The one that is shown."""
+        return self._settings if self._by_setting else self._list
+
+    @property
+    def _here(self) -> int | None:
+        """The run under the cursor; of a setting its first."""
+        if self._by_setting:
+            here = self._settings.here
+            return None if here is None else self._settings.run_of(here)
+        return self._list.here
 
     @property
     def _curves(self) -> Overlay:
@@ -408,13 +441,29 @@ class Workspace(Screen[None]):
                 not run.loss.empty for run in content.runs
             )
         runs.show_runs(table)
+        self._settings.show_settings(table, self._gaps)
+        if self._by_setting:
+            self._compare_settings()
         self._lay_out()
+
+    def _compare_settings(self) -> None:
+        """Compare the settings anew if their runs have changed."""
+        some = list(self._settings.settings)
+        basis = [(one.label, *one.elbos) for one in some]
+        if some and basis != self._compared:
+            self._compared = basis
+            self.run_worker(self._find_gaps(some), exclusive=True, group="settings")
+
+    async def _find_gaps(self, settings: Sequence[SettingRow]) -> None:
+        self._gaps = await asyncio.to_thread(setting_gaps, settings)
+        self._settings.show_settings(self._list.table, self._gaps)
 
     def _lay_out(self) -> None:
         """The table takes up to half of the height."""
         table, height = self._list.table, self.size.height
         count = len(table.content.runs)
         self._list.styles.height = max(4, min(count + 1, (height - 3) // 2))
+        self._settings.styles.height = max(4, min(self._settings.count() + 1, (height - 3) // 2))
         long = any(
             len(table.label(index)) + len(about(table, index)[0]) + 14 > self.size.width
             for index in range(min(count, MOST_LOOKED_AT))
@@ -426,7 +475,7 @@ class Workspace(Screen[None]):
         curves, runs = self._curves, self._list
         found = runs.table.content.runs
         curves.table = runs.table
-        curves.shown, curves.here = list(runs.order), runs.here
+        curves.shown, curves.here = list(runs.order), self._here
         curves.pinned = {i for i in runs.order if found[i].name in runs.pinned}
         curves.paint()
         self._show_title()
@@ -443,7 +492,8 @@ class Workspace(Screen[None]):
             what += f" ({curves.mode})"
         if curves.grouped:
             what += ": median and range of the seeds"
-        parts = [count, *progress_words(content), what, self._list.in_words]
+        by = self._settings.sorted_by if self._by_setting else self._list.in_words
+        parts = [count, *progress_words(content), what, *filter(None, [by])]
         room = self.size.width - len(content.title) - 2
         while len(parts) > 1 and sum(len(part) + 3 for part in parts) > room:
             parts.pop()
@@ -454,12 +504,17 @@ class Workspace(Screen[None]):
     def _show_about(self) -> None:
         """What there is to know of the run under the cursor, or a word in answer to a key."""
         line = self.query_one(About)
-        table, here = self._list.table, self._list.here
+        table, here, row = self._list.table, self._here, self._settings.here
         notice = self._notice or self._lost or safe(table.content.notice)
         if notice:
             line.show((f" {notice}", WARN))
         elif here is None:
             line.show()
+        elif self._by_setting and row is not None:
+            settings = self._settings
+            more = f"{self._glyphs.down} {settings.below} more  " if settings.below else ""
+            name, text = settings.settings[row].label, settings.about(row)
+            line.show((f" {more}", DIM), (f"{name}: ", "bold"), (text, ""))
         else:
             more = f"{self._glyphs.down} {self._list.below} more  " if self._list.below else ""
             text, style = about(table, here)
@@ -479,6 +534,8 @@ class Workspace(Screen[None]):
             return replace(key, label="back")
         if key.key == "g" and self._curves.grouped:
             return replace(key, label="each run")
+        if key.key == "t" and self._by_setting:
+            return replace(key, label="runs")
         return key
 
     def on_resize(self) -> None:
@@ -497,7 +554,7 @@ class Workspace(Screen[None]):
 
     def on_key(self, event: KeyPressed) -> None:
         """Say so of a key that has no use here, and no more of the one before."""
-        if not self._list.has_focus:
+        if not self._table.has_focus:
             return
         name = safe(event.character) if event.is_printable and event.character else event.key
         known = event.key in self.active_bindings
@@ -519,6 +576,22 @@ class Workspace(Screen[None]):
         self._curves.grouped = self._list.grouped = not self._curves.grouped
         self._list.paint()
         self._redrawn()
+
+    def action_table(self) -> None:
+        """A line a setting, or a line a run."""
+        if not self._by_setting and self._list.table.seeds < 2:
+            self.answer("no two runs have the same settings: each has a line of its own")
+            return
+        self._show_by_setting(not self._by_setting)
+
+    def _show_by_setting(self, by_setting: bool) -> None:
+        self.set_class(by_setting, "-settings")
+        if by_setting:
+            self._curves.grouped = self._list.grouped = True
+            self._compare_settings()
+        self._table.focus()
+        self.on_column_list_changed()
+        self._show_keys()
 
     def action_values(self) -> None:
         """Draw the ELBO, or the loss."""
@@ -543,7 +616,7 @@ class Workspace(Screen[None]):
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filter as it is typed."""
         if event.input.id == "filter":
-            self._list.filter = event.value
+            self._list.filter = self._settings.filter = event.value
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Back to the table; add what was typed."""
@@ -556,14 +629,14 @@ class Workspace(Screen[None]):
             self.answer(f"{count} run{'s' * (count > 1)} asked for")
         self.set_class(False, "-filtering")
         self.set_class(False, "-adding")
-        self._list.focus()
+        self._table.focus()
 
     def action_add(self) -> None:
         """Ask for runs to add, from the settings of the one under the cursor."""
         if not self._list.table.content.swept:
             self.answer("these are saved runs, and of no sweep")
             return
-        here, line = self._list.here, self.query_one("#add", Input)
+        here, line = self._here, self.query_one("#add", Input)
         line.value = "" if here is None else line_of(self._list.table.content.runs[here].row.run)
         line.cursor_position = len(line.value)
         self.answer("")
@@ -598,6 +671,9 @@ class Workspace(Screen[None]):
         if not content.swept:
             self.answer("these are saved runs, and of no sweep")
             return None
+        if self._by_setting:
+            self.answer("a line is a setting with all its runs: t shows the runs")
+            return None
         return None if here is None else content.runs[here]
 
     def _ask(self, act: Literal["stop", "resume", "restart"], run: WatchedRun, answer: str) -> None:
@@ -611,21 +687,29 @@ class Workspace(Screen[None]):
 
     def action_leave(self) -> None:
         """From the filter back to the table; then show all of it again; then out of the program."""
-        if self._list.has_focus and not self._list.filter:
+        if self._table.has_focus and not self._list.filter:
             if self._back:
                 self.post_message(self.Left())
             else:
                 self.app.exit(0)
             return
         if not self.has_class("-adding"):
-            self.query_one("#filter", Input).value = self._list.filter = ""
+            self.query_one("#filter", Input).value = self._list.filter = self._settings.filter = ""
         self.set_class(False, "-filtering")
         self.set_class(False, "-adding")
         self._notice = ""
-        self._list.focus()
+        self._table.focus()
 
     async def on_column_list_opened(self, event: RunList.Opened) -> None:
-        """Open the run under the cursor; one that has not ended as it stands."""
+        """Open the run under the cursor, one that has not ended as it stands; of a setting show
+        the runs.
+        """
+        if self._by_setting:
+            words = self._settings.words_of(event.row)
+            self.query_one("#filter", Input).value = words
+            self._list.filter = self._settings.filter = words
+            self._show_by_setting(False)
+            return
         run = self._list.table.content.runs[event.row]
         if not run.row.step or run.progress == "unreadable":
             self.answer(f"it cannot be opened: {safe(run.row.note) or 'it has taken no step'}")
