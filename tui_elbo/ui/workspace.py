@@ -74,7 +74,7 @@ KEYS = (
     Key("slash", "/", None, "filter", "only runs with these words; lr=0.1: the setting exactly", 2),
     Key("p", "p", None, "pin", "pin the run: it comes first; only pinned runs are in colour", 3),
     Key("g", "g", None, "group", "a curve a run, or a setting: median and range of its seeds", 2),
-    Key("t", "t", None, "settings", "a line a setting, over its seeds; enter: its runs", 2),
+    Key("t", "t", None, "settings", "a line a setting, over its seeds; enter: its runs", 4),
     Key("c", "c", None, "compare", "compare the runs shown, and their settings over the seeds", 2),
     Key(
         "s", "s", None, "stop", "end the run where it stands; one so ended, or dropped, goes on", 3
