@@ -90,6 +90,19 @@ def test_a_terminal_sees_holds_steps_and_lets_go() -> None:
             assert history(later.seen).last > held + 80
 
 
+def test_steps_that_no_other_follows_are_shown() -> None:
+    svi = simple()
+    with tui_elbo.watch(svi, "mine"):
+        for _ in range(3):
+            svi.step()
+        with attached("mine") as terminal:
+            terminal.until(StepsRecorded, lambda rows: rows.first + rows.values.shape[1] == 4)
+            for _ in range(2):
+                svi.step()
+            terminal.until(StepsRecorded, lambda rows: rows.first + rows.values.shape[1] == 6)
+            assert history(terminal.seen).last == 5
+
+
 def test_what_cannot_be_had_of_a_script_is_refused() -> None:
     svi = simple()
     with tui_elbo.watch(svi, "mine"), Script(svi), attached("mine") as terminal:

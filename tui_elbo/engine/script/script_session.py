@@ -115,7 +115,7 @@ class ScriptSession:
         """Whether it was begun with the process, by `elbo-tui watch`, and ends with it."""
         options = ServerOptions(stays=True, refuses_end=REFUSES_END, sends_output=output >= 0)
         self.server = Server(self._deliver, options, self._left)
-        self.server.on_attach = self._latest_list
+        self.server.on_attach = self._attached
         why = self.server.open(script.stem)
         if why and stream is None:
             self.server.close()
@@ -392,6 +392,12 @@ class ScriptSession:
             if event != self._listed:
                 self._listed = event
                 self.server.send(event)
+
+    def _attached(self) -> Sequence[TrainingsListed]:
+        """A terminal comes: it is shown what has been seen, and told of the others."""
+        if isinstance(self._shown, ScriptSource) and not self._shown.closed:
+            self._shown.catch_up()
+        return self._latest_list()
 
     def _latest_list(self) -> Sequence[TrainingsListed]:
         """The list of all trainings, and of the one shown; none where there has been one only."""

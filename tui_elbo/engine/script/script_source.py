@@ -56,6 +56,9 @@ ALONE_SHARE = 0.003
 READ_SHARE = 0.01
 """Of the running time, what reading steps may take without a terminal."""
 
+CATCH_UP = 0.25
+"""Seconds after which steps are sent that wait for others to come, while a terminal is there."""
+
 SETTLING = 1.0
 """Seconds for which a step waits at most while the server's thread reads what is over."""
 
@@ -150,6 +153,8 @@ class ScriptSource:
         """When its last step ended, by `time.perf_counter`."""
         self._settling = False
         """Whether the server's thread reads what is over."""
+        self._catches_up = False
+        """Whether the server's thread is going to send what waits."""
         self._left = 0.0
         """When the script has gone on, after a step before one that is timed."""
         self._inside = threading.Lock()
@@ -504,6 +509,9 @@ class ScriptSource:
         if due or ends or (runner.by_hand and runner.lens.each):
             runner.stepped(self._flush(seconds=since), since, met=met)
             runner.send_status()
+        elif not self._catches_up:
+            self._catches_up = True
+            self.server.call_later(CATCH_UP, self._catch_up)
 
     def _flush(self, seconds: float = 0.0) -> int:
         """Send the steps that have been seen; returns how many."""
@@ -574,6 +582,12 @@ class ScriptSource:
                 self._send_error(error.what, "refused", error.hint)
             runner.changed.notify_all()
         runner.send_status()
+
+    def _catch_up(self) -> None:
+        """The script may take no step for long: its last ones are shown nevertheless."""
+        self._catches_up = False
+        if self._collector.pending and not self._closed:
+            self.catch_up()
 
     def catch_up(self) -> None:
         """Send what has been seen, unless a step is under way, which then does it."""
