@@ -124,6 +124,13 @@ def test_a_sweep_is_refused_before_its_first_run(tmp_path: Path, choice: str) ->
         check_settings(of.settings, of.text, of.runs)
 
 
+def test_a_setting_that_does_not_fit_is_named(tmp_path: Path) -> None:
+    text = small(head=DECLARED, model="pyro.sample('w', dist.Normal(0.0, settings['width']))")
+    of = plan(str(write(tmp_path, text)), grid((), [parse_choice("width=-1")], []))
+    with pytest.raises(UsageError, match=r"^width=-1 does not fit this scenario: ValueError"):
+        check_settings(of.settings, of.text, of.runs)
+
+
 def test_a_setting_of_the_run_is_told_apart() -> None:
     assert parse_given(" width = 0.1") == ("width", "0.1")
     for text, why in (("width", "gives no value"), ("lr=0.1", "no setting of the scenario's own")):

@@ -107,13 +107,14 @@ class Cluster:
     def __init__(self, folder: Path, workers: int = 4) -> None:
         program = folder / "cluster.py"
         program.write_text(CLUSTER)
-        self._process = subprocess.Popen(
-            [sys.executable, str(program), str(workers)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=(folder / "cluster.log").open("ab"),
-            text=True,
-        )
+        with (folder / "cluster.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, str(program), str(workers)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
         assert self._process.stdout is not None
         self.address = self._process.stdout.readline().strip()
 

@@ -174,6 +174,16 @@ def test_a_place_that_cannot_take_chunks_ends_the_sweep_and_no_run(
     assert not [*(tmp_path / "out" / ".sweep" / "ended").iterdir()]
 
 
+def test_a_module_that_a_worker_lacks_ends_the_sweep_and_no_run(tmp_path: Path) -> None:
+    """Those beside the scenario are there on this machine; a cluster's may not see them."""
+    of = plan(str(write(tmp_path, small(head="import beside_it\n"))), runs()[:1])
+    with pytest.raises(UsageError, match="cannot load the scenario: No module named 'beside_it'"):
+        swept(tmp_path / "out", of)
+    assert not [*(tmp_path / "out" / ".sweep" / "ended").iterdir()]
+    (tmp_path / "beside_it.py").write_text("")
+    assert [run.ending.kind for run in swept(tmp_path / "out", of)] == ["steps"]
+
+
 def test_an_interrupted_sweep_goes_on_where_it_was(scenario: str, tmp_path: Path) -> None:
     of = plan(scenario, runs())
     swept(tmp_path / "plain", of)

@@ -39,7 +39,8 @@ def check_settings(settings: RunSettings, text: bytes, runs: tuple[RunSpec, ...]
             except UsageError as error:
                 what = error.what
                 if what.startswith(f"{tuning} does not fit"):
-                    words = ", ".join(part for part in (guide or "", str(tuning)) if part)
+                    own_settings = [f"{name}={text}" for name, text in given]
+                    words = ", ".join(filter(None, (guide, *own_settings, str(tuning))))
                     what = (words or "a first step") + what.removeprefix(str(tuning))
                 raise UsageError(what, hint=error.hint, traceback=error.traceback) from error
     return steps

@@ -140,6 +140,8 @@ class Taken(msgspec.Struct, frozen=True, eq=False):
     """What was found before the first step."""
     versions: dict[str, str] = {}
     """Of the libraries that took it."""
+    missing: str = ""
+    """Why the scenario cannot be loaded there, if it lacks a module; empty otherwise."""
 
 
 @dataclass
@@ -201,7 +203,9 @@ def take(task: Task) -> Taken:
         _warm.key = ""
         ending = Ending("failed", str(error), _none(0), unevaluated("the run did not begin"))
         steps = task.goal.steps or 0
-        return Taken((), task.settings, b"", (), b"", steps, ending, seconds=0.0)
+        cause = error.__cause__
+        missing = str(cause) if isinstance(cause, ModuleNotFoundError) else ""
+        return Taken((), task.settings, b"", (), b"", steps, ending, missing=missing)
     taken = chunk.take(began + task.seconds)
     return msgspec.structs.replace(taken, seconds=time.monotonic() - began)
 

@@ -125,7 +125,7 @@ def _dask(address: str, count: int | None) -> Workers:
     except ImportError as error:
         what = "--on dask: takes the library distributed, which is not installed"
         raise UsageError(what, hint='pip install "elbo-tui[dask]"') from error
-    with _said(address):
+    with _said(f"{DASK}{address}"):
         client = Client(address, timeout=DASK_TIMEOUT)
         threads = sum(client.nthreads().values())
     if not threads and not count:

@@ -233,6 +233,8 @@ class Sweep:
             return
         _require_same(decode(data, Header).versions)
         taken: Taken = decode(data, Taken)
+        if taken.missing:
+            raise _not_loaded(taken.missing)
         self._keep(run, taken)
 
     def _keep(self, run: RunSoFar, taken: Taken) -> None:
@@ -335,6 +337,12 @@ def _not_taken(error: Exception) -> UsageError:
     what = f"no chunk is taken there: {type(error).__name__}: {error}"
     hint = "see that its workers have elbo-tui: the same command goes on from what is finished"
     return UsageError(what, hint=hint)
+
+
+def _not_loaded(missing: str) -> UsageError:
+    """Of a worker that has not what the scenario imports, which no run has a part in."""
+    hint = "what it imports must be on the path of each worker, as by PYTHONPATH"
+    return UsageError(f"a worker cannot load the scenario: {missing}", hint=hint)
 
 
 def _require_same(theirs: Mapping[str, str]) -> None:
