@@ -22,6 +22,7 @@ from torch.distributions import constraints
 
 from tui_elbo.engine.checks.estimates import Noises, noises
 from tui_elbo.engine.checks.parameters import reached_leaves
+from tui_elbo.engine.checks.peak import Peak, peak
 from tui_elbo.engine.checks.trials import (
     MANY_STEPS,
     Outcome,
@@ -138,6 +139,8 @@ class Examination(msgspec.Struct, frozen=True):
     """Where steps by the mean of many gradients come to; None where a step's own is clear."""
     weighed: Weighed | None
     """The guide against importance weights of its draws."""
+    peak: Peak | None
+    """The guide against the posterior near the peak of log p, where those say nothing."""
     spreads: dict[str, float]
     """Largest standard deviation of each unconstrained latent that the guide draws."""
     divergence: tuple[float, float] | None
@@ -186,6 +189,7 @@ def examine(
         "noise": None,
         "calm": None,
         "weighed": None,
+        "peak": None,
         "spreads": {},
         "divergence": None,
     }
@@ -209,6 +213,8 @@ def examine(
     look("divergence", lambda: _divergence(lens))
     look("spreads", lambda: dict(_spreads(details)))
     look("weighed", lambda: weighed(lens))
+    if parts["weighed"] is None:
+        look("peak", lambda: peak(lens))
     look("noise", lambda: noises(lens, wanted.step, report))
     if _may_be_held(parts["noise"], parts["trial"], elbo, optimizer):
         look("calm", lambda: calmed(lens, optimizer, wanted.step, report))

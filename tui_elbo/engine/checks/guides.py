@@ -1,4 +1,4 @@
-"""Rules on the guide of a run at rest, from its own draws and their importance weights; SVI130 on.
+"""Rules on the guide of a run at rest, from importance weights of its draws; SVI130 on.
 
 No threshold here has been measured on a bench but that of the bound; they are set so that what is
 said is seen well beyond its noise, and that a guide of another family would do clearly better.
@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from tui_elbo.engine.checks.examination import Examination
 from tui_elbo.engine.checks.fit import SETTLED_STEPS
+from tui_elbo.engine.checks.peak import Peak, Place
 from tui_elbo.engine.checks.rule import Found, Rule
 from tui_elbo.engine.checks.running import Running
 from tui_elbo.engine.checks.weighing import Pair, Spread, Weighed
@@ -43,24 +45,65 @@ ERRORS = 3.0
 """Standard errors."""
 
 
+def _examined(run: Running) -> Examination | None:
+    """The newest examination of a run without another fault; None of any other."""
+    seen = run.seen
+    if seen is None or (run.faults and not run.faults & OWN):
+        return None
+    return seen if seen.step >= SETTLED_STEPS and math.isfinite(seen.elbo) else None
+
+
+def _rests(seen: Examination) -> bool:
+    if seen.trial is None:
+        return False
+    trials = (seen.trial.same, seen.trial.lower, seen.trial.higher)
+    return not any(
+        other is not None and other.elbo - seen.elbo > REST + 2 * other.error for other in trials
+    )
+
+
 def _at_rest(run: Running) -> Weighed | None:
     """The weights of a run at rest without another fault; None of any other."""
-    seen = run.seen
-    if seen is None or seen.weighed is None or seen.trial is None:
-        return None
-    if run.faults and not run.faults & OWN:
-        return None
-    if seen.step < SETTLED_STEPS or abs(seen.elbo) == math.inf:
-        return None
-    trial = seen.trial
-    for other in (trial.same, trial.lower, trial.higher):
-        if other is not None and other.elbo - seen.elbo > REST + 2 * other.error:
-            return None
-    return seen.weighed
+    seen = _examined(run)
+    return seen.weighed if seen is not None and _rests(seen) else None
+
+
+def _beside(run: Running) -> Peak | None:
+    """The posterior near the peak of log p, where the weights of the guide's draws say nothing."""
+    seen = _examined(run)
+    return seen.peak if seen is not None and seen.weighed is None else None
 
 
 def _too_narrow(run: Running) -> Iterator[Found]:
     yield from _spreads(run, 1)
+    yield from _narrow_beside(run)
+
+
+def _narrow_beside(run: Running) -> Iterator[Found]:
+    """Sites far narrower than a guide without correlations would have to be."""
+    peak, seen = _beside(run), run.seen
+    if peak is None or seen is None or not _rests(seen):
+        return
+    worst: dict[str, tuple[float, Place]] = {}
+    for place, spread in zip(peak.places, peak.weighed.spreads, strict=True):
+        times = min(place.alone / place.own, spread.ratio)
+        # The guide has to be where that peak is.
+        near = abs(place.guide - place.mean) < ERRORS * place.sd
+        grave = math.log(times) - ERRORS * spread.error > math.log(GRAVE)
+        if near and grave and times > worst.get(place.site, (0.0,))[0]:
+            worst[place.site] = times, place
+    for site, (_, place) in worst.items():
+        message = f'the guide of "{site}" is too narrow: its sd is {place.own:.2g}, and that of '
+        message += f"the posterior {place.sd:.2g}"
+        evidence = _of(peak.weighed, beside=True)
+        yield Found(Subject("site", site), message, "", evidence, "warning", run.step)
+
+
+def _of(weighed: Weighed, *, beside: bool) -> str:
+    """How that is known."""
+    whose = " of a normal at the peak of log p" if beside else ""
+    khat = f", k̂ {weighed.khat:.2f}" if math.isfinite(weighed.khat) else ""
+    return f"by importance weights of {weighed.draws} draws{whose}{khat}"
 
 
 def _too_wide(run: Running) -> Iterator[Found]:
@@ -85,7 +128,7 @@ def _spreads(run: Running, sign: int) -> Iterator[Found]:
         word = "narrow" if sign > 0 else "wide"
         message = f'the guide of "{site}" is too {word}: its sd is {1 / one.ratio:.2g} times that '
         message += "of the posterior"
-        evidence = f"by importance weights of {weighed.draws} draws, k̂ {weighed.khat:.2f}"
+        evidence = _of(weighed, beside=False)
         hint = ""
         if site in correlated:
             hint = "its correlations are missing: use AutoMultivariateNormal"
@@ -110,7 +153,9 @@ def _missing(weighed: Weighed) -> list[Pair]:
 
 def _missing_correlation(run: Running) -> Iterator[Found]:
     """The posterior is correlated where the guide is not."""
-    weighed = _at_rest(run)
+    weighed, peak = _at_rest(run), _beside(run)
+    if peak is not None and peak.independent:
+        weighed = peak.weighed  # Such a guide never has one, at rest or not.
     pairs = _missing(weighed) if weighed is not None else []
     if weighed is None or not pairs:
         return
@@ -120,21 +165,23 @@ def _missing_correlation(run: Running) -> Iterator[Found]:
         what = f'elements of "{one.one}"'
     message = f"{what} have a correlation of {one.weighted:.2f} in the posterior and "
     message += f"{one.guide:.2f} in the guide"
-    evidence = f"± {one_digit(one.error)}, by importance weights of {weighed.draws} draws, "
-    evidence += f"k̂ {weighed.khat:.2f}"
+    evidence = f"± {one_digit(one.error)}, {_of(weighed, beside=peak is not None)}"
     yield Found(Subject("site", one.one), message, "", evidence, since=run.step)
 
 
 def _below_bound(run: Running) -> Iterator[Found]:
     """At rest, the ELBO is clearly below the importance-weighted bound."""
-    weighed = _at_rest(run)
+    weighed, peak, seen = _at_rest(run), _beside(run), run.seen
+    # A guide that could fit, and that its weights do not speak of, may only be slow.
+    cannot = peak is not None and (peak.independent or "guide-too-narrow" in run.faults)
+    if cannot and seen is not None and _rests(seen) and peak is not None:
+        weighed = peak.weighed
     if weighed is None or weighed.bound - weighed.elbo - ERRORS * weighed.error < BELOW:
         return
     gap = weighed.bound - weighed.elbo
     message = f"at rest the ELBO is {significant(gap, 2)} nats below log p(x): the guide does not "
     message += "fit the posterior"
-    evidence = f"± {one_digit(weighed.error)}, by importance weights of {weighed.draws} draws, "
-    evidence += f"k̂ {weighed.khat:.2f}"
+    evidence = f"± {one_digit(weighed.error)}, {_of(weighed, beside=peak is not None)}"
     yield Found(Subject("run", "guide"), message, "", evidence, since=run.step)
 
 

@@ -31,6 +31,10 @@ from its best, in standard deviations of its posterior. (Measured after 400 step
 numbers, on two regressions of 4 numbers and one of 8: 0.002 to 0.014 at a rate of 0.01, 0.04 to
 0.08 at 0.03, 0.18 to 0.20 at 0.1; on the first of them 1.0 at a rate of 1.)"""
 
+OUTSIDE_NATS, OUTSIDE_SD, OUTSIDE_STEPS = 10.0, 3.0, 1e5
+"""A latent does not get there: the ELBO is more than the first below log p(x), its mean more than
+the second from the posterior's, and that takes more steps than the third at its present speed."""
+
 FAR, BEHIND = 2.0, 50.0
 """A higher rate gains more than so many nats in the time in which the present one gains this much
 less."""
@@ -206,6 +210,43 @@ def _rate_too_high(run: Running) -> Iterator[Found]:
 
 
 def _rate_too_low(run: Running) -> Iterator[Found]:
+    yield from _slower_than_a_copy(run)
+    yield from _out_of_reach(run)
+
+
+def _out_of_reach(run: Running) -> Iterator[Found]:
+    """A latent is on its way to where it will not be in time: its numbers are far too large."""
+    seen, rates = run.seen, [rate for rate in (run.rates or {}).values() if rate > 0]
+    if seen is None or seen.peak is None or seen.trial is None or not rates or run.faults:
+        return
+    trial, worst = seen.trial.same, None
+    if not seen.peak.weighed.bound - seen.elbo > OUTSIDE_NATS:
+        return
+    for one in seen.peak.places:
+        ends = trial.means.get(one.site, ())
+        if one.site not in seen.peak.real or not one.index < len(ends):
+            continue
+        moved, away = ends[one.index] - one.guide, one.mean - one.guide
+        # A run that rests elsewhere goes to and fro.
+        goes = moved * away > 0 and abs(moved) > 0.05 * max(rates) * trial.steps
+        steps = abs(away) / max(abs(moved) / trial.steps, *rates)
+        far = abs(away) > OUTSIDE_SD * one.sd and steps > max(OUTSIDE_STEPS, 20 * run.planned)
+        if goes and far and (worst is None or steps > worst[0]):
+            worst = steps, one, abs(moved) / trial.steps
+    if worst is None:
+        return
+    steps, one, speed = worst
+    message = (
+        f'the learning rate is far too low for "{one.site}": its mean is {one.guide:.3g} and '
+        f"goes {speed:.2g} a step, and the posterior is at {one.mean:.3g}: more than {steps:.0e} "
+        "steps away"
+    )
+    evidence = f"tried in a copy at step {seen.step}; the posterior has a sd of {one.sd:.2g}"
+    hint = "scale the data, so that latents are about 1; or start near where the data are"
+    yield Found(Subject("site", one.site), message, hint, evidence, since=1)
+
+
+def _slower_than_a_copy(run: Running) -> Iterator[Found]:
     """The copy that went on at a hundred times the rate got much further."""
     seen = run.seen
     if seen is None or seen.trial is None or seen.trial.higher is None:

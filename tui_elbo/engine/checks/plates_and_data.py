@@ -377,6 +377,53 @@ def _counted_again(look: Look) -> Iterator[Found]:
                 yield Found(Subject("plate", frame.name), message, hint, line=site.line)
 
 
+def _counted_many_times(look: Look) -> Iterator[Found]:
+    """Data that are the same at each step, and count more than once, beside latents that do not."""
+    if look.by_messenger or look.main.error is not None or not _data_stay(look):
+        return
+    for name, site in look.observed.items():
+        times = _own_scale(site)
+        others = [one.sites("model").get(name) for one in look.passes[1:] if one.error is None]
+        same = [one is not None and torch.equal(one.value, site.value) for one in others]
+        once = [one for one in _outside(look, site) if _own_scale(one) == 1.0]
+        if not (times > OFF and once and same and all(same)) or _is_factor(site):
+            continue
+        message = f'each value of "{name}" counts {times:.4g} times: a scale of {times:.4g} is '
+        message += f'around it, and not around "{once[0].name}"'
+        evidence = "the data are the same at each step, and no plate takes a subsample of them"
+        yield Found(_site(name), message, "", evidence, line=site.line)
+
+
+def _data_stay(look: Look) -> bool:
+    """Whether model and guide are called with the same tensors at each step."""
+    if look.scenario.full_batch is not None:
+        return False
+    later = [look.batch(step) for step in (2, 3)]
+    return all(
+        len(other) == len(look.args)
+        and all(
+            one is two or (isinstance(one, Tensor) and isinstance(two, Tensor) and _equal(one, two))
+            for one, two in zip(look.args, other, strict=True)
+        )
+        for other in later
+    )
+
+
+def _equal(one: Tensor, two: Tensor) -> bool:
+    return one.shape == two.shape and torch.equal(one.nan_to_num(), two.nan_to_num())
+
+
+def _own_scale(site: Site) -> float:
+    """What a site is scaled by, other than for a subsample; NaN where its elements differ."""
+    scale = torch.as_tensor(site.node["scale"], dtype=torch.float64)
+    if not scale.numel() or bool((scale != scale.reshape(-1)[0]).any()):
+        return math.nan
+    times = float(scale.reshape(-1)[0])
+    for frame in site.node["cond_indep_stack"]:
+        times *= frame.size / (frame.full_size or frame.size)
+    return times if abs(times - 1) > 1e-6 else 1.0
+
+
 def _batches_change(look: Look) -> Iterator[Found]:
     """A later batch of another size, which the guide's parameters do not fit."""
     if look.main.error is not None or look.by_messenger or not look.args:
@@ -656,6 +703,46 @@ def model():
 guide = AutoNormal(model)
 """,
         check=_counted_again,
+    ),
+    Rule(
+        code="SVI034",
+        name="counted-many-times",
+        level="note",
+        message="data that are no minibatch are scaled up",
+        why="A scale of 100 around the likelihood has each value count as 100 of them: the "
+        "posterior becomes too narrow, there by a factor of 10. It is meant for a minibatch.",
+        remedy="leave poutine.scale out where the model sees all data; a plate with subsample_size "
+        "scales by itself",
+        reference=SUBSAMPLE,
+        fires="""
+y = torch.linspace(-1.0, 1.0, 20)
+
+
+def model():
+    z = pyro.sample("z", dist.Normal(0.0, 1.0))
+    with pyro.plate("n", 20), poutine.scale(scale=20.0):
+        pyro.sample("y", dist.Normal(z, 1.0), obs=y)
+
+
+guide = AutoNormal(model)
+""",
+        silent="""
+y = torch.linspace(-1.0, 1.0, 200)
+
+
+def model(batch):
+    z = pyro.sample("z", dist.Normal(0.0, 1.0))
+    with pyro.plate("n", 20), poutine.scale(scale=10.0):
+        pyro.sample("y", dist.Normal(z, 1.0), obs=batch)
+
+
+def batch(step):
+    return (y[step % 10 :: 10],)
+
+
+guide = AutoNormal(model)
+""",
+        check=_counted_many_times,
     ),
     Rule(
         code="SVI023",

@@ -51,6 +51,8 @@ class Outcome(msgspec.Struct, frozen=True):
     error: float
     """Its standard error, as far as the trial itself scatters."""
     steps: int
+    means: dict[str, tuple[float, ...]] = {}
+    """Of each element of each small latent under the guide, at the end."""
 
 
 class Trial(msgspec.Struct, frozen=True):
@@ -153,24 +155,28 @@ def _go_on(lens: Lens, optimizer: Any, step: int, factor: float, steps: int) -> 
     scenario = lens.scenario
     svi = SVI(scenario.model, scenario.guide, optimizer, scenario.loss)
     began, taken, looks = time.process_time(), 0, list[Floats]()
-    every = max(1, steps // (2 * LOOKS))
+    every, means = max(1, steps // (2 * LOOKS)), dict[str, tuple[float, ...]]()
     for taken in range(1, steps + 1):
         svi.step(*scenario.batch(step + taken))
         if 2 * taken > steps and taken % every == 0:
-            looks.append(lens.see().reading.units[2])
+            seen = lens.see()
+            looks.append(seen.reading.units[2])
+            means = {name: tuple(one.mean.tolist()) for name, one in seen.posterior.items()}
         if time.process_time() - began > SECONDS and len(looks) >= LOOKS // 2:
             break
         if time.process_time() - began > SECONDS and not looks:
             # Too slow: as many as it has taken will do.
             return Outcome(math.nan, math.nan, taken)
-    return _outcome(looks, taken)
+    return _outcome(looks, taken, means)
 
 
-def _outcome(looks: Sequence[Floats], taken: int) -> Outcome:
+def _outcome(
+    looks: Sequence[Floats], taken: int, ends: dict[str, tuple[float, ...]] | None = None
+) -> Outcome:
     means = np.array([float(units.mean()) for units in looks])
     # Draws are the same at each look, so they cancel in what is compared; the path does not.
     error = float(means.std(ddof=1)) / math.sqrt(len(means) / 2) if len(means) > 1 else math.nan
-    return Outcome(float(means.mean()), error, taken)
+    return Outcome(float(means.mean()), error, taken, ends or {})
 
 
 def _go_on_calmly(lens: Lens, optimizer: Any, step: int) -> Outcome:

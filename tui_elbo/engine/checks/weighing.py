@@ -30,6 +30,9 @@ DRAWS, FEW_DRAWS = 8000, 2000
 LEAST_DRAWS = 500
 """With fewer, k̂ says little."""
 
+LEAST_EFFECTIVE = 50
+"""Draws of equal weight that would say as much."""
+
 SECONDS = 2.0
 """Of the processor; where draws are slow, fewer are taken."""
 
@@ -103,17 +106,19 @@ def weighed(lens: Lens) -> Weighed | None:
         return None
     weights = np.exp(log_weights - log_weights.max())
     weights /= weights.sum()
-    supports = _supports(fresh)
+    if 1 / np.square(weights).sum() < LEAST_EFFECTIVE:
+        return None  # Of weights that one draw has alone, k̂ is of nothing.
+    supports = supports_of(fresh)
     columns = [
         column
-        for column in _columns(latents, supports, len(weights))
+        for column in columns_of(latents, supports, len(weights))
         if weights @ np.square(column[2] - weights @ column[2]) > 0
     ]
     spreads: tuple[Spread, ...] = ()
     pairs: tuple[Pair, ...] = ()
     if columns and len(columns) <= MOST_ELEMENTS:
-        spreads = tuple(_spread(*column, weights) for column in columns)
-        pairs = tuple(_pairs(columns, weights))
+        spreads = tuple(spread_of(*column, weights) for column in columns)
+        pairs = tuple(pairs_of(columns, weights))
     return Weighed(
         draws=len(weights),
         khat=found.khat,
@@ -125,7 +130,8 @@ def weighed(lens: Lens) -> Weighed | None:
     )
 
 
-def _supports(lens: Lens) -> dict[str, Any]:
+def supports_of(lens: Lens) -> dict[str, Any]:
+    """Of each site of the model."""
     with isolated(), torch.no_grad():
         nodes = lens.strategy.one(lens.groups[0].args).model.nodes
     return {
@@ -135,7 +141,7 @@ def _supports(lens: Lens) -> dict[str, Any]:
     }
 
 
-def _columns(
+def columns_of(
     latents: dict[str, Floats], supports: dict[str, Any], count: int
 ) -> Iterator[tuple[str, int, Floats]]:
     """Each element that varies: its site, its place, its draws on the whole line."""
@@ -164,8 +170,19 @@ def _on_the_line(draws: Floats, support: Any) -> Floats | None:
     return draws
 
 
-def _spread(site: str, index: int, draws: Floats, weights: Floats) -> Spread:
-    guide = float(draws.std(ddof=1))
+def spread_of(
+    site: str, index: int, draws: Floats, weights: Floats, guide: float | None = None
+) -> Spread:
+    """The standard deviation of an element by weights, over the guide's.
+
+    Args:
+        site: of the element.
+        index: of the element.
+        draws: of the element.
+        weights: of the draws; they sum to 1.
+        guide: the standard deviation under the guide; None: that of the draws.
+    """
+    guide = float(draws.std(ddof=1)) if guide is None else guide
     square = np.square(draws - weights @ draws)
     variance = float(weights @ square)
     error = math.sqrt(float(np.square(weights) @ np.square(square - variance))) / variance
@@ -173,9 +190,18 @@ def _spread(site: str, index: int, draws: Floats, weights: Floats) -> Spread:
     return Spread(site, index, guide, math.sqrt(variance) / guide, math.hypot(error, own) / 2)
 
 
-def _pairs(columns: list[tuple[str, int, Floats]], weights: Floats) -> list[Pair]:
+def pairs_of(
+    columns: list[tuple[str, int, Floats]], weights: Floats, guide: Floats | None = None
+) -> list[Pair]:
+    """The correlations by weights that differ most from the guide's.
+
+    Args:
+        columns: site, place and draws of each element.
+        weights: of the draws; they sum to 1.
+        guide: the correlations under the guide; None: those of the draws.
+    """
     table = np.array([draws for _, _, draws in columns])
-    guide = np.atleast_2d(np.corrcoef(table))
+    guide = np.atleast_2d(np.corrcoef(table)) if guide is None else guide
     away = table - (table @ weights)[:, None]
     unit = away / np.sqrt(np.square(away) @ weights)[:, None]
     weighted = (unit * weights) @ unit.T
