@@ -198,7 +198,7 @@ def _climb(point: _PointOfPeak, model: Callable[..., Any], args: tuple[Any, ...]
         if gain < FLAT:
             return curvature if float(values.min()) > 1e-6 else None
         before, value = leaf.detach().clone(), math.inf
-        start, factor = float(here), 1.0
+        start, factor = float(here.detach()), 1.0
         while factor > 1e-3 and not value < start:
             value, factor = tried(before + (factor * step).to(before)), factor / 2
         if not value < start:
