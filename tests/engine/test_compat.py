@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pyro
 import pytest
 import torch
+from torch import Tensor
 
 import tui_elbo.engine
 from tui_elbo.engine.compat import Private, checked
@@ -56,3 +58,20 @@ def test_no_other_file_uses_a_private_name_of_a_library() -> None:
         names = (n for n in PRIVATE_NAMES.findall(code) if any(one in n for one in OF_A_LIBRARY))
         found += [f"{path.relative_to(root)}: {name}" for name in names]
     assert not found
+
+
+@pytest.mark.parametrize("sampler", [torch._standard_gamma, torch._sample_dirichlet])
+def test_draws_of_seeded_rows_are_those_of_a_call_for_each(sampler: Callable[..., Tensor]) -> None:
+    gamma = sampler is torch._standard_gamma
+    some = (0.1 + torch.arange(12.0).reshape(4, 3)).requires_grad_(gamma)
+    generator, rows = torch.Generator(), []
+    for row in range(4):
+        generator.manual_seed(70 + row)
+        rows.append(sampler(some[row], generator=generator))
+    drawn, each = torch_compat.draw_one_by_one(sampler, [some], generator, 70), torch.stack(rows)
+    assert torch.equal(drawn, each)
+    assert drawn.requires_grad == gamma
+    if gamma:
+        weights = torch.arange(12.0).reshape(4, 3)
+        grads = [torch.autograd.grad((one * weights).sum(), some)[0] for one in (drawn, each)]
+        assert torch.equal(*grads)

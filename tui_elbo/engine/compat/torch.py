@@ -30,6 +30,52 @@ def rejection_samplers() -> frozenset[Callable[..., Any]]:
     )
 
 
+class _GammaDraws(torch.autograd.Function):
+    """Draws of a standard gamma distribution, with the derivative that torch gives them."""
+
+    @staticmethod
+    def forward(ctx: Any, concentration: Tensor, draws: Tensor) -> Tensor:
+        ctx.save_for_backward(concentration, draws)
+        return draws.clone()  # What is given back as it came counts as a view of it.
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        concentration, draws = ctx.saved_tensors
+        return grads[0] * torch._standard_gamma_grad(concentration, draws), None
+
+
+def draw_one_by_one(
+    sampler: Callable[..., Tensor],
+    arguments: Sequence[Tensor],
+    generator: torch.Generator,
+    seed: int,
+) -> Tensor:
+    """Draw each row with a seed of its own.
+
+    The draws and their gradient are those of a call of the sampler for each row, to the last bit,
+    without a graph of so many calls.
+
+    Args:
+        sampler: one of `rejection_samplers`.
+        arguments: of the sampler, of equally many rows each.
+        generator: that it draws from.
+        seed: of the first row; the next have the next.
+    """
+    needs = torch.is_grad_enabled() and any(one.requires_grad for one in arguments)
+    gamma = sampler is torch._standard_gamma
+    with torch.set_grad_enabled(needs and not gamma):
+        rows = []
+        for row, parameters in enumerate(zip(*(one.unbind() for one in arguments), strict=True)):
+            generator.manual_seed(seed + row)
+            rows.append(sampler(*parameters, generator=generator))
+        draws = torch.stack(rows)
+    if needs and gamma:
+        found: Tensor = _GammaDraws.apply(arguments[0], draws)  # type: ignore[no-untyped-call]
+        return found
+    return draws
+
+
 def tensor_version(tensor: Tensor) -> int:
     """Changes with each change of a tensor in place; not for tensors of inference mode."""
     return tensor._version
@@ -65,6 +111,11 @@ PRIVATE = (
         "to seed its draws one by one: a rejection sampler draws a number of times that depends "
         "on its parameters",
         lambda: callable(torch._standard_gamma),
+    ),
+    Private(
+        "torch._standard_gamma_grad",
+        "for the derivative of all of these draws at once",
+        lambda: bool(torch._standard_gamma_grad(torch.ones(1), torch.ones(1)) > 0),
     ),
     Private(
         "torch._sample_dirichlet",

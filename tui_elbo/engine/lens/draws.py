@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from tui_elbo.engine.compat.pyro import enumerate_dim
-from tui_elbo.engine.compat.torch import rejection_samplers
+from tui_elbo.engine.compat.torch import draw_one_by_one, rejection_samplers
 from tui_elbo.engine.lens.batched import BatchedError, BatchedValues, run_as_one
 from tui_elbo.engine.record.numbers import table
 from tui_elbo.model.records import MAX_ELEMENTS, Floats
@@ -310,11 +310,8 @@ class RowByRow(TorchFunctionMode):
             return func(*args, **(kwargs or {}))
         self._calls += 1
         generator = torch.Generator(args[0].device)
-        rows = []
-        for row, parameters in enumerate(zip(*args, strict=True)):
-            generator.manual_seed((self._seed * 9973 + self._calls) * 1_000_003 + row)
-            rows.append(func(*parameters, generator=generator))
-        return torch.stack(rows)
+        seed = (self._seed * 9973 + self._calls) * 1_000_003
+        return draw_one_by_one(func, args, generator, seed)
 
 
 def entered(messengers: Iterable[Messenger]) -> ExitStack:

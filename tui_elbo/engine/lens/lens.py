@@ -189,8 +189,9 @@ class Lens:
 
     def prepare(self) -> None:
         """Make ready to draw as it was settled, in a process that has not looked yet."""
-        with isolated(), torch.no_grad():
-            self._prepare()
+        if self._data is None or not self._groups:
+            with isolated(), torch.no_grad():
+                self._prepare()
 
     def _prepare(self) -> None:
         if self._data is not None and self._groups:
