@@ -93,8 +93,10 @@ def _narrow_beside(run: Running) -> Iterator[Found]:
         if near and grave and times > worst.get(place.site, (0.0,))[0]:
             worst[place.site] = times, place
     for site, (_, place) in worst.items():
-        message = f'the guide of "{site}" is too narrow: its sd is {place.own:.2g}, and that of '
-        message += f"the posterior {place.sd:.2g}"
+        message = (
+            f'the guide of "{site}" is too narrow: its sd is {significant(place.own, 2)}, and '
+        )
+        message += f"that of the posterior {significant(place.sd, 2)}"
         evidence = _of(peak.weighed, beside=True)
         yield Found(Subject("site", site), message, "", evidence, "warning", run.step)
 

@@ -237,11 +237,13 @@ def _out_of_reach(run: Running) -> Iterator[Found]:
         return
     steps, one, speed = worst
     message = (
-        f'the learning rate is far too low for "{one.site}": its mean is {one.guide:.3g} and '
-        f"goes {speed:.2g} a step, and the posterior is at {one.mean:.3g}: more than {steps:.0e} "
-        "steps away"
+        f'the learning rate is far too low for "{one.site}": its mean is {significant(one.guide)} '
+        f"and goes {significant(speed, 2)} a step, and the posterior is at "
+        f"{significant(one.mean)}: about {significant(steps, 1)} steps away at the least"
     )
-    evidence = f"tried in a copy at step {seen.step}; the posterior has a sd of {one.sd:.2g}"
+    evidence = (
+        f"tried in a copy at step {seen.step}; the posterior has a sd of {significant(one.sd, 2)}"
+    )
     hint = "scale the data, so that latents are about 1; or start near where the data are"
     yield Found(Subject("site", one.site), message, hint, evidence, since=1)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,6 +117,7 @@ class _WithGuide:
     batch: Callable[[int], Any]
     full_batch: Callable[[], Any] | None
     steps: int
+    own: Mapping[str, Tensor]
 
 
 class _PointOfPeak(AutoLaplaceApproximation):  # type: ignore[misc]
@@ -241,6 +242,7 @@ def _beside(
         scenario.batch,
         scenario.full_batch,
         scenario.steps,
+        scenario.own,
     )
     there = Lens(other, DRAWS)
     reading, drawn = there.see_draws()

@@ -388,7 +388,9 @@ def _counted_many_times(look: Look) -> Iterator[Found]:
         once = [one for one in _outside(look, site) if _own_scale(one) == 1.0]
         if not (times > OFF and once and same and all(same)) or _is_factor(site):
             continue
-        message = f'each value of "{name}" counts {times:.4g} times: a scale of {times:.4g} is '
+        message = (
+            f'each value of "{name}" counts {significant(times, 4)} times, by a scale that is '
+        )
         message += f'around it, and not around "{once[0].name}"'
         evidence = "the data are the same at each step, and no plate takes a subsample of them"
         yield Found(_site(name), message, "", evidence, line=site.line)
