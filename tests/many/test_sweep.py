@@ -257,6 +257,7 @@ def test_files_of_others_are_left_alone(scenario: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is there already, and is left alone"):
         SweepFolder(folder, of)
     assert (folder / "lr-0.01_seed-0.run").read_text() == "mine too"
+    assert not (folder / ".sweep").exists()
     (folder / "lr-0.01_seed-0.run").unlink()
     swept(folder, of)
     assert (folder / "notes.txt").read_text() == "mine"

@@ -138,6 +138,9 @@ class SweepFolder:
         self.path, self._own = path, path / ".sweep"
         self.plan = plan
         self._shown_progress: object = None
+        if plan_of(path) is None:  # Nothing is put into a folder that cannot be used.
+            for spec in plan.runs:
+                self._refuse_foreign(spec)
         try:
             for name in ("chunks", "ended", "iterates"):
                 (self._own / name).mkdir(parents=True, exist_ok=True)
