@@ -144,6 +144,21 @@ def looked_at(folder: Path, work: Path, program: Program) -> tuple[dict[str, Any
         return _ended(work, code, "\n".join(terminal.run.output.shown()).encode()), terminal.seen()
 
 
+def compare(
+    folder: Path, work: Path, program: Program, record: Callable[[str, object], None]
+) -> None:
+    """Check that it comes to the same in each of these ways; record what a terminal is shown."""
+    alone = plain(folder, work / "plain", program)
+    assert alone["code"] == 0, (work / "plain" / "output").read_text()[-2000:]
+    unseen = headless(folder, work / "headless", program)
+    seen, shown = looked_at(folder, work / "looked", program)
+    for one in shown:
+        record("program", one.row(program.name))
+    assert sum(one.steps for one in shown) > 0
+    assert unseen == alone
+    assert seen == alone
+
+
 def _ended(work: Path, code: int, output: bytes) -> dict[str, Any]:
     path = work / "probe.json"
     found = json.loads(path.read_text()) if path.exists() else {}

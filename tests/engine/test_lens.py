@@ -102,6 +102,26 @@ def test_enumerated_sites_agree_with_the_estimator(guide: str, tmp_path: Path) -
     assert lens.looped == (guide != "summed out")
 
 
+BRANCHES = """
+def model():
+    z = pyro.sample("z", dist.Normal(0.0, 1.0))
+    k = pyro.sample("k", dist.Bernoulli(0.3), infer={"enumerate": "parallel"})
+    pyro.sample("x", dist.Normal(z + K, 1.0), obs=torch.tensor(0.5))
+
+def guide():
+    pyro.sample("z", dist.Normal(pyro.param("loc", torch.tensor(0.2)), 1.0))
+"""
+
+
+def test_a_model_that_is_written_for_the_branches_of_a_site_alone_is_seen(tmp_path: Path) -> None:
+    loss = "TraceEnum_ELBO(max_plate_nesting=0)"
+    text = scenario(BRANCHES, loss=loss)
+    _, expected = sight(text.replace("K,", "k,"), tmp_path)
+    _, seen = sight(text.replace("K,", "torch.stack(k.unbind(0)),"), tmp_path)
+    for field in ("elbo", "log_p", "log_q"):
+        assert value(seen, field) == pytest.approx(value(expected, field), rel=1e-5)
+
+
 def test_a_model_that_adds_up_its_draws_is_not_trusted_in_a_plate(tmp_path: Path) -> None:
     lens, seen = sight(scenario(SUMMED_DRAWS_IN_A_PLATE), tmp_path, draws=256)
     assert lens.looped

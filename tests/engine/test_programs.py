@@ -75,12 +75,4 @@ def test_it_is_bit_for_bit_the_same(
     folder = Path(FOLDER).resolve()
     if not (folder / program.path).exists():
         pytest.skip(f"there is no {program.path}")
-    plain = programs.plain(folder, tmp_path / "plain", program)
-    assert plain["code"] == 0, (tmp_path / "plain" / "output").read_text()[-2000:]
-    headless = programs.headless(folder, tmp_path / "headless", program)
-    looked_at, shown = programs.looked_at(folder, tmp_path / "looked", program)
-    assert sum(one.steps for one in shown) > 0
-    for one in shown:
-        record_property("program", one.row(program.name))
-    assert headless == plain
-    assert looked_at == plain
+    programs.compare(folder, tmp_path, program, record_property)

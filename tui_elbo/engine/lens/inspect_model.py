@@ -16,7 +16,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from tui_elbo.engine.forked import users_code
 from tui_elbo.engine.lens.batches import SEED
 from tui_elbo.engine.lens.draws import FixedValues, Traces, run
-from tui_elbo.engine.lens.enumerated import DrawStrategy
+from tui_elbo.engine.lens.enumerated import DrawStrategy, summed_one
 from tui_elbo.engine.lens.subject import Subject
 
 _ACROSS_ROWS = (
@@ -86,7 +86,7 @@ def look(scenario: Subject, args: tuple[Any, ...]) -> Kind:
         for trial in range(TRIALS):
             pyro.set_rng_seed(SEED + trial)
             with users_code():
-                trials.append(run(scenario.model, scenario.guide, args))
+                trials.append(_trial(scenario, args))
     finally:
         handle.remove()
     model = [n for t in trials for n in t.model.nodes.values() if n["type"] == "sample"]
@@ -107,6 +107,19 @@ def look(scenario: Subject, args: tuple[Any, ...]) -> Kind:
         fixed=tuple(n["name"] for n in first if not n["fn"].has_rsample and not _is_delta(n)),
         size=_size(trials[0]),
     )
+
+
+def _trial(scenario: Subject, args: tuple[Any, ...]) -> Traces:
+    """One draw."""
+    model, guide, loss = scenario.model, scenario.guide, scenario.loss
+    try:
+        return run(model, guide, args)
+    except Exception:
+        nesting = getattr(loss, "max_plate_nesting", math.inf)
+        if not isinstance(loss, TraceEnum_ELBO) or nesting == math.inf:
+            raise
+    # It may be written for sites that are enumerated, and for nothing else.
+    return summed_one(model, guide, args, int(nesting))
 
 
 def mismatch(way: DrawStrategy, args: tuple[Any, ...], seed: int) -> str:

@@ -224,8 +224,8 @@ class ScriptSubject:
             )
         elif changed or self._full_batch is not None:
             self._given = None
-            self._batches = Minibatches(changed or "argument 1", self.steps_taken)
-            if before is not None and before.intact:
+            self._batches = Minibatches(changed or "argument 1", max(self.steps_taken, 1))
+            if before is not None and before.intact and self.steps_taken:
                 self._batches.add(self.steps_taken, before)
             self._collect(call)
         elif self._given is None:
