@@ -3,7 +3,8 @@
 At doublings of the steps each run is seen at the mean of its newest iterates, which leaves out the
 noise of single ones, by draws that all runs share. What a run can still gain is bounded by the
 verdict's "at most so much is left", and, where it improves, by its pace, which may go on growing
-as it has grown since the doubling before.
+as it has grown since the doubling before. The pace falls as what is left does; a pace that falls
+faster bounds nothing.
 """
 
 from __future__ import annotations
@@ -23,6 +24,14 @@ LEFT_MARGIN = 1.5
 
 PACE_MARGIN = 1.5
 """So many times what its pace promises a run may gain."""
+
+STEADY = 0.8
+"""Of its pace, as a part of what is left, a run must have kept so much for the pace to bound its
+gain: else what it gains now is another thing than what is left."""
+
+MOST_TIMES = 1.5
+"""For so many time constants, margin included, it is counted on that the pace falls as what is left
+does. A run whose steps do not shrink gets there after finite time."""
 
 DOUBLINGS = 4
 """The first comparison is at a sixteenth of the steps."""
@@ -61,7 +70,7 @@ class Standing:
             return 0.0
         found = LEFT_MARGIN * self.verdict.left_high
         if self.before is not None:
-            found = min(found, PACE_MARGIN * pace_gain(self.before, self.verdict, self.remaining))
+            found = min(found, pace_gain(self.before, self.verdict, self.remaining))
         return found if self.rate_decays else found - max(self._noise_low, 0.0) / 2
 
     @property
@@ -88,10 +97,14 @@ class Standing:
 
 
 def pace_gain(before: Verdict, now: Verdict, remaining: int) -> float:
-    """At most so many nats would be gained if the pace went on growing as it has grown.
+    """At most so many nats would be gained, above the mean of the newest iterates, if the pace went
+    on growing as it has grown.
 
     The pace is taken for as high now, and as low before, as their errors allow. A run that leaves a
-    plateau grows exponentially at first, and more slowly then. Infinite where no pace is known.
+    plateau grows exponentially at first, and more slowly then. Where the pace has kept step with
+    what is left, it falls as that falls. Infinite where no pace is known; and where the pace has
+    fallen faster: what the run gains is then another thing than what is left, and a plateau may lie
+    ahead that it leaves in the end.
 
     Args:
         before: of the run, at an earlier step.
@@ -102,13 +115,37 @@ def pace_gain(before: Verdict, now: Verdict, remaining: int) -> float:
         return math.inf
     if not now.window or not before.window or not before.trend.low > 0:
         return math.inf
+    left, left_before = _left(now), _left(before)
+    share = now.trend.value / now.window / left
+    if not share >= STEADY * before.trend.value / before.window / left_before:
+        return math.inf
     pace = max(now.trend.high / now.window, now.rate or 0.0)
     # Each trend is between two quarters of the steps, and so is the pace of three quarters of them.
-    growth = math.log(pace * before.window / before.trend.low) / (0.75 * (now.step - before.step))
-    steps = remaining + 2 * now.window
-    if growth <= 0:
-        return pace * steps
-    return pace * math.expm1(min(growth * steps, 500.0)) / growth
+    apart = 0.75 * (now.step - before.step)
+    growth = math.log(pace * before.window / before.trend.low) / apart
+    straight = PACE_MARGIN * pace * _grown(growth, now.window, remaining)
+    times = PACE_MARGIN * pace / left
+    times *= _grown(growth + math.log(left_before / left) / apart, now.window, remaining)
+    near = -now.left_high * math.expm1(-times) if times <= MOST_TIMES else math.inf
+    return min(straight, near)
+
+
+def _left(verdict: Verdict) -> float:
+    """Nats that are left, in the middle of the bounds; NaN where that is not known."""
+    left = (verdict.left_low + verdict.left_high) / 2
+    return left if 0 < left < math.inf else math.nan
+
+
+def _grown(growth: float, window: int, remaining: int) -> float:
+    """The steps that make up for a pace that grows exponentially from now on, and does not fall.
+
+    The mean of the newest iterates lies half a window back, and half a window after the pace.
+    """
+    half, rate = window / 2, max(growth, 0.0)
+    steps = remaining + half
+    if not rate:
+        return steps
+    return math.exp(min(rate * half, 500.0)) * math.expm1(min(rate * steps, 500.0)) / rate
 
 
 @dataclass(frozen=True)
