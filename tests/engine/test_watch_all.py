@@ -7,6 +7,7 @@ import gc
 import io
 import os
 import pickle
+import socket
 import subprocess
 import sys
 import threading
@@ -21,13 +22,13 @@ import torch
 from pyro.infer import SVI, Trace_ELBO
 
 import tui_elbo
-from tests.engine.client import history
+from tests.engine.client import Speaker, history
 from tests.engine.scripts import attached, fresh, rest, simple
 from tests.runtime import runtime_folder
 from tui_elbo.cli import main
 from tui_elbo.client import registry
 from tui_elbo.engine.script import script_session
-from tui_elbo.protocol import Loaded
+from tui_elbo.protocol import Attach, EngineBusy, Loaded, Printed
 
 OWN = sys.modules[__name__]
 
@@ -172,6 +173,21 @@ def test_options_behind_the_script_are_its_own(
     assert called[1] == [sys.executable, str(path), *words]
 
 
+def test_what_is_printed_last_reaches_the_terminal(tmp_path: Path) -> None:
+    ours, theirs = socket.socketpair()
+    output, printing = os.pipe()
+    session = script_session.begin(tmp_path / "a.py", watches_all=True, stream=ours, output=output)
+    with theirs:
+        terminal = Speaker(theirs)
+        terminal.send(Attach())
+        terminal.until(EngineBusy)
+        os.write(printing, b"last words")
+        session.close()
+        assert terminal.until(Printed).data == b"last words"
+    os.close(output)
+    os.close(printing)
+
+
 PLAIN = """
 import json, os, sys, threading, warnings
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -225,6 +241,76 @@ def test_a_script_is_bit_for_bit_that_of_python(words: list[str], end: str, tmp_
     first, _, others = watched_complaints.partition("\n")
     assert first == "elbo-tui: `elbo-tui attach train` shows this run"
     assert others == complaints
+
+
+ODD = """
+import argparse, multiprocessing, os, sys
+import torch, pyro, pyro.distributions as dist, pyro.infer
+torch.set_num_threads(1)
+def model():
+    z = pyro.sample("z", dist.Normal(0.0, 1.0))
+    pyro.sample("x", dist.Normal(z, 1.0), obs=torch.tensor(0.5))
+def guide():
+    pyro.sample("z", dist.Normal(pyro.param("loc", torch.tensor(-3.0)), 0.7))
+def train(steps):
+    pyro.clear_param_store()
+    svi = pyro.infer.SVI(model, guide, pyro.optim.Adam({"lr": 0.05}), pyro.infer.Trace_ELBO())
+    return [svi.step() for _ in range(steps)][-1].hex()
+def spawned(seed):
+    pyro.set_rng_seed(seed)
+    return train(3)
+if __name__ == "__main__":
+    pyro.set_rng_seed(0)
+    print(train(30), flush=True)
+    BODY
+    print(train(30), flush=True)
+"""
+
+SPAWNS = """
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        print(pool.map(spawned, [1, 2]))
+"""
+EXECS = """
+    if "again" not in sys.argv:
+        os.execv(sys.executable, [sys.executable, __file__, "again"])
+"""
+DAEMONISES = """
+    if os.fork():
+        os.wait()
+        sys.exit(3)
+    os.setsid()
+    if os.fork():
+        os._exit(os.wait()[1])
+"""
+REPLACES = """
+    class Mine(pyro.infer.SVI):
+        def step(self, *args, **kwargs):
+            return super().step(*args, **kwargs)
+    pyro.infer.SVI = Mine
+"""
+ARGUES = """
+    parser = argparse.ArgumentParser()
+    for name in ("--hold", "--rank", "-m"):
+        parser.add_argument(name)
+    print(parser.parse_args(["--hold", "1", "--rank", "2", "-m", "x"]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "body",
+    [REPLACES + ARGUES + SPAWNS, EXECS, DAEMONISES],
+    ids=["spawn", "exec", "daemon"],
+)
+def test_what_an_odd_script_does_is_as_without_us(body: str, tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(ODD.replace("    BODY", body))
+    plain = outcome([sys.executable, "train.py"], tmp_path)
+    command = [sys.executable, "-m", "tui_elbo.cli", "watch", "--headless", "train.py"]
+    watched = outcome(command, tmp_path)
+    assert plain[1]
+    assert watched[:2] == plain[:2]
+    assert watched[2].splitlines()[1:] == plain[2].splitlines()
+    assert registry.runs() == []  # Of what has made way for another program, a socket is left.
 
 
 BUSY = """

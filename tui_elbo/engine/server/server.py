@@ -164,6 +164,7 @@ class Server:
         self._thread: threading.Thread | None = None
         self._signals: tuple[int, int] | None = None
         self._releasing = False
+        self._capture: StdoutCapture | None = None
         in_children(self._detach_in_child)
 
     @property
@@ -206,7 +207,7 @@ class Server:
 
     def _begin(self, output: int) -> None:
         if output >= 0:
-            capture = StdoutCapture(output)
+            capture = self._capture = StdoutCapture(output)
             self._loop.add_reader(output, self._read_output, capture)
         self._thread = threading.Thread(target=self._run, daemon=True, name="elbo-tui")
         self._thread.start()
@@ -288,6 +289,7 @@ class Server:
             self._loop.close()
         elif not self._closing:
             self._closing = True
+            self._call(self._read_last)
             self._call(self._shut, time.monotonic() + patience)
             if threading.current_thread() is not self._thread:
                 self._thread.join(patience + LAST_CALL)
@@ -338,6 +340,12 @@ class Server:
         elif self._listener is not None:
             self._listener.close()
         self._loop.call_soon(self._loop.stop)
+
+    def _read_last(self) -> None:
+        """Send what was printed just before the end."""
+        capture = self._capture
+        while capture is not None and (data := capture.read(0)):
+            self._publish(Printed(data))
 
     def _publish(self, event: Event, state: RunState | None = None) -> None:
         if state is not None and state is not self._state:
