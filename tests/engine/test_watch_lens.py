@@ -21,6 +21,7 @@ import tui_elbo
 from tests.engine.lensed import Called, expected_log_p, held, looked, normal
 from tests.engine.scripts import Script, attached, fresh, simple
 from tests.runtime import runtime_folder
+from tui_elbo.engine.script.step_arguments import NEXT_STEP
 from tui_elbo.model.attribution import LensPoint
 from tui_elbo.model.sentences import LOG_P
 from tui_elbo.protocol import (
@@ -30,9 +31,12 @@ from tui_elbo.protocol import (
     FindingsChanged,
     GradientsComputed,
     ImportanceBoundComputed,
+    JudgeRun,
     LensPointAdded,
+    Pause,
     PosteriorDrawn,
     RunFlagged,
+    RunStatus,
     RunUntil,
     Step,
     VerdictReached,
@@ -239,11 +243,16 @@ def test_an_epoch_of_fewer_batches_is_known_by_its_beginning_again(anew: bool) -
     assert sees(points[-1], x.reshape(-1), loc, batches=3)
 
 
-def test_data_of_a_script_that_fills_its_memory_anew_are_copied() -> None:
+@pytest.mark.parametrize("by_numpy", [False, True])
+def test_data_of_a_script_that_fills_its_memory_anew_are_copied(by_numpy: bool) -> None:
     x, kept = torch.zeros(4), [torch.full((4,), float(n)) for n in range(3)]
+    array = x.numpy()
 
     def step(n: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        x.copy_(kept[n % 3])
+        if by_numpy:  # which the tensor does not count
+            array[:] = float(n % 3)
+        else:
+            x.copy_(kept[n % 3])
         return (x,), {}
 
     points, said, loc = seen_with(step)
@@ -377,6 +386,25 @@ class Odd(SVI):  # type: ignore[misc]
 def own_loss(model: Any, guide: Any) -> Any:
     """As the documentation shows it."""
     return Trace_ELBO().differentiable_loss(model, guide)
+
+
+def test_held_before_its_data_are_known_it_is_said_what_the_lens_waits_for() -> None:
+    x = torch.arange(4.0)
+    svi = normal()
+    with (
+        tui_elbo.watch(svi, "mine"),
+        attached("mine") as terminal,
+    ):
+        terminal.send(Pause())
+        terminal.until(RunStatus, lambda level: level.state == "paused")
+        with Called(svi, lambda: ((x,), {})):
+            terminal.send(JudgeRun())
+            verdict = terminal.until(VerdictReached).verdict
+            assert verdict.state == "cannot_tell"
+            assert verdict.reason == NEXT_STEP
+            terminal.ask(Step(count=3))
+            assert looked(terminal, 3)[-1].draws > 0
+            terminal.send(RunUntil())
 
 
 def test_who_cannot_be_followed_gets_the_reason() -> None:

@@ -467,6 +467,8 @@ class ScriptSource:
         """Stand still for as long as a person wants it."""
         runner = self._runner
         self._guarded(self._flush)
+        if self._wants_lens and (why := self._subject.waiting_held):
+            runner.lens.refuse(self._subject, why)
         runner.lens.stands()
         self._standing = True
         try:

@@ -34,6 +34,8 @@ once its time has been multiplied by the second often enough."""
 USUAL_STEPS = 1000
 """Of a script, which does not say how many it takes."""
 
+NEXT_STEP = "The lens looks once another step shows whether the data are the same each time"
+
 OWNERS = ("the model", "the guide")
 
 FullBatch = Callable[[], tuple[Any, ...]]
@@ -189,6 +191,13 @@ class ScriptSubject:
     def waiting(self) -> str:
         """Why the lens cannot look yet, in words; empty where it can, or nothing is known yet."""
         return "" if self._batches is None or self.known else self._batches.waiting
+
+    @property
+    def waiting_held(self) -> str:
+        """The same while the script stands still, and no other step shows what stays the same."""
+        if self.unseen or self.known or self._call is None:
+            return self.waiting
+        return self.waiting or NEXT_STEP
 
     @property
     def note(self) -> str:

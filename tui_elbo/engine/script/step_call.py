@@ -18,6 +18,9 @@ MANY = 100
 DEEP = 4
 """Lists in lists that are gone through."""
 
+SAMPLED = 256
+"""Elements of a tensor or an array that are compared to see whether it has been changed."""
+
 PLAIN = (bool, int, float, complex, str, bytes, type(None))
 
 
@@ -84,10 +87,11 @@ def _mark(value: Any, deep: int = DEEP) -> Any:
     """What stays the same as long as the value does, which has to be kept for that long.
 
     A tensor is known by where it lies, so a slice that is cut anew each time is still the same; one
-    that is changed in place is another. Of other objects a change in place is not noticed.
+    that is changed in place is another. Of arrays, and of tensors that share an array's memory, a
+    change in place is seen by some of their elements; of other objects it is not noticed.
     """
-    if isinstance(value, torch.Tensor):
-        return _tensor_mark(value)
+    if isinstance(value, torch.Tensor | np.ndarray):
+        return _array_mark(value)
     if isinstance(value, PLAIN):
         return type(value), value
     if isinstance(value, MethodType):  # made anew whenever it is asked for
@@ -99,12 +103,34 @@ def _mark(value: Any, deep: int = DEEP) -> Any:
     return id(value)
 
 
+def _array_mark(value: torch.Tensor | np.ndarray) -> Any:
+    if isinstance(value, np.ndarray):
+        return id(value), value.shape, value.flat[:: _stride(value.size)].tobytes()
+    return _tensor_mark(value), _sample(value)
+
+
 def _tensor_mark(value: torch.Tensor) -> Any:
     try:
         place = (value.data_ptr(), value.shape, value.stride(), value.dtype, value.device)
     except RuntimeError:  # it lies in no one place
         return id(value)
     return place if value.is_inference() else (*place, tensor_version(value))
+
+
+def _sample(value: torch.Tensor) -> bytes:
+    """Some elements, where reading them waits for no device and copies no large tensor."""
+    plain = type(value) in (torch.Tensor, torch.nn.Parameter)
+    if not (plain and value.is_cpu and value.layout == torch.strided):
+        return b""
+    if value.numel() > SAMPLED and not value.is_contiguous():
+        return b""
+    some = value.detach().resolve_conj().resolve_neg().reshape(-1)[:: _stride(value.numel())]
+    return some.contiguous().view(torch.uint8).numpy().tobytes()
+
+
+def _stride(size: int) -> int:
+    """Every how manieth of so many elements is looked at."""
+    return -(-size // SAMPLED) or 1
 
 
 def _arrays(value: Any, deep: int = DEEP) -> Iterator[Any]:
