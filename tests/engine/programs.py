@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from tests.engine.client import ClosedError, Speaker
+from tests.terminal.terminal import COMMAND, Terminal
 from tui_elbo.client.process import spawn_script
 from tui_elbo.client.run_state import Run
 from tui_elbo.engine.script.import_hook import environment
@@ -38,6 +39,9 @@ from tui_elbo.protocol import (
 )
 
 PROBE = Path(__file__).parent / "probe"
+ENDS = 600.0
+"""Seconds that a program goes on at most after its terminal has left."""
+
 LOOKS = 10.0
 """Seconds that an answer is waited for at most: a look may take long, and the program may end."""
 
@@ -144,6 +148,27 @@ def looked_at(folder: Path, work: Path, program: Program) -> tuple[dict[str, Any
         return _ended(work, code, "\n".join(terminal.run.output.shown()).encode()), terminal.seen()
 
 
+def on_a_terminal(folder: Path, work: Path, program: Program) -> dict[str, Any]:
+    """What it comes to when a person steps it twice, lets it go on and leaves."""
+    with surroundings(folder, work, program):
+        words = [*COMMAND, "watch", "--hold", *argv(folder, program)]
+        with Terminal(words) as terminal:
+            terminal.wait("space run")
+            terminal.press("n", "n")
+            terminal.wait(r"step 2\b|steps 1.2\b|ended")
+            terminal.press(" ")
+            terminal.pass_time(1.0)
+            terminal.press("d")
+            if terminal.comes("cannot be left going|nothing to leave going"):
+                terminal.wait("the script has ended")
+                terminal.press("\x11")  # ctrl+q
+            code = terminal.ended()
+        until = time.monotonic() + ENDS
+        while not (work / "probe.json").exists() and time.monotonic() < until:
+            time.sleep(0.1)  # It has no parent any more that would hear of its end.
+        return _ended(work, code, terminal.sent)
+
+
 def compare(
     folder: Path, work: Path, program: Program, record: Callable[[str, object], None]
 ) -> None:
@@ -157,6 +182,7 @@ def compare(
     assert sum(one.steps for one in shown) > 0
     assert unseen == alone
     assert seen == alone
+    assert on_a_terminal(folder, work / "terminal", program) == alone
 
 
 def _ended(work: Path, code: int, output: bytes) -> dict[str, Any]:

@@ -84,6 +84,10 @@ async def test_d_says_why_a_run_cannot_be_left():
         )
         await d.press("d")
         assert "it cannot be left going: the folder for live runs is no folder" in d.text()
+        d.explorer.session.connection.engine.script = True
+        d.explorer.session.run.dead = "the script has ended with exit code 0"
+        await d.press("d")
+        assert "there is nothing to leave going: the script has ended" in d.text()
         assert not d.app._exit
 
 

@@ -16,6 +16,8 @@ LONG, MANY = 60.0, 100
 
 def cannot_be_left(explorer: Explorer) -> str:
     """Why the run cannot be left going; empty if it can."""
+    if explorer.session.watched and explorer.session.run.dead:
+        return "there is nothing to leave going: the script has ended"
     way_back = explorer.session.way_back
     if not way_back.id:
         return f"it cannot be left going: {way_back.why}"
