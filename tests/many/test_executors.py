@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,11 +14,13 @@ from tests.engine.sources import small, write
 from tests.many.kills import Cluster, begun, kept, started
 from tests.many.test_chunk import in_one_piece, plan, timeless
 from tui_elbo.many import apart, executors
+from tui_elbo.many.chunk import Header
 from tui_elbo.many.executors import elsewhere
 from tui_elbo.many.folder import SweepFolder
 from tui_elbo.many.sweep import Sweep
 from tui_elbo.model.errors import UsageError
 from tui_elbo.model.grid import grid
+from tui_elbo.protocol.codec import encode
 from tui_elbo.runfile.database import read
 
 
@@ -70,6 +73,31 @@ def test_what_a_cluster_has_trouble_with_is_said(monkeypatch: pytest.MonkeyPatch
     client.status = "closed"
     with pytest.raises(UsageError, match="the scheduler of the cluster at tcp://here:1 is gone"):
         trouble()
+
+
+def test_a_process_that_has_nothing_to_do_is_kept_for_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ended = threading.Event()
+
+    class Fake(apart._Process):
+        def __init__(self) -> None:
+            self.timer = threading.Timer(0.0, lambda: None)
+
+        def run(self, data: bytes) -> bytes:
+            return data
+
+        def end(self) -> None:
+            ended.set()
+
+    monkeypatch.setattr(apart, "_Process", Fake)
+    data = encode(Header("a run"))
+    assert apart.run_apart(data) == data
+    kept = apart._idle[0]
+    monkeypatch.setattr(apart, "IDLE_SECONDS", 0.0)
+    assert apart.run_apart(data) == data
+    assert ended.wait(60.0)
+    assert kept not in apart._idle
 
 
 @pytest.mark.slow

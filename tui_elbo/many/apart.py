@@ -1,4 +1,4 @@
-"""Chunks in a process of their own, which the worker keeps for the next one.
+"""Chunks in a process of their own, which the worker keeps for the next one, for some minutes.
 
 For workers that have several threads, since a run needs a process for itself.
 """
@@ -18,6 +18,9 @@ from tui_elbo.protocol.codec import decode
 
 _HEAD = struct.Struct("<Q")
 
+IDLE_SECONDS = 300.0
+"""After so long without a chunk a process ends: the sweep is over, and it takes memory."""
+
 _lock = threading.Lock()
 _idle: list[_Process] = []
 
@@ -29,6 +32,7 @@ class ProcessDiedError(Exception):
 class _Process:
     def __init__(self) -> None:
         self.key = ""
+        self.timer = threading.Timer(0.0, lambda: None)
         self._process = subprocess.Popen(
             [sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
@@ -65,12 +69,25 @@ def run_apart(data: bytes) -> bytes:
         process = own[0] if own else None
         if process is not None:
             _idle.remove(process)
+            process.timer.cancel()
     process = process or _Process()
     process.key = key
     found = process.run(data)
     with _lock:
         _idle.append(process)
+        process.timer = threading.Timer(IDLE_SECONDS, _leave, [process])
+        process.timer.daemon = True
+        process.timer.start()
     return found
+
+
+def _leave(process: _Process) -> None:
+    """End a process that has nothing to do."""
+    with _lock:
+        if process not in _idle:
+            return
+        _idle.remove(process)
+    process.end()
 
 
 def _send(to: IO[bytes], data: bytes) -> None:
