@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import multiprocessing
 import os
 import signal
@@ -125,6 +126,8 @@ def _dask(address: str, count: int | None) -> Workers:
     except ImportError as error:
         what = "--on dask: takes the library distributed, which is not installed"
         raise UsageError(what, hint='pip install "elbo-tui[dask]"') from error
+    # It logs a lost scheduler with a traceback; `_DaskTrouble` says it in a line.
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     with _said(f"{DASK}{address}"):
         client = Client(address, timeout=DASK_TIMEOUT)
         threads = sum(client.nthreads().values())
