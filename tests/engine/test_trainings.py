@@ -21,6 +21,7 @@ from tests.engine.client import Speaker, history
 from tests.engine.scripts import Script, attached, fresh, simple
 from tests.runtime import runtime_folder
 from tui_elbo.engine.script import script_session
+from tui_elbo.engine.script.script_source import COURSE
 from tui_elbo.protocol import (
     ErrorReported,
     LayoutAdded,
@@ -87,6 +88,9 @@ def test_two_that_alternate_are_listed_and_each_can_be_shown() -> None:
             assert [one.name for one in layout.params] == ["two"]
             newest = listed(terminal, 2, chosen=True)
             assert {one.estimator for one in newest.trainings} == {"Trace_ELBO"}
+            for one in newest.trainings:
+                assert bool(one.course) == (one.step > 0)
+                assert len(one.course) == min(one.step, COURSE)
             terminal.send(ShowTraining(number=0))
             listed(terminal, 2, chosen=False)
             terminal.send(ShowTraining(number=7))

@@ -41,7 +41,9 @@ class Several(Script):
         self.name = f"fake.py #{self.shown}"
         super().restart()
         infos = [
-            protocol.TrainingInfo(i, f"guide_{i}", "Trace_ELBO", "Adam", 7 * i, 1.5 * i, i == 1)
+            protocol.TrainingInfo(
+                i, f"guide_{i}", "Trace_ELBO", "Adam", 7 * i, 1.5 * i, i == 1, (3.0, 1.0)
+            )
             for i in (1, 2, 3)
         ]
         self.say(protocol.TrainingsListed(tuple(infos), self.shown, self.chosen))

@@ -58,6 +58,7 @@ async def test_another_training_of_the_script_can_be_shown():
     async with scripted("several") as d:
         await d.press("T")
         await d.shows("trainings of this process", "guide_1", "watched no more", "guide_2", "shown")
+        await d.shows("so far", "█▁")
         await d.press("down", "enter")
         await d.until(lambda: d.run.loaded.name == "fake.py #3")
         await d.shows("training 3 (guide_3) stays shown")

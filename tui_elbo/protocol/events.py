@@ -17,7 +17,7 @@ from tui_elbo.model.records import Batch, Floats, Layout
 from tui_elbo.model.verdict import Verdict
 from tui_elbo.protocol.commands import Breakpoint
 
-VERSION = 13
+VERSION = 14
 """Grows whenever a message changes its shape or its meaning."""
 
 
@@ -137,6 +137,8 @@ class TrainingInfo(msgspec.Struct, frozen=True):
     """Of that step; None where there is none."""
     ended: bool = False
     """It is watched no more."""
+    course: tuple[float, ...] = ()
+    """Its loss over all steps so far: means of equal parts, from samples where these are long."""
 
 
 class TrainingsListed(Event, frozen=True):

@@ -33,7 +33,8 @@ from tui_elbo.engine.server.server import Server
 from tui_elbo.engine.tracebacks import error_text, trimmed
 from tui_elbo.model.errors import ElboError, UsageError
 from tui_elbo.model.findings import finding_line
-from tui_elbo.model.records import Batch, Column
+from tui_elbo.model.history import window
+from tui_elbo.model.records import Batch, Column, Floats
 from tui_elbo.model.text import safe
 from tui_elbo.protocol import (
     AnyCommand,
@@ -55,6 +56,9 @@ ALONE_SHARE = 0.003
 
 READ_SHARE = 0.01
 """Of the running time, what reading steps may take without a terminal."""
+
+COURSE = 12
+"""Numbers of a training's course in the list of all."""
 
 CATCH_UP = 0.25
 """Seconds after which steps are sent that wait for others to come, while a terminal is there."""
@@ -566,6 +570,7 @@ class ScriptSource:
         return TrainingInfo(
             *(self.number, self._guide_name, *self.state.settings, step, newest),
             ended=self._closed,
+            course=_course(history.values(loss)) if known else (),
         )
 
     def refuse(self, what: str) -> None:
@@ -644,3 +649,9 @@ class ScriptSource:
 
     def _send_error(self, what: str, kind: str, hint: str = "") -> None:
         self._runner.send_error(kind, ElboError(what, hint=hint), self._stepper.taken)
+
+
+def _course(losses: Floats) -> tuple[float, ...]:
+    """A few numbers for a curve as wide as a word."""
+    sample = losses[:: -(-len(losses) // (8 * COURSE))]
+    return tuple(window(sample, 1, len(sample), COURSE).mean.tolist())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
+import numpy as np
 from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -13,6 +14,7 @@ from textual.content import Content
 from tui_elbo.model.text import safe
 from tui_elbo.protocol import TrainingInfo, TrainingsListed
 from tui_elbo.protocol.run_state import RunState
+from tui_elbo.ui.plot.sparkline import sparkline
 from tui_elbo.ui.style.glyphs import Glyphs
 from tui_elbo.ui.style.text import left, number
 from tui_elbo.ui.style.theme import DIM, KEY
@@ -22,7 +24,7 @@ from tui_elbo.ui.widgets.text_lines import Line
 
 KEYS = "enter shows it, f follows the one that steps, esc closes"
 
-NUMBER, STEP, LOSS, GUIDE = 4, 9, 11, 24
+NUMBER, STEP, LOSS, COURSE, GUIDE = 4, 9, 11, 14, 24
 """Cells of a column, the gap before it included."""
 
 
@@ -112,7 +114,8 @@ class TrainingsView(Live):
 
     def _lines(self, width: int) -> list[Line]:
         listed, known = self._run.trainings, self._known()
-        head = f"{'#':>{NUMBER}}{'step':>{STEP}}{'loss':>{LOSS}}  {'guide':<{GUIDE}}estimator"
+        head = f"{'#':>{NUMBER}}{'step':>{STEP}}{'loss':>{LOSS}}  "
+        head += f"{'so far':<{COURSE}}{'guide':<{GUIDE}}estimator"
         lines: list[Line] = [[(head, DIM), ("", ""), ("", "")]]
         at = self._at(known)
         for place, one in enumerate(known):
@@ -133,5 +136,7 @@ class TrainingsView(Live):
         loss = number(one.loss, LOSS - 2, none=self._glyphs.none)
         guide = left(safe(one.name), GUIDE - 2, self._glyphs.more)
         about = ", ".join(filter(None, (safe(one.estimator), safe(one.optimizer))))
-        text = f"{one.number:>{NUMBER}}{one.step:>{STEP}}  {loss:>{LOSS - 2}}  {guide:<{GUIDE}}"
+        course = sparkline(np.array(one.course), COURSE - 2, self._glyphs.bars)
+        text = f"{one.number:>{NUMBER}}{one.step:>{STEP}}  {loss:>{LOSS - 2}}  "
+        text += f"{course:<{COURSE}}{guide:<{GUIDE}}"
         return self._glyphs.plain(text + about)
