@@ -100,9 +100,9 @@ def _read(name: str, value: str) -> float | int | str | bool:
     try:
         number = int(value) if name == "particles" else float(value)
     except ValueError:
-        kind = "a whole number" if name == "particles" else "a number"
+        kind, one = ("a whole number", "4") if name == "particles" else ("a number", "0.01")
         raise UsageError(
-            f"{name} is {kind}, and this is {value!r}", hint=f"as in {name} 4"
+            f"{name} is {kind}, and this is {value!r}", hint=f"as in {name} {one}"
         ) from None
     if not 0 < number <= LARGEST[name]:
         what = f"{name} is to be above 0 and at most {LARGEST[name]:,}, and this is {value}"
