@@ -42,12 +42,20 @@ def test_a_script_is_keys_with_counts() -> None:
         KeyPress("n", 6), KeyPress("N", 4), KeyPress("n", 3), KeyPress("N", 1), KeyPress("f", 1),
         KeyPress("n", 7),
     ]  # fmt: skip
+    assert parse_keys("2nG G(12)")[1:] == [KeyPress("G", 0), KeyPress("G", 12)]
     assert parse_keys("9" * 30 + "n")[0].times == 999_999_999
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("", "at least one key"), ("6x", "'6x'"), ("12", "'12'"), ("3f", "'3f'"), ("n-4", "'-'")],
+    [
+        ("", "at least one key"),
+        ("6x", "'6x'"),
+        ("12", "'12'"),
+        ("3f", "'3f'"),
+        ("n-4", "'-'"),
+        ("G(x)", "G"),
+    ],
 )
 def test_what_is_no_script_is_refused(text: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):

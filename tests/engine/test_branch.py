@@ -162,6 +162,20 @@ def test_the_oldest_branch_gives_way_and_it_is_said(monkeypatch: pytest.MonkeyPa
     assert session.checkpoint_bytes <= 2 * 2**26
 
 
+def test_branches_keep_their_states_within_as_much_memory_as_the_run() -> None:
+    session = Session("no_theta", checkpoint_memory=2**20)
+    paths: list[list[bytes]] = []
+    for rate in (0.1, 0.2, 0.3):
+        paths.append(stepped(session, 60 - session.steps_taken))
+        session.go_to(1)
+        session.tune(Tuning(lr=rate))
+    assert [one.end for one in session.branches] == [60, 60, 60]
+    assert session.checkpoint_bytes <= 2 * 2**20
+    session.switch(1)
+    session.go_to(58)
+    assert stepped(session, 2) == paths[0][-2:]
+
+
 def test_branches_of_a_file_executed_too_often_are_found_again_from_its_beginning(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -351,7 +351,7 @@ class Session:
         Raises:
             UsageError: if there is no such branch.
         """
-        self._run.branches.remove(self._run.branch(number))
+        self._run.remove(number)
 
     def step_into(self) -> tuple[list[Batch], list[Stage]]:
         """Take one step, and record all that happened in it.

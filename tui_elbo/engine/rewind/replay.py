@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -96,7 +97,7 @@ class ReplayableRun:
         """The paths that were left behind, the newest last."""
         self.row_bytes = 0
         """What the columns of a step take."""
-        self._left = 0
+        self._left = self._states = 0
         self._before_step: tuple[int, SavedPosition] | None = None
         self._stepper: Stepper
         self.execute(text)
@@ -259,22 +260,47 @@ class ReplayableRun:
                 executions.append(one.stepper)
             else:
                 one.let_go()
-        for one in self.branches:
-            if self.kept_bytes <= 2 * self.log.memory:
-                break
-            one.timeline.keep_last(one.record.end - 1)
+        self._fit_states()
         while len(self.branches) > BRANCHES or self._branch_bytes > BRANCH_BYTES:
             gone = self.branches.pop(0)
             first, last = self.common(gone) + 1, gone.record.end
             most = f"{BRANCHES} branches, {BRANCH_BYTES // 2**20} MB"
             self._warn(f"the oldest branch, steps {first} to {last}, is dropped: at most {most}")
 
+    def _fit_states(self) -> None:
+        """Of the oldest branches keep the last state alone, until all take as much as may be."""
+        own = {id(one) for one in self.log.timeline}
+        held = Counter(id(one) for branch in self.branches for one in branch.timeline)
+        sizes = {
+            id(one): one.size
+            for branch in self.branches
+            for one in branch.timeline
+            if id(one) not in own
+        }
+        total = sum(sizes.values())
+        for branch in self.branches:
+            if total <= self.log.memory:
+                break
+            before = {id(one) for one in branch.timeline}
+            branch.timeline.keep_last(branch.record.end - 1)
+            for gone in before - {id(one) for one in branch.timeline}:
+                held[gone] -= 1
+                total -= 0 if held[gone] else sizes.get(gone, 0)
+        self._states = total
+
     @property
     def kept_bytes(self) -> int:
         """What the checkpoints of the run and of its branches take, about."""
-        lines = [self.log.timeline, *(one.timeline for one in self.branches)]
-        kept = {id(one): one.size for line in lines for one in line}
-        return sum(kept.values())
+        return self.log.timeline.size + self._states
+
+    def remove(self, number: int) -> None:
+        """Keep a branch no longer.
+
+        Raises:
+            UsageError: if there is no such branch.
+        """
+        self.branches.remove(self.branch(number))
+        self._fit()
 
     @property
     def executions(self) -> set[Stepper]:
