@@ -25,6 +25,7 @@ from tui_elbo.model.history import History
 from tui_elbo.model.records import Batch, Layout, StepRecord
 from tui_elbo.protocol import (
     AnyEvent,
+    BranchRestored,
     Command,
     ErrorReported,
     Event,
@@ -219,7 +220,7 @@ def history(events: Iterable[AnyEvent]) -> History:
     reported = History()
     for event in events:
         match event:
-            case Loaded():
+            case Loaded() | BranchRestored():
                 reported = History()
             case LayoutAdded():
                 layouts[event.layout.id] = event.layout

@@ -26,6 +26,7 @@ from tui_elbo.model.errors import UsageError
 from tui_elbo.model.tuning import Tuning
 from tui_elbo.protocol import (
     Attach,
+    BranchRestored,
     ErrorReported,
     Hello,
     Interrupt,
@@ -108,7 +109,10 @@ def test_whoever_attaches_gets_everything(run: Path, tmp_path: Path) -> None:
         assert (level.state, level.step, level.seq) == ("paused", 17, 0)
         assert steps(history(later.seen)) == steps(known)
         assert [type(event) for event in later.seen[:3]] == [Hello, Loaded, RunIdAssigned]
-        assert [(e.step, e.text) for e in later.seen if isinstance(e, Tuned)] == [(10, "lr 0.2")]
+        (cut,) = (i for i, e in enumerate(later.seen) if isinstance(e, BranchRestored))
+        for path in (later.seen[:cut], later.seen[cut:]):
+            assert [(e.step, e.text) for e in path if isinstance(e, Tuned)] == [(10, "lr 0.2")]
+        assert history(later.seen[:cut]).last == 20
         assert b"printed\n" in b"".join(e.data for e in later.seen if isinstance(e, Printed))
         # Commands are numbered anew by each terminal.
         assert later.still(later.send(Step(count=3))).step == 20
