@@ -196,7 +196,7 @@ def _rate_too_high(run: Running) -> Iterator[Found]:
     trial, lower = seen.trial, seen.trial.lower
     gain, error = lower.elbo - trial.same.elbo, math.hypot(lower.error, trial.same.error)
     gained = _gained(run, seen)
-    if not gain - 2 * error > max(GAIN, SHARE * gained, EACH * _numbers(run)):
+    if not gain - 2 * error > max(GAIN, SHARE * gained, EACH * run.numbers):
         return
     # A run that is on its way gains by its own rate, and never by a lower one.
     names = _moving(run)
@@ -276,12 +276,6 @@ def _slower_than_a_copy(run: Running) -> Iterator[Found]:
 def _gained(run: Running, seen: Examination) -> float:
     first = run.evidence.first_elbo
     return abs(seen.elbo - first) if math.isfinite(first) else 0.0
-
-
-def _numbers(run: Running) -> int:
-    """How many numbers the parameters are."""
-    infos = run.evidence.layout.params if run.evidence.layout is not None else ()
-    return sum(math.prod(info.shape) for info in infos)
 
 
 def _moving(run: Running) -> str:

@@ -7,15 +7,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from tui_elbo.engine.checks.estimates import Noise, Noises
+from tui_elbo.engine.checks.movement import EACH, GAIN, SHARE
 from tui_elbo.engine.checks.rule import Found, Rule
 from tui_elbo.engine.checks.running import Running
 from tui_elbo.engine.checks.trials import MANY, MANY_STEPS
 from tui_elbo.model.estimate import significant
 from tui_elbo.model.findings import Level, Subject
-
-GAIN, SHARE = 1.0, 0.003
-"""Less noise gains more than so many nats, and than this share of what the run has gained: as for
-a rate that is too high."""
 
 AHEAD = 0.3
 """Of what less noise gains, what the run's own steps gain at most where noise holds them."""
@@ -53,7 +50,8 @@ def _held(run: Running) -> _Held | None:
     error = math.hypot(calm.error, same.error)
     first = run.evidence.first_elbo
     gained = abs(seen.elbo - first) if math.isfinite(first) else 0.0
-    if not calm.elbo - same.elbo - ERRORS * error > max(GAIN, SHARE * gained):
+    # As for a rate that is too high.
+    if not calm.elbo - same.elbo - ERRORS * error > max(GAIN, SHARE * gained, EACH * run.numbers):
         return None
     if same.elbo - seen.elbo > AHEAD * (calm.elbo - seen.elbo):
         return None

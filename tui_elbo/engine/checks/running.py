@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -65,3 +66,9 @@ class Running:
     def sites(self) -> tuple[SiteInfo, ...]:
         """Those of the newest step."""
         return self.evidence.layout.sites if self.evidence.layout else ()
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers the parameters are."""
+        infos = self.evidence.layout.params if self.evidence.layout is not None else ()
+        return sum(math.prod(info.shape) for info in infos)
