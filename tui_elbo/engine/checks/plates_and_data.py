@@ -221,14 +221,17 @@ def _rows_drawn_in_model(look: Look) -> Iterator[Found]:
     runs = [look.run_model(seed, look.main.model) for seed in (SEED, SEED + 1)]
     if any(run.error is not None for run in runs):
         return
+    seen_sites = [run.sites("model") for run in runs]
     for name, site in look.observed.items():
-        found = [run.sites("model").get(name) for run in runs]
+        found = [sites.get(name) for sites in seen_sites]
         unscaled = float(torch.as_tensor(site.node["scale"]).max()) == 1.0
-        if None in found or not unscaled or _is_factor(site) or not _outside(look, site):
+        if None in found or not unscaled or _is_factor(site):
             continue
         one, other = (seen.value.reshape(-1).sort().values for seen in found if seen is not None)
         if one.shape == other.shape and torch.equal(one.nan_to_num(), other.nan_to_num()):
             continue  # The same, or in another order.
+        if not _outside(look, site):
+            continue
         message = f'the data of "{name}" differ between two runs in which all sites are the same, '
         message += "and are not scaled"
         hint = "a minibatch is drawn, and scaled, by a plate: with pyro.plate(name, number of all "
@@ -358,8 +361,9 @@ def _counted_again(look: Look) -> Iterator[Found]:
     """
     if look.args or look.by_messenger or look.scenario.full_batch is not None:
         return
+    passes = [one.sites("model") for one in look.passes[1:] if one.error is None]
     for name, site in look.observed.items():
-        others = [one.sites("model").get(name) for one in look.passes[1:] if one.error is None]
+        others = [sites.get(name) for sites in passes]
         same = [one is not None and torch.equal(one.value, site.value) for one in others]
         shape = tuple(site.value.shape)[: site.value.dim() - len(site.fn.event_shape)]
         if not same or not all(same) or _is_factor(site):
@@ -381,12 +385,15 @@ def _counted_many_times(look: Look) -> Iterator[Found]:
     """Data that are the same at each step, and count more than once, beside latents that do not."""
     if look.by_messenger or look.main.error is not None or not _data_stay(look):
         return
-    for name, site in look.observed.items():
-        times = _own_scale(site)
-        others = [one.sites("model").get(name) for one in look.passes[1:] if one.error is None]
+    scaled = {name: _own_scale(site) for name, site in look.observed.items()}
+    scaled = {name: times for name, times in scaled.items() if times > OFF}
+    passes = [one.sites("model") for one in look.passes[1:] if one.error is None] if scaled else []
+    for name, times in scaled.items():
+        site = look.observed[name]
+        others = [sites.get(name) for sites in passes]
         same = [one is not None and torch.equal(one.value, site.value) for one in others]
         once = [one for one in _outside(look, site) if _own_scale(one) == 1.0]
-        if not (times > OFF and once and same and all(same)) or _is_factor(site):
+        if not (once and same and all(same)) or _is_factor(site):
             continue
         message = (
             f'each value of "{name}" counts {significant(times, 4)} times, by a scale that is '
