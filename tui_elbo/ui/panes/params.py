@@ -8,6 +8,7 @@ from math import prod
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 from rich.cells import cell_len
 from textual.binding import Binding, BindingType
 from textual.message import Message
@@ -184,6 +185,8 @@ class ParamsPane(Table):
         self._layout: Layout | None = None
         self._history = History()
         self._step = 0
+        self._steps: npt.NDArray[np.int64] | None = None
+        """The places of the steps that were read whole; None: of all."""
         self._rows: list[Row] = []
         self._filtered_at = -1
         self._plan = (NAME, True, False, 0)
@@ -204,6 +207,8 @@ class ParamsPane(Table):
         layout = history.layout_at(step)
         moved = self.order != ORDERS[0] and not live and self._filtered_at != step
         self._history, self._step = history, step
+        skimmed = history.skimmed()
+        self._steps = None if skimmed is None else np.flatnonzero(~skimmed[:step])
         if layout is not self._layout:
             self._layout = layout
             self.apply_filter()
@@ -407,8 +412,13 @@ class ParamsPane(Table):
         known = self._layout is not None and all(c in self._layout.index for c in columns)
         if not columns or not known:
             return " " * width
-        part = slice(0, self._step, stride(self._step, width))
-        sample = np.array([self._history.values(column)[part] for column in columns])
+        steps = self._steps
+        if steps is None:
+            part = slice(0, self._step, stride(self._step, width))
+            sample = np.array([self._history.values(column)[part] for column in columns])
+        else:
+            some = steps[:: stride(len(steps), width)]
+            sample = np.array([self._history.values(column)[some] for column in columns])
         return sparkline(sample.mean(axis=0), width, self.glyphs.bars)
 
     def _piece(
