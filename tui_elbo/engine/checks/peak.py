@@ -135,7 +135,9 @@ def peak(lens: Lens) -> Peak | None:
         lens: settled; its scenario is drawn from anew.
     """
     kind = lens.kind
-    if not lens.alike or kind.points or kind.unseen or kind.enumerated or not kind.latents:
+    if not lens.alike or not kind.latents or kind.points or kind.fixed or kind.unseen:
+        return None
+    if kind.enumerated:
         return None
     fresh = Lens(lens.scenario, DRAWS, settled=lens.settled)
     reading, latents = fresh.see_draws()
