@@ -153,9 +153,11 @@ def on_a_terminal(folder: Path, work: Path, program: Program) -> dict[str, Any]:
     with surroundings(folder, work, program):
         words = [*COMMAND, "watch", "--hold", *argv(folder, program)]
         with Terminal(words) as terminal:
-            terminal.wait("space run")
-            terminal.press("n", "n")
-            terminal.wait(r"step 2\b|steps 1.2\b|ended")
+            terminal.wait("n takes a step, space runs")
+            terminal.press("n")
+            terminal.wait(r"step 1 ")
+            terminal.press("n")
+            terminal.wait(r"step 2 |ended")
             terminal.press(" ")
             terminal.pass_time(1.0)
             terminal.press("d")
