@@ -22,6 +22,7 @@ from tests.engine.lensed import Called, expected_log_p, held, looked, normal
 from tests.engine.scripts import Script, attached, fresh, simple
 from tests.runtime import runtime_folder
 from tui_elbo.engine.script.step_arguments import NEXT_STEP
+from tui_elbo.engine.script.minibatches import Named
 from tui_elbo.model.attribution import LensPoint
 from tui_elbo.model.sentences import LOG_P
 from tui_elbo.protocol import (
@@ -232,6 +233,11 @@ def sees(point: LensPoint, x: Tensor, loc: float, batches: int = 1) -> bool:
     slope = -loc + (x - loc).sum().item() / batches
     bound = 4 * (0.7 * abs(slope) + 0.49 * (1 + len(x) / batches)) / math.sqrt(point.draws)
     return bool(abs(point.value[point.terms.index(LOG_P)] - expected) < bound)
+
+
+def test_a_model_that_is_a_partial_takes_its_named_arguments() -> None:
+    named = Named(functools.partial(lambda *args, **kwargs: (args, kwargs), 1, b=2))
+    assert named(3, {"c": 4}) == ((1, 3), {"b": 2, "c": 4})
 
 
 @pytest.mark.parametrize("anew", [False, True], ids=["slices", "copies"])

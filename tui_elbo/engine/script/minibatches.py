@@ -108,4 +108,5 @@ class Named(partial[Any]):
 
     def __call__(self, /, *args: Any, **_: Any) -> Any:
         """Call it with the last argument taken apart."""
-        return self.func(*args[:-1], **args[-1])
+        # A partial of a partial, such as a handler makes of a function, is one with its arguments.
+        return self.func(*self.args, *args[:-1], **self.keywords, **args[-1])
