@@ -21,8 +21,8 @@ import tui_elbo
 from tests.engine.lensed import Called, expected_log_p, held, looked, normal
 from tests.engine.scripts import Script, attached, fresh, simple
 from tests.runtime import runtime_folder
-from tui_elbo.engine.script.step_arguments import NEXT_STEP
 from tui_elbo.engine.script.minibatches import Named
+from tui_elbo.engine.script.step_arguments import NEXT_STEP
 from tui_elbo.model.attribution import LensPoint
 from tui_elbo.model.sentences import LOG_P
 from tui_elbo.protocol import (
