@@ -35,3 +35,27 @@ def test_it_is_said_whether_draws_are_outside_or_only_can_be(
     (found,) = check(example(text)).findings
     assert (found.name, found.subject.name, found.level) == ("outside-support", "sd", level)
     assert found.message.startswith(f"the guide {verb} ")
+
+
+def test_a_site_that_only_hands_a_value_on_may_have_any_shape() -> None:
+    """Pyro refuses it where its validation is on, and runs it right where that is off."""
+    text = """
+pyro.enable_validation(False)
+
+
+def model():
+    a = pyro.sample("a", dist.Normal(0.0, 3.0))
+    pyro.sample("handed", dist.Normal(torch.zeros(1), 1.0){0})
+    with pyro.plate("n", 6):
+        pyro.sample("x", dist.Normal(a, 1.0), obs=torch.linspace(-1.0, 3.0, 6))
+
+
+def guide():
+    loc = pyro.param("loc", torch.tensor(0.0))
+    pyro.sample("a", dist.Normal(loc, 0.5))
+    pyro.sample("handed", dist.Normal(torch.stack([loc, loc + 1.0]), 1.0){0})
+"""
+    handed = check(example(text.format(".mask(False)"))).findings
+    counted = check(example(text.format(""))).findings
+    assert [one for one in handed if one.level != "note"] == []
+    assert "shape-differs" in {one.name for one in counted}

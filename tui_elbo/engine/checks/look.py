@@ -8,6 +8,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -277,6 +278,13 @@ class Look:
     def summed_out(self, site: Site) -> bool:
         """Whether the estimator sums over its values, so that the guide may leave it out."""
         return self.enumerates and site.enumerate is not None
+
+    def counts_nothing(self, name: str) -> bool:
+        """Whether the terms of a latent are 0 in model and guide: it only hands a value on."""
+        sites = [side[name] for side in (self.model_sites, self.guide_sites) if name in side]
+        with suppress(Exception):
+            return len(sites) == 2 and not any(log_prob(site).any() for site in sites)
+        return False
 
     def explain(self, why: str) -> None:
         """Note why something could not be checked."""

@@ -63,6 +63,8 @@ def _vector_outside_plate(look: Look) -> Iterator[Found]:
                 continue
             if side == "model" and name in look.guide_sites and not uncovered_alone(site):
                 continue  # the guide gives it another shape
+            if look.counts_nothing(name):
+                continue
             told.add(name)
             shape = _terms_shape(site)
             sizes = " × ".join(str(shape[dim]) for dim in sorted(open_dims))

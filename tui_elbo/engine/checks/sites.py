@@ -319,7 +319,7 @@ def _unused_latent(look: Look) -> Iterator[Found]:
     if shared:
         return  # The data may act on a latent through a parameter of its distribution.
     for name, site in look.latents.items():
-        if not seen.reaches(name, targets):
+        if not seen.reaches(name, targets) and not look.counts_nothing(name):
             message = f'latent "{name}" reaches no observed site: no data can move it'
             yield Found(_site(name), message, line=site.line)
 
@@ -389,7 +389,8 @@ def _shape_differs(look: Look) -> Iterator[Found]:
             continue
         own = tuple(prior.fn.batch_shape) + tuple(prior.fn.event_shape)
         given = tuple(site.value.shape)
-        if given != own and site.value.numel() != _size(own):
+        same = given == own or site.value.numel() == _size(own)
+        if not same and not look.counts_nothing(name):
             message = f'the guide draws "{name}" with shape {given}, the model\'s has {own}'
             yield Found(_site(name), message, line=site.line)
 
