@@ -75,6 +75,7 @@ KNOWN_SHORTFALLS = {
     "step with checkpoints / without": 1.06,
     "recorded / plain step, 5,000 parameters, hand": 1.20,
     "watched / plain step of a script, 1 particles": 1.06,
+    "watched / plain step of a script, VAE 784-400": 1.04,
 }
 """Benchmarks whose bound does not hold yet. They are shown as failing it, and fail the run only
 beyond this limit, so that it gets no worse. An entry goes as soon as its bound holds."""

@@ -54,7 +54,7 @@ ALONE_SECONDS = 1.0
 ALONE_SHARE = 0.003
 """Of the time of a step, what sums of large parameters may take without a terminal."""
 
-READ_SHARE = 0.01
+READ_SHARE = 0.005
 """Of the running time, what reading steps may take without a terminal."""
 
 COURSE = 12
