@@ -21,6 +21,7 @@ from tests.engine.scripts import Script, attached, decaying, fresh, rest, simple
 from tests.runtime import runtime_folder
 from tui_elbo.client import registry
 from tui_elbo.engine.script import script_source
+from tui_elbo.engine.server import server
 from tui_elbo.engine.server.client import Client
 from tui_elbo.model.errors import UsageError
 from tui_elbo.model.records import Column
@@ -214,6 +215,7 @@ def test_a_terminal_that_leaves_as_the_watch_ends(monkeypatch: pytest.MonkeyPatc
         lost(client, error)
 
     monkeypatch.setattr(Client, "connection_lost", slowly)
+    monkeypatch.setattr(server, "LAST_CALL", 1.0)
     errors: list[object] = []
     monkeypatch.setattr(threading, "excepthook", errors.append)
     monkeypatch.setattr(asyncio.log.logger, "error", errors.append)
