@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import shutil
@@ -309,3 +310,22 @@ def test_the_end_of_what_is_printed_reaches_a_slow_terminal_too() -> None:
     assert not capture.holds
     for end in (read, write):
         os.close(end)
+
+
+async def test_last_words_are_heard_though_nothing_can_be_sent_any_more() -> None:
+    """A terminal ends the run and leaves, while the engine has something to send to it."""
+    ours, theirs = socket.socketpair()
+    heard: list[AnyCommand] = []
+    gone = asyncio.Event()
+    one = client.Client(
+        lambda _: True,
+        lambda _, command: heard.append(command),
+        lambda *_: gone.set(),
+        lambda _: None,
+    )
+    await asyncio.get_running_loop().create_unix_connection(lambda: one, sock=ours)
+    theirs.sendall(protocol.frame(RunUntil(seq=1)) + protocol.frame(EndRun(seq=2)))
+    theirs.close()
+    one.put(LOADED)
+    await gone.wait()
+    assert heard == [RunUntil(seq=1), EndRun(seq=2)]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 
 import msgspec
 
@@ -71,9 +73,7 @@ class Client(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Hand on the commands in it; a frame that is none ends the connection."""
         try:
-            for command in self._decoder.feed(data):
-                if not 0 <= command.seq <= LARGEST_SEQ:
-                    raise ProtocolError(f"a command of number {command.seq}")
+            for command in self._commands(data):
                 if not self.transport.is_closing():
                     self._commanded(self, command)
         except ProtocolError as error:
@@ -89,9 +89,13 @@ class Client(asyncio.Protocol):
         """There is room again."""
         self._flush()
 
-    def connection_lost(self, _: Exception | None) -> None:
-        """It is over."""
+    def connection_lost(self, error: Exception | None) -> None:
+        """It is over; if because nothing could be sent, the other end's last words are heard."""
         self._forget_waiting()
+        if error is not None and self._error is None:
+            with suppress(OSError, ProtocolError):
+                for command in self._commands(self._unread()):
+                    self._commanded(self, command)
         self._left(self, self._error)
 
     # Called by the server.
@@ -131,6 +135,20 @@ class Client(asyncio.Protocol):
     def detach_in_child(self) -> None:
         """A process just forked does not hold this connection."""
         detach_descriptor(self.transport.get_extra_info("socket").fileno())
+
+    def _commands(self, data: bytes) -> Iterator[AnyCommand]:
+        for command in self._decoder.feed(data):
+            if not 0 <= command.seq <= LARGEST_SEQ:
+                raise ProtocolError(f"a command of number {command.seq}")
+            yield command
+
+    def _unread(self) -> bytes:
+        """What the other end had sent before it left."""
+        descriptor, found = self.transport.get_extra_info("socket").fileno(), b""
+        with suppress(BlockingIOError, ConnectionError):
+            while data := os.read(descriptor, LONGEST_COMMAND):
+                found += data
+        return found
 
     def _flush(self) -> None:
         while not self.transport.get_write_buffer_size() and not self.transport.is_closing():
