@@ -1,6 +1,6 @@
-"""How often the modes in which the runs of a sweep end are told right.
+"""How often the modes in which the runs of a sweep end are found right.
 
-    python -m tests.many.modes_told DIR
+    python -m tests.many.modes_found DIR
 
 Twenty sweeps of each kind, of runs with other seeds, until each run has converged: of `two_modes`
 from both sides; of a mixture from its labels in a random order, which is one mode; and of a
@@ -90,7 +90,7 @@ def apart(one: str, other: str) -> bool | None:
 def measured(
     kind: str, rows: list[Row], each: int, right: Callable[[str], bool], known: Callable[[Row], int]
 ) -> None:
-    """Print how often the modes of so many runs each are told right.
+    """Print how often the modes of so many runs each are found right.
 
     Args:
         kind: of the sweeps.
@@ -99,16 +99,16 @@ def measured(
         right: whether a sentence is.
         known: of a run, that in which those of one sweep may differ: its side, its labels' order.
     """
-    told, said, differ = 0, set(), 0
+    hits, said, differ = 0, set(), 0
     for first in range(0, len(rows), each):
         sweep = rows[first : first + each]
         notes = modes_notes(sweep, apart)
-        told += len(notes) == 1 and right(notes[0])
+        hits += len(notes) == 1 and right(notes[0])
         differ += len({known(row) for row in sweep}) > 1
         said |= set(notes)
     sweeps, rest = len(rows) // each, sum(row.verdict == "stationary" for row in rows)
-    interval = binomtest(told, sweeps).proportion_ci()
-    print(f"{kind}: right in {told} of {sweeps} sweeps of {each} runs, with a 95 % interval of")
+    interval = binomtest(hits, sweeps).proportion_ci()
+    print(f"{kind}: right in {hits} of {sweeps} sweeps of {each} runs, with a 95 % interval of")
     print(
         f"  {interval.low:.0%} to {interval.high:.0%}; in {differ} sweeps the runs are not alike;"
     )
