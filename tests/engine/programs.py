@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 
 from tests.engine.client import ClosedError, Speaker
-from tests.terminal.terminal import COMMAND, Terminal
 from tui_elbo.client.process import spawn_script
 from tui_elbo.client.run_state import Run
 from tui_elbo.engine.script.import_hook import environment
@@ -151,6 +150,9 @@ def looked_at(folder: Path, work: Path, program: Program) -> tuple[dict[str, Any
 def on_a_terminal(folder: Path, work: Path, program: Program) -> dict[str, Any]:
     """What it comes to when a person steps it twice, lets it go on and leaves."""
     with surroundings(folder, work, program):
+        # Its emulator is not among the oldest versions, with which the programs are not run.
+        from tests.terminal.terminal import COMMAND, Terminal
+
         words = [*COMMAND, "watch", "--hold", *argv(folder, program)]
         with Terminal(words) as terminal:
             terminal.wait("n takes a step, space runs")
