@@ -76,10 +76,12 @@ class SettingList(ColumnList):
         gap = gaps.get(one.label)
         if gap is not None:
             low, high = (significant(x, DIGITS) for x in (gap.low, gap.high))
-            told = "" if gap.low > 0 or gap.high < 0 else ", not told apart"
+            unclear = "" if gap.low > 0 or gap.high < 0 else ", not told apart"
             nats = significant(abs(gap.value), DIGITS)
             side = "below" if gap.value >= 0 else "above"
-            parts.append(f"{nats} nats {side} {safe(best)} (95 % interval {low} to {high}{told})")
+            parts.append(
+                f"{nats} nats {side} {safe(best)} (95 % interval {low} to {high}{unclear})"
+            )
         elif best and one.label != best:
             why = [text for text in left_out if {one.label, best} <= {*_both(text)}]
             parts += [safe(text) for text in why]

@@ -394,7 +394,7 @@ class ScriptSession:
                 self.server.send(event)
 
     def _attached(self) -> Sequence[TrainingsListed]:
-        """A terminal comes: it is shown what has been seen, and told of the others."""
+        """A terminal comes: it is shown what has been seen, and which others there are."""
         if isinstance(self._shown, ScriptSource) and not self._shown.closed:
             self._shown.catch_up()
         return self._latest_list()
